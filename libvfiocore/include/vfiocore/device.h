@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+/* An open VFIO device, whatever transport it came by. */
+#ifndef VFIOCORE_DEVICE_H
+#define VFIOCORE_DEVICE_H
+
+#include <stdbool.h>
+
+#include "abi.h"
+#include "iommu.h"
+
+struct vfc_device;
+
+enum vfc_device_flags {
+	VFC_DEVICE_RESET = 1 << 0, /* vfc_device_reset() can work */
+	VFC_DEVICE_PCI = 1 << 1,   /* it has a PCI config space */
+};
+
+struct vfc_device_opts {
+	uint32_t size; /* sizeof(struct vfc_device_opts) */
+	uint32_t reserved;
+	struct vfc_iommu *iommu; /* attach to this space; NULL: one of its own, closed with it */
+};
+
+struct vfc_device_info {
+	uint32_t size; /* in: sizeof(struct vfc_device_info) */
+	uint32_t flags; /* enum vfc_device_flags */
+	uint32_t regions;
+	uint32_t irqs;
+	int32_t group; /* IOMMU group; -1: none */
+	uint32_t reserved;
+	char name[32];
+	char transport[16];
+};
+
+VFC_BEGIN_DECLS
+
+/*
+ * vfc_device_open() - open a device and attach it to an address space.
+ * @name: a BDF, "0000:01:00.0"; or "fake:MODEL" for the in-process model, see vfiocore/fake.h.
+ * Bus mastering is off until vfc_device_bus_master() or a driver turns it on.
+ * Errors: -ENODEV (no such device, or bound to no VFIO driver), -ENOENT (module missing), -EACCES,
+ * -EBUSY (open elsewhere), -EPERM (group not viable), -EINVAL.
+ */
+VFC_API int vfc_device_open(const char *name, const struct vfc_device_opts *opts,
+			    struct vfc_device **device);
+
+/*
+ * vfc_device_close() - stop the device's DMA, close it, detach it.
+ * Mapped regions become invalid. -EBUSY while an interrupt set or NIC of it is open.
+ */
+VFC_API int vfc_device_close(struct vfc_device *device);
+
+/* vfc_device_info() - what the device is. Thread-safe. */
+VFC_API int vfc_device_info(struct vfc_device *device, struct vfc_device_info *info);
+
+/* vfc_device_iommu() - the address space it is attached to; never NULL. Thread-safe. */
+VFC_API struct vfc_iommu *vfc_device_iommu(struct vfc_device *device);
+
+/*
+ * vfc_device_reset() - reset the function.
+ * Quiesce it first. Interrupts must be armed again (vfc_irq_rearm) and config space is restored by
+ * the kernel. Errors: -EOPNOTSUPP (no reset method), else the kernel's.
+ * Source: VFIO_DEVICE_RESET.
+ */
+VFC_API int vfc_device_reset(struct vfc_device *device);
+
+/*
+ * vfc_device_bus_master() - allow or forbid DMA (and MSI) by the device.
+ * Source: PCI Command register bit 2, PCI Local Bus 3.0 section 6.2.2.
+ */
+VFC_API int vfc_device_bus_master(struct vfc_device *device, bool on);
+
+VFC_END_DECLS
+#endif

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/* DMA buffers: pinned memory with an IOVA, and pools of equal chunks of it. */
+#ifndef VFIOCORE_DMA_H
+#define VFIOCORE_DMA_H
+
+#include "abi.h"
+#include "iommu.h"
+
+struct vfc_dma {
+	void *va;
+	uint64_t iova;
+	uint64_t length; /* bytes mapped: what was asked for, rounded up to pages */
+	struct vfc_iommu *iommu;
+};
+
+/* A last-in first-out pool of equal chunks in one buffer. One thread, or the caller's lock. */
+struct vfc_pool {
+	struct vfc_dma memory;
+	uint32_t chunk;  /* bytes */
+	uint32_t chunks; /* in all */
+	uint32_t free;   /* now */
+	uint32_t reserved;
+	uint32_t *stack; /* indices of the free chunks */
+};
+
+VFC_BEGIN_DECLS
+
+/*
+ * vfc_dma_alloc() - zeroed memory that the attached devices can reach.
+ * The memory is private to this process: a child of fork() does not inherit it (MADV_DONTFORK), since
+ * copy-on-write would silently part the device's pages from the parent's.
+ * @length: bytes, > 0. @opts: as for vfc_iommu_map().
+ * Errors: those of vfc_iommu_map().
+ */
+VFC_API int vfc_dma_alloc(struct vfc_iommu *iommu, uint64_t length, const struct vfc_map_opts *opts,
+			  struct vfc_dma *dma);
+
+/* vfc_dma_free() - unmap and release. A zeroed struct is fine. */
+VFC_API int vfc_dma_free(struct vfc_dma *dma);
+
+/* vfc_pool_init() - @chunks chunks of @chunk bytes each (a multiple of 64). */
+VFC_API int vfc_pool_init(struct vfc_pool *pool, struct vfc_iommu *iommu, uint32_t chunk,
+			  uint32_t chunks);
+VFC_API int vfc_pool_destroy(struct vfc_pool *pool);
+
+/* vfc_pool_get() - index of a free chunk, or -1. vfc_pool_put() gives it back. */
+VFC_INLINE int32_t vfc_pool_get(struct vfc_pool *pool)
+{
+	return pool->free ? (int32_t)pool->stack[--pool->free] : -1;
+}
+
+VFC_INLINE void vfc_pool_put(struct vfc_pool *pool, uint32_t index)
+{
+	pool->stack[pool->free++] = index;
+}
+
+VFC_INLINE void *vfc_pool_va(const struct vfc_pool *pool, uint32_t index)
+{
+	return (uint8_t *)pool->memory.va + (uint64_t)index * pool->chunk;
+}
+
+VFC_INLINE uint64_t vfc_pool_iova(const struct vfc_pool *pool, uint32_t index)
+{
+	return pool->memory.iova + (uint64_t)index * pool->chunk;
+}
+
+VFC_END_DECLS
+#endif

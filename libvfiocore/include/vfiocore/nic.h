@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Network interfaces on the ring engine. One interface for all drivers:
+ *   e1000e   Intel 82574L
+ *
+ * Threads: one per queue and direction, beside one for everything else. A frame is an Ethernet
+ * frame from destination address to payload's end, without FCS.
+ */
+#ifndef VFIOCORE_NIC_H
+#define VFIOCORE_NIC_H
+
+#include "abi.h"
+#include "device.h"
+#include "irq.h"
+
+struct vfc_nic;
+
+enum vfc_nic_flags {
+	VFC_NIC_PROMISC = 1 << 0, /* receive frames for any address from the start */
+};
+
+struct vfc_nic_opts {
+	uint32_t size;       /* sizeof(struct vfc_nic_opts) */
+	uint32_t flags;      /* enum vfc_nic_flags */
+	uint32_t queues;     /* of each direction; 0: 1. More than one: received frames are spread by RSS */
+	uint32_t rx_entries; /* descriptors per queue, a power of two; 0: 256 */
+	uint32_t tx_entries; /* likewise */
+	uint32_t reserved;
+};
+
+struct vfc_nic_info {
+	uint32_t size; /* in: sizeof(struct vfc_nic_info) */
+	uint32_t queues;
+	uint32_t rx_entries;
+	uint32_t tx_entries;
+	uint32_t frame_max; /* longest frame sent or received, bytes without FCS: 1518 with a VLAN tag */
+	uint8_t mac[6];
+	uint8_t reserved[2];
+	char driver[16];
+};
+
+struct vfc_nic_link {
+	uint32_t up;          /* 1 or 0 */
+	uint32_t speed;       /* Mbit/s; 0 when down */
+	uint32_t full_duplex; /* 1 or 0 */
+};
+
+struct vfc_nic_stats {
+	uint32_t size; /* in: sizeof(struct vfc_nic_stats) */
+	uint32_t reserved;
+	uint64_t rx_frames; /* handed to the caller */
+	uint64_t rx_bytes;
+	uint64_t tx_frames; /* taken from the caller and completed by the device */
+	uint64_t tx_bytes;
+	uint64_t rx_errors;    /* the device marked the frame as bad (CRC, symbol, sequence) */
+	uint64_t rx_missed;    /* the device had no buffer */
+	uint64_t rx_malformed; /* the device's completion was impossible: dropped */
+	uint64_t tx_errors;    /* completed with an error */
+	uint64_t rx_doorbells;
+	uint64_t tx_doorbells;
+};
+
+struct vfc_packet {
+	void *data;
+	uint64_t iova;   /* of data: what the device is given */
+	uint32_t length; /* bytes of the frame */
+	uint32_t chunk;  /* the pool's index; leave it alone */
+};
+
+VFC_BEGIN_DECLS
+
+/*
+ * vfc_nic_open() - take a device that a driver here knows into service.
+ * Resets it, turns bus mastering on, arms MSI-X, fills the receive rings and starts.
+ * Errors: -EOPNOTSUPP (no driver for this device), -EINVAL (options), those of the steps.
+ */
+VFC_API int vfc_nic_open(struct vfc_device *device, const struct vfc_nic_opts *opts,
+			 struct vfc_nic **nic);
+
+/* vfc_nic_close() - stop the device and release everything. Packets still held become invalid. */
+VFC_API int vfc_nic_close(struct vfc_nic *nic);
+
+VFC_API int vfc_nic_info(struct vfc_nic *nic, struct vfc_nic_info *info);
+
+/* vfc_nic_link() - the link now. vfc_nic_wait_link() - until it is up; -ETIMEDOUT, -EINTR. */
+VFC_API int vfc_nic_link(struct vfc_nic *nic, struct vfc_nic_link *link);
+VFC_API int vfc_nic_wait_link(struct vfc_nic *nic, int64_t timeout);
+
+/* vfc_nic_set_mac() - receive for this unicast address from now on (until a reset). -EINVAL. */
+VFC_API int vfc_nic_set_mac(struct vfc_nic *nic, const uint8_t mac[6]);
+
+/* vfc_nic_promisc() - receive every frame, or those for our address, broadcast and multicast. */
+VFC_API int vfc_nic_promisc(struct vfc_nic *nic, bool on);
+
+VFC_API int vfc_nic_stats(struct vfc_nic *nic, struct vfc_nic_stats *stats);
+
+/*
+ * vfc_nic_reset() - function reset and start afresh, under traffic too.
+ * Frames in flight are lost; packets held by the caller stay valid. Counters go on.
+ */
+VFC_API int vfc_nic_reset(struct vfc_nic *nic);
+
+/*
+ * vfc_nic_rx_burst() - received frames, without copying.
+ * Return: how many of @count; 0 when there are none. The caller gives each back by
+ * vfc_nic_free() or by sending it. -EINVAL: no such queue.
+ */
+VFC_API int vfc_nic_rx_burst(struct vfc_nic *nic, uint32_t queue, struct vfc_packet *packets,
+			     uint32_t count);
+
+/*
+ * vfc_nic_tx_burst() - send packets from vfc_nic_alloc() or vfc_nic_rx_burst().
+ * Return: how many of @count were taken (from the first on); those belong to the NIC now. Fewer
+ * when the ring is full. At most one doorbell. -EINVAL: no such queue, or a length of 0 or over
+ * frame_max in the first packet.
+ */
+VFC_API int vfc_nic_tx_burst(struct vfc_nic *nic, uint32_t queue, struct vfc_packet *packets,
+			     uint32_t count);
+
+/* vfc_nic_alloc() - empty packets to be filled. Return: how many. vfc_nic_free() - give back. */
+VFC_API int vfc_nic_alloc(struct vfc_nic *nic, struct vfc_packet *packets, uint32_t count);
+VFC_API void vfc_nic_free(struct vfc_nic *nic, const struct vfc_packet *packets, uint32_t count);
+
+/*
+ * vfc_nic_send() - copy one frame into queue 0 and send it. -EAGAIN: the ring is full.
+ * vfc_nic_recv() - copy one frame out of queue 0.
+ * Return of recv: the frame's length, 0 when there is none; -EMSGSIZE: @size is too small for it,
+ * the frame is dropped.
+ */
+VFC_API int vfc_nic_send(struct vfc_nic *nic, const void *frame, uint32_t length);
+VFC_API int vfc_nic_recv(struct vfc_nic *nic, void *frame, uint32_t size);
+
+/*
+ * vfc_nic_drain() - wait until the device has sent all that was given to it on @queue.
+ * Errors: -ETIMEDOUT.
+ */
+VFC_API int vfc_nic_drain(struct vfc_nic *nic, uint32_t queue, int64_t timeout);
+
+/*
+ * vfc_nic_rx_wait() - wait until a frame can be received on @queue.
+ * Arms the interrupt, looks at the ring again, then sleeps: no frame is missed.
+ * @timeout: as vfc_irq_wait(). Errors: -ETIMEDOUT, -EINTR.
+ */
+VFC_API int vfc_nic_rx_wait(struct vfc_nic *nic, uint32_t queue, int64_t timeout);
+
+/*
+ * For an event loop: vfc_nic_rx_fd() is the eventfd of a queue's receive interrupt, owned by the
+ * NIC. vfc_nic_rx_arm() empties it, lets the next frame raise it and returns 1 when a frame is
+ * waiting already (do not sleep then), else 0.
+ */
+VFC_API int vfc_nic_rx_fd(struct vfc_nic *nic, uint32_t queue);
+VFC_API int vfc_nic_rx_arm(struct vfc_nic *nic, uint32_t queue);
+
+VFC_END_DECLS
+#endif

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT */
+/* PCI devices as sysfs shows them: discovery, details, driver binding. Needs no VFIO. */
+#ifndef VFIOCORE_PCI_H
+#define VFIOCORE_PCI_H
+
+#include "abi.h"
+
+#define VFC_PCI_BARS 6
+
+/* "DDDD:BB:DD.F"; a domain may be wider than four digits (Intel VMD uses five). */
+#define VFC_PCI_NAME 16
+
+enum vfc_pci_bar_flags {
+	VFC_PCI_BAR_IO = 1 << 0,
+	VFC_PCI_BAR_64 = 1 << 1,
+	VFC_PCI_BAR_PREFETCH = 1 << 2,
+};
+
+struct vfc_pci_bar {
+	uint64_t address; /* bus address; 0 when unassigned */
+	uint64_t size;    /* bytes; 0: not implemented */
+	uint32_t flags;   /* enum vfc_pci_bar_flags */
+	uint32_t reserved;
+};
+
+struct vfc_pci_info {
+	uint32_t size; /* in: sizeof(struct vfc_pci_info) */
+	uint16_t vendor;
+	uint16_t device;
+	uint16_t subsystem_vendor;
+	uint16_t subsystem_device;
+	uint32_t class_code; /* 24 bits: base class, subclass, programming interface */
+	uint32_t revision;
+	int32_t numa_node;   /* -1: none or unknown */
+	int32_t iommu_group; /* -1: no IOMMU translates for this device */
+	uint32_t sriov_total; /* virtual functions that it can have */
+	uint32_t sriov_count; /* virtual functions that it has now */
+	uint32_t reserved;
+	char name[VFC_PCI_NAME];     /* the canonical BDF */
+	char physfn[VFC_PCI_NAME];   /* for a virtual function its physical function, else "" */
+	char driver[32];             /* "" when unbound */
+	char driver_override[32];    /* "" when unset */
+	char iommu[32];              /* the IOMMU in /sys/class/iommu, "dmar0"; "" when none */
+	char vfio_cdev[32];          /* "vfio3" when the kernel offers a character device, else "" */
+	struct vfc_pci_bar bars[VFC_PCI_BARS];
+	uint64_t rom_size;
+};
+
+struct vfc_pci_bind_opts {
+	uint32_t size;      /* sizeof(struct vfc_pci_bind_opts) */
+	int32_t uid;        /* give the VFIO group's node to this user; -1: leave it */
+	int32_t gid;        /* likewise for the group; -1: leave it */
+	uint32_t reserved;
+	const char *driver; /* NULL: "vfio-pci" */
+};
+
+VFC_BEGIN_DECLS
+
+/*
+ * vfc_pci_list() - names of all PCI devices, sorted.
+ * @names: room for @count names; may be NULL when @count is 0.
+ * Return: how many there are, which may be more than @count. Thread-safe.
+ * Source: /sys/bus/pci/devices.
+ */
+VFC_API int vfc_pci_list(char (*names)[VFC_PCI_NAME], size_t count);
+
+/*
+ * vfc_pci_info() - details of one device.
+ * @name: "0000:01:00.0", or "01:00.0" in domain 0.
+ * Errors: -EINVAL (not a BDF), -ENODEV (no such device). Thread-safe.
+ * Source: /sys/bus/pci/devices/NAME, Documentation/ABI/testing/sysfs-bus-pci.
+ */
+VFC_API int vfc_pci_info(const char *name, struct vfc_pci_info *info);
+
+/*
+ * vfc_pci_group() - names of the devices in an IOMMU group, sorted.
+ * Return: how many there are, as vfc_pci_list(); -ENOENT: no such group. Thread-safe.
+ * Source: /sys/kernel/iommu_groups/N/devices.
+ */
+VFC_API int vfc_pci_group(int group, char (*names)[VFC_PCI_NAME], size_t count);
+
+/*
+ * vfc_pci_bind() - bind a device to a VFIO driver, remembering what it was bound to.
+ *
+ * Uses driver_override and drivers_probe and verifies the result; on failure the former driver
+ * is bound again. The former driver is kept in /run/vfiocore/NAME, so that vfc_pci_unbind() finds
+ * it from another process. Binding a device that is bound to @opts->driver already only changes
+ * the node's owner. Errors: -ENODEV, -ENOENT (driver not loaded), -EACCES, -EBUSY.
+ * Needs root. Not safe against other processes that bind the same device.
+ */
+VFC_API int vfc_pci_bind(const char *name, const struct vfc_pci_bind_opts *opts);
+
+/*
+ * vfc_pci_unbind() - undo vfc_pci_bind(): clear driver_override and bind the former driver.
+ * A device that vfc_pci_bind() did not bind is handed to whatever driver the kernel chooses.
+ * Errors: -ENODEV, -EACCES; -EBUSY when the device is still open somewhere.
+ */
+VFC_API int vfc_pci_unbind(const char *name);
+
+VFC_END_DECLS
+#endif

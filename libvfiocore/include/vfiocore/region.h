@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT */
+/* Regions of a device: BARs, config space, ROM; mapped, or through the kernel. */
+#ifndef VFIOCORE_REGION_H
+#define VFIOCORE_REGION_H
+
+#include "abi.h"
+#include "device.h"
+
+/* Indices of a PCI device's regions (linux/vfio.h); BAR n has index n. */
+enum vfc_region_index {
+	VFC_REGION_BAR0 = 0,
+	VFC_REGION_BAR5 = 5,
+	VFC_REGION_ROM = 6,
+	VFC_REGION_CONFIG = 7,
+	VFC_REGION_VGA = 8,
+};
+
+enum vfc_region_flags {
+	VFC_REGION_READ = 1 << 0,
+	VFC_REGION_WRITE = 1 << 1,
+	VFC_REGION_MMAP = 1 << 2, /* vfc_region_map() can work */
+};
+
+struct vfc_region_info {
+	uint32_t size; /* in: sizeof(struct vfc_region_info) */
+	uint32_t index;
+	uint32_t flags;  /* enum vfc_region_flags */
+	uint32_t areas;  /* parts that can be mapped; 1: all of it, unless MMAP is not set */
+	uint64_t length; /* bytes; 0: not implemented */
+};
+
+/* A capability of config space; offset 0 with an id of 0 never occurs. */
+struct vfc_pci_cap {
+	uint16_t id;
+	uint16_t offset;
+	uint8_t version;  /* extended capabilities only */
+	uint8_t extended; /* 1: in extended config space */
+	uint16_t reserved;
+};
+
+VFC_BEGIN_DECLS
+
+/* vfc_region_info() - what a region is. Errors: -EINVAL (no such index). Thread-safe. */
+VFC_API int vfc_region_info(struct vfc_device *device, uint32_t index, struct vfc_region_info *info);
+
+/*
+ * vfc_region_read() / vfc_region_write() - one checked access of 1, 2, 4 or 8 bytes.
+ * Through a mapping where the region has one, as one load or store of that width; else, and for
+ * config space always, through pread()/pwrite() of that size.
+ * @offset: must be a multiple of @width. @value: host byte order.
+ * Errors: -EINVAL (width, alignment, index, out of range), -EACCES (region not readable/writable),
+ * -EIO (device in a state in which the kernel refuses). Thread-safe.
+ */
+VFC_API int vfc_region_read(struct vfc_device *device, uint32_t index, uint64_t offset,
+			    uint32_t width, uint64_t *value);
+VFC_API int vfc_region_write(struct vfc_device *device, uint32_t index, uint64_t offset,
+			     uint32_t width, uint64_t value);
+
+/*
+ * vfc_region_read_block() / vfc_region_write_block() - bytes, through the kernel.
+ * The kernel chooses the access widths, so this is for config space, ROM and memory-like BARs.
+ * All of @length or an error. Thread-safe.
+ */
+VFC_API int vfc_region_read_block(struct vfc_device *device, uint32_t index, uint64_t offset,
+				  void *data, size_t length);
+VFC_API int vfc_region_write_block(struct vfc_device *device, uint32_t index, uint64_t offset,
+				   const void *data, size_t length);
+
+/*
+ * vfc_region_map() - map part of a region for vfc_mmio_read32() and friends.
+ * @offset, @length: multiples of the page size; @length 0: from @offset to the area's end.
+ * A region that the kernel lets be mapped only in areas is mapped within one area.
+ * The mapping is shared by all callers and lives until the device is closed.
+ * Errors: -EOPNOTSUPP (not mappable), -EINVAL (range, or across a hole). Thread-safe.
+ */
+VFC_API int vfc_region_map(struct vfc_device *device, uint32_t index, uint64_t offset,
+			   uint64_t length, volatile void **address);
+
+/*
+ * vfc_pci_caps() - walk the standard and the extended capability list of config space.
+ * @caps: room for @count entries.
+ * Return: how many there are, which may be more than @count.
+ * Errors: -EBADMSG when a list loops, leaves its space or is not aligned; the hint has the offset.
+ * Source: PCI Local Bus 3.0 section 6.7; PCI Express Base section 7.6.3.
+ */
+VFC_API int vfc_pci_caps(struct vfc_device *device, struct vfc_pci_cap *caps, size_t count);
+
+VFC_END_DECLS
+#endif

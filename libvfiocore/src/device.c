@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: MIT */
+#include "device.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <vfiocore.h>
+
+#include "error.h"
+#include "iommu/iommu.h"
+#include "kernel/sys.h"
+
+/* PCI Local Bus 3.0, section 6.2.2. */
+#define COMMAND 0x04
+#define COMMAND_MASTER 0x0004
+
+/* Far above what any bus driver offers; a count beyond is not believed. */
+#define REGIONS_MAX 4096
+
+struct transport_device *device_transport(struct vfc_device *device)
+{
+	return device->transport;
+}
+
+void device_hold(struct vfc_device *device)
+{
+	pthread_mutex_lock(&device->lock);
+	device->children++;
+	pthread_mutex_unlock(&device->lock);
+}
+
+void device_release(struct vfc_device *device)
+{
+	pthread_mutex_lock(&device->lock);
+	device->children--;
+	pthread_mutex_unlock(&device->lock);
+}
+
+static int read_info(struct vfc_device *device)
+{
+	struct vfio_device_info info;
+	int rc = device->ops->device_info(device->transport, &info);
+
+	if (rc < 0)
+		return rc;
+	if (info.num_regions > REGIONS_MAX)
+		return vfc_fail(EBADMSG, VFC_REASON_MALFORMED,
+				WHERE("VFIO_DEVICE_GET_INFO", device->name),
+				"the kernel says that the device has %u regions", info.num_regions);
+	device->region_count = info.num_regions;
+	device->irq_count = info.num_irqs;
+	device->flags = (info.flags & VFIO_DEVICE_FLAGS_RESET ? VFC_DEVICE_RESET : 0) |
+			(info.flags & VFIO_DEVICE_FLAGS_PCI ? VFC_DEVICE_PCI : 0);
+	return regions_open(device);
+}
+
+/* "fake:" in a name chooses the transport of an address space of its own. */
+static int own_iommu(struct vfc_device *device, const char *name)
+{
+	struct vfc_iommu_opts opts = {
+		.size = sizeof(opts),
+		.transport = strncmp(name, "fake:", 5) ? NULL : "fake",
+	};
+
+	device->own_iommu = true;
+	return vfc_iommu_open(&opts, &device->iommu);
+}
+
+static int open_in(struct vfc_device *device, const char *name)
+{
+	int rc = iommu_attach(device->iommu, name, &device->transport);
+
+	if (rc < 0)
+		return rc;
+	device->ops = device->transport->ops;
+	rc = read_info(device);
+	if (rc < 0)
+		iommu_detach(device->iommu, device->transport);
+	return rc;
+}
+
+static int device_open(const char *name, const struct vfc_device_opts *opts,
+		       struct vfc_device **out)
+{
+	struct vfc_device *device;
+	int rc = 0;
+
+	if (!name || (opts && opts->size < sizeof(*opts)))
+		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE,
+				"name is %s, opts->size %u must be sizeof(struct vfc_device_opts)",
+				name ? name : "NULL", opts ? opts->size : 0);
+	device = sys_alloc(sizeof(*device));
+	if (!device)
+		return vfc_no_memory();
+	snprintf(device->name, sizeof(device->name), "%s", name);
+	device->iommu = opts ? opts->iommu : NULL;
+	if (!device->iommu)
+		rc = own_iommu(device, name);
+	if (rc == 0) {
+		rc = open_in(device, name);
+		if (rc < 0 && device->own_iommu)
+			vfc_iommu_close(device->iommu);
+	}
+	if (rc < 0) {
+		free(device);
+		return rc;
+	}
+	pthread_mutex_init(&device->lock, NULL);
+	*out = device;
+	return 0;
+}
+
+int vfc_device_open(const char *name, const struct vfc_device_opts *opts,
+		    struct vfc_device **device)
+{
+	return vfc_done(device_open(name, opts, device));
+}
+
+static int command(struct vfc_device *device, uint16_t clear, uint16_t set)
+{
+	const struct region *config = &device->regions[VFC_REGION_CONFIG];
+	uint8_t bytes[2];
+	uint16_t value;
+	int rc;
+
+	if (!(device->flags & VFC_DEVICE_PCI) || device->region_count <= VFC_REGION_CONFIG)
+		return vfc_fail(EOPNOTSUPP, VFC_REASON_UNSUPPORTED, WHERE(.object = device->name),
+				"the device has no PCI config space");
+	rc = device->ops->read(device->transport, config->position + COMMAND, bytes, 2);
+	if (rc < 0)
+		return rc;
+	value = (uint16_t)((bytes[0] | bytes[1] << 8) & ~clear) | set;
+	bytes[0] = value & 0xff;
+	bytes[1] = value >> 8;
+	return device->ops->write(device->transport, config->position + COMMAND, bytes, 2);
+}
+
+int vfc_device_bus_master(struct vfc_device *device, bool on)
+{
+	return vfc_done(command(device, COMMAND_MASTER, on ? COMMAND_MASTER : 0));
+}
+
+static int check_idle(struct vfc_device *device)
+{
+	uint32_t children;
+
+	pthread_mutex_lock(&device->lock);
+	children = device->children;
+	pthread_mutex_unlock(&device->lock);
+	if (children)
+		return vfc_fail(EBUSY, VFC_REASON_BUSY, WHERE(.object = device->name),
+				"%u interrupt sets or NICs of the device are open: close them first",
+				children);
+	if (device->own_iommu && iommu_held(device->iommu))
+		return vfc_fail(EBUSY, VFC_REASON_BUSY, WHERE(.object = device->name),
+				"DMA buffers live in the device's address space: free them first");
+	return 0;
+}
+
+int vfc_device_close(struct vfc_device *device)
+{
+	int rc;
+
+	if (!device)
+		return 0;
+	rc = check_idle(device);
+	if (rc < 0)
+		return vfc_done(rc);
+	/* The device may be gone already, so whether this works does not matter. */
+	if (device->flags & VFC_DEVICE_PCI)
+		command(device, COMMAND_MASTER, 0);
+	regions_close(device);
+	iommu_detach(device->iommu, device->transport);
+	if (device->own_iommu)
+		vfc_iommu_close(device->iommu);
+	pthread_mutex_destroy(&device->lock);
+	free(device);
+	return 0;
+}
+
+int vfc_device_info(struct vfc_device *device, struct vfc_device_info *info)
+{
+	if (info->size < sizeof(*info))
+		return vfc_done(vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE,
+					 "info->size is %u, set it to sizeof(struct vfc_device_info)",
+					 info->size));
+	info->flags = device->flags;
+	info->regions = device->region_count;
+	info->irqs = device->irq_count;
+	info->group = device->ops->group(device->transport);
+	snprintf(info->name, sizeof(info->name), "%s", device->name);
+	snprintf(info->transport, sizeof(info->transport), "%s", device->ops->name);
+	return 0;
+}
+
+struct vfc_iommu *vfc_device_iommu(struct vfc_device *device)
+{
+	return device->iommu;
+}
+
+int vfc_device_reset(struct vfc_device *device)
+{
+	/* The kernel answers EINVAL, which would not tell the cause. */
+	if (!(device->flags & VFC_DEVICE_RESET))
+		return vfc_done(vfc_fail(EOPNOTSUPP, VFC_REASON_UNSUPPORTED,
+					 WHERE("VFIO_DEVICE_RESET", device->name),
+					 "the device has no way to be reset (no FLR, no PM reset, no "
+					 "bus of its own)"));
+	return vfc_done(device->ops->reset(device->transport));
+}

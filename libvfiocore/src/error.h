@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/* How the library's own code fills in the calling thread's error record. Stands on nothing. */
+#ifndef VFC_ERROR_H
+#define VFC_ERROR_H
+
+#include <vfiocore/error.h>
+
+struct error_where {
+	const char *call;   /* system call or ioctl; NULL: none */
+	const char *object; /* device, group, path; NULL: none */
+	uint64_t iova;
+	uint64_t length;
+};
+
+/*
+ * Record a failure and return it: return vfc_fail(EINVAL, VFC_REASON_RANGE, WHERE(.object = name),
+ * "BAR %u ...", n). @code may be positive or negative. The public function adds its own name by
+ * vfc_done().
+ */
+int vfc_fail(int code, enum vfc_reason reason, struct error_where where, const char *hint, ...)
+	__attribute__((format(printf, 4, 5)));
+
+#define WHERE(...) ((struct error_where){__VA_ARGS__})
+#define NOWHERE ((struct error_where){0})
+
+/*
+ * Every public function returns through this: a failure gets the function's name.
+ *   return vfc_done(rc);
+ */
+int vfc_done_in(const char *operation, int rc);
+#define vfc_done(rc) vfc_done_in(__func__, (rc))
+
+/* malloc failed: the same record everywhere. */
+int vfc_no_memory(void);
+
+#endif

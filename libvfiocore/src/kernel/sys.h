@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * System calls and allocations, each returning -errno and each able to fail on demand.
+ * Nothing else in the library calls the kernel.
+ */
+#ifndef VFC_KERNEL_SYS_H
+#define VFC_KERNEL_SYS_H
+
+#include <poll.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/types.h>
+
+int sys_open(const char *path, int flags);
+int sys_create(const char *path, mode_t mode); /* truncates */
+void sys_close(int fd);
+int sys_ioctl(int fd, unsigned long request, void *argument);
+/* For the requests that take a value or a string in place of a structure. */
+int sys_ioctl_value(int fd, unsigned long request, unsigned long value);
+ssize_t sys_pread(int fd, void *data, size_t length, uint64_t position);
+ssize_t sys_pwrite(int fd, const void *data, size_t length, uint64_t position);
+ssize_t sys_read(int fd, void *data, size_t length);
+ssize_t sys_write(int fd, const void *data, size_t length);
+int sys_mmap(size_t length, int protection, int flags, int fd, uint64_t position, void **address);
+void sys_munmap(void *address, size_t length);
+int sys_madvise(void *address, size_t length, int advice);
+int sys_eventfd(void);                  /* non-blocking, close-on-exec */
+void sys_eventfd_raise(int fd);         /* as the kernel does: cannot fail */
+int sys_memfd(const char *name, uint64_t length);
+int sys_poll(struct pollfd *fds, nfds_t count, int64_t timeout); /* ns; negative: no end */
+int sys_readlink(const char *path, char *target, size_t size);  /* NUL-terminated */
+int sys_mkdir(const char *path, mode_t mode);                   /* existing is fine */
+int sys_unlink(const char *path);
+int sys_chown(const char *path, int uid, int gid);
+bool sys_exists(const char *path);
+uint64_t sys_memlock_limit(void); /* bytes; UINT64_MAX: none */
+size_t sys_page_size(void);
+int64_t sys_now(void); /* ns, monotonic */
+void sys_sleep(int64_t ns);
+
+void *sys_alloc(size_t length); /* zeroed; NULL when out of memory; free() it */
+
+#ifdef VFC_FAULT_INJECTION
+/*
+ * Make the @n-th call from now fail (0: none); see tests/unit. sys_fault_count() tells how many
+ * calls that can fail were made since. Process-wide: this build is for tests only.
+ */
+void sys_fault_arm(unsigned n);
+unsigned sys_fault_count(void);
+#endif
+
+#endif

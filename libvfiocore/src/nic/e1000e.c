@@ -1,0 +1,397 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Intel 82574L. Source: Intel 82574 GbE Controller Family Datasheet; sections are of that.
+ *
+ * Receive descriptors are extended ones (section 7.1.4), since RSS, and so a second queue, needs
+ * them; transmit descriptors are legacy ones, which carry all that is needed without offloads.
+ */
+#include <errno.h>
+
+#include <vfiocore/device.h>
+#include <vfiocore/mmio.h>
+#include <vfiocore/region.h>
+
+#include "../device.h"
+#include "../error.h"
+#include "../kernel/sys.h"
+#include "e1000e_regs.h"
+#include "nic.h"
+
+#define FRAME_MAX 1518 /* 1522 with FCS: what is received while RCTL.LPE is 0 */
+#define MS 1000000
+
+static const struct vfc_ring_layout rx_layout = {
+	.done = E1000E_RX_DD,
+	.size = 16,
+	.address = 0,
+	.control = 8,
+	.length_shift = E1000E_RX_LENGTH_SHIFT,
+};
+
+static const struct vfc_ring_layout tx_layout = {
+	.done = E1000E_TX_DD,
+	.size = 16,
+	.address = 0,
+	.control = 8,
+	.length_shift = 0,
+};
+
+static uint32_t get(const struct vfc_nic *nic, uint32_t offset)
+{
+	return vfc_mmio_read32(nic->registers + offset);
+}
+
+static void set(struct vfc_nic *nic, uint32_t offset, uint32_t value)
+{
+	vfc_mmio_write32(nic->registers + offset, value);
+}
+
+/* Wait until (register & mask) == value; false when the time has passed. */
+static bool await(const struct vfc_nic *nic, uint32_t offset, uint32_t mask, uint32_t value,
+		  int64_t timeout)
+{
+	int64_t end = sys_now() + timeout;
+
+	while ((get(nic, offset) & mask) != value) {
+		if (sys_now() > end)
+			return false;
+		sys_sleep(MS / 50);
+	}
+	return true;
+}
+
+static uint32_t vectors(uint32_t queues)
+{
+	return 2 * queues + 1; /* receive, transmit, everything else */
+}
+
+static volatile void *rx_doorbell(struct vfc_nic *nic, uint32_t queue)
+{
+	return nic->registers + E1000E_RDT(queue);
+}
+
+static volatile void *tx_doorbell(struct vfc_nic *nic, uint32_t queue)
+{
+	return nic->registers + E1000E_TDT(queue);
+}
+
+/*
+ * Bring the device to rest, from whatever state.
+ *
+ * Receiver and transmitter are stopped by their own enable bits first, since not every
+ * implementation stops them on CTRL.RST (QEMU before 8.0 only restores the address). Then there
+ * is a pause: QEMU 7.2 aborts when a throttle timer of a vector runs out (it runs for 128 us at
+ * least, whatever EITR says) and finds MSI-X off, as a reset of the function leaves it.
+ */
+static void stop(struct vfc_nic *nic)
+{
+	set(nic, E1000E_IMC, UINT32_MAX);
+	set(nic, E1000E_RCTL, 0);
+	set(nic, E1000E_TCTL, E1000E_TCTL_PSP);
+	set(nic, E1000E_ITR, 0);
+	for (int i = 0; i < E1000E_VECTORS; i++)
+		set(nic, E1000E_EITR(i), 0);
+	/* The writes have arrived when a read returns. Of a device that is gone nothing is awaited. */
+	if (get(nic, E1000E_STATUS) == UINT32_MAX)
+		return;
+	/* No new requests, and those under way are done, before the reset (section 4.6.2). */
+	set(nic, E1000E_CTRL, get(nic, E1000E_CTRL) | E1000E_CTRL_MASTER_DISABLE);
+	await(nic, E1000E_STATUS, E1000E_STATUS_MASTER, 0, MS);
+	if (nic->irq)
+		sys_sleep(2 * MS);
+	set(nic, E1000E_CTRL, get(nic, E1000E_CTRL) | E1000E_CTRL_RST);
+	sys_sleep(MS / 50); /* registers may not be touched for a microsecond after it */
+	await(nic, E1000E_CTRL, E1000E_CTRL_RST, 0, 100 * MS);
+	set(nic, E1000E_IMC, UINT32_MAX); /* section 4.6.1: again, a reset may have unmasked */
+}
+
+/* The NVM loads the station address into the first receive address register (section 4.6.2). */
+static int read_mac(struct vfc_nic *nic)
+{
+	uint32_t low, high;
+
+	await(nic, E1000E_EEC, E1000E_EEC_AUTO_RD, E1000E_EEC_AUTO_RD, 10 * MS);
+	low = get(nic, E1000E_RAL(0));
+	high = get(nic, E1000E_RAH(0));
+	if ((low == 0 && (high & 0xffff) == 0) || low & 1)
+		return vfc_fail(ENODEV, VFC_REASON_MALFORMED, WHERE(.object = nic->device->name),
+				"the device has no valid station address (RAL0 0x%08x, RAH0 0x%08x): "
+				"is its NVM programmed?", low, high);
+	for (int i = 0; i < 4; i++)
+		nic->mac[i] = (uint8_t)(low >> 8 * i);
+	nic->mac[4] = (uint8_t)high;
+	nic->mac[5] = (uint8_t)(high >> 8);
+	return 0;
+}
+
+static int attach(struct vfc_nic *nic)
+{
+	volatile void *registers;
+	int rc = vfc_region_map(nic->device, VFC_REGION_BAR0, 0, 0, &registers);
+
+	if (rc < 0)
+		return rc;
+	nic->registers = registers;
+	if (get(nic, E1000E_STATUS) == UINT32_MAX)
+		return vfc_fail(ENODEV, VFC_REASON_GONE, WHERE(.object = nic->device->name),
+				"STATUS reads as all ones: the device was pulled, or sleeps in D3");
+	stop(nic);
+	if (get(nic, E1000E_CTRL) & E1000E_CTRL_RST)
+		return vfc_fail(EIO, VFC_REASON_TIMEOUT, WHERE(.object = nic->device->name),
+				"CTRL.RST did not clear: the device does not come out of reset");
+	return read_mac(nic);
+}
+
+static void set_mac(struct vfc_nic *nic, const uint8_t mac[6])
+{
+	/* AV is written last: no frame may match half an address. */
+	set(nic, E1000E_RAH(0), 0);
+	set(nic, E1000E_RAL(0), mac[0] | (uint32_t)mac[1] << 8 | (uint32_t)mac[2] << 16 |
+					(uint32_t)mac[3] << 24);
+	set(nic, E1000E_RAH(0), mac[4] | (uint32_t)mac[5] << 8 | E1000E_RAH_AV);
+}
+
+/* Multicast is always taken: a list of groups is not worth a table of hashes here. */
+static uint32_t rctl(const struct vfc_nic *nic)
+{
+	return E1000E_RCTL_EN | E1000E_RCTL_MPE | E1000E_RCTL_BAM | E1000E_RCTL_SECRC |
+	       (nic->promisc ? E1000E_RCTL_UPE : 0); /* BSIZE 0: buffers of 2048 bytes */
+}
+
+static void set_promisc(struct vfc_nic *nic, bool on)
+{
+	(void)on; /* nic->promisc has it */
+	set(nic, E1000E_RCTL, rctl(nic));
+}
+
+/*
+ * Section 7.1.11: spread by the Toeplitz hash of addresses and ports. The key is the one of
+ * Microsoft's RSS specification, whose test vectors everybody has.
+ */
+static void start_rss(struct vfc_nic *nic)
+{
+	static const uint8_t key[4 * E1000E_RSSRK_COUNT] = {
+		0x6d, 0x5a, 0x56, 0xda, 0x25, 0x5b, 0x0e, 0xc2, 0x41, 0x67, 0x25, 0x3d, 0x43, 0xa3,
+		0x8f, 0xb0, 0xd0, 0xca, 0x2b, 0xcb, 0xae, 0x7b, 0x30, 0xb4, 0x77, 0xcb, 0x2d, 0xa3,
+		0x80, 0x30, 0xf2, 0x0c, 0x6a, 0x42, 0xb7, 0x3b, 0xbe, 0xac, 0x01, 0xfa,
+	};
+
+	set(nic, E1000E_MRQC, 0);
+	/* Without PCSD the hash's place in the descriptor is the checksum's, and RSS is off. */
+	set(nic, E1000E_RXCSUM, nic->queues > 1 ? E1000E_RXCSUM_PCSD : 0);
+	if (nic->queues == 1)
+		return;
+	for (uint32_t i = 0; i < E1000E_RSSRK_COUNT; i++)
+		set(nic, E1000E_RSSRK(i), key[4 * i] | (uint32_t)key[4 * i + 1] << 8 |
+						  (uint32_t)key[4 * i + 2] << 16 |
+						  (uint32_t)key[4 * i + 3] << 24);
+	/* 128 entries of a byte; bit 7 is the queue: one each in turn. */
+	for (uint32_t i = 0; i < E1000E_RETA_COUNT; i++)
+		set(nic, E1000E_RETA(i), 0x80008000);
+	set(nic, E1000E_MRQC, E1000E_MRQC_RSS | E1000E_MRQC_FIELDS);
+}
+
+/* Section 4.6.5, receive initialization. */
+static void start_receive(struct vfc_nic *nic)
+{
+	for (uint32_t i = 0; i < E1000E_MTA_COUNT; i++)
+		set(nic, E1000E_MTA(i), 0);
+	set_mac(nic, nic->mac);
+	set(nic, E1000E_RFCTL, E1000E_RFCTL_EXSTEN);
+	set(nic, E1000E_RDTR, 0);
+	set(nic, E1000E_RADV, 0);
+	start_rss(nic);
+	for (uint32_t q = 0; q < nic->queues; q++) {
+		const struct vfc_dma *memory = &nic->rx[q].ring.memory;
+
+		set(nic, E1000E_RDBAL(q), (uint32_t)memory->iova);
+		set(nic, E1000E_RDBAH(q), (uint32_t)(memory->iova >> 32));
+		set(nic, E1000E_RDLEN(q), nic->rx_entries * rx_layout.size);
+		set(nic, E1000E_RDH(q), 0);
+		set(nic, E1000E_RDT(q), 0);
+		set(nic, E1000E_RXDCTL(q), E1000E_XDCTL_GRAN);
+	}
+	set(nic, E1000E_RCTL, rctl(nic));
+}
+
+/* Section 4.6.6, transmit initialization; collision values are those for full duplex. */
+static void start_transmit(struct vfc_nic *nic)
+{
+	for (uint32_t q = 0; q < nic->queues; q++) {
+		const struct vfc_dma *memory = &nic->tx[q].ring.memory;
+
+		set(nic, E1000E_TDBAL(q), (uint32_t)memory->iova);
+		set(nic, E1000E_TDBAH(q), (uint32_t)(memory->iova >> 32));
+		set(nic, E1000E_TDLEN(q), nic->tx_entries * tx_layout.size);
+		set(nic, E1000E_TDH(q), 0);
+		set(nic, E1000E_TDT(q), 0);
+		set(nic, E1000E_TXDCTL(q), E1000E_XDCTL_GRAN | E1000E_TXDCTL_ONE |
+						   1 << E1000E_XDCTL_WTHRESH_SHIFT);
+	}
+	set(nic, E1000E_TIPG, 8 | 8 << 10 | 6 << 20);
+	set(nic, E1000E_TCTL, E1000E_TCTL_EN | E1000E_TCTL_PSP | 0xf << E1000E_TCTL_CT_SHIFT |
+				      0x3f << E1000E_TCTL_COLD_SHIFT);
+}
+
+/*
+ * Section 7.4, MSI-X: each cause has its vector; a message clears its cause (EIAC) and masks it
+ * (IAM), so that a burst raises one interrupt. All stay masked until somebody waits.
+ */
+static void start_interrupts(struct vfc_nic *nic)
+{
+	uint32_t ivar = E1000E_IVAR_FIELD(4, 2 * nic->queues), causes = 0;
+
+	for (uint32_t q = 0; q < nic->queues; q++) {
+		ivar |= E1000E_IVAR_FIELD(q, q) | E1000E_IVAR_FIELD(2 + q, nic->queues + q);
+		causes |= E1000E_INT_RXQ(q) | E1000E_INT_TXQ(q);
+	}
+	set(nic, E1000E_ICR, UINT32_MAX);
+	set(nic, E1000E_IVAR, ivar);
+	set(nic, E1000E_EIAC, causes);
+	set(nic, E1000E_IAM, causes);
+	set(nic, E1000E_CTRL_EXT, (get(nic, E1000E_CTRL_EXT) & ~E1000E_CTRL_EXT_IAME) |
+					  E1000E_CTRL_EXT_EIAME | E1000E_CTRL_EXT_PBA_CLR);
+}
+
+static int start(struct vfc_nic *nic)
+{
+	/* Section 4.6.3: the PHY negotiates by itself, the MAC only has to let it. */
+	uint32_t ctrl = get(nic, E1000E_CTRL) & ~E1000E_CTRL_MASTER_DISABLE;
+
+	set(nic, E1000E_CTRL, ctrl | E1000E_CTRL_SLU | E1000E_CTRL_FD);
+	start_interrupts(nic);
+	start_receive(nic);
+	start_transmit(nic);
+	if (get(nic, E1000E_STATUS) == UINT32_MAX)
+		return vfc_fail(ENODEV, VFC_REASON_GONE, WHERE(.object = nic->device->name),
+				"STATUS reads as all ones: the device was pulled");
+	return 0;
+}
+
+static void link_state(struct vfc_nic *nic, struct vfc_nic_link *link)
+{
+	static const uint16_t speeds[4] = {10, 100, 1000, 1000};
+	uint32_t status = get(nic, E1000E_STATUS);
+
+	link->up = status != UINT32_MAX && status & E1000E_STATUS_LU;
+	link->speed = link->up ? speeds[(status >> E1000E_STATUS_SPEED_SHIFT) & 3] : 0;
+	link->full_duplex = link->up && status & E1000E_STATUS_FD;
+}
+
+/* The counters start again at 0 when they are read (section 10.2, statistics registers). */
+static void read_counters(struct vfc_nic *nic)
+{
+	uint32_t missed = get(nic, E1000E_MPC), crc = get(nic, E1000E_CRCERRS);
+	uint32_t symbol = get(nic, E1000E_RXERRC);
+
+	if (missed == UINT32_MAX && get(nic, E1000E_STATUS) == UINT32_MAX)
+		return; /* the device is gone, these are no counts */
+	nic_count(&nic->missed, missed);
+	nic_count(&nic->wire_errors, (uint64_t)crc + symbol);
+}
+
+/*
+ * The queue's stale cause is cleared first, so that only a new frame fires. All receive causes
+ * are unmasked, not only the queue's: two threads that arm at once then write the same value. What
+ * that costs is at most one unneeded interrupt for a queue that is being polled.
+ */
+static void rx_arm(struct vfc_nic *nic, uint32_t queue)
+{
+	uint32_t causes = E1000E_INT_RXQ(0) | (nic->queues > 1 ? E1000E_INT_RXQ(1) : 0);
+
+	set(nic, E1000E_ICR, E1000E_INT_RXQ(queue));
+	set(nic, E1000E_IMS, causes);
+	get(nic, E1000E_STATUS); /* unmasked before the caller looks at the ring for the last time */
+}
+
+static void rx_refill(struct nic_rx *rx)
+{
+	nic_refill(rx, &rx_layout);
+}
+
+static bool rx_ready(const struct nic_rx *rx)
+{
+	return vfc_ring_ready(&rx->ring, &rx_layout);
+}
+
+static void tx_clean(struct nic_tx *tx)
+{
+	nic_clean(tx, &tx_layout, E1000E_TX_ERRORS);
+}
+
+/* What of a completion is a frame: nothing that the device says is believed. */
+static bool rx_check(struct nic_rx *rx, const struct vfc_completion *done)
+{
+	bool whole = done->control & E1000E_RX_EOP, skip = rx->skip;
+
+	/* A frame fits into one buffer; of one that does not, every part up to EOP is dropped. */
+	rx->skip = !whole;
+	if (skip || !whole || done->length - 1 >= NIC_CHUNK) {
+		nic_count(&rx->malformed, 1);
+		return false;
+	}
+	if (done->control & E1000E_RX_ERRORS) {
+		nic_count(&rx->errors, 1);
+		return false;
+	}
+	return true;
+}
+
+static uint32_t rx_burst(struct nic_rx *rx, struct vfc_packet *packets, uint32_t count)
+{
+	struct vfc_completion done[NIC_BURST];
+	uint32_t n = 0, got, want;
+	uint64_t bytes = 0;
+
+	do {
+		want = count - n < NIC_BURST ? count - n : NIC_BURST;
+		got = vfc_ring_reap(&rx->ring, &rx_layout, done, want);
+		for (uint32_t i = 0; i < got; i++) {
+			if (!rx_check(rx, &done[i])) {
+				nic_drop(rx, done[i].cookie);
+				continue;
+			}
+			nic_hand_over(rx, &packets[n++], &done[i]);
+			bytes += done[i].length;
+		}
+	} while (got == want && n < count);
+	if (vfc_ring_space(&rx->ring) >= rx->low)
+		nic_refill(rx, &rx_layout);
+	nic_count(&rx->frames, n);
+	nic_count(&rx->bytes, bytes);
+	return n;
+}
+
+static uint32_t tx_burst(struct nic_tx *tx, const struct vfc_packet *packets, uint32_t count)
+{
+	if (vfc_ring_used(&tx->ring) >= tx->low)
+		nic_clean(tx, &tx_layout, E1000E_TX_ERRORS);
+	return nic_send(tx, &tx_layout, E1000E_TX_EOP | E1000E_TX_IFCS | E1000E_TX_RS, FRAME_MAX,
+			packets, count);
+}
+
+const struct nic_driver nic_e1000e = {
+	.name = "e1000e",
+	.vendor = E1000E_VENDOR,
+	.device = E1000E_DEVICE,
+	.queues_max = E1000E_QUEUES,
+	.frame_max = FRAME_MAX,
+	.rx_layout = &rx_layout,
+	.tx_layout = &tx_layout,
+	.vectors = vectors,
+	.attach = attach,
+	.rx_doorbell = rx_doorbell,
+	.tx_doorbell = tx_doorbell,
+	.start = start,
+	.stop = stop,
+	.link = link_state,
+	.set_mac = set_mac,
+	.set_promisc = set_promisc,
+	.read_counters = read_counters,
+	.rx_arm = rx_arm,
+	.rx_burst = rx_burst,
+	.tx_burst = tx_burst,
+	.rx_refill = rx_refill,
+	.tx_clean = tx_clean,
+	.rx_ready = rx_ready,
+};

@@ -1,0 +1,369 @@
+/* SPDX-License-Identifier: MIT */
+/* What all network interfaces have in common: life, packets, waiting; see nic.h. */
+#include "nic.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <vfiocore/device.h>
+#include <vfiocore/region.h>
+
+#include "../device.h"
+#include "../error.h"
+#include "../kernel/sys.h"
+
+#define ENTRIES_DEFAULT 256
+#define ENTRIES_MIN 8
+#define ENTRIES_MAX 32768
+#define SPARE 256 /* chunks a queue beyond what its rings hold: for the caller's hands */
+#define LINK_POLL 10000000
+
+static const struct nic_driver *const drivers[] = {&nic_e1000e};
+
+static int bad_options(const char *what, uint32_t value)
+{
+	return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE, "%s cannot be %u", what, value);
+}
+
+static int find_driver(struct vfc_device *device, const struct nic_driver **driver)
+{
+	uint64_t id;
+	int rc;
+
+	if (!(device->flags & VFC_DEVICE_PCI))
+		return vfc_fail(EOPNOTSUPP, VFC_REASON_UNSUPPORTED, WHERE(.object = device->name),
+				"the drivers here are for PCI devices");
+	rc = vfc_region_read(device, VFC_REGION_CONFIG, 0, 4, &id);
+	if (rc < 0)
+		return rc;
+	if (id == UINT32_MAX)
+		return vfc_fail(ENODEV, VFC_REASON_GONE, WHERE(.object = device->name),
+				"config space reads as all ones: the device was pulled");
+	for (size_t i = 0; i < sizeof(drivers) / sizeof(*drivers); i++) {
+		*driver = drivers[i];
+		if (id == (drivers[i]->vendor | (uint64_t)drivers[i]->device << 16))
+			return 0;
+	}
+	return vfc_fail(EOPNOTSUPP, VFC_REASON_UNSUPPORTED, WHERE(.object = device->name),
+			"no driver here is for %04x:%04x; there is one for 8086:10d3 (e1000e)",
+			(unsigned)id & 0xffff, (unsigned)(id >> 16));
+}
+
+static int check_entries(const char *what, uint32_t *entries)
+{
+	if (!*entries)
+		*entries = ENTRIES_DEFAULT;
+	if (*entries < ENTRIES_MIN || *entries > ENTRIES_MAX || *entries & (*entries - 1))
+		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE,
+				"%s is %u: a ring has a power of two from %d to %d entries", what,
+				*entries, ENTRIES_MIN, ENTRIES_MAX);
+	return 0;
+}
+
+static int take_options(struct vfc_nic *nic, const struct vfc_nic_opts *opts)
+{
+	static const struct vfc_nic_opts defaults = {.size = sizeof(defaults)};
+	int rc;
+
+	if (!opts)
+		opts = &defaults;
+	if (opts->size < sizeof(*opts))
+		return bad_options("opts->size", opts->size);
+	if (opts->flags & ~(uint32_t)VFC_NIC_PROMISC)
+		return bad_options("opts->flags", opts->flags);
+	nic->promisc = opts->flags & VFC_NIC_PROMISC;
+	nic->queues = opts->queues ? opts->queues : 1;
+	if (nic->queues > nic->driver->queues_max)
+		return vfc_fail(EINVAL, VFC_REASON_RANGE, NOWHERE,
+				"%u queues were asked for, %s has %u", nic->queues, nic->driver->name,
+				nic->driver->queues_max);
+	nic->rx_entries = opts->rx_entries;
+	nic->tx_entries = opts->tx_entries;
+	rc = check_entries("opts->rx_entries", &nic->rx_entries);
+	return rc < 0 ? rc : check_entries("opts->tx_entries", &nic->tx_entries);
+}
+
+static uint32_t low_mark(uint32_t entries)
+{
+	return entries / 4 < NIC_BURST ? entries / 4 : NIC_BURST;
+}
+
+/* Cache lines are the queues' own, so their memory is aligned by hand. */
+static int alloc_queues(struct vfc_nic *nic)
+{
+	size_t each = sizeof(*nic->rx) + sizeof(*nic->tx);
+	uintptr_t start;
+
+	nic->queue_memory = sys_alloc(nic->queues * each + 63);
+	if (!nic->queue_memory)
+		return vfc_no_memory();
+	start = ((uintptr_t)nic->queue_memory + 63) & ~(uintptr_t)63;
+	nic->rx = (struct nic_rx *)start;
+	nic->tx = (struct nic_tx *)(start + nic->queues * sizeof(*nic->rx));
+	for (uint32_t q = 0; q < nic->queues; q++) {
+		nic->rx[q].nic = nic->tx[q].nic = nic;
+		nic->rx[q].low = low_mark(nic->rx_entries);
+		nic->tx[q].low = low_mark(nic->tx_entries);
+	}
+	return 0;
+}
+
+static int alloc_rings(struct vfc_nic *nic)
+{
+	const struct nic_driver *driver = nic->driver;
+	struct vfc_iommu *iommu = vfc_device_iommu(nic->device);
+	int rc = vfc_pool_init(&nic->pool, iommu, NIC_CHUNK,
+			       nic->queues * (nic->rx_entries + nic->tx_entries + SPARE));
+
+	for (uint32_t q = 0; rc == 0 && q < nic->queues; q++) {
+		rc = vfc_ring_init(&nic->rx[q].ring, driver->rx_layout, iommu, nic->rx_entries,
+				   driver->rx_doorbell(nic, q));
+		if (rc == 0)
+			rc = vfc_ring_init(&nic->tx[q].ring, driver->tx_layout, iommu,
+					   nic->tx_entries, driver->tx_doorbell(nic, q));
+	}
+	return rc;
+}
+
+/* What was not allocated is zero, and releasing that is fine. The first error counts. */
+static int release_memory(struct vfc_nic *nic)
+{
+	int rc = vfc_pool_destroy(&nic->pool), next;
+
+	for (uint32_t q = 0; nic->queue_memory && q < nic->queues; q++) {
+		next = vfc_ring_destroy(&nic->rx[q].ring);
+		rc = rc < 0 ? rc : next;
+		next = vfc_ring_destroy(&nic->tx[q].ring);
+		rc = rc < 0 ? rc : next;
+	}
+	free(nic->queue_memory);
+	free(nic);
+	return rc;
+}
+
+static int run(struct vfc_nic *nic)
+{
+	int rc = nic->driver->start(nic);
+
+	for (uint32_t q = 0; rc == 0 && q < nic->queues; q++)
+		nic->driver->rx_refill(&nic->rx[q]);
+	return rc;
+}
+
+/* From here on the device may do DMA, so it is stopped first of all when something fails. */
+static int bring_up(struct vfc_nic *nic)
+{
+	int rc = vfc_device_bus_master(nic->device, true);
+
+	nic->master = rc == 0;
+	if (rc == 0)
+		rc = vfc_irq_open(nic->device, VFC_IRQ_MSIX, nic->driver->vectors(nic->queues),
+				  &nic->irq);
+	if (rc == 0)
+		rc = run(nic);
+	return rc;
+}
+
+/* A device that is gone cannot be told anything, and does no DMA: go on in any case. */
+static void take_down(struct vfc_nic *nic)
+{
+	if (nic->registers)
+		nic->driver->stop(nic);
+	if (nic->master)
+		vfc_device_bus_master(nic->device, false);
+	vfc_irq_close(nic->irq);
+}
+
+static int nic_open(struct vfc_device *device, const struct vfc_nic_opts *opts,
+		    struct vfc_nic **out)
+{
+	const struct nic_driver *driver;
+	struct vfc_error why;
+	struct vfc_nic *nic;
+	int rc = find_driver(device, &driver);
+
+	if (rc < 0)
+		return rc;
+	nic = sys_alloc(sizeof(*nic));
+	if (!nic)
+		return vfc_no_memory();
+	nic->driver = driver;
+	nic->device = device;
+	rc = take_options(nic, opts);
+	if (rc == 0)
+		rc = alloc_queues(nic);
+	if (rc == 0)
+		rc = driver->attach(nic);
+	if (rc == 0)
+		rc = alloc_rings(nic);
+	if (rc == 0)
+		rc = bring_up(nic);
+	if (rc == 0) {
+		device_hold(device);
+		*out = nic;
+		return 0;
+	}
+	why = *vfc_error_last();
+	take_down(nic);
+	release_memory(nic);
+	return vfc_fail(why.code, why.reason, WHERE(why.call, why.object, why.iova, why.length), "%s",
+			why.hint);
+}
+
+int vfc_nic_open(struct vfc_device *device, const struct vfc_nic_opts *opts, struct vfc_nic **nic)
+{
+	return vfc_done(nic_open(device, opts, nic));
+}
+
+int vfc_nic_close(struct vfc_nic *nic)
+{
+	struct vfc_device *device;
+	int rc;
+
+	if (!nic)
+		return 0;
+	device = nic->device;
+	take_down(nic);
+	rc = release_memory(nic);
+	device_release(device);
+	return vfc_done(rc);
+}
+
+/* The chunks that a ring holds go back to the pool; the device is stopped. */
+static void empty_ring(struct vfc_nic *nic, struct vfc_ring *ring, unsigned cookie_shift)
+{
+	nic_lock(nic);
+	for (uint32_t i = ring->head; i != ring->tail; i++)
+		vfc_pool_put(&nic->pool, ring->cookies[i & ring->mask] >> cookie_shift);
+	nic_unlock(nic);
+	vfc_ring_reset(ring);
+}
+
+/*
+ * The function is quiet and cannot write to memory before the kernel resets it. Not every device
+ * has a function reset: then the driver's own, which stop() includes, has to do.
+ */
+static int nic_reset(struct vfc_nic *nic)
+{
+	int rc;
+
+	nic->driver->stop(nic);
+	for (uint32_t q = 0; q < nic->queues; q++) {
+		empty_ring(nic, &nic->rx[q].ring, 0);
+		empty_ring(nic, &nic->tx[q].ring, NIC_LENGTH_BITS);
+		nic->rx[q].skip = false;
+	}
+	if (nic->device->flags & VFC_DEVICE_RESET) {
+		rc = vfc_device_reset(nic->device);
+		if (rc == 0)
+			rc = vfc_irq_rearm(nic->irq);
+		if (rc < 0)
+			return rc;
+		nic->driver->stop(nic);
+	}
+	rc = vfc_device_bus_master(nic->device, true);
+	return rc < 0 ? rc : run(nic);
+}
+
+int vfc_nic_reset(struct vfc_nic *nic)
+{
+	return vfc_done(nic_reset(nic));
+}
+
+int vfc_nic_info(struct vfc_nic *nic, struct vfc_nic_info *info)
+{
+	if (info->size < sizeof(*info))
+		return vfc_done(bad_options("info->size", info->size));
+	info->queues = nic->queues;
+	info->rx_entries = nic->rx_entries;
+	info->tx_entries = nic->tx_entries;
+	info->frame_max = nic->driver->frame_max;
+	memcpy(info->mac, nic->mac, sizeof(info->mac));
+	memset(info->reserved, 0, sizeof(info->reserved));
+	memset(info->driver, 0, sizeof(info->driver));
+	strncpy(info->driver, nic->driver->name, sizeof(info->driver) - 1);
+	return 0;
+}
+
+int vfc_nic_link(struct vfc_nic *nic, struct vfc_nic_link *link)
+{
+	nic->driver->link(nic, link);
+	return 0;
+}
+
+/* The link changes rarely, and its interrupt would stay asserted: so it is looked at. */
+static int wait_link(struct vfc_nic *nic, int64_t end)
+{
+	struct vfc_nic_link link;
+	int64_t left;
+	int rc;
+
+	for (;;) {
+		nic->driver->link(nic, &link);
+		if (link.up)
+			return 0;
+		left = end - sys_now();
+		if (left <= 0)
+			return vfc_fail(ETIMEDOUT, VFC_REASON_TIMEOUT, WHERE(.object = nic->device->name),
+					"the link is down: is the cable plugged in?");
+		rc = sys_poll(NULL, 0, left < LINK_POLL ? left : LINK_POLL);
+		if (rc < 0)
+			return vfc_fail(rc, VFC_REASON_NONE, WHERE("ppoll", nic->device->name), " ");
+	}
+}
+
+int vfc_nic_wait_link(struct vfc_nic *nic, int64_t timeout)
+{
+	return vfc_done(wait_link(nic, nic_deadline(timeout)));
+}
+
+int vfc_nic_set_mac(struct vfc_nic *nic, const uint8_t mac[6])
+{
+	static const uint8_t none[6];
+
+	if (mac[0] & 1 || !memcmp(mac, none, sizeof(none)))
+		return vfc_done(vfc_fail(EINVAL, VFC_REASON_ARGUMENT, WHERE(.object = nic->device->name),
+					 "a station address is not multicast (bit 0 of its first byte) "
+					 "and not 0"));
+	nic->driver->set_mac(nic, mac);
+	memcpy(nic->mac, mac, sizeof(nic->mac));
+	return 0;
+}
+
+int vfc_nic_promisc(struct vfc_nic *nic, bool on)
+{
+	nic->promisc = on;
+	nic->driver->set_promisc(nic, on);
+	return 0;
+}
+
+static uint64_t look(const uint64_t *counter)
+{
+	return __atomic_load_n(counter, __ATOMIC_RELAXED);
+}
+
+int vfc_nic_stats(struct vfc_nic *nic, struct vfc_nic_stats *stats)
+{
+	if (stats->size < sizeof(*stats))
+		return vfc_done(bad_options("stats->size", stats->size));
+	*stats = (struct vfc_nic_stats){.size = stats->size};
+	nic->driver->read_counters(nic);
+	stats->rx_errors = nic->wire_errors;
+	stats->rx_missed = nic->missed;
+	for (uint32_t q = 0; q < nic->queues; q++) {
+		const struct nic_rx *rx = &nic->rx[q];
+		const struct nic_tx *tx = &nic->tx[q];
+
+		stats->rx_frames += look(&rx->frames);
+		stats->rx_bytes += look(&rx->bytes);
+		stats->rx_errors += look(&rx->errors);
+		stats->rx_malformed += look(&rx->malformed);
+		stats->rx_doorbells += look(&rx->ring.doorbells);
+		stats->tx_frames += look(&tx->frames);
+		stats->tx_bytes += look(&tx->bytes);
+		stats->tx_errors += look(&tx->errors);
+		stats->tx_doorbells += look(&tx->ring.doorbells);
+	}
+	return 0;
+}

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: MIT */
+/* Packets of a network interface: sending, receiving, waiting for them; see nic.h. */
+#include <errno.h>
+#include <string.h>
+
+#include "../device.h"
+#include "../error.h"
+#include "../kernel/sys.h"
+#include "nic.h"
+
+#define DRAIN_POLL 20000
+
+static int bad_queue(const struct vfc_nic *nic, uint32_t queue)
+{
+	return vfc_fail(EINVAL, VFC_REASON_RANGE, WHERE(.object = nic->device->name),
+			"there is no queue %u, the interface has queues 0 to %u", queue,
+			nic->queues - 1);
+}
+
+static int bad_length(const struct vfc_nic *nic, uint32_t length)
+{
+	return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, WHERE(.object = nic->device->name),
+			"a frame of %u bytes: it must have 1 to %u", length, nic->driver->frame_max);
+}
+
+int vfc_nic_rx_burst(struct vfc_nic *nic, uint32_t queue, struct vfc_packet *packets,
+		     uint32_t count)
+{
+	if (queue >= nic->queues)
+		return vfc_done(bad_queue(nic, queue));
+	return (int)nic->driver->rx_burst(&nic->rx[queue], packets, count);
+}
+
+int vfc_nic_tx_burst(struct vfc_nic *nic, uint32_t queue, struct vfc_packet *packets,
+		     uint32_t count)
+{
+	if (queue >= nic->queues)
+		return vfc_done(bad_queue(nic, queue));
+	if (count && packets[0].length - 1 >= nic->driver->frame_max)
+		return vfc_done(bad_length(nic, packets[0].length));
+	return (int)nic->driver->tx_burst(&nic->tx[queue], packets, count);
+}
+
+int vfc_nic_alloc(struct vfc_nic *nic, struct vfc_packet *packets, uint32_t count)
+{
+	struct vfc_pool *pool = &nic->pool;
+	uint32_t n = 0;
+	int32_t chunk;
+
+	nic_lock(nic);
+	for (; n < count && (chunk = vfc_pool_get(pool)) >= 0; n++)
+		packets[n].chunk = (uint32_t)chunk;
+	nic_unlock(nic);
+	for (uint32_t i = 0; i < n; i++) {
+		packets[i].data = vfc_pool_va(pool, packets[i].chunk);
+		packets[i].iova = vfc_pool_iova(pool, packets[i].chunk);
+		packets[i].length = 0;
+	}
+	return (int)n;
+}
+
+void vfc_nic_free(struct vfc_nic *nic, const struct vfc_packet *packets, uint32_t count)
+{
+	struct vfc_pool *pool = &nic->pool;
+
+	nic_lock(nic);
+	/* A packet that is not from here, or freed twice, must not break the stack's bounds. */
+	for (uint32_t i = 0; i < count; i++)
+		if (packets[i].chunk < pool->chunks && pool->free < pool->chunks)
+			vfc_pool_put(pool, packets[i].chunk);
+	nic_unlock(nic);
+}
+
+static int again(const struct vfc_nic *nic)
+{
+	return vfc_fail(EAGAIN, VFC_REASON_BUSY, WHERE(.object = nic->device->name),
+			"the device has not sent yet what was given to it");
+}
+
+static int nic_send_copy(struct vfc_nic *nic, const void *frame, uint32_t length)
+{
+	struct vfc_packet packet;
+
+	if (length - 1 >= nic->driver->frame_max)
+		return bad_length(nic, length);
+	if (vfc_nic_alloc(nic, &packet, 1) < 1) {
+		nic->driver->tx_clean(&nic->tx[0]);
+		if (vfc_nic_alloc(nic, &packet, 1) < 1)
+			return again(nic);
+	}
+	memcpy(packet.data, frame, length);
+	packet.length = length;
+	if (nic->driver->tx_burst(&nic->tx[0], &packet, 1) == 1)
+		return 0;
+	vfc_nic_free(nic, &packet, 1);
+	return again(nic);
+}
+
+int vfc_nic_send(struct vfc_nic *nic, const void *frame, uint32_t length)
+{
+	return vfc_done(nic_send_copy(nic, frame, length));
+}
+
+int vfc_nic_recv(struct vfc_nic *nic, void *frame, uint32_t size)
+{
+	struct vfc_packet packet;
+	int rc;
+
+	if (nic->driver->rx_burst(&nic->rx[0], &packet, 1) == 0)
+		return 0;
+	rc = (int)packet.length;
+	if (packet.length > size)
+		rc = vfc_fail(EMSGSIZE, VFC_REASON_ARGUMENT, WHERE(.object = nic->device->name),
+			      "the frame has %u bytes, there is room for %u", packet.length, size);
+	else
+		memcpy(frame, packet.data, packet.length);
+	vfc_nic_free(nic, &packet, 1);
+	return vfc_done(rc);
+}
+
+int vfc_nic_drain(struct vfc_nic *nic, uint32_t queue, int64_t timeout)
+{
+	int64_t end = nic_deadline(timeout);
+
+	if (queue >= nic->queues)
+		return vfc_done(bad_queue(nic, queue));
+	for (;;) {
+		nic->driver->tx_clean(&nic->tx[queue]);
+		if (!vfc_ring_used(&nic->tx[queue].ring))
+			return 0;
+		if (sys_now() >= end)
+			return vfc_done(vfc_fail(ETIMEDOUT, VFC_REASON_TIMEOUT,
+						 WHERE(.object = nic->device->name),
+						 "%u frames are still with the device: is the link up?",
+						 vfc_ring_used(&nic->tx[queue].ring)));
+		sys_sleep(DRAIN_POLL);
+	}
+}
+
+/* Empties the eventfd before the device may fire again, and refills a starved ring. */
+static int rx_arm(struct vfc_nic *nic, uint32_t queue)
+{
+	struct nic_rx *rx = &nic->rx[queue];
+	uint64_t fired;
+	ssize_t n = sys_read(vfc_irq_fd(nic->irq, queue), &fired, sizeof(fired));
+
+	if (n < 0 && n != -EAGAIN)
+		return vfc_fail((int)n, VFC_REASON_NONE, WHERE("read", nic->device->name),
+				"the eventfd of queue %u", queue);
+	if (nic->driver->rx_ready(rx))
+		return 1;
+	if (vfc_ring_space(&rx->ring))
+		nic->driver->rx_refill(rx);
+	nic->driver->rx_arm(nic, queue);
+	return nic->driver->rx_ready(rx);
+}
+
+static int rx_wait(struct vfc_nic *nic, uint32_t queue, int64_t end)
+{
+	int64_t left;
+	int rc;
+
+	/* A fired vector says that something happened, not that a frame is here. */
+	for (;;) {
+		rc = rx_arm(nic, queue);
+		if (rc != 0)
+			return rc < 0 ? rc : 0;
+		left = end == INT64_MAX ? -1 : end - sys_now();
+		rc = vfc_irq_wait(nic->irq, queue, end != INT64_MAX && left < 0 ? 0 : left, NULL);
+		if (nic->driver->rx_ready(&nic->rx[queue]))
+			return 0;
+		if (rc < 0)
+			return rc;
+	}
+}
+
+int vfc_nic_rx_wait(struct vfc_nic *nic, uint32_t queue, int64_t timeout)
+{
+	if (queue >= nic->queues)
+		return vfc_done(bad_queue(nic, queue));
+	return vfc_done(rx_wait(nic, queue, nic_deadline(timeout)));
+}
+
+int vfc_nic_rx_fd(struct vfc_nic *nic, uint32_t queue)
+{
+	if (queue >= nic->queues)
+		return vfc_done(bad_queue(nic, queue));
+	return vfc_done(vfc_irq_fd(nic->irq, queue));
+}
+
+int vfc_nic_rx_arm(struct vfc_nic *nic, uint32_t queue)
+{
+	if (queue >= nic->queues)
+		return vfc_done(bad_queue(nic, queue));
+	return vfc_done(rx_arm(nic, queue));
+}

@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Binding by driver_override: only this device is touched, unlike new_id, which grabs every device
+ * of the same id (Documentation/ABI/testing/sysfs-bus-pci).
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <vfiocore.h>
+
+#include "../error.h"
+#include "../kernel/sys.h"
+#include "sysfs.h"
+
+#define NO_DRIVER "none" /* in the state file: the device had no driver */
+
+/* Nodes are made by the kernel and chmod-ed by udev some time after the bind. */
+#define NODE_WAIT_NS INT64_C(2000000000)
+
+static const char *state_root(void)
+{
+	const char *root = secure_getenv("VFIOCORE_STATE");
+
+	return root && *root ? root : "/run/vfiocore";
+}
+
+static void state_path(const char *name, char path[SYSFS_PATH])
+{
+	snprintf(path, SYSFS_PATH, "%s/%s", state_root(), name);
+}
+
+static int remember(const char *name, const char *driver)
+{
+	char path[SYSFS_PATH];
+	ssize_t n;
+	int fd, rc = sys_mkdir(state_root(), 0755);
+
+	state_path(name, path);
+	if (rc < 0)
+		return vfc_fail(rc, VFC_REASON_NONE, WHERE("mkdir", state_root()),
+				"the former driver is remembered there");
+	fd = sys_create(path, 0644);
+	if (fd < 0)
+		return vfc_fail(fd, VFC_REASON_NONE, WHERE("open", path),
+				"the former driver is remembered there");
+	n = sys_write(fd, driver, strlen(driver));
+	sys_close(fd);
+	if (n >= 0)
+		return 0;
+	sys_unlink(path);
+	return vfc_fail((int)n, VFC_REASON_NONE, WHERE("write", path),
+			"the former driver is remembered there");
+}
+
+static void current_driver(const char *name, char driver[32])
+{
+	char path[SYSFS_PATH];
+
+	sysfs_path(path, "bus/pci/devices/%s/driver", name);
+	sysfs_link(path, driver, 32);
+}
+
+static int write_attribute(const char *name, const char *file, const char *text)
+{
+	char path[SYSFS_PATH];
+	int rc;
+
+	sysfs_path(path, "bus/pci/devices/%s/%s", name, file);
+	rc = sysfs_write(path, text);
+	if (rc == -EACCES || rc == -EPERM)
+		return vfc_fail(rc, VFC_REASON_PERMISSION, WHERE("write", path),
+				"binding drivers needs root; `vfio bind --user NAME` then hands the "
+				"device to a user");
+	if (rc < 0)
+		return vfc_fail(rc, VFC_REASON_NONE, WHERE("write", path), "\"%s\" was refused",
+				text);
+	return 0;
+}
+
+static int release(const char *name)
+{
+	char driver[32];
+
+	current_driver(name, driver);
+	return driver[0] ? write_attribute(name, "driver/unbind", name) : 0;
+}
+
+static int probe(const char *name)
+{
+	char path[SYSFS_PATH];
+	int rc;
+
+	sysfs_path(path, "bus/pci/drivers_probe");
+	rc = sysfs_write(path, name);
+	if (rc < 0)
+		return vfc_fail(rc, VFC_REASON_NONE, WHERE("write", path), "\"%s\" was refused",
+				name);
+	return 0;
+}
+
+/* Best effort on the way out of a failure: the first error is the one to report. */
+static void put_back(const char *name, const char *override, const char *driver)
+{
+	struct vfc_error first = *vfc_error_last();
+
+	write_attribute(name, "driver_override", override[0] ? override : "\n");
+	if (driver[0])
+		probe(name);
+	vfc_fail(first.code, (enum vfc_reason)first.reason, WHERE(first.call, first.object), "%s",
+		 first.hint);
+}
+
+static int require_driver(const char *name, const char *driver)
+{
+	char path[SYSFS_PATH];
+
+	sysfs_path(path, "bus/pci/drivers/%s", driver);
+	if (sys_exists(path))
+		return 0;
+	return vfc_fail(ENOENT, VFC_REASON_NO_DRIVER, WHERE(.object = name),
+			"the driver %s is not loaded: modprobe %s", driver, driver);
+}
+
+static int verify(const char *name, const char *driver)
+{
+	char now[32], path[SYSFS_PATH], hint[96] = "";
+
+	current_driver(name, now);
+	if (!strcmp(now, driver))
+		return 0;
+	/* drivers_probe reports success even when no driver took the device. */
+	sysfs_path(path, "bus/pci/devices/%s/iommu_group", name);
+	if (!sys_exists(path))
+		snprintf(hint, sizeof(hint),
+			 "; the device is in no IOMMU group, is the IOMMU off? see `vfio doctor`");
+	return vfc_fail(now[0] ? EBUSY : ENODEV,
+			hint[0] ? VFC_REASON_NO_IOMMU : VFC_REASON_NO_DRIVER, WHERE(.object = name),
+			"%s did not take the device, %s has it (the kernel log may say why)%s",
+			driver, now[0] ? now : "no driver", hint);
+}
+
+static int give_node(const char *name, int uid, int gid)
+{
+	char path[SYSFS_PATH], group[16], node[64];
+	int rc;
+
+	if (uid < 0 && gid < 0)
+		return 0;
+	sysfs_path(path, "bus/pci/devices/%s/iommu_group", name);
+	sysfs_link(path, group, sizeof(group));
+	snprintf(node, sizeof(node), "/dev/vfio/%.12s", group);
+	for (int64_t end = sys_now() + NODE_WAIT_NS; !sys_exists(node) && sys_now() < end;)
+		sys_sleep(10000000);
+	rc = sys_chown(node, uid, gid);
+	if (rc < 0)
+		return vfc_fail(rc, VFC_REASON_PERMISSION, WHERE("chown", node),
+				"the device is bound, but its node could not be handed over");
+	return 0;
+}
+
+static int bind_to(const char *name, const char *driver, const char *former, const char *override)
+{
+	int rc = remember(name, former[0] ? former : NO_DRIVER);
+	char path[SYSFS_PATH];
+
+	if (rc < 0)
+		return rc;
+	rc = write_attribute(name, "driver_override", driver);
+	if (rc == 0)
+		rc = release(name);
+	if (rc == 0)
+		rc = probe(name);
+	if (rc == 0)
+		rc = verify(name, driver);
+	if (rc < 0) {
+		put_back(name, override, former);
+		state_path(name, path);
+		sys_unlink(path);
+	}
+	return rc;
+}
+
+int vfc_pci_bind(const char *name, const struct vfc_pci_bind_opts *opts)
+{
+	const char *driver = opts && opts->driver ? opts->driver : "vfio-pci";
+	struct vfc_pci_info info = {.size = sizeof(info)};
+	int rc;
+
+	if (opts && opts->size < sizeof(*opts))
+		return vfc_done(vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE,
+					 "opts->size is %u, set it to sizeof(struct vfc_pci_bind_opts)",
+					 opts->size));
+	rc = vfc_pci_info(name, &info);
+	if (rc == 0)
+		rc = require_driver(info.name, driver);
+	if (rc == 0 && strcmp(info.driver, driver))
+		rc = bind_to(info.name, driver, info.driver, info.driver_override);
+	if (rc == 0 && opts)
+		rc = give_node(info.name, opts->uid, opts->gid);
+	return vfc_done(rc);
+}
+
+/* The driver that vfc_pci_bind() displaced; "" when it displaced none or did not bind at all. */
+static void recall(const char *name, char driver[32])
+{
+	char path[SYSFS_PATH];
+
+	state_path(name, path);
+	if (sysfs_read(path, driver, 32) < 0 || !strcmp(driver, NO_DRIVER))
+		driver[0] = '\0';
+}
+
+static int unbind(const char *name)
+{
+	char path[SYSFS_PATH], former[32], now[32];
+	bool bound_by_us;
+	int rc;
+
+	state_path(name, path);
+	bound_by_us = sys_exists(path);
+	recall(name, former);
+	rc = write_attribute(name, "driver_override", "\n");
+	if (rc == 0)
+		rc = release(name);
+	/* A device that had no driver before gets none now. */
+	if (rc == 0 && (former[0] || !bound_by_us))
+		rc = probe(name);
+	if (rc < 0)
+		return rc;
+	current_driver(name, now);
+	if (former[0] && strcmp(now, former))
+		return vfc_fail(ENODEV, VFC_REASON_NO_DRIVER, WHERE(.object = name),
+				"the former driver %s did not take the device back; is it loaded?",
+				former);
+	if (bound_by_us)
+		sys_unlink(path);
+	return 0;
+}
+
+int vfc_pci_unbind(const char *name)
+{
+	char canonical[VFC_PCI_NAME] = "";
+	int rc = pci_find(name, canonical);
+
+	return vfc_done(rc < 0 ? rc : unbind(canonical));
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+/* The capability lists of PCI config space, read through whatever the caller has. */
+#ifndef VFC_PCI_CAPS_H
+#define VFC_PCI_CAPS_H
+
+#include <stdint.h>
+#include <vfiocore/region.h>
+
+struct caps_source {
+	/* Read @width (1, 2 or 4) bytes at @offset, little-endian to host; 0 or -errno. */
+	int (*read)(void *cookie, uint32_t offset, uint32_t width, uint32_t *value);
+	void *cookie;
+	uint32_t length; /* of config space: 256 or 4096 */
+	const char *name; /* of the device, for the record */
+};
+
+/* As vfc_pci_caps(). */
+int caps_walk(const struct caps_source *source, struct vfc_pci_cap *caps, size_t count);
+
+#endif

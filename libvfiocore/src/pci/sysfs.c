@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: MIT */
+#include "sysfs.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <vfiocore.h>
+
+#include "../error.h"
+#include "../kernel/sys.h"
+
+/* linux/ioport.h: what the third column of a device's "resource" file says. */
+#define RESOURCE_IO 0x00000100
+#define RESOURCE_PREFETCH 0x00002000
+#define RESOURCE_MEM_64 0x00100000
+#define RESOURCE_ROM 6
+
+const char *sysfs_root(void)
+{
+	const char *root = secure_getenv("VFIOCORE_SYSFS");
+
+	return root && *root ? root : "/sys";
+}
+
+void sysfs_path(char path[SYSFS_PATH], const char *format, ...)
+{
+	va_list args;
+	int n = snprintf(path, SYSFS_PATH, "%s/", sysfs_root());
+
+	if (n >= SYSFS_PATH)
+		n = SYSFS_PATH - 1;
+	va_start(args, format);
+	vsnprintf(path + n, (size_t)(SYSFS_PATH - n), format, args);
+	va_end(args);
+}
+
+int sysfs_read(const char *path, char *text, size_t size)
+{
+	int fd = sys_open(path, O_RDONLY);
+	ssize_t n;
+
+	text[0] = '\0';
+	if (fd < 0)
+		return fd;
+	n = sys_read(fd, text, size - 1);
+	sys_close(fd);
+	if (n < 0)
+		return (int)n;
+	text[n] = '\0';
+	text[strcspn(text, "\n")] = '\0';
+	return 0;
+}
+
+int64_t sysfs_number(const char *path, int64_t otherwise)
+{
+	char text[64], *end;
+	int64_t value;
+
+	if (sysfs_read(path, text, sizeof(text)) < 0)
+		return otherwise;
+	value = strtoll(text, &end, 0);
+	return end == text ? otherwise : value;
+}
+
+int sysfs_write(const char *path, const char *text)
+{
+	int fd = sys_open(path, O_WRONLY);
+	ssize_t n;
+
+	if (fd < 0)
+		return fd;
+	n = sys_write(fd, text, strlen(text));
+	sys_close(fd);
+	return n < 0 ? (int)n : 0;
+}
+
+void sysfs_link(const char *path, char *name, size_t size)
+{
+	char target[SYSFS_PATH], *slash;
+
+	name[0] = '\0';
+	if (sys_readlink(path, target, sizeof(target)) < 0)
+		return;
+	slash = strrchr(target, '/');
+	snprintf(name, size, "%s", slash ? slash + 1 : target);
+}
+
+int pci_canonical(const char *name, char canonical[VFC_PCI_NAME])
+{
+	unsigned domain = 0, bus, slot, function;
+	int end = 0;
+
+	if (!name)
+		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE, "the device's name is NULL");
+	if (sscanf(name, "%x:%x:%x.%x%n", &domain, &bus, &slot, &function, &end) != 4 || name[end]) {
+		domain = 0;
+		end = 0;
+		if (sscanf(name, "%x:%x.%x%n", &bus, &slot, &function, &end) != 3 || name[end])
+			end = 0;
+	}
+	if (!end || bus > 0xff || slot > 0x1f || function > 7)
+		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE,
+				"\"%.40s\" is not a PCI address; they look like 0000:01:00.0", name);
+	snprintf(canonical, VFC_PCI_NAME, "%04x:%02x:%02x.%x", domain, bus, slot, function);
+	return 0;
+}
+
+int pci_find(const char *name, char canonical[VFC_PCI_NAME])
+{
+	char path[SYSFS_PATH];
+	int rc = pci_canonical(name, canonical);
+
+	if (rc < 0)
+		return rc;
+	sysfs_path(path, "bus/pci/devices/%s", canonical);
+	if (!sys_exists(path))
+		return vfc_fail(ENODEV, VFC_REASON_NO_DEVICE, WHERE(.object = canonical),
+				"no such PCI device in %s/bus/pci/devices; `vfio list` shows what there is",
+				sysfs_root());
+	return 0;
+}
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(a, b);
+}
+
+/* The PCI names in a directory, sorted, the first @count of them into @names. */
+static int list_names(const char *path, char (*names)[VFC_PCI_NAME], size_t count)
+{
+	char(*all)[VFC_PCI_NAME] = NULL;
+	size_t found = 0, room = 0;
+	struct dirent *entry;
+	DIR *dir = opendir(path);
+
+	if (!dir)
+		return -errno;
+	while ((entry = readdir(dir))) {
+		if (entry->d_name[0] == '.' || strlen(entry->d_name) >= VFC_PCI_NAME)
+			continue;
+		if (found == room) {
+			void *grown = realloc(all, (room = room ? 2 * room : 64) * sizeof(*all));
+
+			if (!grown) {
+				free(all);
+				closedir(dir);
+				return -ENOMEM;
+			}
+			all = grown;
+		}
+		memset(all[found], 0, sizeof(*all));
+		memcpy(all[found++], entry->d_name, strlen(entry->d_name));
+	}
+	closedir(dir);
+	if (found)
+		qsort(all, found, sizeof(*all), by_name);
+	if (found && count && names)
+		memcpy(names, all, (found < count ? found : count) * sizeof(*all));
+	free(all);
+	return (int)found;
+}
+
+static int public_list(const char *path, char (*names)[VFC_PCI_NAME], size_t count,
+		       const char *hint)
+{
+	int saved = errno, rc = list_names(path, names, count);
+
+	errno = saved;
+	if (rc < 0)
+		return vfc_fail(rc, VFC_REASON_NONE, WHERE(.object = path), "%s", hint);
+	return rc;
+}
+
+int vfc_pci_list(char (*names)[VFC_PCI_NAME], size_t count)
+{
+	char path[SYSFS_PATH];
+
+	sysfs_path(path, "bus/pci/devices");
+	return vfc_done(public_list(path, names, count, "is sysfs mounted, and has this machine PCI?"));
+}
+
+int vfc_pci_group(int group, char (*names)[VFC_PCI_NAME], size_t count)
+{
+	char path[SYSFS_PATH];
+
+	sysfs_path(path, "kernel/iommu_groups/%d/devices", group);
+	return vfc_done(public_list(path, names, count, "there is no IOMMU group of that number"));
+}
+
+void pci_group_holders(int group, char *text, size_t size)
+{
+	char names[64][VFC_PCI_NAME], path[SYSFS_PATH], driver[32];
+	size_t used = 0;
+	int n;
+
+	text[0] = '\0';
+	sysfs_path(path, "kernel/iommu_groups/%d/devices", group);
+	n = list_names(path, names, 64);
+	for (int i = 0; i < n && i < 64 && used < size; i++) {
+		sysfs_path(path, "bus/pci/devices/%s/driver", names[i]);
+		sysfs_link(path, driver, sizeof(driver));
+		/* Bridges may keep pcieport; the kernel's own list (vfio_main.c) allows stubs too. */
+		if (!driver[0] || strstr(driver, "vfio") || !strcmp(driver, "pci-stub") ||
+		    !strcmp(driver, "pcieport"))
+			continue;
+		used += (size_t)snprintf(text + used, size - used, "%s%s is bound to %s",
+					 used ? ", " : "", names[i], driver);
+	}
+}
+
+static void read_bars(const char *name, struct vfc_pci_info *info)
+{
+	uint64_t first, last, flags;
+	char path[SYSFS_PATH];
+	FILE *file;
+
+	sysfs_path(path, "bus/pci/devices/%s/resource", name);
+	file = fopen(path, "re");
+	if (!file)
+		return; /* a device without resources has zero BARs */
+	for (int i = 0; i <= RESOURCE_ROM; i++) {
+		if (fscanf(file, "%" SCNx64 " %" SCNx64 " %" SCNx64, &first, &last, &flags) != 3)
+			break;
+		if (!flags || last < first)
+			continue;
+		if (i == RESOURCE_ROM) {
+			info->rom_size = last - first + 1;
+			break;
+		}
+		info->bars[i].address = first;
+		info->bars[i].size = last - first + 1;
+		info->bars[i].flags = (flags & RESOURCE_IO ? VFC_PCI_BAR_IO : 0) |
+				      (flags & RESOURCE_MEM_64 ? VFC_PCI_BAR_64 : 0) |
+				      (flags & RESOURCE_PREFETCH ? VFC_PCI_BAR_PREFETCH : 0);
+	}
+	fclose(file);
+}
+
+static int64_t attribute(const char *name, const char *file, int64_t otherwise)
+{
+	char path[SYSFS_PATH];
+
+	sysfs_path(path, "bus/pci/devices/%s/%s", name, file);
+	return sysfs_number(path, otherwise);
+}
+
+static void link_of(const char *name, const char *file, char *text, size_t size)
+{
+	char path[SYSFS_PATH];
+
+	sysfs_path(path, "bus/pci/devices/%s/%s", name, file);
+	sysfs_link(path, text, size);
+}
+
+static void read_override(const char *name, char *text, size_t size)
+{
+	char path[SYSFS_PATH];
+
+	sysfs_path(path, "bus/pci/devices/%s/driver_override", name);
+	/* The kernel prints a null pointer as this word (drivers/base/driver.c). */
+	if (sysfs_read(path, text, size) < 0 || !strcmp(text, "(null)"))
+		text[0] = '\0';
+}
+
+static void read_cdev(const char *name, char *text, size_t size)
+{
+	char path[SYSFS_PATH];
+	struct dirent *entry;
+	DIR *dir;
+
+	sysfs_path(path, "bus/pci/devices/%s/vfio-dev", name);
+	dir = opendir(path);
+	if (!dir)
+		return;
+	while ((entry = readdir(dir)))
+		if (entry->d_name[0] != '.')
+			snprintf(text, size, "%.31s", entry->d_name);
+	closedir(dir);
+}
+
+static void read_info(const char *name, struct vfc_pci_info *info)
+{
+	char group[16];
+	int saved = errno;
+
+	memset((char *)info + sizeof(info->size), 0, sizeof(*info) - sizeof(info->size));
+	memcpy(info->name, name, VFC_PCI_NAME);
+	info->vendor = (uint16_t)attribute(name, "vendor", 0);
+	info->device = (uint16_t)attribute(name, "device", 0);
+	info->subsystem_vendor = (uint16_t)attribute(name, "subsystem_vendor", 0);
+	info->subsystem_device = (uint16_t)attribute(name, "subsystem_device", 0);
+	info->class_code = (uint32_t)attribute(name, "class", 0);
+	info->revision = (uint32_t)attribute(name, "revision", 0);
+	info->numa_node = (int32_t)attribute(name, "numa_node", -1);
+	info->sriov_total = (uint32_t)attribute(name, "sriov_totalvfs", 0);
+	info->sriov_count = (uint32_t)attribute(name, "sriov_numvfs", 0);
+	link_of(name, "iommu_group", group, sizeof(group));
+	info->iommu_group = group[0] ? atoi(group) : -1;
+	link_of(name, "iommu", info->iommu, sizeof(info->iommu));
+	link_of(name, "driver", info->driver, sizeof(info->driver));
+	link_of(name, "physfn", info->physfn, sizeof(info->physfn));
+	read_override(name, info->driver_override, sizeof(info->driver_override));
+	read_cdev(name, info->vfio_cdev, sizeof(info->vfio_cdev));
+	read_bars(name, info);
+	errno = saved;
+}
+
+int vfc_pci_info(const char *name, struct vfc_pci_info *info)
+{
+	char canonical[VFC_PCI_NAME] = "";
+	int rc;
+
+	if (info->size < sizeof(*info))
+		return vfc_done(vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE,
+					 "info->size is %u, set it to sizeof(struct vfc_pci_info)",
+					 info->size));
+	rc = pci_find(name, canonical);
+	if (rc == 0)
+		read_info(canonical, info);
+	return vfc_done(rc);
+}

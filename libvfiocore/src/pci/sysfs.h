@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/* Small readers of sysfs, and the facts that other layers ask of it for their hints. */
+#ifndef VFC_PCI_SYSFS_H
+#define VFC_PCI_SYSFS_H
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <vfiocore/pci.h>
+
+#define SYSFS_PATH 256
+
+/* "/sys", or what VFIOCORE_SYSFS names (tests; ignored in a set-user-id program). */
+const char *sysfs_root(void);
+
+void sysfs_path(char path[SYSFS_PATH], const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* A file's first line without its newline, or -errno. */
+int sysfs_read(const char *path, char *text, size_t size);
+/* A file's number, decimal or 0x; or @otherwise. */
+int64_t sysfs_number(const char *path, int64_t otherwise);
+int sysfs_write(const char *path, const char *text);
+/* The last component of what a link points at; "" when there is no link. */
+void sysfs_link(const char *path, char *name, size_t size);
+
+/* "1:0.0", "01:00.0", "0000:01:00.0" to the canonical form; -EINVAL with a record. */
+int pci_canonical(const char *name, char canonical[VFC_PCI_NAME]);
+/* The canonical name of a device that exists; -ENODEV with a record and a hint. */
+int pci_find(const char *name, char canonical[VFC_PCI_NAME]);
+
+/*
+ * "0000:00:1f.3 is bound to i801_smbus, 0000:00:1f.2 to ahci": the members of a group that keep it
+ * from being viable; "" when there are none.
+ */
+void pci_group_holders(int group, char *text, size_t size);
+
+#endif

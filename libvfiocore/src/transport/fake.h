@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The fake transport's insides: what its files share, and what a device model builds on.
+ *
+ * One mutex, in the address space, orders everything: a model's thread holds it for one pass over
+ * its rings, and map, unmap, interrupts and config space take it. So when unmap has returned, the
+ * model cannot touch the memory any more, and when a vector is disarmed, its eventfd is not
+ * written any more.
+ */
+#ifndef VFC_TRANSPORT_FAKE_H
+#define VFC_TRANSPORT_FAKE_H
+
+#include <pthread.h>
+#include <stdbool.h>
+
+#include "transport.h"
+
+#define FAKE_CONFIG_SIZE 4096
+#define FAKE_REGIONS 9
+#define FAKE_IRQS 5
+#define FAKE_VECTORS 8
+#define FAKE_AREAS 2
+#define FAKE_MSI_CAP 0xd0 /* where every model has these two in config space */
+#define FAKE_MSIX_CAP 0xa0
+#define FAKE_OFFSET_SHIFT 40 /* a region's opaque offset is its index shifted by this */
+
+struct fake_space {
+	struct transport_space base;
+	pthread_mutex_t lock;
+	void *mappings; /* of tsearch(): struct fake_mapping by IOVA */
+	uint64_t entries, entry_limit;
+	uint64_t pinned, memlock_limit;
+	uint64_t faults, fault_iova;
+	unsigned devices;
+};
+
+/* A region as the model declares it. Length 0: not implemented. */
+struct fake_region {
+	uint64_t length;
+	uint64_t memory; /* where it is in the device's memory file, a multiple of 64 KiB */
+	uint32_t flags;  /* VFIO_REGION_INFO_FLAG_* */
+	uint32_t area_count; /* with FLAG_CAPS: only these can be mapped */
+	struct vfio_region_sparse_mmap_area areas[FAKE_AREAS];
+};
+
+struct fake_irq {
+	int fds[FAKE_VECTORS]; /* -1: not armed */
+	bool masked;           /* INTx only */
+};
+
+struct fake_device;
+
+/* A device model. All of it is called with the space's lock held. */
+struct fake_model {
+	const char *name;
+	size_t state_size; /* of its private state, zeroed at the start */
+	uint64_t memory_length;
+	struct fake_region regions[FAKE_REGIONS];
+	uint32_t vectors[FAKE_IRQS];
+	/* Fill in config space and which bits of it can be written. */
+	void (*config)(uint8_t *config, uint8_t *writable);
+	/* Power-on state of the registers. */
+	void (*reset)(struct fake_device *device);
+	/* Follow the registers and rings for a while. Return: whether there was work. */
+	bool (*step)(struct fake_device *device);
+};
+
+struct fake_device {
+	struct transport_device base;
+	const struct fake_model *model;
+	struct fake_space *space;
+	void *state;
+	uint8_t *memory; /* of all regions but config space */
+	int memory_fd;
+	int irq_type; /* which of INTx, MSI and MSI-X is on; -1: none */
+	struct fake_irq irqs[FAKE_IRQS];
+	uint64_t resets;
+	uint32_t rx_length;
+	bool link, gone;
+	bool stop; /* atomic: the thread is to end */
+	pthread_t thread;
+	uint8_t config[FAKE_CONFIG_SIZE];
+	uint8_t writable[FAKE_CONFIG_SIZE];
+};
+
+extern const struct fake_model fake_model_e1000e;
+
+/* The address space, fake_space.c. */
+int fake_space_open(struct transport_space **space);
+void fake_space_close(struct transport_space *space);
+int fake_space_info(struct transport_space *space, struct transport_space_info *info);
+int fake_map(struct transport_space *space, void *va, uint64_t iova, uint64_t length,
+	     uint32_t flags);
+int fake_unmap(struct transport_space *space, uint64_t iova, uint64_t length);
+
+/*
+ * What a device does to memory: false is a fault, which was counted. A descriptor's last word is
+ * stored at once, after all that was stored before.
+ */
+bool fake_dma_read(struct fake_device *device, uint64_t iova, void *data, uint64_t length);
+bool fake_dma_write(struct fake_device *device, uint64_t iova, const void *data, uint64_t length);
+bool fake_dma_store64(struct fake_device *device, uint64_t iova, uint64_t value);
+
+/* Interrupts, fake_irq.c. */
+int fake_irq_info(struct transport_device *device, uint32_t index, struct vfio_irq_info *info);
+int fake_set_irqs(struct transport_device *device, const struct vfio_irq_set *set);
+void fake_irq_forget(struct fake_device *device); /* disarm every vector, keep the types */
+/* The device raises a vector of the type that is on. false: nothing is armed, or it is masked. */
+bool fake_raise(struct fake_device *device, uint32_t vector);
+
+/* PCI Command register. */
+bool fake_bus_master(const struct fake_device *device);
+bool fake_decodes(const struct fake_device *device);
+
+/* Little-endian fields of config space. */
+void fake_put16(uint8_t *at, uint16_t value);
+void fake_put32(uint8_t *at, uint32_t value);
+
+#endif

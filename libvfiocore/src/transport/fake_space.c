@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The fake transport's address space: mappings with the limits and the answers of type1
+ * (drivers/vfio/vfio_iommu_type1.c), behind an IOMMU like a VT-d of 39 bits.
+ *
+ * Limits of the model: memory is touched, not pinned; mappings stay when the last device leaves,
+ * where the kernel would drop them.
+ */
+#include "fake.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <search.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "../error.h"
+#include "../kernel/sys.h"
+
+#ifndef MADV_POPULATE_READ /* Linux 5.14 */
+#define MADV_POPULATE_READ 22
+#define MADV_POPULATE_WRITE 23
+#endif
+
+#define PAGE_SIZES UINT64_C(0x40201000) /* 4 KiB, 2 MiB, 1 GiB */
+#define PAGE_MASK UINT64_C(0xfff)
+#define ENTRY_LIMIT 65535 /* vfio_iommu_type1.dma_entry_limit */
+
+struct fake_mapping {
+	uint64_t iova, last;
+	uint8_t *va;
+	uint32_t flags;
+};
+
+/* The MSI doorbell page range of x86 is cut out, as the kernel does. */
+static const struct vfio_iova_range windows[] = {
+	{0, UINT64_C(0xfedfffff)},
+	{UINT64_C(0xfef00000), (UINT64_C(1) << 39) - 1},
+};
+
+#define WINDOWS (sizeof(windows) / sizeof(*windows))
+
+int fake_space_open(struct transport_space **out)
+{
+	struct fake_space *space = sys_alloc(sizeof(*space));
+
+	if (!space)
+		return vfc_no_memory();
+	pthread_mutex_init(&space->lock, NULL); /* cannot fail with default attributes in glibc, musl */
+	space->base.ops = &transport_fake;
+	space->entry_limit = ENTRY_LIMIT;
+	space->memlock_limit = UINT64_MAX;
+	*out = &space->base;
+	return 0;
+}
+
+void fake_space_close(struct transport_space *base)
+{
+	struct fake_space *space = (struct fake_space *)base;
+
+	tdestroy(space->mappings, free);
+	pthread_mutex_destroy(&space->lock);
+	free(space);
+}
+
+int fake_space_info(struct transport_space *base, struct transport_space_info *info)
+{
+	struct fake_space *space = (struct fake_space *)base;
+	struct vfio_iova_range *ranges;
+
+	pthread_mutex_lock(&space->lock);
+	memset(info, 0, sizeof(*info));
+	info->page_sizes = PAGE_SIZES;
+	info->entries_left =
+		space->entry_limit > space->entries ? space->entry_limit - space->entries : 0;
+	if (!space->devices)
+		info->page_sizes = 0;
+	pthread_mutex_unlock(&space->lock);
+	if (!info->page_sizes)
+		return vfc_fail(ENODEV, VFC_REASON_NONE, WHERE("VFIO_IOMMU_GET_INFO"),
+				"no device is attached to the address space yet");
+	ranges = sys_alloc(sizeof(windows));
+	if (!ranges)
+		return vfc_no_memory();
+	memcpy(ranges, windows, sizeof(windows));
+	info->ranges = ranges;
+	info->range_count = WINDOWS;
+	return 0;
+}
+
+/* Ranges that overlap are "equal", so that a search by range finds any mapping in it. */
+static int compare(const void *a, const void *b)
+{
+	const struct fake_mapping *x = a, *y = b;
+
+	if (x->last < y->iova)
+		return -1;
+	return x->iova > y->last;
+}
+
+static struct fake_mapping *find(struct fake_space *space, uint64_t iova, uint64_t last)
+{
+	struct fake_mapping key = {.iova = iova, .last = last};
+	void *node = tfind(&key, &space->mappings, compare);
+
+	return node ? *(struct fake_mapping **)node : NULL;
+}
+
+/*
+ * Whether pinning would succeed: populating asks the kernel the same question. Kernels before
+ * 5.14 do not know it (EINVAL); there any advice tells at least whether all of it is mapped.
+ */
+static int touch(void *va, uint64_t length, uint32_t flags)
+{
+	bool write = flags & VFIO_DMA_MAP_FLAG_WRITE;
+	int rc = sys_madvise(va, length, write ? MADV_POPULATE_WRITE : MADV_POPULATE_READ);
+	uint8_t probe[1];
+
+	if (rc != -EINVAL)
+		return rc;
+	/* EINVAL is also the answer to memory that may not be accessed so. */
+	if (sys_madvise((void *)((uintptr_t)probe & ~(uintptr_t)(sys_page_size() - 1)), 1,
+			MADV_POPULATE_READ) == 0)
+		return -EFAULT;
+	return sys_madvise(va, length, MADV_NORMAL);
+}
+
+static bool in_window(uint64_t iova, uint64_t last)
+{
+	for (size_t i = 0; i < WINDOWS; i++)
+		if (iova >= windows[i].start && last <= windows[i].end)
+			return true;
+	return false;
+}
+
+/* The checks of vfio_dma_do_map(), in its order. */
+static int check_map(struct fake_space *space, const void *va, uint64_t iova, uint64_t length)
+{
+	struct error_where where = WHERE("VFIO_IOMMU_MAP_DMA", NULL, iova, length);
+	uint64_t last = iova + length - 1;
+
+	if (!space->devices)
+		return vfc_fail(ENODEV, VFC_REASON_NONE, where,
+				"no device is attached to the address space yet");
+	if (!length || last < iova || ((iova | length | (uintptr_t)va) & PAGE_MASK))
+		return vfc_fail(EINVAL, VFC_REASON_ALIGNMENT, where,
+				"address, IOVA and length must be multiples of 4096, length not 0");
+	if (find(space, iova, last))
+		return vfc_fail(EEXIST, VFC_REASON_IOVA, where, "a mapping is there already");
+	if (space->entries >= space->entry_limit)
+		return vfc_fail(ENOSPC, VFC_REASON_ENTRY_LIMIT, where,
+				"all %" PRIu64 " mappings that the space may have are in use: use fewer "
+				"and larger ones, or raise VFC_FAKE_ENTRY_LIMIT", space->entry_limit);
+	if (!in_window(iova, last))
+		return vfc_fail(EINVAL, VFC_REASON_IOVA, where,
+				"the IOMMU translates 0x0-0x%" PRIx64 " and 0x%" PRIx64 "-0x%" PRIx64,
+				(uint64_t)windows[0].end, (uint64_t)windows[1].start,
+				(uint64_t)windows[1].end);
+	if (length > space->memlock_limit || space->pinned > space->memlock_limit - length)
+		return vfc_fail(ENOMEM, VFC_REASON_MEMLOCK, where,
+				"needs %" PRIu64 " KiB locked memory beside %" PRIu64 " KiB locked "
+				"already, the limit is %" PRIu64 " KiB: raise VFC_FAKE_MEMLOCK_LIMIT",
+				length / 1024, space->pinned / 1024, space->memlock_limit / 1024);
+	return 0;
+}
+
+static int insert(struct fake_space *space, void *va, uint64_t iova, uint64_t length,
+		  uint32_t flags)
+{
+	struct fake_mapping *mapping = sys_alloc(sizeof(*mapping));
+
+	if (!mapping)
+		return vfc_no_memory();
+	*mapping = (struct fake_mapping){iova, iova + length - 1, va, flags};
+	if (!tsearch(mapping, &space->mappings, compare)) {
+		free(mapping);
+		return vfc_no_memory();
+	}
+	space->entries++;
+	space->pinned += length;
+	return 0;
+}
+
+static int map_locked(struct fake_space *space, void *va, uint64_t iova, uint64_t length,
+		      uint32_t flags)
+{
+	int rc = check_map(space, va, iova, length);
+
+	if (rc < 0)
+		return rc;
+	rc = touch(va, length, flags);
+	if (rc < 0)
+		return vfc_fail(EFAULT, VFC_REASON_BAD_MEMORY,
+				WHERE("VFIO_IOMMU_MAP_DMA", NULL, iova, length),
+				"some of the memory at %p is not mapped in this process, or not %s "
+				"(see /proc/self/maps)", va,
+				flags & VFIO_DMA_MAP_FLAG_WRITE ? "writable" : "readable");
+	return insert(space, va, iova, length, flags);
+}
+
+int fake_map(struct transport_space *base, void *va, uint64_t iova, uint64_t length,
+	     uint32_t flags)
+{
+	struct fake_space *space = (struct fake_space *)base;
+	int rc;
+
+	pthread_mutex_lock(&space->lock);
+	rc = map_locked(space, va, iova, length, flags);
+	pthread_mutex_unlock(&space->lock);
+	return rc;
+}
+
+static int unmap_locked(struct fake_space *space, uint64_t iova, uint64_t length)
+{
+	struct error_where where = WHERE("VFIO_IOMMU_UNMAP_DMA", NULL, iova, length);
+	struct fake_mapping *mapping = length ? find(space, iova, iova + length - 1) : NULL;
+
+	if (!mapping)
+		return vfc_fail(ENOENT, VFC_REASON_IOVA, where, "nothing is mapped there");
+	if (mapping->iova != iova || mapping->last != iova + length - 1)
+		return vfc_fail(EINVAL, VFC_REASON_IOVA, where,
+				"the mapping there is 0x%" PRIx64 "-0x%" PRIx64 " and is unmapped whole",
+				mapping->iova, mapping->last);
+	tdelete(mapping, &space->mappings, compare);
+	free(mapping);
+	space->entries--;
+	space->pinned -= length;
+	return 0;
+}
+
+int fake_unmap(struct transport_space *base, uint64_t iova, uint64_t length)
+{
+	struct fake_space *space = (struct fake_space *)base;
+	int rc;
+
+	pthread_mutex_lock(&space->lock);
+	rc = unmap_locked(space, iova, length);
+	pthread_mutex_unlock(&space->lock);
+	return rc;
+}
+
+static bool fault(struct fake_space *space, uint64_t iova)
+{
+	space->faults++;
+	space->fault_iova = iova;
+	return false;
+}
+
+/* The memory behind an IOVA, and how much of @length is in the same mapping; NULL: a fault. */
+static uint8_t *translate(struct fake_device *device, uint64_t iova, uint64_t *length,
+			  uint32_t access)
+{
+	struct fake_space *space = device->space;
+	struct fake_mapping *mapping = find(space, iova, iova);
+
+	if (!mapping || !(mapping->flags & access)) {
+		fault(space, iova);
+		return NULL;
+	}
+	if (*length > mapping->last - iova + 1)
+		*length = mapping->last - iova + 1;
+	return mapping->va + (iova - mapping->iova);
+}
+
+bool fake_dma_read(struct fake_device *device, uint64_t iova, void *data, uint64_t length)
+{
+	uint8_t *to = data;
+
+	while (length) {
+		uint64_t n = length;
+		const uint8_t *from = translate(device, iova, &n, VFIO_DMA_MAP_FLAG_READ);
+
+		if (!from)
+			return false;
+		memcpy(to, from, n);
+		to += n;
+		iova += n;
+		length -= n;
+	}
+	return true;
+}
+
+bool fake_dma_write(struct fake_device *device, uint64_t iova, const void *data, uint64_t length)
+{
+	const uint8_t *from = data;
+
+	while (length) {
+		uint64_t n = length;
+		uint8_t *to = translate(device, iova, &n, VFIO_DMA_MAP_FLAG_WRITE);
+
+		if (!to)
+			return false;
+		memcpy(to, from, n);
+		from += n;
+		iova += n;
+		length -= n;
+	}
+	return true;
+}
+
+bool fake_dma_store64(struct fake_device *device, uint64_t iova, uint64_t value)
+{
+	uint64_t n = sizeof(value);
+	uint8_t *to = translate(device, iova, &n, VFIO_DMA_MAP_FLAG_WRITE);
+
+	if (!to)
+		return false;
+	if (n < sizeof(value) || (iova & 7))
+		return fault(device->space, iova);
+	__atomic_store_n((uint64_t *)(void *)to, VFC_LE64(value), __ATOMIC_RELEASE);
+	return true;
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+/* The device half of every transport whose device is a kernel descriptor, however it was opened. */
+#ifndef VFC_TRANSPORT_FD_H
+#define VFC_TRANSPORT_FD_H
+
+#include "transport.h"
+
+struct fd_device {
+	struct transport_device base;
+	int fd;
+	char name[32];
+};
+
+int fd_device_info(struct transport_device *device, struct vfio_device_info *info);
+int fd_region_info(struct transport_device *device, uint32_t index,
+		   struct vfio_region_info **info);
+int fd_irq_info(struct transport_device *device, uint32_t index, struct vfio_irq_info *info);
+int fd_set_irqs(struct transport_device *device, const struct vfio_irq_set *set);
+int fd_reset(struct transport_device *device);
+int fd_read(struct transport_device *device, uint64_t position, void *data, size_t length);
+int fd_write(struct transport_device *device, uint64_t position, const void *data, size_t length);
+int fd_mmap(struct transport_device *device, uint64_t position, size_t length, int protection,
+	    void **address);
+
+#endif

@@ -1,0 +1,417 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The group/container path: /dev/vfio/vfio, /dev/vfio/GROUP, IOMMU type1 v2.
+ * Source: Documentation/driver-api/vfio.rst, drivers/vfio/{container,group,vfio_iommu_type1}.c.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../error.h"
+#include "../kernel/sys.h"
+#include "../pci/sysfs.h"
+#include "fd.h"
+#include "hints.h"
+
+#define CONTAINER "/dev/vfio/vfio"
+#define INFO_MAX (1024 * 1024)
+
+/* A group is opened once a process, so devices of one group share this. */
+struct group {
+	struct group *next;
+	unsigned devices;
+	int number;
+	int fd;
+	char name[24]; /* "group 7" */
+};
+
+struct group_space {
+	struct transport_space base;
+	struct group *groups;
+	uint64_t mappings;
+	int fd;
+	bool type1; /* the IOMMU type is set, which the first group makes possible */
+};
+
+struct group_device {
+	struct fd_device device;
+	struct group_space *space;
+	struct group *group;
+};
+
+static int space_open(struct transport_space **out)
+{
+	struct group_space *space = sys_alloc(sizeof(*space));
+	int rc;
+
+	if (!space)
+		return vfc_no_memory();
+	space->base.ops = &transport_group;
+	space->fd = sys_open(CONTAINER, O_RDWR);
+	if (space->fd < 0) {
+		rc = hint_node(space->fd, CONTAINER);
+	} else {
+		rc = sys_ioctl_value(space->fd, VFIO_GET_API_VERSION, 0);
+		if (rc == VFIO_API_VERSION &&
+		    sys_ioctl_value(space->fd, VFIO_CHECK_EXTENSION, VFIO_TYPE1v2_IOMMU) > 0) {
+			*out = &space->base;
+			return 0;
+		}
+		rc = vfc_fail(rc < 0 ? rc : EOPNOTSUPP, VFC_REASON_UNSUPPORTED,
+			      WHERE("VFIO_CHECK_EXTENSION", CONTAINER),
+			      "the kernel offers no type1 v2 IOMMU: modprobe vfio_iommu_type1");
+		sys_close(space->fd);
+	}
+	free(space);
+	return rc;
+}
+
+static void group_close(struct group_space *space, struct group *group)
+{
+	struct group **link = &space->groups;
+
+	while (*link != group)
+		link = &(*link)->next;
+	*link = group->next;
+	sys_close(group->fd); /* leaves the container, too */
+	free(group);
+}
+
+static void space_close(struct transport_space *base)
+{
+	struct group_space *space = (struct group_space *)base;
+
+	while (space->groups)
+		group_close(space, space->groups);
+	sys_close(space->fd);
+	free(space);
+}
+
+static int check_group(struct group *group)
+{
+	struct vfio_group_status status = {.argsz = sizeof(status)};
+	char holders[300];
+	int rc = sys_ioctl(group->fd, VFIO_GROUP_GET_STATUS, &status);
+
+	if (rc < 0)
+		return vfc_fail(rc, VFC_REASON_NONE, WHERE("VFIO_GROUP_GET_STATUS", group->name), "%s", "");
+	if (status.flags & VFIO_GROUP_FLAGS_VIABLE)
+		return 0;
+	pci_group_holders(group->number, holders, sizeof(holders));
+	return vfc_fail(EPERM, VFC_REASON_NOT_VIABLE, WHERE("VFIO_GROUP_GET_STATUS", group->name),
+			"%s is not viable: %s; bind or unbind every device of the group",
+			group->name, holders[0] ? holders : "a member has a host driver");
+}
+
+/* The type is set once, when the first group has come. */
+static int attach(struct group_space *space, struct group *group)
+{
+	int rc = sys_ioctl(group->fd, VFIO_GROUP_SET_CONTAINER, &space->fd);
+
+	if (rc < 0)
+		return vfc_fail(rc, VFC_REASON_NONE, WHERE("VFIO_GROUP_SET_CONTAINER", group->name),
+				"the group does not fit with those attached already");
+	if (space->type1)
+		return 0;
+	rc = sys_ioctl_value(space->fd, VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU);
+	if (rc < 0)
+		return vfc_fail(rc, VFC_REASON_NONE, WHERE("VFIO_SET_IOMMU", group->name), "%s",
+				rc == -EPERM ? "the platform does not isolate interrupts; where that "
+					       "risk is taken: vfio_iommu_type1.allow_unsafe_interrupts=1"
+					     : "the IOMMU refused a domain for the group");
+	space->type1 = true;
+	return 0;
+}
+
+static int group_open(struct group_space *space, int number, struct group **out)
+{
+	char node[32];
+	struct group *group = sys_alloc(sizeof(*group));
+	int rc;
+
+	if (!group)
+		return vfc_no_memory();
+	group->number = number;
+	snprintf(group->name, sizeof(group->name), "group %d", number);
+	snprintf(node, sizeof(node), "/dev/vfio/%d", number);
+	group->fd = sys_open(node, O_RDWR);
+	rc = group->fd < 0 ? hint_node(group->fd, node) : check_group(group);
+	if (rc == 0)
+		rc = attach(space, group);
+	if (rc < 0) {
+		sys_close(group->fd);
+		free(group);
+		return rc;
+	}
+	group->next = space->groups;
+	space->groups = group;
+	*out = group;
+	return 0;
+}
+
+static int group_get(struct group_space *space, int number, struct group **out)
+{
+	for (struct group *group = space->groups; group; group = group->next) {
+		if (group->number == number) {
+			*out = group;
+			return 0;
+		}
+	}
+	return group_open(space, number, out);
+}
+
+/*
+ * A container that loses its last group loses its mappings, too (container.c), and ours would be
+ * wrong: so the last group stays while there are any.
+ */
+static void group_put(struct group_space *space, struct group *group)
+{
+	bool last = space->groups == group && !group->next;
+
+	if (group->devices || (last && space->mappings))
+		return;
+	group_close(space, group);
+	if (!space->groups)
+		space->type1 = false;
+}
+
+static int find_group(const char *name, char canonical[VFC_PCI_NAME])
+{
+	struct vfc_pci_info info = {.size = sizeof(info)};
+	int rc = pci_find(name, canonical);
+
+	if (rc == 0)
+		rc = vfc_pci_info(canonical, &info);
+	if (rc < 0)
+		return rc;
+	if (info.iommu_group < 0)
+		return hint_no_iommu(canonical);
+	if (!strstr(info.driver, "vfio"))
+		return hint_no_driver(canonical, info.driver);
+	return info.iommu_group;
+}
+
+static int device_open(const char *name, struct transport_space *base,
+		       struct transport_device **out)
+{
+	struct group_space *space = (struct group_space *)base;
+	struct group_device *device;
+	struct group *group = NULL;
+	char canonical[VFC_PCI_NAME] = "";
+	int rc, number = find_group(name, canonical);
+
+	if (number < 0)
+		return number;
+	device = sys_alloc(sizeof(*device));
+	if (!device)
+		return vfc_no_memory();
+	rc = group_get(space, number, &group);
+	if (rc < 0) {
+		free(device);
+		return rc;
+	}
+	rc = sys_ioctl(group->fd, VFIO_GROUP_GET_DEVICE_FD, canonical);
+	if (rc < 0) {
+		rc = vfc_fail(rc, rc == -EBUSY ? VFC_REASON_BUSY : VFC_REASON_NONE,
+			      WHERE("VFIO_GROUP_GET_DEVICE_FD", canonical), "%s",
+			      rc == -EBUSY ? "the device is open already"
+					   : "the device's driver would not open it");
+		group_put(space, group);
+		free(device);
+		return rc;
+	}
+	device->device.base.ops = &transport_group;
+	device->device.fd = rc;
+	snprintf(device->device.name, sizeof(device->device.name), "%s", canonical);
+	device->space = space;
+	device->group = group;
+	group->devices++;
+	*out = &device->device.base;
+	return 0;
+}
+
+static void device_close(struct transport_device *base)
+{
+	struct group_device *device = (struct group_device *)base;
+
+	sys_close(device->device.fd);
+	device->group->devices--;
+	group_put(device->space, device->group);
+	free(device);
+}
+
+static int device_group(struct transport_device *base)
+{
+	return ((struct group_device *)base)->group->number;
+}
+
+static int get_space_info(struct group_space *space, uint32_t size,
+			  struct vfio_iommu_type1_info **info)
+{
+	int rc;
+
+	*info = sys_alloc(size);
+	if (!*info)
+		return vfc_no_memory();
+	(*info)->argsz = size;
+	rc = sys_ioctl(space->fd, VFIO_IOMMU_GET_INFO, *info);
+	if (rc == 0)
+		return 0;
+	free(*info);
+	*info = NULL;
+	return vfc_fail(rc, VFC_REASON_NONE, WHERE("VFIO_IOMMU_GET_INFO", CONTAINER), "%s", "");
+}
+
+/* The capability at @offset of an info structure of @size bytes, if one of @min bytes fits there. */
+static const struct vfio_info_cap_header *cap_at(const void *info, uint32_t size, uint32_t offset,
+						 size_t min)
+{
+	if (offset < sizeof(struct vfio_iommu_type1_info) || offset % 8 || offset > size ||
+	    size - offset < min)
+		return NULL;
+	return (const void *)((const char *)info + offset);
+}
+
+static int take_ranges(const struct vfio_info_cap_header *header, uint32_t room,
+		       struct transport_space_info *out)
+{
+	const struct vfio_iommu_type1_info_cap_iova_range *cap = (const void *)header;
+	size_t bytes;
+
+	if (room < sizeof(*cap) || cap->nr_iovas > (room - sizeof(*cap)) / sizeof(*out->ranges))
+		return vfc_fail(EBADMSG, VFC_REASON_MALFORMED, WHERE("VFIO_IOMMU_GET_INFO", CONTAINER),
+				"the list of IOVA ranges does not fit into its structure");
+	bytes = cap->nr_iovas * sizeof(*out->ranges);
+	out->ranges = sys_alloc(bytes ? bytes : 1);
+	if (!out->ranges)
+		return vfc_no_memory();
+	memcpy(out->ranges, cap->iova_ranges, bytes);
+	out->range_count = cap->nr_iovas;
+	return 0;
+}
+
+static int parse_caps(const struct vfio_iommu_type1_info *info, uint32_t size,
+		      struct transport_space_info *out)
+{
+	const struct vfio_info_cap_header *header;
+	uint32_t offset = info->cap_offset;
+	int rc = 0;
+
+	/* Offsets must grow, so that a chain that loops ends. */
+	while (rc == 0 && (header = cap_at(info, size, offset, sizeof(*header)))) {
+		if (header->id == VFIO_IOMMU_TYPE1_INFO_CAP_IOVA_RANGE && !out->ranges)
+			rc = take_ranges(header, size - offset, out);
+		if (header->id == VFIO_IOMMU_TYPE1_INFO_DMA_AVAIL &&
+		    size - offset >= sizeof(struct vfio_iommu_type1_info_dma_avail))
+			out->entries_left =
+				((const struct vfio_iommu_type1_info_dma_avail *)(const void *)header)
+					->avail;
+		if (header->next <= offset)
+			break;
+		offset = header->next;
+	}
+	return rc;
+}
+
+/* Kernels before 5.4 do not tell: then all of it, and a map outside fails in the kernel. */
+static int whole_range(struct transport_space_info *out)
+{
+	out->ranges = sys_alloc(sizeof(*out->ranges));
+	if (!out->ranges)
+		return vfc_no_memory();
+	out->ranges->end = UINT64_MAX;
+	out->range_count = 1;
+	return 0;
+}
+
+static int space_info(struct transport_space *base, struct transport_space_info *out)
+{
+	struct group_space *space = (struct group_space *)base;
+	struct vfio_iommu_type1_info *info;
+	uint32_t size = sizeof(*info);
+	int rc;
+
+	*out = (struct transport_space_info){.entries_left = UINT64_MAX};
+	if (!space->type1)
+		return vfc_fail(ENODEV, VFC_REASON_NONE, NOWHERE,
+				"no device is attached yet, open one first");
+	rc = get_space_info(space, size, &info);
+	if (rc == 0 && info->argsz > size && info->argsz <= INFO_MAX) {
+		size = info->argsz;
+		free(info);
+		rc = get_space_info(space, size, &info);
+	}
+	if (rc < 0)
+		return rc;
+	out->page_sizes = info->flags & VFIO_IOMMU_INFO_PGSIZES ? info->iova_pgsizes : 0x1000;
+	if (info->flags & VFIO_IOMMU_INFO_CAPS)
+		rc = parse_caps(info, size, out);
+	if (rc == 0 && !out->ranges)
+		rc = whole_range(out);
+	free(info);
+	return rc;
+}
+
+static int map(struct transport_space *base, void *va, uint64_t iova, uint64_t length,
+	       uint32_t flags)
+{
+	struct group_space *space = (struct group_space *)base;
+	struct vfio_iommu_type1_dma_map request = {
+		.argsz = sizeof(request),
+		.flags = flags,
+		.vaddr = (uintptr_t)va,
+		.iova = iova,
+		.size = length,
+	};
+	int rc = sys_ioctl(space->fd, VFIO_IOMMU_MAP_DMA, &request);
+
+	if (rc < 0)
+		return hint_map(rc, "VFIO_IOMMU_MAP_DMA", va, iova, length);
+	space->mappings++;
+	return 0;
+}
+
+static int unmap(struct transport_space *base, uint64_t iova, uint64_t length)
+{
+	struct group_space *space = (struct group_space *)base;
+	struct vfio_iommu_type1_dma_unmap request = {
+		.argsz = sizeof(request),
+		.iova = iova,
+		.size = length,
+	};
+	int rc = sys_ioctl(space->fd, VFIO_IOMMU_UNMAP_DMA, &request);
+	struct error_where where = WHERE("VFIO_IOMMU_UNMAP_DMA", NULL, iova, length);
+
+	if (rc < 0)
+		return vfc_fail(rc, VFC_REASON_NONE, where, "the kernel kept the mapping");
+	/* Success with another size means that our books and the kernel's differ: never ignore it. */
+	if (request.size != length)
+		return vfc_fail(EIO, VFC_REASON_MALFORMED, where,
+				"the kernel unmapped %" PRIu64 " bytes instead", request.size);
+	space->mappings--;
+	return 0;
+}
+
+const struct transport transport_group = {
+	.name = "group",
+	.space_open = space_open,
+	.space_close = space_close,
+	.space_info = space_info,
+	.map = map,
+	.unmap = unmap,
+	.open = device_open,
+	.close = device_close,
+	.group = device_group,
+	.device_info = fd_device_info,
+	.region_info = fd_region_info,
+	.irq_info = fd_irq_info,
+	.set_irqs = fd_set_irqs,
+	.reset = fd_reset,
+	.read = fd_read,
+	.write = fd_write,
+	.mmap = fd_mmap,
+};

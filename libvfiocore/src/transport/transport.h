@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The seam: everything above speaks to a device and its address space through this table, whatever
+ * way the kernel (or the model of it) is reached. One file a transport.
+ *
+ * All functions return 0 or a non-negative value, or -errno with the error record filled in.
+ * They are called with the noun's lock held where the noun says so; they keep no lock themselves.
+ * What a platform needs before a mapping (POWER registers memory first) stays inside of map().
+ */
+#ifndef VFC_TRANSPORT_H
+#define VFC_TRANSPORT_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "../kernel/uapi.h"
+
+struct transport;
+
+/* A transport embeds these at the start of its own objects. */
+struct transport_space {
+	const struct transport *ops;
+};
+
+struct transport_device {
+	const struct transport *ops;
+};
+
+struct transport_space_info {
+	uint64_t page_sizes;
+	uint64_t entries_left; /* UINT64_MAX: the kernel does not say */
+	struct vfio_iova_range *ranges; /* ascending; free() it */
+	size_t range_count;
+};
+
+struct transport {
+	const char *name;
+
+	int (*space_open)(struct transport_space **space);
+	void (*space_close)(struct transport_space *space);
+	/* Fails with -ENODEV until a device is attached. Read again after each attach. */
+	int (*space_info)(struct transport_space *space, struct transport_space_info *info);
+	/* @flags: VFIO_DMA_MAP_FLAG_*. */
+	int (*map)(struct transport_space *space, void *va, uint64_t iova, uint64_t length,
+		   uint32_t flags);
+	int (*unmap)(struct transport_space *space, uint64_t iova, uint64_t length);
+
+	/* Open and attach in one: the group path cannot do the one without the other. */
+	int (*open)(const char *name, struct transport_space *space,
+		    struct transport_device **device);
+	void (*close)(struct transport_device *device);
+	int (*group)(struct transport_device *device); /* number; -1: none */
+	int (*device_info)(struct transport_device *device, struct vfio_device_info *info);
+	/* With its chain of capabilities; free() it. */
+	int (*region_info)(struct transport_device *device, uint32_t index,
+			   struct vfio_region_info **info);
+	int (*irq_info)(struct transport_device *device, uint32_t index,
+			struct vfio_irq_info *info);
+	int (*set_irqs)(struct transport_device *device, const struct vfio_irq_set *set);
+	int (*reset)(struct transport_device *device);
+	/* @position: the region's opaque offset plus the offset in it. All of @length, or an error. */
+	int (*read)(struct transport_device *device, uint64_t position, void *data, size_t length);
+	int (*write)(struct transport_device *device, uint64_t position, const void *data,
+		     size_t length);
+	int (*mmap)(struct transport_device *device, uint64_t position, size_t length,
+		    int protection, void **address);
+};
+
+extern const struct transport transport_group;
+extern const struct transport transport_fake;
+
+/* The transport of that name; NULL: VFIOCORE_TRANSPORT from the environment, else the best. */
+int transport_find(const char *name, const struct transport **transport);
+
+#endif

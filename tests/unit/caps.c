@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: MIT */
+/* Capability lists as a hostile device may show them: each ends, each fault has its offset. */
+#include <errno.h>
+#include <string.h>
+#include <vfiocore.h>
+
+#include "pci/caps.h"
+#include "test.h"
+
+static uint8_t space[4096];
+
+static int read_space(void *cookie, uint32_t offset, uint32_t width, uint32_t *value)
+{
+	(void)cookie;
+	CHECK(offset + width <= sizeof(space));
+	*value = 0;
+	for (uint32_t i = 0; i < width; i++)
+		*value |= (uint32_t)space[offset + i] << 8 * i;
+	return 0;
+}
+
+static void put32(uint32_t offset, uint32_t value)
+{
+	for (int i = 0; i < 4; i++)
+		space[offset + i] = (uint8_t)(value >> 8 * i);
+}
+
+static void standard(uint8_t offset, uint8_t id, uint8_t next)
+{
+	space[offset] = id;
+	space[offset + 1] = next;
+}
+
+static void extended(uint16_t offset, uint16_t id, uint16_t next)
+{
+	put32(offset, id | 1u << 16 | (uint32_t)next << 20);
+}
+
+static void start(uint8_t first)
+{
+	memset(space, 0, sizeof(space));
+	space[0x06] = 0x10;
+	space[0x34] = first;
+}
+
+static int walk(uint32_t length, struct vfc_pci_cap *caps, size_t count)
+{
+	struct caps_source source = {.read = read_space, .length = length, .name = "test"};
+
+	return caps_walk(&source, caps, count);
+}
+
+static void malformed(const char *what)
+{
+	CHECK_EQ(walk(4096, NULL, 0), -EBADMSG);
+	CHECK_EQ(vfc_error_last()->reason, VFC_REASON_MALFORMED);
+	CHECK(strstr(vfc_error_last()->hint, what));
+}
+
+static void good_lists(void)
+{
+	struct vfc_pci_cap caps[8];
+
+	start(0x40);
+	standard(0x40, 0x01, 0x50);
+	standard(0x50, 0x10, 0);
+	extended(0x100, 0x0001, 0x140);
+	extended(0x140, 0x0003, 0);
+	CHECK_EQ(walk(4096, caps, 8), 4);
+	CHECK_EQ(caps[0].id, 0x01);
+	CHECK_EQ(caps[1].offset, 0x50);
+	CHECK_EQ(caps[2].extended, 1);
+	CHECK_EQ(caps[3].id, 0x0003);
+	CHECK_EQ(caps[3].version, 1);
+	CHECK_EQ(walk(256, caps, 8), 2);  /* conventional PCI */
+	CHECK_EQ(walk(4096, caps, 1), 4); /* counts on where there is no room */
+}
+
+static void empty_lists(void)
+{
+	struct vfc_pci_cap caps[2];
+
+	start(0);
+	CHECK_EQ(walk(4096, caps, 2), 0);
+	space[0x06] = 0; /* no list at all: the pointer means nothing */
+	space[0x34] = 0x77;
+	CHECK_EQ(walk(4096, caps, 2), 0);
+	put32(0x100, UINT32_MAX);
+	CHECK_EQ(walk(4096, caps, 2), 0);
+}
+
+static void hidden_capability(void)
+{
+	struct vfc_pci_cap caps[2];
+
+	start(0);
+	extended(0x100, 0, 0x140); /* what the kernel leaves of one that it hides */
+	extended(0x140, 0x000b, 0);
+	CHECK_EQ(walk(4096, caps, 2), 1);
+	CHECK_EQ(caps[0].offset, 0x140);
+}
+
+static void reserved_bits(void)
+{
+	struct vfc_pci_cap caps[2];
+
+	start(0x43); /* software must mask the two low bits */
+	standard(0x40, 0x05, 0);
+	CHECK_EQ(walk(4096, caps, 2), 1);
+	CHECK_EQ(caps[0].offset, 0x40);
+}
+
+static void hostile_lists(void)
+{
+	start(0x40);
+	standard(0x40, 1, 0x40);
+	malformed("loops: offset 0x40 points at 0x40");
+	start(0x40);
+	standard(0x40, 1, 0x60);
+	standard(0x60, 5, 0x40);
+	malformed("loops: offset 0x60 points at 0x40");
+	start(0x20);
+	malformed("leaves its space: offset 0x34 points at 0x20");
+	start(0);
+	extended(0x100, 1, 0x200);
+	extended(0x200, 2, 0x100);
+	malformed("loops: offset 0x200 points at 0x100");
+	start(0);
+	extended(0x100, 1, 0x80);
+	malformed("leaves its space: offset 0x100 points at 0x80");
+	start(0);
+	extended(0x100, 1, 0x142);
+	malformed("not aligned: offset 0x100 points at 0x142");
+	start(0);
+	extended(0x100, 1, 0xffe);
+	malformed("leaves its space");
+}
+
+/* Whatever bytes are there, the walk ends and never reads outside. */
+static void random_bytes(void)
+{
+	struct vfc_pci_cap caps[4];
+	uint32_t state = 1;
+
+	for (int round = 0; round < 20000; round++) {
+		for (size_t i = 0; i < sizeof(space); i += 4)
+			put32((uint32_t)i, state = state * 1664525 + 1013904223);
+		space[0x06] |= 0x10;
+		CHECK(walk(4096, caps, 4) <= 1024);
+	}
+}
+
+int main(void)
+{
+	good_lists();
+	empty_lists();
+	hidden_capability();
+	reserved_bits();
+	hostile_lists();
+	random_bytes();
+	return 0;
+}

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: MIT */
+/* Mapping rules on the fake transport: what is refused, with which record, and that nothing leaks. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <vfiocore.h>
+
+#include "test.h"
+
+#define PAGE UINT64_C(4096)
+
+static struct vfc_device *device;
+static struct vfc_iommu *iommu;
+static uint8_t *memory;
+
+static uint64_t mappings(void)
+{
+	struct vfc_iommu_info info = {.size = sizeof(info)};
+	uint64_t fake;
+
+	CHECK_EQ(vfc_iommu_info(iommu, &info), 0);
+	CHECK_EQ(vfc_fake_get(device, VFC_FAKE_MAPPINGS, &fake), 0);
+	CHECK_EQ(info.mappings, fake); /* our books and the kernel's side agree */
+	return info.mappings;
+}
+
+/* @rc failed with this errno and reason, and changed nothing. */
+static void refused(int rc, int code, enum vfc_reason reason, uint64_t before)
+{
+	CHECK_EQ(rc, -code);
+	CHECK_EQ(vfc_error_last()->code, code);
+	CHECK_EQ(vfc_error_last()->reason, reason);
+	CHECK(vfc_error_last()->hint[0]);
+	CHECK_EQ(mappings(), before);
+}
+
+static int map_at(void *va, uint64_t length, uint64_t iova)
+{
+	struct vfc_map_opts opts = {.size = sizeof(opts), .flags = VFC_MAP_FIXED};
+
+	return vfc_iommu_map(iommu, va, length, &iova, &opts);
+}
+
+static void map_and_find(void)
+{
+	struct vfc_mapping found;
+	uint64_t iova = 0;
+
+	CHECK_EQ(vfc_iommu_map(iommu, memory, 4 * PAGE, &iova, NULL), 0);
+	CHECK(iova != 0);
+	CHECK_EQ(iova % (4 * PAGE), 0); /* natural alignment */
+	CHECK_EQ(vfc_iommu_find_iova(iommu, iova + 2 * PAGE + 1, &found), 0);
+	CHECK(found.va == memory && found.length == 4 * PAGE);
+	CHECK_EQ(found.flags, VFC_MAP_READ | VFC_MAP_WRITE);
+	CHECK_EQ(vfc_iommu_find_va(iommu, memory + 4 * PAGE - 1, &found), 0);
+	CHECK_EQ(found.iova, iova);
+	CHECK_EQ(vfc_iommu_find_va(iommu, memory + 4 * PAGE, &found), -ENOENT);
+	CHECK_EQ(vfc_iommu_find_iova(iommu, iova + 4 * PAGE, &found), -ENOENT);
+
+	refused(vfc_iommu_unmap(iommu, iova, PAGE), EINVAL, VFC_REASON_IOVA, 1);
+	refused(vfc_iommu_unmap(iommu, iova + PAGE, 3 * PAGE), EINVAL, VFC_REASON_IOVA, 1);
+	refused(vfc_iommu_unmap(iommu, iova + 4 * PAGE, PAGE), ENOENT, VFC_REASON_IOVA, 1);
+	CHECK_EQ(vfc_iommu_unmap(iommu, iova, 4 * PAGE), 0);
+	CHECK_EQ(mappings(), 0);
+}
+
+static void bad_memory(void)
+{
+	uint64_t iova = 0;
+	void *hole = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	CHECK(hole != MAP_FAILED);
+	CHECK_EQ(munmap(hole, PAGE), 0);
+	refused(vfc_iommu_map(iommu, memory, 0, &iova, NULL), EINVAL, VFC_REASON_ARGUMENT, 0);
+	refused(vfc_iommu_map(iommu, memory + 1, PAGE, &iova, NULL), EINVAL, VFC_REASON_ALIGNMENT, 0);
+	refused(vfc_iommu_map(iommu, memory, PAGE + 1, &iova, NULL), EINVAL, VFC_REASON_ALIGNMENT, 0);
+	refused(vfc_iommu_map(iommu, hole, PAGE, &iova, NULL), EFAULT, VFC_REASON_BAD_MEMORY, 0);
+	refused(vfc_iommu_map(iommu, (void *)-PAGE, 2 * PAGE, &iova, NULL), EINVAL,
+		VFC_REASON_BAD_MEMORY, 0);
+}
+
+static void bad_iova(void)
+{
+	uint64_t iova = 0;
+
+	CHECK_EQ(map_at(memory, PAGE, 0x10000), 0);
+	refused(map_at(memory, PAGE, 0x10000), EEXIST, VFC_REASON_IOVA, 1);
+	refused(map_at(memory, 2 * PAGE, 0xf000), EEXIST, VFC_REASON_IOVA, 1);
+	refused(map_at(memory, PAGE, 0x10001), EINVAL, VFC_REASON_ALIGNMENT, 1);
+	refused(map_at(memory, PAGE, 0xfee00000), EINVAL, VFC_REASON_IOVA, 1);
+	CHECK(strstr(vfc_error_last()->hint, "0xfedfffff"));
+	refused(map_at(memory, 2 * PAGE, 0xfedff000), EINVAL, VFC_REASON_IOVA, 1);
+	refused(map_at(memory, PAGE, UINT64_C(1) << 39), EINVAL, VFC_REASON_IOVA, 1);
+	refused(map_at(memory, PAGE, UINT64_MAX - PAGE + 1), EINVAL, VFC_REASON_IOVA, 1);
+	CHECK_EQ(map_at(memory, PAGE, 0), 0); /* on request only */
+	CHECK_EQ(map_at(memory, PAGE, (UINT64_C(1) << 39) - PAGE), 0);
+	CHECK_EQ(map_at(memory, PAGE, 0xfedff000), 0);
+	CHECK_EQ(map_at(memory, PAGE, 0xfef00000), 0);
+	CHECK_EQ(vfc_iommu_unmap_all(iommu), 5 * PAGE);
+	CHECK_EQ(mappings(), 0);
+	(void)iova;
+}
+
+static void highest_address(void)
+{
+	struct vfc_map_opts opts = {.size = sizeof(opts), .highest = 4 * PAGE - 1, .align = PAGE};
+	uint64_t iova = 0;
+
+	for (int i = 0; i < 3; i++) { /* pages 1 to 3: page 0 is never given out */
+		CHECK_EQ(vfc_iommu_map(iommu, memory + i * PAGE, PAGE, &iova, &opts), 0);
+		CHECK(iova > 0 && iova + PAGE - 1 <= opts.highest);
+	}
+	refused(vfc_iommu_map(iommu, memory + 3 * PAGE, PAGE, &iova, &opts), ENOSPC,
+		VFC_REASON_OUT_OF_IOVA, 3);
+	opts.align = 3;
+	refused(vfc_iommu_map(iommu, memory + 3 * PAGE, PAGE, &iova, &opts), EINVAL,
+		VFC_REASON_ALIGNMENT, 3);
+	CHECK_EQ(vfc_iommu_unmap_all(iommu), 3 * PAGE);
+}
+
+static void limits(void)
+{
+	uint64_t iova = 0, left = 4;
+
+	CHECK_EQ(vfc_fake_set(device, VFC_FAKE_ENTRY_LIMIT, left), 0);
+	for (uint64_t i = 0; i < left; i++)
+		CHECK_EQ(vfc_iommu_map(iommu, memory + i * PAGE, PAGE, &iova, NULL), 0);
+	refused(vfc_iommu_map(iommu, memory + left * PAGE, PAGE, &iova, NULL), ENOSPC,
+		VFC_REASON_ENTRY_LIMIT, left);
+	CHECK_EQ(vfc_iommu_unmap(iommu, iova, PAGE), 0);
+	CHECK_EQ(vfc_iommu_map(iommu, memory, PAGE, &iova, NULL), 0); /* recovers */
+	CHECK_EQ(vfc_fake_set(device, VFC_FAKE_ENTRY_LIMIT, 65535), 0);
+
+	CHECK_EQ(vfc_fake_set(device, VFC_FAKE_MEMLOCK_LIMIT, 5 * PAGE), 0);
+	CHECK_EQ(vfc_iommu_map(iommu, memory, PAGE, &iova, NULL), 0);
+	refused(vfc_iommu_map(iommu, memory, PAGE, &iova, NULL), ENOMEM, VFC_REASON_MEMLOCK, 5);
+	CHECK_EQ(vfc_fake_set(device, VFC_FAKE_MEMLOCK_LIMIT, UINT64_MAX), 0);
+	CHECK_EQ(vfc_iommu_unmap_all(iommu), 5 * PAGE);
+}
+
+/* 512 live mappings, so that the table grows, unmapped in another order. */
+static void many(void)
+{
+	static uint64_t iova[512];
+
+	for (size_t i = 0; i < 512; i++)
+		CHECK_EQ(vfc_iommu_map(iommu, memory + i % 8 * PAGE, PAGE, &iova[i], NULL), 0);
+	CHECK_EQ(mappings(), 512);
+	for (size_t i = 0; i < 512; i++)
+		CHECK_EQ(vfc_iommu_unmap(iommu, iova[i * 7 % 512], PAGE), 0);
+	CHECK_EQ(mappings(), 0);
+}
+
+static void shared_space(void)
+{
+	struct vfc_iommu_opts options = {.size = sizeof(options), .transport = "fake"};
+	struct vfc_device_opts in = {.size = sizeof(in)};
+	struct vfc_device *first, *second;
+	uint64_t iova = 0;
+
+	CHECK_EQ(vfc_iommu_open(&options, &in.iommu), 0);
+	CHECK_EQ(vfc_iommu_map(in.iommu, memory, PAGE, &iova, NULL), -ENODEV); /* no device yet */
+	CHECK_EQ(vfc_device_open("fake:e1000e", &in, &first), 0);
+	CHECK_EQ(vfc_device_open("fake:e1000e", &in, &second), 0);
+	CHECK(vfc_device_iommu(first) == vfc_device_iommu(second));
+	CHECK_EQ(vfc_iommu_map(in.iommu, memory, PAGE, &iova, NULL), 0);
+	CHECK_EQ(vfc_iommu_close(in.iommu), -EBUSY);
+	CHECK_EQ(vfc_device_close(first), 0);
+	CHECK_EQ(vfc_device_close(second), 0);
+	CHECK_EQ(vfc_iommu_unmap(in.iommu, iova, PAGE), 0);
+	CHECK_EQ(vfc_iommu_close(in.iommu), 0);
+}
+
+static void buffers(void)
+{
+	struct vfc_pool pool;
+	struct vfc_dma dma;
+	int32_t chunk;
+
+	CHECK_EQ(vfc_dma_alloc(iommu, 5000, NULL, &dma), 0);
+	CHECK_EQ(dma.length, 2 * PAGE);
+	CHECK(((uint8_t *)dma.va)[4999] == 0);
+	CHECK_EQ(vfc_device_close(device), -EBUSY); /* a device may still write there */
+	CHECK_EQ(vfc_dma_free(&dma), 0);
+	CHECK_EQ(vfc_dma_free(&dma), 0); /* of a zeroed one */
+	CHECK_EQ(vfc_dma_alloc(iommu, 0, NULL, &dma), -EINVAL);
+
+	CHECK_EQ(vfc_pool_init(&pool, iommu, 100, 4), -EINVAL);
+	CHECK_EQ(vfc_pool_init(&pool, iommu, 2048, 4), 0);
+	for (int i = 0; i < 4; i++)
+		CHECK_EQ(vfc_pool_get(&pool), i);
+	CHECK_EQ(vfc_pool_get(&pool), -1);
+	vfc_pool_put(&pool, 2);
+	chunk = vfc_pool_get(&pool);
+	CHECK_EQ(chunk, 2);
+	CHECK(vfc_pool_iova(&pool, 2) == pool.memory.iova + 4096);
+	CHECK(vfc_pool_va(&pool, 2) == (uint8_t *)pool.memory.va + 4096);
+	CHECK_EQ(vfc_pool_destroy(&pool), 0);
+	CHECK_EQ(mappings(), 0);
+}
+
+int main(void)
+{
+	CHECK_EQ(vfc_device_open("fake:e1000e", NULL, &device), 0);
+	iommu = vfc_device_iommu(device);
+	memory = mmap(NULL, 16 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	CHECK(memory != MAP_FAILED);
+	map_and_find();
+	bad_memory();
+	bad_iova();
+	highest_address();
+	limits();
+	many();
+	shared_space();
+	buffers();
+	CHECK_EQ(vfc_device_close(device), 0);
+	CHECK_EQ(munmap(memory, 16 * PAGE), 0);
+	return 0;
+}

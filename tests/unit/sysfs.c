@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: MIT */
+/* Discovery and hints on a sysfs tree made by the test. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <vfiocore.h>
+
+#include "pci/sysfs.h"
+#include "test.h"
+
+static char root[] = "/tmp/vfiocore-sysfs-XXXXXX";
+
+static void path_of(char *path, const char *file)
+{
+	snprintf(path, 256, "%s/%s", root, file);
+}
+
+static void folder(const char *name)
+{
+	char path[256];
+
+	path_of(path, name);
+	CHECK_EQ(mkdir(path, 0755), 0);
+}
+
+static void file(const char *name, const char *text)
+{
+	char path[256];
+	FILE *f;
+
+	path_of(path, name);
+	f = fopen(path, "w");
+	CHECK(f);
+	CHECK(fputs(text, f) >= 0);
+	CHECK_EQ(fclose(f), 0);
+}
+
+static void link_to(const char *name, const char *target)
+{
+	char path[256];
+
+	path_of(path, name);
+	CHECK_EQ(symlink(target, path), 0);
+}
+
+#define DEV "bus/pci/devices/0000:01:00.0"
+#define VF "bus/pci/devices/10000:02:00.1"
+
+static void make_tree(void)
+{
+	static const char *const folders[] = {
+		"bus", "bus/pci", "bus/pci/devices", DEV, DEV "/vfio-dev", DEV "/vfio-dev/vfio3", VF,
+		"bus/pci/drivers", "bus/pci/drivers/e1000e", "kernel", "kernel/iommu_groups",
+		"kernel/iommu_groups/7", "kernel/iommu_groups/7/devices"};
+
+	for (size_t i = 0; i < sizeof(folders) / sizeof(*folders); i++)
+		folder(folders[i]);
+	file(DEV "/vendor", "0x8086\n");
+	file(DEV "/device", "0x10d3\n");
+	file(DEV "/class", "0x020000\n");
+	file(DEV "/numa_node", "1\n");
+	file(DEV "/driver_override", "(null)\n");
+	file(DEV "/sriov_totalvfs", "8\n");
+	file(DEV "/resource",
+	     "0x00000000fe000000 0x00000000fe01ffff 0x0000000000040200\n"
+	     "0x0000000800000000 0x00000008ffffffff 0x000000000014220c\n"
+	     "0x0000000000000000 0x0000000000000000 0x0000000000000000\n"
+	     "0x000000000000c000 0x000000000000c01f 0x0000000000040101\n"
+	     "0x0000000000000000 0x0000000000000000 0x0000000000000000\n"
+	     "0x0000000000000000 0x0000000000000000 0x0000000000000000\n"
+	     "0x00000000fe040000 0x00000000fe07ffff 0x0000000000046200\n");
+	link_to(DEV "/iommu_group", "../../../../kernel/iommu_groups/7");
+	link_to(DEV "/driver", "../../drivers/e1000e");
+	link_to("kernel/iommu_groups/7/devices/0000:01:00.0", "../../../../" DEV);
+	link_to("kernel/iommu_groups/7/devices/10000:02:00.1", "../../../../" VF);
+	link_to(VF "/physfn", "../0000:01:00.0");
+}
+
+static void details(void)
+{
+	struct vfc_pci_info info = {.size = sizeof(info)};
+
+	CHECK_EQ(vfc_pci_info("1:0.0", &info), 0); /* the short form */
+	CHECK(!strcmp(info.name, "0000:01:00.0"));
+	CHECK_EQ(info.vendor, 0x8086);
+	CHECK_EQ(info.device, 0x10d3);
+	CHECK_EQ(info.class_code, 0x020000);
+	CHECK_EQ(info.numa_node, 1);
+	CHECK_EQ(info.iommu_group, 7);
+	CHECK_EQ(info.sriov_total, 8);
+	CHECK(!strcmp(info.driver, "e1000e"));
+	CHECK(!strcmp(info.driver_override, ""));
+	CHECK(!strcmp(info.vfio_cdev, "vfio3"));
+	CHECK_EQ(info.bars[0].size, 0x20000);
+	CHECK_EQ(info.bars[0].flags, 0);
+	CHECK_EQ(info.bars[1].size, UINT64_C(0x100000000));
+	CHECK_EQ(info.bars[1].flags, VFC_PCI_BAR_64 | VFC_PCI_BAR_PREFETCH);
+	CHECK_EQ(info.bars[2].size, 0);
+	CHECK_EQ(info.bars[3].flags, VFC_PCI_BAR_IO);
+	CHECK_EQ(info.bars[3].size, 32);
+	CHECK_EQ(info.rom_size, 0x40000);
+
+	CHECK_EQ(vfc_pci_info("10000:02:00.1", &info), 0);
+	CHECK(!strcmp(info.physfn, "0000:01:00.0"));
+	CHECK_EQ(info.iommu_group, -1);
+	CHECK_EQ(info.numa_node, -1);
+	CHECK_EQ(info.driver[0], 0);
+	info.size = 8;
+	CHECK_EQ(vfc_pci_info("01:00.0", &info), -EINVAL);
+}
+
+static void lists(void)
+{
+	char names[4][VFC_PCI_NAME];
+
+	CHECK_EQ(vfc_pci_list(NULL, 0), 2);
+	CHECK_EQ(vfc_pci_list(names, 1), 2);
+	CHECK_EQ(vfc_pci_list(names, 4), 2);
+	CHECK(!strcmp(names[0], "0000:01:00.0"));
+	CHECK_EQ(vfc_pci_group(7, names, 4), 2);
+	CHECK(!strcmp(names[1], "10000:02:00.1"));
+	CHECK_EQ(vfc_pci_group(8, names, 4), -ENOENT);
+}
+
+static void hints(void)
+{
+	char holders[200];
+
+	pci_group_holders(7, holders, sizeof(holders));
+	CHECK(!strcmp(holders, "0000:01:00.0 is bound to e1000e"));
+}
+
+static void not_bound_to_vfio(void)
+{
+	struct vfc_device *device;
+	int rc = vfc_device_open("01:00.0", NULL, &device);
+
+	/* Where there is no VFIO at all that comes first. */
+	if (rc == -ENODEV)
+		CHECK(strstr(vfc_error_last()->hint, "bound to e1000e"));
+	else
+		CHECK(rc == -ENOENT || rc == -EACCES);
+}
+
+static void bind_without_driver(void)
+{
+	CHECK_EQ(vfc_pci_bind("01:00.0", NULL), -ENOENT);
+	CHECK_EQ(vfc_error_last()->reason, VFC_REASON_NO_DRIVER);
+	CHECK(strstr(vfc_error_last()->hint, "modprobe vfio-pci"));
+}
+
+int main(void)
+{
+	char command[64];
+
+	CHECK(mkdtemp(root));
+	CHECK_EQ(setenv("VFIOCORE_SYSFS", root, 1), 0);
+	make_tree();
+	details();
+	lists();
+	hints();
+	not_bound_to_vfio();
+	bind_without_driver();
+	snprintf(command, sizeof(command), "rm -rf %s", root);
+	CHECK_EQ(system(command), 0);
+	return 0;
+}

@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: MIT */
+#include <linux/vfio.h>
+#include <sys/ioctl.h>
+
+#include "uapi_list.h"
+
+const struct uapi_entry uapi_kernel[] = {UAPI_LIST};
