@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: MIT
+"""Drive PCI devices from userspace through Linux VFIO.
+
+>>> import vfiocore
+>>> with vfiocore.open("0000:01:00.0") as device:
+...     print(device.config.vendor, device.bar(0).read32(0))
+
+``"fake:e1000e"`` opens a model of a network card inside of this process, for which no hardware,
+privilege or kernel support is needed.
+
+Importing this package loads nothing else: each name below is imported when it is first used.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from . import (
+        config,
+        device,
+        dma,
+        errors,
+        fake,
+        iommu,
+        irq,
+        nic,
+        pci,
+        region,
+    )
+    from .config import Capability, Config
+    from .device import Device
+    from .dma import DmaBuffer
+    from .errors import (
+        BadMemory,
+        ClosedError,
+        DeviceBusy,
+        DeviceGone,
+        EntryLimit,
+        InvalidArgument,
+        IovaError,
+        Malformed,
+        MemlockLimit,
+        Misaligned,
+        NoDevice,
+        NoDriver,
+        NoIommu,
+        NotViable,
+        OutOfIova,
+        OutOfRange,
+        PermissionDenied,
+        Reason,
+        Unsupported,
+        VfioError,
+        WaitTimeout,
+    )
+    from .iommu import Iommu, Mapping, MappingInfo
+    from .irq import Interrupt, IrqInfo, IrqSet
+    from .nic import LinkState, Nic, NicStats
+    from .pci import PciBar, PciInfo
+    from .region import Region
+
+__all__ = [
+    "BadMemory",
+    "Capability",
+    "ClosedError",
+    "Config",
+    "Device",
+    "DeviceBusy",
+    "DeviceGone",
+    "DmaBuffer",
+    "EntryLimit",
+    "Interrupt",
+    "InvalidArgument",
+    "Iommu",
+    "IovaError",
+    "IrqInfo",
+    "IrqSet",
+    "LinkState",
+    "Malformed",
+    "Mapping",
+    "MappingInfo",
+    "MemlockLimit",
+    "Misaligned",
+    "Nic",
+    "NicStats",
+    "NoDevice",
+    "NoDriver",
+    "NoIommu",
+    "NotViable",
+    "OutOfIova",
+    "OutOfRange",
+    "PciBar",
+    "PciInfo",
+    "PermissionDenied",
+    "Reason",
+    "Region",
+    "Unsupported",
+    "VfioError",
+    "WaitTimeout",
+    "__version__",
+    "config",
+    "device",
+    "dma",
+    "errors",
+    "fake",
+    "iommu",
+    "irq",
+    "nic",
+    "open",
+    "pci",
+    "region",
+]
+
+# Equal to the library's vfc_version(); a test says so.
+__version__ = "0.1.0"
+
+# Where a lazy name comes from; whatever is not here and is public is an error's class.
+_HOME = {
+    "Capability": "config",
+    "Config": "config",
+    "Device": "device",
+    "DmaBuffer": "dma",
+    "Interrupt": "irq",
+    "Iommu": "iommu",
+    "IrqInfo": "irq",
+    "IrqSet": "irq",
+    "LinkState": "nic",
+    "Mapping": "iommu",
+    "MappingInfo": "iommu",
+    "Nic": "nic",
+    "NicStats": "nic",
+    "PciBar": "pci",
+    "PciInfo": "pci",
+    "Region": "region",
+}
+_MODULES = frozenset(name for name in __all__ if name.islower() and name.isalpha())
+
+
+def open(name: str, *, iommu: Iommu | None = None, transport: str | None = None) -> Device:
+    """Open a device and attach it to an IOMMU address space.
+
+    Args:
+        name: a PCI name, ``"0000:01:00.0"``; or ``"fake:e1000e"`` for the in-process model.
+        iommu: the address space to share; by default the device gets one of its own.
+        transport: how to reach the device, ``"group"`` or ``"fake"``; by default the environment's
+            ``VFIOCORE_TRANSPORT``, else the best there is. Not together with ``iommu``.
+
+    Raises:
+        NoDevice, NoDriver, NoIommu, NotViable, DeviceBusy, PermissionDenied: the message says
+            what stands in the way and what to do.
+
+    Source: vfc_device_open() in vfiocore/device.h.
+    """
+    from .device import Device
+
+    return Device(name, iommu=iommu, transport=transport)
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    if name in _MODULES:
+        return import_module(f".{name}", __name__)
+    value: object = getattr(import_module("." + _HOME.get(name, "errors"), __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: MIT
+"""Call the library: results checked, records turned into exceptions, waits that wake on Ctrl-C."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import time
+
+from ..errors import BY_REASON, Reason, VfioError, closed, invalid
+from .loader import lib
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+    from typing import Any, Self
+
+# A signal may be delivered to another thread than the one that sleeps in C, which then does not
+# wake up; and only the main thread runs Python's signal handlers. So nobody sleeps longer than
+# this in one go.
+SLICE_NS = 200_000_000
+
+_MAX = {8: 0xFF, 16: 0xFFFF, 32: 0xFFFF_FFFF, 64: 0xFFFF_FFFF_FFFF_FFFF}
+
+
+def _text() -> str:
+    buffer = ctypes.create_string_buffer(1024)
+    lib.vfc_error_text(buffer, len(buffer))
+    return buffer.value.decode("utf-8", "replace")
+
+
+def _reason(value: int) -> Reason:
+    try:
+        return Reason(value)
+    except ValueError:  # a newer library's reason
+        return Reason.NONE
+
+
+def error(rc: int) -> VfioError:
+    """The exception for a result of ``-errno``, from the calling thread's record."""
+    record = lib.vfc_error_last().contents
+    if record.code != -rc:  # no record of this failure: errno has to do
+        return VfioError(-rc, f"{errno.errorcode.get(-rc, -rc)}")
+    reason = _reason(record.reason)
+    if reason is Reason.NONE and record.code == errno.ETIMEDOUT:
+        reason = Reason.TIMEOUT
+    return BY_REASON.get(reason, VfioError)(
+        record.code,
+        _text(),
+        reason=reason,
+        operation=record.operation.decode("utf-8", "replace"),
+        call=record.call.decode("utf-8", "replace"),
+        object=record.object.decode("utf-8", "replace"),
+        iova=record.iova,
+        length=record.length,
+        hint=record.hint.decode("utf-8", "replace"),
+    )
+
+
+def check(rc: int) -> int:
+    """Pass a result on, or raise the error that a negative one stands for."""
+    if rc < 0:
+        raise error(rc)
+    return rc
+
+
+def unsigned(value: int, bits: int, what: str) -> int:
+    """Refuse what ctypes would silently cut off: ``value`` must fit in ``bits`` unsigned bits."""
+    if not 0 <= value <= _MAX[bits]:
+        raise invalid(f"{what} {value:#x} does not fit in {bits} bits")
+    return value
+
+
+def nanoseconds(timeout: float | None) -> int | None:
+    """A timeout in seconds as nanoseconds; None stays None: without end."""
+    if timeout is None:
+        return None
+    if not timeout >= 0:
+        raise invalid(f"the timeout {timeout} is negative; None waits without end")
+    return int(min(timeout, 1e9) * 1e9)
+
+
+def wait(attempt: Callable[[int], int], timeout: float | None) -> int:
+    """Wait in slices: ``attempt(nanoseconds)`` until it no longer times out or is interrupted.
+
+    ``timeout`` in seconds; 0 looks once; None waits without end. Between slices Python runs its
+    signal handlers, so that Ctrl-C ends the wait with ``KeyboardInterrupt``.
+    """
+    total = nanoseconds(timeout)
+    deadline = None if total is None else time.monotonic_ns() + total
+    left = SLICE_NS if total is None else total
+    while True:
+        rc = attempt(min(left, SLICE_NS))
+        if rc >= 0:
+            return rc
+        if rc not in (-errno.ETIMEDOUT, -errno.EINTR):
+            raise error(rc)
+        if deadline is None:
+            continue
+        left = deadline - time.monotonic_ns()
+        if left <= 0:
+            if rc == -errno.ETIMEDOUT:
+                raise error(rc)
+            left = 0  # interrupted in the last moment: look once more
+
+
+class NativeObject:
+    """The owner of one C object: closed once, refused afterwards.
+
+    A subclass sets ``_handle`` when the C object exists and implements ``close()``.
+    """
+
+    _handle: int | None = None
+    _title: str = "object"
+
+    @property
+    def closed(self) -> bool:
+        """True after ``close()``."""
+        return self._handle is None
+
+    def _native(self) -> int:
+        """The C object; raises :class:`ClosedError` when it is closed."""
+        if self._handle is None:
+            raise closed(self._title)
+        return self._handle
+
+    def close(self) -> None:
+        """Release the C object; a second call does nothing."""
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        self._native()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def open_handle(function: Any, *arguments: Any) -> int:
+    """Call an ``..._open(..., struct vfc_x **)`` and return the new object's address."""
+    handle = ctypes.c_void_p()
+    check(function(*arguments, ctypes.byref(handle)))
+    assert handle.value is not None  # a success without an object cannot be
+    return handle.value

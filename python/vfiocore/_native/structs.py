@@ -1,0 +1,275 @@
+# SPDX-License-Identifier: MIT
+"""Mirrors of the C header's structs. Sizes, offsets and field types are proved by asserts.py.
+
+A struct that starts with ``size`` is built by its ``sized()``, so that the library sees which
+version of it the caller knows.
+"""
+
+from __future__ import annotations
+
+from ctypes import (
+    Structure,
+    c_char,
+    c_int32,
+    c_uint8,
+    c_uint16,
+    c_uint32,
+    c_uint64,
+    c_void_p,
+    sizeof,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Self
+
+PCI_BARS = 6
+PCI_NAME = 16
+
+
+class Sized(Structure):
+    """A struct whose first field is its own size, in bytes."""
+
+    @classmethod
+    def sized(cls, **fields: Any) -> Self:
+        """A zeroed struct with ``size`` and the given fields filled in."""
+        return cls(size=sizeof(cls), **fields)
+
+
+class Error(Structure):
+    _fields_ = [
+        ("code", c_int32),
+        ("reason", c_uint32),
+        ("operation", c_char * 40),
+        ("call", c_char * 40),
+        ("object", c_char * 64),
+        ("iova", c_uint64),
+        ("length", c_uint64),
+        ("hint", c_char * 400),
+    ]
+
+
+class IommuOpts(Sized):
+    _fields_ = [("size", c_uint32), ("reserved", c_uint32), ("transport", c_void_p)]
+
+
+class IovaRange(Structure):
+    _fields_ = [("first", c_uint64), ("last", c_uint64)]
+
+
+class IommuInfo(Sized):
+    _fields_ = [
+        ("size", c_uint32),
+        ("devices", c_uint32),
+        ("page_sizes", c_uint64),
+        ("mappings", c_uint64),
+        ("mapped", c_uint64),
+        ("entries_left", c_uint64),
+        ("transport", c_char * 16),
+    ]
+
+
+class MapOpts(Sized):
+    _fields_ = [
+        ("size", c_uint32),
+        ("flags", c_uint32),
+        ("align", c_uint64),
+        ("highest", c_uint64),
+    ]
+
+
+class Mapping(Structure):
+    _fields_ = [
+        ("iova", c_uint64),
+        ("length", c_uint64),
+        ("va", c_void_p),
+        ("flags", c_uint32),
+        ("reserved", c_uint32),
+    ]
+
+
+class Dma(Structure):
+    _fields_ = [("va", c_void_p), ("iova", c_uint64), ("length", c_uint64), ("iommu", c_void_p)]
+
+
+class Pool(Structure):
+    _fields_ = [
+        ("memory", Dma),
+        ("chunk", c_uint32),
+        ("chunks", c_uint32),
+        ("free", c_uint32),
+        ("reserved", c_uint32),
+        ("stack", c_void_p),
+    ]
+
+
+class DeviceOpts(Sized):
+    _fields_ = [("size", c_uint32), ("reserved", c_uint32), ("iommu", c_void_p)]
+
+
+class DeviceInfo(Sized):
+    _fields_ = [
+        ("size", c_uint32),
+        ("flags", c_uint32),
+        ("regions", c_uint32),
+        ("irqs", c_uint32),
+        ("group", c_int32),
+        ("reserved", c_uint32),
+        ("name", c_char * 32),
+        ("transport", c_char * 16),
+    ]
+
+
+class RegionInfo(Sized):
+    _fields_ = [
+        ("size", c_uint32),
+        ("index", c_uint32),
+        ("flags", c_uint32),
+        ("areas", c_uint32),
+        ("length", c_uint64),
+    ]
+
+
+class PciCap(Structure):
+    _fields_ = [
+        ("id", c_uint16),
+        ("offset", c_uint16),
+        ("version", c_uint8),
+        ("extended", c_uint8),
+        ("reserved", c_uint16),
+    ]
+
+
+class IrqInfo(Sized):
+    _fields_ = [
+        ("size", c_uint32),
+        ("index", c_uint32),
+        ("flags", c_uint32),
+        ("count", c_uint32),
+    ]
+
+
+class PciBar(Structure):
+    _fields_ = [
+        ("address", c_uint64),
+        ("size", c_uint64),
+        ("flags", c_uint32),
+        ("reserved", c_uint32),
+    ]
+
+
+class PciInfo(Sized):
+    _fields_ = [
+        ("size", c_uint32),
+        ("vendor", c_uint16),
+        ("device", c_uint16),
+        ("subsystem_vendor", c_uint16),
+        ("subsystem_device", c_uint16),
+        ("class_code", c_uint32),
+        ("revision", c_uint32),
+        ("numa_node", c_int32),
+        ("iommu_group", c_int32),
+        ("sriov_total", c_uint32),
+        ("sriov_count", c_uint32),
+        ("reserved", c_uint32),
+        ("name", c_char * PCI_NAME),
+        ("physfn", c_char * PCI_NAME),
+        ("driver", c_char * 32),
+        ("driver_override", c_char * 32),
+        ("iommu", c_char * 32),
+        ("vfio_cdev", c_char * 32),
+        ("bars", PciBar * PCI_BARS),
+        ("rom_size", c_uint64),
+    ]
+
+
+class PciBindOpts(Sized):
+    _fields_ = [
+        ("size", c_uint32),
+        ("uid", c_int32),
+        ("gid", c_int32),
+        ("reserved", c_uint32),
+        ("driver", c_void_p),
+    ]
+
+
+class RingLayout(Structure):
+    _fields_ = [
+        ("done", c_uint64),
+        ("size", c_uint32),
+        ("address", c_uint32),
+        ("control", c_uint32),
+        ("length_shift", c_uint32),
+    ]
+
+
+class Ring(Structure):
+    _fields_ = [
+        ("descriptors", c_void_p),
+        ("doorbell", c_void_p),
+        ("cookies", c_void_p),
+        ("mask", c_uint32),
+        ("tail", c_uint32),
+        ("head", c_uint32),
+        ("kicked", c_uint32),
+        ("doorbells", c_uint64),
+        ("memory", Dma),
+    ]
+
+
+class Completion(Structure):
+    _fields_ = [("control", c_uint64), ("cookie", c_uint32), ("length", c_uint32)]
+
+
+class NicOpts(Sized):
+    _fields_ = [
+        ("size", c_uint32),
+        ("flags", c_uint32),
+        ("queues", c_uint32),
+        ("rx_entries", c_uint32),
+        ("tx_entries", c_uint32),
+        ("reserved", c_uint32),
+    ]
+
+
+class NicInfo(Sized):
+    _fields_ = [
+        ("size", c_uint32),
+        ("queues", c_uint32),
+        ("rx_entries", c_uint32),
+        ("tx_entries", c_uint32),
+        ("frame_max", c_uint32),
+        ("mac", c_uint8 * 6),
+        ("reserved", c_uint8 * 2),
+        ("driver", c_char * 16),
+    ]
+
+
+class NicLink(Structure):
+    _fields_ = [("up", c_uint32), ("speed", c_uint32), ("full_duplex", c_uint32)]
+
+
+class NicStats(Sized):
+    _fields_ = [
+        ("size", c_uint32),
+        ("reserved", c_uint32),
+        ("rx_frames", c_uint64),
+        ("rx_bytes", c_uint64),
+        ("tx_frames", c_uint64),
+        ("tx_bytes", c_uint64),
+        ("rx_errors", c_uint64),
+        ("rx_missed", c_uint64),
+        ("rx_malformed", c_uint64),
+        ("tx_errors", c_uint64),
+        ("rx_doorbells", c_uint64),
+        ("tx_doorbells", c_uint64),
+    ]
+
+
+class Packet(Structure):
+    _fields_ = [
+        ("data", c_void_p),
+        ("iova", c_uint64),
+        ("length", c_uint32),
+        ("chunk", c_uint32),
+    ]

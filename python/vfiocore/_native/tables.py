@@ -1,0 +1,251 @@
+# SPDX-License-Identifier: MIT
+"""What the C header says, as data: constants, enums, structs, prototypes.
+
+Prototypes are kept as the C types themselves, so that there is one text for both readers: the
+compiler, which proves it equal to the header (asserts.py), and ctypes, which gets its types
+through ``C_TYPES``. A test proves that header, symbol map, library and this table name the same
+functions.
+"""
+
+from __future__ import annotations
+
+import ctypes
+
+from . import enums, structs
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from enum import IntEnum, IntFlag
+    from typing import Any
+
+ABI = 0
+
+CONSTANTS = {"VFC_ABI": ABI, "VFC_PCI_BARS": structs.PCI_BARS, "VFC_PCI_NAME": structs.PCI_NAME}
+
+# C enum: (prefix of its enumerators, its Python class)
+ENUMS: dict[str, tuple[str, type[IntEnum] | type[IntFlag]]] = {
+    "vfc_reason": ("VFC_REASON_", enums.Reason),
+    "vfc_device_flags": ("VFC_DEVICE_", enums.DeviceFlag),
+    "vfc_region_index": ("VFC_REGION_", enums.RegionIndex),
+    "vfc_region_flags": ("VFC_REGION_", enums.RegionFlag),
+    "vfc_map_flags": ("VFC_MAP_", enums.MapFlag),
+    "vfc_irq_index": ("VFC_IRQ_", enums.IrqIndex),
+    "vfc_irq_flags": ("VFC_IRQ_", enums.IrqFlag),
+    "vfc_nic_flags": ("VFC_NIC_", enums.NicFlag),
+    "vfc_pci_bar_flags": ("VFC_PCI_BAR_", enums.BarFlag),
+    "vfc_fake_knob": ("VFC_FAKE_", enums.Knob),
+}
+
+# Enumerators whose Python name is not the C name without its prefix.
+RENAMED = {"VFC_PCI_BAR_WIDE": "VFC_PCI_BAR_64"}
+
+STRUCTS: dict[str, type[ctypes.Structure]] = {
+    "vfc_error": structs.Error,
+    "vfc_iommu_opts": structs.IommuOpts,
+    "vfc_iova_range": structs.IovaRange,
+    "vfc_iommu_info": structs.IommuInfo,
+    "vfc_map_opts": structs.MapOpts,
+    "vfc_mapping": structs.Mapping,
+    "vfc_dma": structs.Dma,
+    "vfc_pool": structs.Pool,
+    "vfc_device_opts": structs.DeviceOpts,
+    "vfc_device_info": structs.DeviceInfo,
+    "vfc_region_info": structs.RegionInfo,
+    "vfc_pci_cap": structs.PciCap,
+    "vfc_irq_info": structs.IrqInfo,
+    "vfc_pci_bar": structs.PciBar,
+    "vfc_pci_info": structs.PciInfo,
+    "vfc_pci_bind_opts": structs.PciBindOpts,
+    "vfc_ring_layout": structs.RingLayout,
+    "vfc_ring": structs.Ring,
+    "vfc_completion": structs.Completion,
+    "vfc_nic_opts": structs.NicOpts,
+    "vfc_nic_info": structs.NicInfo,
+    "vfc_nic_link": structs.NicLink,
+    "vfc_nic_stats": structs.NicStats,
+    "vfc_packet": structs.Packet,
+}
+
+SCALARS: dict[str, Any] = {
+    "void": None,
+    "bool": ctypes.c_bool,
+    "int": ctypes.c_int,
+    "size_t": ctypes.c_size_t,
+    "uint8_t": ctypes.c_uint8,
+    "uint16_t": ctypes.c_uint16,
+    "uint32_t": ctypes.c_uint32,
+    "int32_t": ctypes.c_int32,
+    "uint64_t": ctypes.c_uint64,
+    "int64_t": ctypes.c_int64,
+}
+
+POINTERS: dict[str, Any] = {
+    "void *": ctypes.c_void_p,
+    "void **": ctypes.POINTER(ctypes.c_void_p),
+    "char *": ctypes.c_char_p,
+    "char (*)[16]": ctypes.POINTER(ctypes.c_char * structs.PCI_NAME),
+    "uint8_t *": ctypes.c_char_p,
+    "uint64_t *": ctypes.POINTER(ctypes.c_uint64),
+}
+
+
+def c_type(text: str) -> Any:
+    """The ctypes type for a C type; a handle such as ``struct vfc_nic *`` is a ``c_void_p``."""
+    plain = text.replace("const ", "").replace("volatile ", "")
+    if plain in SCALARS:
+        return SCALARS[plain]
+    if plain in POINTERS:
+        return POINTERS[plain]
+    name = plain.removeprefix("struct ").rstrip(" *")
+    if plain.endswith(" **"):
+        return POINTERS["void **"]
+    return ctypes.POINTER(STRUCTS[name]) if name in STRUCTS else ctypes.c_void_p
+
+
+_DEVICE = "struct vfc_device *"
+_IOMMU = "struct vfc_iommu *"
+_IRQ = "struct vfc_irq *"
+_NIC = "struct vfc_nic *"
+_POOL = "struct vfc_pool *"
+_RING = "struct vfc_ring *"
+_LAYOUT = "const struct vfc_ring_layout *"
+_PACKETS = "struct vfc_packet *"
+_MMIO = "volatile void *"
+_NAMES = "char (*)[16]"
+
+# name: (return type, argument types...)
+PROTOTYPES: dict[str, tuple[str, ...]] = {
+    # abi.h
+    "vfc_abi": ("int",),
+    "vfc_version": ("const char *",),
+    # barrier.h
+    "vfc_to_device": ("void",),
+    "vfc_from_device": ("void",),
+    "vfc_flush_wc": ("void",),
+    # device.h
+    "vfc_device_open": (
+        "int",
+        "const char *",
+        "const struct vfc_device_opts *",
+        "struct vfc_device **",
+    ),
+    "vfc_device_close": ("int", _DEVICE),
+    "vfc_device_info": ("int", _DEVICE, "struct vfc_device_info *"),
+    "vfc_device_iommu": (_IOMMU, _DEVICE),
+    "vfc_device_reset": ("int", _DEVICE),
+    "vfc_device_bus_master": ("int", _DEVICE, "bool"),
+    # dma.h
+    "vfc_dma_alloc": (
+        "int",
+        _IOMMU,
+        "uint64_t",
+        "const struct vfc_map_opts *",
+        "struct vfc_dma *",
+    ),
+    "vfc_dma_free": ("int", "struct vfc_dma *"),
+    "vfc_pool_init": ("int", _POOL, _IOMMU, "uint32_t", "uint32_t"),
+    "vfc_pool_destroy": ("int", _POOL),
+    "vfc_pool_get": ("int32_t", _POOL),
+    "vfc_pool_put": ("void", _POOL, "uint32_t"),
+    "vfc_pool_va": ("void *", "const struct vfc_pool *", "uint32_t"),
+    "vfc_pool_iova": ("uint64_t", "const struct vfc_pool *", "uint32_t"),
+    # error.h
+    "vfc_error_last": ("const struct vfc_error *",),
+    "vfc_error_text": ("int", "char *", "size_t"),
+    # fake.h
+    "vfc_fake_set": ("int", _DEVICE, "uint32_t", "uint64_t"),
+    "vfc_fake_get": ("int", _DEVICE, "uint32_t", "uint64_t *"),
+    # iommu.h
+    "vfc_iommu_open": ("int", "const struct vfc_iommu_opts *", "struct vfc_iommu **"),
+    "vfc_iommu_close": ("int", _IOMMU),
+    "vfc_iommu_info": ("int", _IOMMU, "struct vfc_iommu_info *"),
+    "vfc_iommu_ranges": ("int", _IOMMU, "struct vfc_iova_range *", "size_t"),
+    "vfc_iommu_map": (
+        "int",
+        _IOMMU,
+        "void *",
+        "uint64_t",
+        "uint64_t *",
+        "const struct vfc_map_opts *",
+    ),
+    "vfc_iommu_unmap": ("int", _IOMMU, "uint64_t", "uint64_t"),
+    "vfc_iommu_unmap_all": ("int64_t", _IOMMU),
+    "vfc_iommu_find_iova": ("int", _IOMMU, "uint64_t", "struct vfc_mapping *"),
+    "vfc_iommu_find_va": ("int", _IOMMU, "const void *", "struct vfc_mapping *"),
+    # irq.h
+    "vfc_irq_info": ("int", _DEVICE, "uint32_t", "struct vfc_irq_info *"),
+    "vfc_irq_open": ("int", _DEVICE, "uint32_t", "uint32_t", "struct vfc_irq **"),
+    "vfc_irq_close": ("int", _IRQ),
+    "vfc_irq_fd": ("int", _IRQ, "uint32_t"),
+    "vfc_irq_wait": ("int", _IRQ, "uint32_t", "int64_t", "uint64_t *"),
+    "vfc_irq_rearm": ("int", _IRQ),
+    "vfc_irq_unmask": ("int", _IRQ),
+    "vfc_irq_trigger": ("int", _IRQ, "uint32_t"),
+    # mmio.h
+    "vfc_mmio_read8": ("uint8_t", "const volatile void *"),
+    "vfc_mmio_read16": ("uint16_t", "const volatile void *"),
+    "vfc_mmio_read32": ("uint32_t", "const volatile void *"),
+    "vfc_mmio_read64": ("uint64_t", "const volatile void *"),
+    "vfc_mmio_write8": ("void", _MMIO, "uint8_t"),
+    "vfc_mmio_write16": ("void", _MMIO, "uint16_t"),
+    "vfc_mmio_write32": ("void", _MMIO, "uint32_t"),
+    "vfc_mmio_write64": ("void", _MMIO, "uint64_t"),
+    # nic.h
+    "vfc_nic_open": ("int", _DEVICE, "const struct vfc_nic_opts *", "struct vfc_nic **"),
+    "vfc_nic_close": ("int", _NIC),
+    "vfc_nic_info": ("int", _NIC, "struct vfc_nic_info *"),
+    "vfc_nic_link": ("int", _NIC, "struct vfc_nic_link *"),
+    "vfc_nic_wait_link": ("int", _NIC, "int64_t"),
+    "vfc_nic_set_mac": ("int", _NIC, "const uint8_t *"),
+    "vfc_nic_promisc": ("int", _NIC, "bool"),
+    "vfc_nic_stats": ("int", _NIC, "struct vfc_nic_stats *"),
+    "vfc_nic_reset": ("int", _NIC),
+    "vfc_nic_rx_burst": ("int", _NIC, "uint32_t", _PACKETS, "uint32_t"),
+    "vfc_nic_tx_burst": ("int", _NIC, "uint32_t", _PACKETS, "uint32_t"),
+    "vfc_nic_alloc": ("int", _NIC, _PACKETS, "uint32_t"),
+    "vfc_nic_free": ("void", _NIC, "const struct vfc_packet *", "uint32_t"),
+    "vfc_nic_send": ("int", _NIC, "const void *", "uint32_t"),
+    "vfc_nic_recv": ("int", _NIC, "void *", "uint32_t"),
+    "vfc_nic_drain": ("int", _NIC, "uint32_t", "int64_t"),
+    "vfc_nic_rx_wait": ("int", _NIC, "uint32_t", "int64_t"),
+    "vfc_nic_rx_fd": ("int", _NIC, "uint32_t"),
+    "vfc_nic_rx_arm": ("int", _NIC, "uint32_t"),
+    # pci.h
+    "vfc_pci_list": ("int", _NAMES, "size_t"),
+    "vfc_pci_info": ("int", "const char *", "struct vfc_pci_info *"),
+    "vfc_pci_group": ("int", "int", _NAMES, "size_t"),
+    "vfc_pci_bind": ("int", "const char *", "const struct vfc_pci_bind_opts *"),
+    "vfc_pci_unbind": ("int", "const char *"),
+    # region.h
+    "vfc_region_info": ("int", _DEVICE, "uint32_t", "struct vfc_region_info *"),
+    "vfc_region_read": ("int", _DEVICE, "uint32_t", "uint64_t", "uint32_t", "uint64_t *"),
+    "vfc_region_write": ("int", _DEVICE, "uint32_t", "uint64_t", "uint32_t", "uint64_t"),
+    "vfc_region_read_block": ("int", _DEVICE, "uint32_t", "uint64_t", "void *", "size_t"),
+    "vfc_region_write_block": ("int", _DEVICE, "uint32_t", "uint64_t", "const void *", "size_t"),
+    "vfc_region_map": ("int", _DEVICE, "uint32_t", "uint64_t", "uint64_t", "volatile void **"),
+    "vfc_pci_caps": ("int", _DEVICE, "struct vfc_pci_cap *", "size_t"),
+    # ring.h
+    "vfc_ring_init": ("int", _RING, _LAYOUT, _IOMMU, "uint32_t", _MMIO),
+    "vfc_ring_reset": ("void", _RING),
+    "vfc_ring_destroy": ("int", _RING),
+    "vfc_ring_used": ("uint32_t", "const struct vfc_ring *"),
+    "vfc_ring_space": ("uint32_t", "const struct vfc_ring *"),
+    "vfc_ring_post": (
+        "void",
+        _RING,
+        _LAYOUT,
+        "uint64_t",
+        "uint32_t",
+        "uint64_t",
+        "uint32_t",
+    ),
+    "vfc_ring_kick": ("void", _RING),
+    "vfc_ring_reap": ("uint32_t", _RING, _LAYOUT, "struct vfc_completion *", "uint32_t"),
+    "vfc_ring_ready": ("int", "const struct vfc_ring *", _LAYOUT),
+}
+
+
+def prototype(name: str) -> tuple[Any, list[Any]]:
+    """The ctypes restype and argtypes of a function; ``KeyError`` when there is none."""
+    result, *arguments = PROTOTYPES[name]
+    return c_type(result), [c_type(argument) for argument in arguments]

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: MIT
+"""``vfio lab``: run a command or tests in a QEMU guest with an IOMMU."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+from vfiocore.lab import GuestError, LabError, guest, machines, qemu
+
+HELP = "run a command or tests in a QEMU guest with an IOMMU"
+
+EPILOG = """\
+examples:
+  vfio lab list                            the machines and their devices
+  vfio lab run -- ls /sys/kernel/iommu_groups
+  vfio lab run --machine none -- vfio doctor
+  vfio lab run --share out -- ./capture out/log
+  vfio lab test -n 2 tests/lab             pytest, in two guests
+
+environment:
+  VFIOCORE_KERNEL   a bzImage to boot, its modules beside it (or all built in);
+                    without it the distribution's kernel package, kept in the cache
+  VFIOCORE_CACHE    where kernels are kept (default ~/.cache/vfiocore); remove it to
+                    fetch newer ones
+  VFIOCORE_QEMU     the QEMU to run (default qemu-system-x86_64)
+  VFIOCORE_ACCEL    kvm or tcg, instead of trying KVM once
+
+exit status: the command's own; 255 if the guest failed, 1 if there is nothing to boot
+"""
+
+_MACHINE_HELP = f"the machine (default {machines.DEFAULT}; see vfio lab list)"
+_GUEST_FAILED = 255
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's arguments."""
+    verbs = parser.add_subparsers(dest="lab_verb", required=True, metavar="list|run|test")
+    _configure_list(verbs.add_parser("list", help="the machines and their devices"))
+    _configure_run(verbs.add_parser("run", help="run a command in a guest"))
+    _configure_test(verbs.add_parser("test", help="run pytest, each worker a guest"))
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do what the arguments say; the exit status."""
+    actions = {"list": _list, "run": _run, "test": _test}
+    return actions[args.lab_verb](args)
+
+
+def _configure_list(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _configure_run(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--machine", default=machines.DEFAULT, metavar="NAME", help=_MACHINE_HELP)
+    parser.add_argument(
+        "--share",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="DIR",
+        help="a directory that the guest may write; everything else it writes is dropped",
+    )
+    parser.add_argument("--timeout", type=float, metavar="S", help="limit the command's time")
+    parser.add_argument(
+        "--trace", type=Path, metavar="FILE", help="QEMU's trace of each device access"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="print QEMU's command line")
+    parser.add_argument("--verbose", action="store_true", help="show the guest's console")
+    parser.add_argument("command", nargs="+", metavar="COMMAND", help="after --")
+
+
+def _configure_test(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--machine", default=machines.DEFAULT, metavar="NAME", help=_MACHINE_HELP)
+    parser.add_argument("-n", dest="guests", type=int, default=1, metavar="N", help="guests")
+    parser.add_argument("pytest_args", nargs=argparse.REMAINDER, metavar="PYTEST ARGS")
+
+
+def _list(args: argparse.Namespace) -> int:
+    if args.json:
+        print(json.dumps([_as_dict(m) for m in machines.MACHINES.values()], indent=2))
+        return 0
+    rows = [("NAME", "KERNEL", "IOMMU", "DEVICES", "DESCRIPTION")]
+    for machine in machines.MACHINES.values():
+        names = ",".join(device.name for device in machine.devices)
+        rows.append((machine.name, machine.kernel, machine.iommu, names, machine.doc))
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    for row in rows:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
+        print("  ".join([*cells, row[4]]))
+    return 0
+
+
+def _as_dict(machine: machines.Machine) -> dict[str, object]:
+    devices = [{"name": d.name, "bdf": d.bdf, "doc": d.doc} for d in machine.devices]
+    return {
+        "name": machine.name,
+        "doc": machine.doc,
+        "kernel": machine.kernel,
+        "iommu": machine.iommu,
+        "memory_mib": machine.memory,
+        "cpus": machine.cpus,
+        "devices": devices,
+    }
+
+
+def _run(args: argparse.Namespace) -> int:
+    if args.dry_run:
+        plan = qemu.plan(machines.find(args.machine), args.share, args.trace)
+        print(shlex.join(qemu.dry_run(plan)))
+        return 0
+    try:
+        return guest.run(
+            args.machine,
+            args.command,
+            shares=args.share,
+            timeout=args.timeout,
+            trace=args.trace,
+            verbose=args.verbose,
+        )
+    except GuestError as error:
+        if error.console and not args.verbose:
+            print(f"--- the console's last lines ---\n{error.console}\n---", file=sys.stderr)
+        print(f"vfio: lab: {error}", file=sys.stderr)
+        return _GUEST_FAILED
+
+
+def _test(args: argparse.Namespace) -> int:
+    machines.find(args.machine)
+    for needed in ("pytest", "xdist"):
+        if importlib.util.find_spec(needed) is None:
+            raise LabError(f"{needed} is missing: pip install 'vfiocore[lab]'")
+    lab = ["--lab", args.machine, "-n", str(args.guests)]
+    return subprocess.call([sys.executable, "-m", "pytest", *lab, *args.pytest_args])

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: MIT
+"""What the actions on a network interface share: opening it, and saving what passes."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import logging
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
+
+from ..output import CliError
+
+if TYPE_CHECKING:
+    from scapy.packet import Packet
+    from scapy.supersocket import SuperSocket
+
+    from vfiocore import Nic
+
+__all__ = ["Capture", "open_nic", "open_socket", "progress", "require_scapy"]
+
+_INBOUND, _OUTBOUND = 1, 2  # pcapng, section 4.3.1: flags of an enhanced packet block
+_ETHERNET = 1  # LINKTYPE_ETHERNET
+
+
+def require_scapy() -> None:
+    """Raises a clear error when Scapy is not installed."""
+    if importlib.util.find_spec("scapy") is None:
+        raise CliError("this needs the package scapy", hint="pip install vfiocore[scapy]")
+    # Its remarks about interfaces and routes of the kernel have no meaning here.
+    logging.getLogger("scapy.runtime").setLevel(logging.ERROR)
+
+
+def progress(text: str) -> None:
+    """A line on stderr that the next one replaces, when a person is looking; "" removes it."""
+    if sys.stderr.isatty():
+        print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
+
+
+@contextmanager
+def open_nic(args: argparse.Namespace) -> Iterator[Nic]:
+    """The device's network interface with its link up."""
+    import vfiocore
+
+    with vfiocore.open(args.device) as device, device.nic() as nic:
+        progress("waiting for the link...")
+        try:
+            nic.wait_link(args.link_timeout)
+        except TimeoutError:
+            raise CliError(
+                f"{args.device}: the link is down",
+                hint="is the cable plugged in? --link-timeout waits longer",
+            ) from None
+        finally:
+            progress("")
+        yield nic
+
+
+class _Frame(bytes):
+    """A frame with what Scapy's writer looks for: no need to dissect it."""
+
+    time: float
+    direction: int
+
+
+class Capture:
+    """A pcapng file of frames with their direction."""
+
+    def __init__(self, path: str) -> None:
+        from scapy.utils import PcapNgWriter
+
+        self._writer: Any = PcapNgWriter(path)
+        self._writer.linktype = _ETHERNET
+        self.count = 0
+
+    def add(self, data: bytes, *, outbound: bool = False, at: float | None = None) -> None:
+        """Append one frame."""
+        frame = _Frame(data)
+        frame.time = time.time() if at is None else at
+        frame.direction = _OUTBOUND if outbound else _INBOUND
+        self._writer.write(frame)
+        self.count += 1
+
+    def __enter__(self) -> Capture:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._writer.close()
+
+
+@contextmanager
+def open_socket(args: argparse.Namespace) -> Iterator[tuple[Nic, SuperSocket]]:
+    """The interface and a Scapy socket on it; ``args.write`` saves what passes through it."""
+    require_scapy()
+    from vfiocore.scapy import VfioSocket
+
+    with ExitStack() as stack:
+        # The file first: a path that cannot be written is better known before a lease is taken.
+        capture = stack.enter_context(Capture(args.write)) if args.write else None
+        nic = stack.enter_context(open_nic(args))
+        socket: SuperSocket = VfioSocket(nic=nic)
+        stack.callback(socket.close)
+        yield nic, tap(socket, capture) if capture else socket
+
+
+def tap(socket: SuperSocket, capture: Capture) -> SuperSocket:
+    """``socket``, with what it sends and receives added to ``capture``."""
+    from scapy.supersocket import SuperSocket as Base
+
+    class Tap(Base):
+        """Both directions of another socket, recorded."""
+
+        desc = "records another socket"
+
+        def __init__(self) -> None:  # the other socket has the file descriptors
+            inner: Any = socket
+            self.ins = self.outs = inner
+
+        def send(self, x: Packet) -> int:
+            capture.add(bytes(x), outbound=True)
+            return socket.send(x)
+
+        def recv(self, x: int = 65535, **kwargs: Any) -> Packet | None:
+            packet = socket.recv(x, **kwargs)
+            if packet is not None:
+                capture.add(bytes(packet), at=float(packet.time))
+            return packet
+
+        def close(self) -> None:
+            socket.close()
+
+        @staticmethod
+        def select(sockets: list[Any], remain: float | None = None) -> list[Any]:
+            return sockets if type(socket).select([socket], remain) else []
+
+    return Tap()

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: MIT
+"""What the verbs conclude from sysfs: who owns a device, and whether VFIO could open it."""
+
+from __future__ import annotations
+
+import os
+
+from vfiocore._record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from vfiocore.pci import PciInfo
+
+__all__ = [
+    "Obstacle",
+    "blockers",
+    "device_dir",
+    "group_members",
+    "is_noiommu",
+    "is_vfio_driver",
+    "nodes",
+    "obstacles",
+    "root",
+    "state",
+]
+
+# Replaced by tests.
+DEV = "/dev"
+
+# Host drivers that do no DMA of their own, so the kernel lets them share a group with VFIO:
+# those with .driver_managed_dma in drivers/pci.
+_HARMLESS = frozenset({"pcieport", "pci-stub"})
+
+
+class Obstacle(Record):
+    """Why a device cannot be opened, and what to do about it."""
+
+    problem: str
+    cure: str
+
+
+def root() -> Path:
+    """Where sysfs is mounted; ``VFIOCORE_SYSFS`` replaces it in tests."""
+    from pathlib import Path  # not needed by `vfio list`: 6 ms
+
+    return Path(os.environ.get("VFIOCORE_SYSFS") or "/sys")
+
+
+def device_dir(name: str) -> Path:
+    """The directory of a PCI device."""
+    return root() / "bus/pci/devices" / name
+
+
+def is_vfio_driver(driver: str) -> bool:
+    """vfio-pci and its variants for certain devices, as mlx5_vfio_pci."""
+    return "vfio" in driver
+
+
+def is_noiommu(group: int) -> bool:
+    """Whether a group was made up by VFIO for a device that no IOMMU translates for."""
+    try:
+        name = (root() / "kernel/iommu_groups" / str(group) / "name").read_text()
+    except OSError:
+        return False
+    return name.strip() == "vfio-noiommu"
+
+
+def blockers(members: Iterable[PciInfo]) -> list[PciInfo]:
+    """Those of a group's devices whose host driver keeps VFIO from owning the group."""
+    return [
+        member
+        for member in members
+        if member.driver and not is_vfio_driver(member.driver) and member.driver not in _HARMLESS
+    ]
+
+
+def group_members(info: PciInfo) -> list[PciInfo]:
+    """All devices of the device's group, itself included."""
+    from vfiocore import pci
+
+    if info.iommu_group < 0:
+        return [info]
+    return [pci.info(name) for name in pci.group(info.iommu_group)]
+
+
+def state(info: PciInfo, members: Sequence[PciInfo]) -> str:
+    """One word: ready, blocked, unsafe (bound to VFIO); host, unbound, no-iommu (not bound)."""
+    if is_vfio_driver(info.driver):
+        if info.iommu_group >= 0 and is_noiommu(info.iommu_group):
+            return "unsafe"
+        return "blocked" if blockers(members) else "ready"
+    if info.iommu_group < 0:
+        return "no-iommu"
+    return "host" if info.driver else "unbound"
+
+
+def nodes(info: PciInfo) -> list[Path]:
+    """The device nodes by which VFIO may offer the device, whether they exist or not."""
+    from pathlib import Path
+
+    found = []
+    if info.iommu_group >= 0:
+        prefix = "noiommu-" if is_noiommu(info.iommu_group) else ""
+        found.append(Path(DEV) / "vfio" / f"{prefix}{info.iommu_group}")
+    if info.vfio_cdev:
+        found.append(Path(DEV) / "vfio/devices" / info.vfio_cdev)
+    return found
+
+
+def obstacles(info: PciInfo, members: Sequence[PciInfo]) -> list[Obstacle]:
+    """What keeps the device from being opened; empty when nothing is known to."""
+    found = []
+    if info.iommu_group < 0:
+        found.append(Obstacle("no IOMMU translates for it", "turn the IOMMU on: see `vfio doctor`"))
+    if not is_vfio_driver(info.driver):
+        what = f"it is bound to {info.driver}" if info.driver else "it is bound to no driver"
+        found.append(Obstacle(what, f"sudo vfio bind {info.name}"))
+    found += [
+        Obstacle(
+            f"{member.name} of group {info.iommu_group} is bound to {member.driver}",
+            f"sudo vfio bind {member.name}, or unbind it from {member.driver}",
+        )
+        for member in blockers(members)
+        if member.name != info.name
+    ]
+    # A node only exists once the device is bound: before that there is nothing to say about it.
+    return found or _node_obstacles(info)
+
+
+def _node_obstacles(info: PciInfo) -> list[Obstacle]:
+    present = [node for node in nodes(info) if node.exists()]
+    if not present:
+        names = " or ".join(str(node) for node in nodes(info))
+        return [Obstacle(f"{names} does not exist", "modprobe vfio-pci, then bind it again")]
+    if any(os.access(node, os.R_OK | os.W_OK) for node in present):
+        return []
+    return [
+        Obstacle(
+            f"{present[0]} may not be opened by this user",
+            f'sudo vfio bind {info.name} --user "$USER"',
+        )
+    ]

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: MIT
+"""``vfio unbind``: give devices back."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .output import add_json, bdf, print_json, report_error
+from .sysfs import device_dir, root
+
+if TYPE_CHECKING:
+    from vfiocore.pci import PciInfo
+
+HELP = "give devices back to the driver that they had"
+
+EPILOG = """\
+examples:
+  sudo vfio unbind 01:00.0
+  vfio unbind 01:00.0 --dry-run
+
+A device that `vfio bind` did not bind goes to whatever driver the kernel chooses.
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("devices", type=bdf, nargs="+", metavar="BDF", help="PCI addresses")
+    parser.add_argument("--dry-run", action="store_true", help="show the steps, change nothing")
+    add_json(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    from vfiocore import pci
+
+    devices = [pci.info(name) for name in args.devices]
+    if args.dry_run:
+        return _show_steps(devices, args.json)
+    results, failed = [], False
+    for before in devices:
+        try:
+            pci.unbind(before.name)
+        except OSError as error:  # the others are still to be given back
+            report_error(error)
+            failed = True
+        after = pci.info(before.name)
+        results.append({"name": after.name, "former_driver": before.driver, "driver": after.driver})
+    if args.json:
+        print_json({"dry_run": False, "devices": results})
+    else:
+        for result in results:
+            former, now = (result[key] or "no driver" for key in ("former_driver", "driver"))
+            print(f"{result['name']}: {former} -> {now}")
+    return 1 if failed else 0
+
+
+def remembered(name: str) -> str | None:
+    """The driver that a bind displaced, "none" if there was none; None if nothing is known."""
+    state = Path(os.environ.get("VFIOCORE_STATE") or "/run/vfiocore")
+    try:
+        return (state / name).read_text().strip()
+    except OSError:
+        return None
+
+
+def _steps(info: PciInfo) -> list[str]:
+    directory, former = device_dir(info.name), remembered(info.name)
+    steps = [f"echo > {directory}/driver_override"]
+    if info.driver:
+        steps.append(f"echo {info.name} > {directory}/driver/unbind")
+    if former != "none":
+        expected = f"   # expected: {former}" if former else ""
+        steps.append(f"echo {info.name} > {root()}/bus/pci/drivers_probe{expected}")
+    return steps
+
+
+def _show_steps(devices: list[PciInfo], as_json: bool) -> int:
+    plan = {info.name: _steps(info) for info in devices}
+    if as_json:
+        print_json({"dry_run": True, "steps": plan})
+        return 0
+    for name, steps in plan.items():
+        print(f"{name}: would run")
+        for step in steps:
+            print(f"  {step}")
+    return 0

@@ -1,0 +1,257 @@
+# SPDX-License-Identifier: MIT
+"""An open VFIO device, whatever transport it came by."""
+
+from __future__ import annotations
+
+import os
+from ctypes import byref
+
+from ._native.call import NativeObject, check, open_handle
+from ._native.enums import DeviceFlag, IrqIndex, RegionIndex
+from ._native.loader import lib
+from ._native.structs import DeviceInfo, DeviceOpts
+from .errors import Reason, Unsupported, invalid
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Any
+
+    from .config import Config
+    from .iommu import Iommu
+    from .irq import IrqInfo, IrqSet
+    from .nic import Nic
+    from .region import Region
+
+__all__ = ["Device", "DeviceFlag"]
+
+# Those that were not closed, in the order of opening. They are closed when the interpreter exits:
+# a fake device's thread must not outlive the memory it plays with.
+_open: list[Device] = []
+
+
+def _close_leftovers(owner: int) -> None:
+    if os.getpid() != owner:
+        return  # a fork: the devices are the parent's
+    from contextlib import suppress
+
+    for device in reversed(list(_open)):
+        with suppress(Exception):  # nobody is left to be told
+            device.__exit__(None, None, None)
+
+
+def _remember(device: Device) -> None:
+    if not _open:
+        import atexit
+
+        atexit.unregister(_close_leftovers)
+        atexit.register(_close_leftovers, os.getpid())
+    _open.append(device)
+
+
+class Device(NativeObject):
+    """An open device: from :func:`vfiocore.open`, where arguments and errors are told.
+
+    Context manager: leaving it closes the NIC and the interrupt sets that were opened from it,
+    then the device. ``close()`` alone refuses while those are open.
+
+    Attributes:
+        name: the canonical one, ``"0000:01:00.0"``.
+        transport: how it was reached, ``"group"`` or ``"fake"``.
+        group: its IOMMU group; -1: none.
+        flags: what it can do, :class:`DeviceFlag`.
+    """
+
+    def __init__(
+        self, name: str, *, iommu: Iommu | None = None, transport: str | None = None
+    ) -> None:
+        from .iommu import Iommu
+
+        if iommu is not None and transport is not None:
+            raise invalid("an address space has its transport already: give one of the two")
+        own = Iommu(transport) if transport is not None else None
+        space = own if own is not None else iommu
+        opts = DeviceOpts.sized(iommu=space._native() if space is not None else None)
+        try:
+            self._handle = open_handle(lib.vfc_device_open, name.encode(), byref(opts))
+        except BaseException:
+            if own is not None:
+                own.close()
+            raise
+        self._own = own
+        if space is None:
+            space = Iommu._borrow(lib.vfc_device_iommu(self._handle))
+        self._iommu = space
+        self._children: list[Nic | IrqSet] = []
+        self._regions: dict[int, Region] = {}
+        self._read_info()
+        _remember(self)
+
+    def _read_info(self) -> None:
+        info = DeviceInfo.sized()
+        check(lib.vfc_device_info(self._handle, byref(info)))
+        self.name: str = info.name.decode()
+        self.transport: str = info.transport.decode()
+        self.group: int = info.group
+        self.flags = DeviceFlag(info.flags & 3)
+        self._region_count: int = info.regions
+        self._irq_count: int = info.irqs
+        self._title = f"device {self.name}"
+
+    def close(self) -> None:
+        """Stop the device's DMA, close it and detach it. A second call does nothing.
+
+        Raises:
+            DeviceBusy: an interrupt set or NIC of it is open; nothing has changed.
+
+        Source: vfc_device_close() in vfiocore/device.h.
+        """
+        if self._handle is None:
+            return
+        check(lib.vfc_device_close(self._handle))
+        self._handle = None
+        _open.remove(self)
+        for region in self._regions.values():
+            region._invalidate()
+        if self._own is not None:
+            self._own.close()
+        elif not self._iommu._owned:
+            self._iommu._detach()  # C closed it with the device
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for child in reversed(list(self._children)):
+            child.close()
+        self.close()
+
+    def __repr__(self) -> str:
+        if self._handle is None:
+            return f"<Device {self.name} closed>"
+        group = "" if self.group < 0 else f", group {self.group}"
+        return f"<Device {self.name}: {self.transport}{group}>"
+
+    @property
+    def iommu(self) -> Iommu:
+        """The address space it is attached to."""
+        self._native()
+        return self._iommu
+
+    @property
+    def regions(self) -> tuple[Region, ...]:
+        """All regions by the kernel's index; one that is not implemented has a length of 0."""
+        return tuple(self.region(index) for index in range(self._region_count))
+
+    def region(self, index: int) -> Region:
+        """One region by the kernel's index.
+
+        Raises:
+            OutOfRange: no such index.
+        """
+        self._native()
+        if not 0 <= index < self._region_count:
+            raise invalid(f"region {index} of {self._region_count}", Reason.RANGE)
+        if index not in self._regions:
+            self._regions[index] = self._make_region(index)
+        return self._regions[index]
+
+    def _make_region(self, index: int) -> Region:
+        from .config import Config
+        from .region import Region
+
+        if index == RegionIndex.CONFIG and DeviceFlag.PCI in self.flags:
+            return Config(self)
+        return Region(self, index)
+
+    def bar(self, index: int) -> Region:
+        """BAR 0 to 5.
+
+        Raises:
+            OutOfRange: no such index.
+        """
+        if not 0 <= index <= RegionIndex.BAR5:
+            raise invalid(f"BAR {index}: there are 0 to 5", Reason.RANGE)
+        return self.region(index)
+
+    @property
+    def bars(self) -> tuple[Region, ...]:
+        """The six BARs; one that is not implemented has a length of 0."""
+        return tuple(self.bar(index) for index in range(6))
+
+    @property
+    def config(self) -> Config:
+        """PCI config space.
+
+        Raises:
+            Unsupported: it is not a PCI device.
+        """
+        from .config import Config
+
+        region = self.region(RegionIndex.CONFIG) if DeviceFlag.PCI in self.flags else None
+        if not isinstance(region, Config):
+            from errno import EOPNOTSUPP
+
+            text = f"{self.name} is no PCI device: it has no config space"
+            raise Unsupported(EOPNOTSUPP, text, reason=Reason.UNSUPPORTED, hint=text)
+        return region
+
+    @property
+    def rom(self) -> Region:
+        """The expansion ROM."""
+        return self.region(RegionIndex.ROM)
+
+    @property
+    def bus_master(self) -> bool:
+        """Whether the device may do DMA and send MSI; off until it is turned on.
+
+        Source: vfc_device_bus_master(); PCI Local Bus 3.0 section 6.2.2.
+        """
+        from .config import COMMAND_BUS_MASTER
+
+        return bool(self.config.command & COMMAND_BUS_MASTER)
+
+    @bus_master.setter
+    def bus_master(self, on: bool) -> None:
+        check(lib.vfc_device_bus_master(self._native(), bool(on)))
+
+    def reset(self) -> None:
+        """Reset the function. Quiesce it first; interrupts must be armed again
+        (:meth:`IrqSet.rearm`).
+
+        Raises:
+            Unsupported: it has no reset method.
+
+        Source: vfc_device_reset() in vfiocore/device.h.
+        """
+        check(lib.vfc_device_reset(self._native()))
+
+    def irq_info(self, index: int | str) -> IrqInfo:
+        """What it offers of one interrupt type: 0 to 4, or ``"intx"``, ``"msi"``, ``"msix"``,
+        ``"err"``, ``"req"``."""
+        from .irq import irq_info
+
+        return irq_info(self, index)
+
+    def irqs(self, index: int | str = IrqIndex.MSIX, count: int | None = None) -> IrqSet:
+        """Arm vectors 0 to ``count`` - 1 of one type; None: all that it has.
+
+        One of INTx, MSI and MSI-X can be armed at a time.
+
+        Raises:
+            InvalidArgument: more than the device has.
+            DeviceBusy: another set is open.
+
+        Source: vfc_irq_open() in vfiocore/irq.h.
+        """
+        from .irq import IrqSet
+
+        return IrqSet(self, index, count)
+
+    def nic(self, **options: Any) -> Nic:
+        """Take it into service as a network interface; options and errors: :class:`Nic`."""
+        from .nic import Nic
+
+        return Nic(self, **options)

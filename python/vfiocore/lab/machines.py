@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: MIT
+"""The machines of the lab, as data: what stands at which address, behind which IOMMU.
+
+Addresses and MAC addresses are fixed, so tests and documents may name them. Nothing is bound to
+vfio-pci at boot, and no driver of the guest kernel holds a device, unless the machine loads that
+driver and says ``bound``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from . import LabError
+
+DEFAULT = "intel"
+
+VFIO_MODULES = ("vfio", "vfio_iommu_type1", "vfio-pci")
+
+# kernel-irqchip=split is what lets an emulated IOMMU remap interrupts under KVM; TCG ignores it.
+Q35 = "q35,kernel-irqchip=split"
+
+# caching-mode: without it the guest need not announce new mappings, and a nested VFIO user would
+# miss them. intremap: without it type1 refuses MSI as unsafe.
+INTEL_IOMMU = "intel-iommu,intremap=on,caching-mode=on,snoop-control=on"
+
+
+@dataclass(frozen=True)
+class Device:
+    """One PCI function: its short name, its address in the guest, and QEMU's words for it."""
+
+    name: str
+    bdf: str
+    qemu: str
+    doc: str
+    bound: bool = False  # the guest kernel's own driver keeps it
+
+
+@dataclass(frozen=True)
+class Machine:
+    """One kind of guest."""
+
+    name: str
+    doc: str
+    devices: tuple[Device, ...]
+    iommu: str = "intel"
+    iommu_device: str | None = INTEL_IOMMU
+    kernel: str = "stock"
+    machine: str = Q35
+    memory: int = 1024  # MiB
+    # One: on a host with two cores, two guests of two emulated CPUs take twice as long to boot.
+    cpus: int = 1
+    cmdline: tuple[str, ...] = ("intel_iommu=on",)
+    modules: tuple[str, ...] = VFIO_MODULES
+    qemu: tuple[str, ...] = ()
+
+    def device(self, name: str) -> Device:
+        """The device of that name."""
+        for device in self.devices:
+            if device.name == name:
+                return device
+        known = ", ".join(d.name for d in self.devices)
+        raise LabError(f"machine {self.name} has no device {name!r}: it has {known}")
+
+
+# x-speed=5: with a faster port the kernel waits for a link report that QEMU never sends, and a
+# hot reset ends in ENOTTY.
+def _port(ident: str, slot: int) -> tuple[str, str]:
+    return ("-device", f"pcie-root-port,id={ident},chassis={slot},bus=pcie.0,addr={slot},x-speed=5")
+
+
+# One wire: the user network (10.0.2.2 answers ARP, DHCP, ICMP, TCP) and every NIC.
+def _hub(nics: int) -> tuple[str, ...]:
+    options = ["-netdev", "user,id=slirp", "-netdev", "hubport,id=wire,hubid=0,netdev=slirp"]
+    for number in range(nics):
+        options += ["-netdev", f"hubport,id=wire{number},hubid=0"]
+    return tuple(options)
+
+
+_NIC0 = Device(
+    "nic0",
+    "0000:01:00.0",
+    "e1000e,id=nic0,bus=port1,addr=0,netdev=wire0,mac=52:54:00:76:66:00",
+    "e1000e, 52:54:00:76:66:00, on a hub with nic1 and the user network",
+)
+_NIC1 = Device(
+    "nic1",
+    "0000:02:00.0",
+    "e1000e,id=nic1,bus=port2,addr=0,netdev=wire1,mac=52:54:00:76:66:01",
+    "e1000e, 52:54:00:76:66:01, the same hub",
+)
+_EDU = Device(
+    "edu",
+    "0000:00:03.0",
+    "edu,id=edu,bus=pcie.0,addr=3",
+    "edu: INTx, one MSI, DMA below 256 MiB, no reset",
+)
+_TESTDEV = Device(
+    "testdev",
+    "0000:00:04.0",
+    "pci-testdev,id=testdev,bus=pcie.0,addr=4,membar=2M",
+    "pci-testdev: memory, I/O and 64-bit BARs, no interrupt",
+)
+
+_INTEL = Machine(
+    name="intel",
+    doc="Intel VT-d; two e1000e joined on one hub with the user network; edu; pci-testdev",
+    devices=(_NIC0, _NIC1, _EDU, _TESTDEV),
+    qemu=(*_port("port1", 1), *_port("port2", 2), *_hub(2)),
+)
+
+_NONE = replace(
+    _INTEL,
+    name="none",
+    doc="the machine intel without its IOMMU: what VFIO says when there is none",
+    iommu="none",
+    iommu_device=None,
+    cmdline=(),
+)
+
+_SHARED = Machine(
+    name="shared",
+    doc="Intel VT-d; rtl8139 and e1000 in one group behind a PCI bridge; e1000e alone",
+    devices=(
+        replace(_NIC0, doc="e1000e, 52:54:00:76:66:00, in a group of its own"),
+        Device(
+            "pair0",
+            "0000:03:01.0",
+            "rtl8139,id=pair0,bus=bridge,addr=1,netdev=wire1,mac=52:54:00:76:66:02",
+            "rtl8139, shares its group with pair1",
+        ),
+        Device(
+            "pair1",
+            "0000:03:02.0",
+            "e1000,id=pair1,bus=bridge,addr=2,netdev=wire2,mac=52:54:00:76:66:03",
+            "e1000, shares its group with pair0",
+        ),
+    ),
+    qemu=(
+        *_port("port1", 1),
+        *_port("port2", 2),
+        *("-device", "pcie-pci-bridge,id=bridge,bus=port2,addr=0"),
+        *_hub(3),
+    ),
+)
+
+_WIDTH = Machine(
+    name="width",
+    doc="Intel VT-d; modern virtio-net, nvme and edu: devices that mind the width of an access",
+    devices=(
+        Device(
+            "virtio",
+            "0000:01:00.0",
+            "virtio-net-pci,id=virtio,bus=port1,addr=0,netdev=wire0,mac=52:54:00:76:66:04,"
+            "disable-legacy=on,disable-modern=off,iommu_platform=on,aer=on",
+            "virtio-net 1.0 behind the IOMMU, reports AER, on a hub with the user network",
+        ),
+        Device(
+            "nvme",
+            "0000:02:00.0",
+            "nvme,id=nvme,bus=port2,addr=0,drive=disk,serial=vfiocore",
+            "nvme: 64-bit registers, 65 MSI-X vectors, function-level reset",
+        ),
+        _EDU,
+    ),
+    qemu=(
+        *_port("port1", 1),
+        *_port("port2", 2),
+        *_hub(1),
+        *("-drive", "if=none,id=disk,format=raw,file.driver=null-co,file.size=64M"),
+    ),
+)
+
+MACHINES: dict[str, Machine] = {m.name: m for m in (_INTEL, _NONE, _SHARED, _WIDTH)}
+
+
+def find(name: str) -> Machine:
+    """The machine of that name, or a LabError that lists those there are."""
+    try:
+        return MACHINES[name]
+    except KeyError:
+        raise LabError(
+            f"no machine is called {name!r}: choose one of {', '.join(MACHINES)} (vfio lab list)"
+        ) from None

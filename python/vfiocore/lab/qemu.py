@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: MIT
+"""QEMU as a child process: its command line, its sockets, its certain death.
+
+Every channel is a socket pair made here, so there are no files to clean up: the console, and four
+virtio-serial ports (see PORTS). The guest's monitor port is joined to QEMU's own QMP monitor: a
+test inside the guest can unplug a device or inject an error.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import hashlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from . import LabError
+from .host import cache_dir, write_whole
+from .initramfs import build
+from .kernels import Kernel, find
+from .machines import Machine
+from .vmlinux import extract
+
+# In the guest /dev/vfiocore/NAME.
+PORTS = ("stdio", "stderr", "control", "monitor")
+PROBE_SECONDS = 10.0
+
+_PR_SET_PDEATHSIG = 1
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to boot and how: all that a QEMU command line is made of."""
+
+    machine: Machine
+    kernel: Kernel
+    shares: tuple[Path, ...] = ()
+    trace: Path | None = None
+    extra: tuple[str, ...] = ()
+
+
+@dataclass
+class Vm:
+    """A running QEMU and the host's ends of its channels, by name."""
+
+    process: subprocess.Popen[bytes]
+    channels: dict[str, socket.socket] = field(default_factory=dict)
+
+    def kill(self) -> int:
+        """End QEMU now, whatever it is doing, and return its wait status."""
+        self.process.kill()
+        status = self.process.wait()
+        for channel in self.channels.values():
+            channel.close()
+        return status
+
+
+def program() -> str:
+    """The QEMU to run: $VFIOCORE_QEMU or qemu-system-x86_64 from PATH."""
+    named = os.environ.get("VFIOCORE_QEMU")
+    found = shutil.which(named or "qemu-system-x86_64")
+    if found:
+        return found
+    if named:
+        raise LabError(f"VFIOCORE_QEMU names {named}, which is not a program: name a QEMU")
+    raise LabError(
+        "qemu-system-x86_64 is missing: install it (Debian, Ubuntu: qemu-system-x86), "
+        "or set VFIOCORE_QEMU"
+    )
+
+
+def plan(
+    machine: Machine,
+    shares: Sequence[Path] = (),
+    trace: Path | None = None,
+    extra: Sequence[str] = (),
+) -> Plan:
+    """A plan with the kernel found (fetched on first use)."""
+    for share in shares:
+        if not share.is_dir():
+            raise LabError(f"cannot share {share}: it is not a directory")
+    return Plan(machine, find(), tuple(s.resolve() for s in shares), trace, tuple(extra))
+
+
+def command(plan: Plan, channels: dict[str, str], accel: str) -> list[str]:
+    """QEMU's argv; `channels` gives the chardev backend of the console and of each port."""
+    machine = plan.machine
+    argv = [program(), "-machine", machine.machine, "-accel", accel, "-cpu", "max"]
+    argv += ["-m", f"{machine.memory}M", "-smp", str(machine.cpus)]
+    argv += ["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]
+    argv += ["-kernel", str(_fast_image(plan.kernel, accel))]
+    argv += ["-initrd", str(build(plan.kernel, machine.modules))]
+    argv += ["-append", _cmdline(machine)]
+    if machine.iommu_device:
+        argv += ["-device", machine.iommu_device]
+    argv += machine.qemu
+    for device in machine.devices:
+        argv += ["-device", device.qemu]
+    argv += _plumbing(plan, channels)
+    if plan.trace:
+        argv += ["-trace", "memory_region_ops_read", "-trace", "memory_region_ops_write"]
+        argv += ["-D", str(plan.trace)]
+    return [*argv, *plan.extra]
+
+
+def dry_run(plan: Plan) -> list[str]:
+    """The command line as it would be, with the channels left out."""
+    return command(plan, dict.fromkeys(("console", *PORTS, "qmp"), "null"), accelerator(plan))
+
+
+def spawn(plan: Plan) -> Vm:
+    """Start QEMU; call from the thread that will outlive it (its death takes QEMU with it)."""
+    accel = accelerator(plan)
+    ours: dict[str, socket.socket] = {}
+    theirs: dict[str, socket.socket] = {}
+    with contextlib.ExitStack() as stack:
+        for name in ("console", "messages", *PORTS[:3]):
+            ours[name], theirs[name] = socket.socketpair()
+            stack.enter_context(theirs[name])
+        theirs["monitor"], theirs["qmp"] = socket.socketpair()
+        stack.enter_context(theirs["monitor"])
+        stack.enter_context(theirs["qmp"])
+        messages = theirs.pop("messages")
+        backends = {name: f"socket,fd={end.fileno()}" for name, end in theirs.items()}
+        process = subprocess.Popen(
+            command(plan, backends, accel),
+            stdin=subprocess.DEVNULL,
+            stdout=messages.fileno(),
+            stderr=messages.fileno(),
+            pass_fds=[end.fileno() for end in theirs.values()],
+            # Its own session: Ctrl-C is ours to handle.
+            start_new_session=True,
+            preexec_fn=_dies_with_parent(),  # noqa: PLW1509 - one system call, no lock
+        )
+    return Vm(process, ours)
+
+
+def accelerator(plan: Plan) -> str:
+    """KVM if a guest really boots with it, else "tcg,thread=multi"; asked once and remembered.
+
+    A /dev/kvm that creates machines and then does not run a stock kernel exists, so nothing less
+    than a boot tells. $VFIOCORE_ACCEL (kvm or tcg) overrides.
+    """
+    tcg = "tcg,thread=multi"
+    named = os.environ.get("VFIOCORE_ACCEL")
+    if named:
+        return tcg if named == "tcg" else named
+    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        return tcg
+    memory = cache_dir() / f"accel-{_probe_key(plan.kernel)}"
+    if not memory.exists():
+        write_whole(memory, b"kvm" if _kvm_boots(plan) else tcg.encode())
+    return memory.read_text()
+
+
+def _probe_key(kernel: Kernel) -> str:
+    host = os.uname()
+    facts = [kernel.image, os.stat(kernel.image).st_mtime_ns, os.stat(program()).st_mtime_ns]
+    text = " ".join(str(fact) for fact in [*facts, program(), host.release, host.version])
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _kvm_boots(plan: Plan) -> bool:
+    argv = [program(), "-machine", plan.machine.machine, "-accel", "kvm", "-cpu", "max"]
+    argv += ["-m", "512M", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]
+    argv += ["-serial", "stdio", "-kernel", str(plan.kernel.image)]
+    argv += ["-initrd", str(build(plan.kernel, plan.machine.modules))]
+    argv += ["-append", "console=ttyS0 panic=-1 quiet vfiocore.probe"]
+    try:
+        done = subprocess.run(
+            argv,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+            timeout=PROBE_SECONDS,
+            preexec_fn=_dies_with_parent(),
+        )
+    except subprocess.TimeoutExpired:
+        return False
+    return b"vfiocore: probe booted" in done.stdout
+
+
+def _cmdline(machine: Machine) -> str:
+    # No mitigations, timer or TSC checks: they cost seconds on an emulated CPU. panic=-1 with
+    # -no-reboot turns a panic into QEMU's exit.
+    words = ["console=ttyS0", "panic=-1", "quiet", "mitigations=off"]
+    words += ["no_timer_check", "tsc=reliable", "nokaslr", "random.trust_cpu=on"]
+    return " ".join([*words, *machine.cmdline])
+
+
+def _plumbing(plan: Plan, channels: dict[str, str]) -> list[str]:
+    """The lab's own devices, in the last slots: out of the way of the machine's."""
+    argv = []
+    for name, backend in channels.items():
+        argv += ["-chardev", f"{backend},id={name}"]
+    argv += ["-serial", "chardev:console", "-mon", "chardev=qmp,mode=control"]
+    argv += ["-device", "virtio-serial-pci,id=ports,bus=pcie.0,addr=1e.0"]
+    for number, name in enumerate(PORTS, 1):
+        tag = f"vfiocore.{name}"
+        argv += ["-device", f"virtserialport,bus=ports.0,nr={number},chardev={name},name={tag}"]
+    argv += _share("root", Path("/"), "1d.0", "readonly=on")
+    for number, path in enumerate(plan.shares):
+        argv += _share(f"share{number}", path, f"{0x1C - number:x}.0", "readonly=off")
+    return argv
+
+
+def _share(tag: str, path: Path, address: str, access: str) -> list[str]:
+    # security_model=none: as passthrough, but QEMU need not be root. A comma is QEMU's separator.
+    where = str(path).replace(",", ",,")
+    options = f"local,id={tag},path={where},security_model=none,multidevs=remap,{access}"
+    device = f"virtio-9p-pci,fsdev={tag},mount_tag={tag},bus=pcie.0,addr={address}"
+    return ["-fsdev", options, "-device", device]
+
+
+def _fast_image(kernel: Kernel, accel: str) -> Path:
+    """The kernel's ELF file for the PVH entry, if it can be had: TCG inflates for seconds."""
+    return extract(kernel) if accel.startswith("tcg") else kernel.image
+
+
+def _dies_with_parent() -> Callable[[], None]:
+    """For preexec_fn: the kernel kills the child when the thread that made it is gone."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    parent = os.getpid()
+
+    def hook() -> None:
+        if libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL) or os.getppid() != parent:
+            os._exit(1)
+
+    return hook

@@ -1,0 +1,386 @@
+# SPDX-License-Identifier: MIT
+"""Network interfaces: send and receive Ethernet frames by a driver in this process.
+
+A frame is the bytes from destination address to payload's end, without FCS.
+"""
+
+from __future__ import annotations
+
+import select
+import time
+from ctypes import byref, c_char, memmove, string_at
+from errno import EAGAIN, ETIMEDOUT
+from threading import Lock
+
+from ._native.call import (
+    SLICE_NS,
+    NativeObject,
+    check,
+    error,
+    nanoseconds,
+    open_handle,
+    unsigned,
+    wait,
+)
+from ._native.enums import NicFlag, Reason
+from ._native.loader import lib
+from ._native.structs import NicInfo, NicLink, NicOpts, Packet
+from ._native.structs import NicStats as NativeNicStats
+from ._record import Record
+from .errors import WaitTimeout, closed, invalid
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from typing import Any
+
+    from ._wait import Readers
+    from .device import Device
+
+    Frame = bytes | bytearray | memoryview
+
+__all__ = ["LinkState", "Nic", "NicStats"]
+
+# How long send() waits for a full ring to drain: 256 frames at 10 Mbit/s take 0.3 s.
+DRAIN_SECONDS = 2.0
+
+
+class LinkState(Record):
+    """The link: whether it is up, its speed in Mbit/s (0 when down), and its duplex mode."""
+
+    up: bool
+    speed: int
+    full_duplex: bool
+
+
+class NicStats(Record):
+    """Counters since the NIC was opened; what each means: vfc_nic_stats in vfiocore/nic.h."""
+
+    rx_frames: int
+    rx_bytes: int
+    tx_frames: int
+    tx_bytes: int
+    rx_errors: int
+    rx_missed: int
+    rx_malformed: int
+    tx_errors: int
+    rx_doorbells: int
+    tx_doorbells: int
+
+
+def format_mac(address: bytes) -> str:
+    """``"52:54:00:12:34:56"``."""
+    return address.hex(":")
+
+
+def parse_mac(text: str) -> bytes:
+    """Six bytes of ``"52:54:00:12:34:56"``; ``-`` separates as well.
+
+    Raises:
+        InvalidArgument: it is no such address.
+    """
+    try:
+        address = bytes.fromhex(text.replace("-", ":").replace(":", " "))
+    except ValueError:
+        address = b""
+    if len(address) != 6:
+        raise invalid(f"{text!r} is no MAC address such as 52:54:00:12:34:56")
+    return address
+
+
+class Nic(NativeObject):
+    """A network interface in service: from ``device.nic()``.
+
+    Args:
+        device: a device that a driver of the library knows (Intel 82574L).
+        queues: of each direction. With more than one, received frames are spread over them.
+        rx_entries, tx_entries: descriptors per queue, a power of two; 0: 256.
+        promisc: receive frames for any address from the start.
+
+    One thread may send while another receives; more than one of a kind take turns.
+    Context manager.
+
+    Raises:
+        Unsupported: no driver for this device.
+        InvalidArgument: an option.
+
+    Source: vfiocore/nic.h.
+    """
+
+    _title = "NIC"
+
+    def __init__(
+        self,
+        device: Device,
+        *,
+        queues: int = 1,
+        rx_entries: int = 0,
+        tx_entries: int = 0,
+        promisc: bool = False,
+    ) -> None:
+        self._device = device
+        opts = NicOpts.sized(
+            flags=NicFlag.PROMISC if promisc else 0,
+            queues=unsigned(queues, 32, "the number of queues"),
+            rx_entries=unsigned(rx_entries, 32, "the number of receive descriptors"),
+            tx_entries=unsigned(tx_entries, 32, "the number of send descriptors"),
+        )
+        self._handle = open_handle(lib.vfc_nic_open, device._native(), byref(opts))
+        info = self._info()
+        self.driver: str = info.driver.decode()
+        self.queues: int = info.queues
+        self.frame_max: int = info.frame_max
+        self._buffer = (c_char * self.frame_max)()
+        # The library wants one thread per direction; an AsyncSniffer beside sr() is two.
+        self._receiving = Lock()
+        self._sending = Lock()
+        self._readers: Readers | None = None
+        device._children.append(self)
+
+    def close(self) -> None:
+        """Stop the device and release everything. A second call does nothing.
+
+        Threads and tasks that wait get :class:`ClosedError`.
+        """
+        with self._receiving, self._sending:
+            handle, self._handle = self._handle, None
+            if handle is None:
+                return
+            if self._readers is not None:
+                self._readers.fail(lambda: closed(self._title))
+            rc = lib.vfc_nic_close(handle)
+            if rc < 0:
+                self._handle = handle
+                raise error(rc)
+        self._device._children.remove(self)
+
+    def __repr__(self) -> str:
+        if self._handle is None:
+            return f"<Nic {self._device.name} closed>"
+        return f"<Nic {self._device.name}: {self.driver}, {self.mac}, {self.queues} queues>"
+
+    def _info(self) -> NicInfo:
+        info = NicInfo.sized()
+        check(lib.vfc_nic_info(self._native(), byref(info)))
+        return info
+
+    @property
+    def device(self) -> Device:
+        """The device it drives."""
+        return self._device
+
+    @property
+    def mac_bytes(self) -> bytes:
+        """The MAC address, 6 bytes."""
+        return bytes(self._info().mac)
+
+    @property
+    def mac(self) -> str:
+        """The MAC address, ``"52:54:00:12:34:56"``."""
+        return format_mac(self.mac_bytes)
+
+    def set_mac(self, address: str | bytes) -> None:
+        """Receive for this unicast address from now on, until a reset.
+
+        Raises:
+            InvalidArgument: it is not a unicast address.
+        """
+        octets = parse_mac(address) if isinstance(address, str) else bytes(address)
+        if len(octets) != 6:
+            raise invalid(f"a MAC address has 6 bytes, not {len(octets)}")
+        check(lib.vfc_nic_set_mac(self._native(), octets))
+
+    def set_promisc(self, on: bool) -> None:
+        """Receive every frame; or those for our address, broadcast and multicast."""
+        check(lib.vfc_nic_promisc(self._native(), bool(on)))
+
+    @property
+    def link(self) -> LinkState:
+        """The link now."""
+        link = NicLink()
+        check(lib.vfc_nic_link(self._native(), byref(link)))
+        return LinkState(bool(link.up), link.speed, bool(link.full_duplex))
+
+    def wait_link(self, timeout: float | None = None) -> LinkState:
+        """Wait until the link is up, ``timeout`` seconds at most (None: without end).
+
+        Raises:
+            WaitTimeout: it did not come up in time.
+        """
+        wait(lambda slice_ns: lib.vfc_nic_wait_link(self._native(), slice_ns), timeout)
+        return self.link
+
+    @property
+    def stats(self) -> NicStats:
+        """The counters."""
+        stats = NativeNicStats.sized()
+        check(lib.vfc_nic_stats(self._native(), byref(stats)))
+        return NicStats(**{name: getattr(stats, name) for name in NicStats._fields})
+
+    def reset(self) -> None:
+        """Reset the function and start afresh, under traffic too. Frames in flight are lost."""
+        with self._receiving, self._sending:
+            check(lib.vfc_nic_reset(self._native()))
+
+    def send(self, frame: Frame) -> None:
+        """Copy a frame into queue 0 and send it; waits while the ring is full.
+
+        Args:
+            frame: 1 to ``frame_max`` bytes.
+
+        Raises:
+            InvalidArgument: its length.
+            WaitTimeout: the ring stayed full for 2 s; the link may be down.
+
+        Source: vfc_nic_send() in vfiocore/nic.h.
+        """
+        data = frame if isinstance(frame, bytes) else bytes(frame)
+        rc = self._send(data)
+        if rc == -EAGAIN:
+            self.drain(DRAIN_SECONDS)
+            rc = self._send(data)
+        check(rc)
+
+    def _send(self, data: bytes) -> int:
+        with self._sending:
+            rc: int = lib.vfc_nic_send(self._native(), data, len(data))
+        return rc
+
+    def drain(self, timeout: float | None = None, queue: int = 0) -> None:
+        """Wait until the device has sent all that was given to it on a queue.
+
+        Raises:
+            WaitTimeout: it did not in ``timeout`` seconds (None: without end).
+        """
+
+        def attempt(slice_ns: int) -> int:
+            with self._sending:
+                rc: int = lib.vfc_nic_drain(self._native(), queue, slice_ns)
+            return rc
+
+        unsigned(queue, 32, "the queue")
+        wait(attempt, timeout)
+
+    def recv_nowait(self) -> bytes | None:
+        """A received frame of queue 0, or None when there is none."""
+        buffer = self._buffer
+        with self._receiving:
+            length = lib.vfc_nic_recv(self._native(), buffer, self.frame_max)
+            if length > 0:
+                return string_at(buffer, length)
+        check(length)
+        return None
+
+    def recv(self, timeout: float | None = None) -> bytes:
+        """Wait for a frame on queue 0. Other Python threads run meanwhile, and Ctrl-C ends it.
+
+        Args:
+            timeout: seconds; 0: only look; None: without end.
+
+        Raises:
+            WaitTimeout: none came in time (also a ``TimeoutError``).
+        """
+        frame = self.recv_nowait()
+        if frame is not None:
+            return frame
+        left = nanoseconds(timeout)
+        deadline = None if left is None else time.monotonic_ns() + left
+        while left is None or left > 0:
+            self._wait_readable(SLICE_NS if left is None else min(left, SLICE_NS))
+            frame = self.recv_nowait()
+            if frame is not None:
+                return frame
+            left = None if deadline is None else deadline - time.monotonic_ns()
+        raise self._timed_out()
+
+    def _wait_readable(self, slice_ns: int) -> None:
+        """Sleep until a frame may be there, with no lock held and without missing one: arm()
+        looks at the ring again after it has let the interrupt through."""
+        descriptor = self.fileno()
+        if self.arm():
+            return
+        poll = select.poll()
+        poll.register(descriptor, select.POLLIN)
+        poll.poll(-(-slice_ns // 1_000_000))
+
+    def _timed_out(self) -> WaitTimeout:
+        text = f"no frame was received on {self._device.name} in the time given"
+        return WaitTimeout(
+            ETIMEDOUT, text, reason=Reason.TIMEOUT, object=self._device.name, hint=text
+        )
+
+    async def recv_async(self, timeout: float | None = None) -> bytes:
+        """Like :meth:`recv`, for asyncio: other tasks run meanwhile."""
+        nanoseconds(timeout)  # refuses a negative one
+        if self._readers is None:
+            from ._wait import Readers
+
+            self._readers = Readers(self.fileno())
+        frames: list[bytes] = []
+
+        def attempt() -> int:
+            frame = self.recv_nowait()
+            if frame is None and self.arm():
+                frame = self.recv_nowait()
+            frames.extend([] if frame is None else [frame])
+            return len(frames)
+
+        if not await self._readers.until(attempt, timeout):
+            raise self._timed_out()
+        return frames[0]
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Frames as they come, without end."""
+        while True:
+            yield self.recv()
+
+    def recv_many(self, count: int = 256, queue: int = 0) -> list[bytes]:
+        """Up to ``count`` frames that are there already, in one call of the driver."""
+        packets = (Packet * unsigned(count, 16, "the number of frames"))()
+        with self._receiving:
+            handle = self._native()
+            taken = check(lib.vfc_nic_rx_burst(handle, queue, packets, count))
+            frames = [string_at(packet.data, packet.length) for packet in packets[:taken]]
+            lib.vfc_nic_free(handle, packets, taken)
+        return frames
+
+    def send_many(self, frames: Sequence[Frame], queue: int = 0) -> int:
+        """Send frames with one doorbell. Return: how many of them, from the first on, fitted
+        into the ring.
+
+        Raises:
+            InvalidArgument: a frame is empty or longer than ``frame_max``; none was sent.
+        """
+        data = [frame if isinstance(frame, bytes) else bytes(frame) for frame in frames]
+        for frame in data:
+            if not 0 < len(frame) <= self.frame_max:
+                raise invalid(f"a frame of {len(frame)} bytes; 1 to {self.frame_max} can be sent")
+        with self._sending:
+            return self._send_packets(data, queue)
+
+    def _send_packets(self, data: list[bytes], queue: int) -> int:
+        handle = self._native()
+        packets = (Packet * len(data))()
+        count = check(lib.vfc_nic_alloc(handle, packets, len(data)))
+        for packet, frame in zip(packets, data, strict=False):
+            if not packet.data:
+                break
+            memmove(packet.data, frame, len(frame))
+            packet.length = len(frame)
+        sent = lib.vfc_nic_tx_burst(handle, queue, packets, count)
+        left: Any = packets[max(sent, 0) : count]
+        if left:
+            lib.vfc_nic_free(handle, (Packet * len(left))(*left), len(left))
+        return check(sent)
+
+    def fileno(self, queue: int = 0) -> int:
+        """The eventfd of a queue's receive interrupt, for ``select`` and event loops; it belongs
+        to the NIC. Call :meth:`arm` before sleeping on it."""
+        return check(lib.vfc_nic_rx_fd(self._native(), unsigned(queue, 32, "the queue")))
+
+    def arm(self, queue: int = 0) -> bool:
+        """Empty the eventfd and let the next frame raise it. True: a frame is there already, so
+        do not sleep."""
+        unsigned(queue, 32, "the queue")
+        with self._receiving:
+            return bool(check(lib.vfc_nic_rx_arm(self._native(), queue)))

@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: MIT
+"""PCI devices as sysfs shows them: discovery, details, driver binding. Needs no VFIO.
+
+Source: vfiocore/pci.h; Documentation/ABI/testing/sysfs-bus-pci. ``VFIOCORE_SYSFS`` names another
+root than /sys, for tests.
+"""
+
+from __future__ import annotations
+
+from ctypes import byref, c_char, c_char_p, c_void_p, cast
+
+from ._native.call import check
+from ._native.enums import BarFlag
+from ._native.loader import lib
+from ._native.structs import PCI_NAME, PciBindOpts
+from ._native.structs import PciInfo as NativePciInfo
+from ._record import Record
+from .errors import NoDevice, invalid
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+__all__ = [
+    "BarFlag",
+    "PciBar",
+    "PciInfo",
+    "bind",
+    "devices",
+    "group",
+    "in_use",
+    "info",
+    "names",
+    "unbind",
+]
+
+
+class PciBar(Record):
+    """A BAR: bus address (0 when unassigned), size in bytes (0: not implemented), kind."""
+
+    address: int
+    size: int
+    flags: BarFlag
+
+
+class PciInfo(Record):
+    """What sysfs says of a device; the fields are those of ``struct vfc_pci_info``.
+
+    ``numa_node`` and ``iommu_group`` are -1 where there is none; ``driver``, ``driver_override``,
+    ``iommu``, ``vfio_cdev`` and ``physfn`` are empty where there is none; ``rom_size`` in bytes.
+    """
+
+    name: str
+    vendor: int
+    device: int
+    subsystem_vendor: int
+    subsystem_device: int
+    class_code: int
+    revision: int
+    numa_node: int
+    iommu_group: int
+    sriov_total: int
+    sriov_count: int
+    physfn: str
+    driver: str
+    driver_override: str
+    iommu: str
+    vfio_cdev: str
+    bars: tuple[PciBar, ...]
+    rom_size: int
+
+
+def _encode(text: str) -> bytes:
+    if "\0" in text:
+        raise invalid(f"{text!r} holds a NUL character")
+    return text.encode("utf-8", "surrogateescape")
+
+
+def _value(native: NativePciInfo, field: str) -> Any:
+    value = getattr(native, field)
+    if field == "bars":
+        return tuple(PciBar(bar.address, bar.size, BarFlag(bar.flags & 7)) for bar in value)
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+
+
+def names() -> list[str]:
+    """The names of all PCI devices, sorted."""
+    return _names(lib.vfc_pci_list)
+
+
+def _names(function: Any) -> list[str]:
+    """Ask until the room is enough: devices may come in between."""
+    count, room = check(function(None, 0)), None
+    while room is None or count > len(room):
+        room = ((c_char * PCI_NAME) * count)()
+        count = check(function(room, count))
+    return [room[i].value.decode() for i in range(count)]
+
+
+def info(name: str) -> PciInfo:
+    """The details of one device.
+
+    Args:
+        name: ``"0000:01:00.0"``, or ``"01:00.0"`` in domain 0.
+
+    Raises:
+        InvalidArgument: it is not such a name.
+        NoDevice: there is no such device.
+    """
+    native = NativePciInfo.sized()
+    check(lib.vfc_pci_info(_encode(name), byref(native)))
+    return PciInfo(**{field: _value(native, field) for field in PciInfo._fields})
+
+
+def devices() -> list[PciInfo]:
+    """All PCI devices, sorted by name. One that goes away meanwhile is left out."""
+    found = []
+    for name in names():
+        try:
+            found.append(info(name))
+        except NoDevice:
+            continue
+    return found
+
+
+def group(number: int) -> list[str]:
+    """The names of the devices in an IOMMU group, sorted.
+
+    Raises:
+        VfioError: there is no such group.
+    """
+    if not 0 <= number < 2**31:
+        raise invalid(f"{number} is no IOMMU group")
+    return _names(lambda room, count: lib.vfc_pci_group(number, room, count))
+
+
+def bind(name: str, driver: str = "vfio-pci", uid: int = -1, gid: int = -1) -> None:
+    """Bind a device to a VFIO driver, remembering what it was bound to. Needs root.
+
+    Args:
+        driver: which VFIO driver.
+        uid, gid: give the VFIO group's node to this user and group; -1: leave it.
+
+    Raises:
+        NoDevice: there is no such device.
+        NoDriver, NoIommu: the driver is not loaded, or did not take the device; the former
+            driver has it again.
+        PermissionDenied: not root.
+
+    Source: vfc_pci_bind() in vfiocore/pci.h.
+    """
+    text = c_char_p(_encode(driver))
+    opts = PciBindOpts.sized(uid=uid, gid=gid)
+    opts.driver = cast(text, c_void_p)
+    check(lib.vfc_pci_bind(_encode(name), byref(opts)))
+
+
+def unbind(name: str) -> None:
+    """Undo :func:`bind`: the former driver gets the device back. Needs root.
+
+    Raises:
+        NoDevice: there is no such device.
+        PermissionDenied: not root.
+        DeviceBusy: the device is open somewhere.
+
+    Source: vfc_pci_unbind() in vfiocore/pci.h.
+    """
+    check(lib.vfc_pci_unbind(_encode(name)))
+
+
+def in_use(name: str, sysfs: str | None = None, proc: str = "/proc") -> str | None:
+    """Why a human would not want the device to be taken away from its driver, or None.
+
+    That is: the default route goes through it, or a block device below it is mounted or swapped
+    to; through bonds, bridges, device mapper and the like as well.
+
+    Args:
+        name: the canonical name of a device.
+        sysfs, proc: where those are mounted; by default ``VFIOCORE_SYSFS`` or /sys, and /proc.
+    """
+    from ._usage import in_use
+
+    return in_use(name, sysfs, proc)

@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: MIT
+"""Regions of a device: BARs, expansion ROM, config space.
+
+Every access is one call of an exported C function with exactly the width that is asked for: a
+slice or a ctypes cast of a mapping may be split, merged or doubled by the interpreter's memcpy.
+"""
+
+from __future__ import annotations
+
+from ctypes import byref, c_char, c_uint32, c_uint64, c_void_p, create_string_buffer
+
+from ._native.call import check, error, unsigned
+from ._native.enums import Reason, RegionFlag, RegionIndex
+from ._native.loader import lib
+from ._native.structs import RegionInfo
+from .errors import closed, invalid
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, Never
+
+    from .device import Device
+
+__all__ = ["Region", "RegionFlag", "RegionIndex"]
+
+_FOUR = c_uint32(4)
+
+_NAMES = {RegionIndex.ROM: "ROM", RegionIndex.CONFIG: "config", RegionIndex.VGA: "VGA"}
+
+
+def region_name(index: int) -> str:
+    """``"BAR0"``, ``"ROM"``, ``"config"``, ``"VGA"``; a vendor's own is ``"region 9"``."""
+    if index <= RegionIndex.BAR5:
+        return f"BAR{index}"
+    return _NAMES.get(RegionIndex(index), "") if index in _NAMES else f"region {index}"
+
+
+class Region:
+    """One region of an open device; get it from ``device.bar(0)`` or ``device.regions``.
+
+    Attributes:
+        index: the kernel's region index; BAR n has index n.
+        name: ``"BAR0"``, ``"config"``, ...
+        length: bytes; 0 when the device does not implement it.
+        flags: what it allows, :class:`RegionFlag`.
+
+    The accessors are thread-safe. Offsets are bytes from the region's start and a multiple of the
+    access width; values are in host byte order.
+
+    All accessors raise:
+        InvalidArgument: the value does not fit (also a ``ValueError``).
+        Misaligned, OutOfRange: the offset.
+        VfioError: EACCES when the region cannot be read or written, EIO when the kernel refuses
+            in the device's state, :class:`DeviceGone` when the device was pulled.
+        ClosedError: the device is closed.
+    """
+
+    # Both are replaced when the device is closed, so that the hot path has nothing to check.
+    _load: Callable[..., int]
+    _store: Callable[..., int]
+
+    def __init__(self, device: Device, index: int) -> None:
+        self._device = device
+        self.index = index
+        self.name = region_name(index)
+        info = RegionInfo.sized()
+        check(lib.vfc_region_info(device._native(), index, byref(info)))
+        self.length: int = info.length
+        self.flags = RegionFlag(info.flags & 7)
+        self._load = lib.vfc_region_read
+        self._store = lib.vfc_region_write
+        # As ctypes objects once and for all: converting a number costs 50 ns a call.
+        self._handle = c_void_p(device._native())
+        self._index = c_uint32(index)
+
+    @property
+    def mappable(self) -> bool:
+        """True when the kernel lets it be mapped, so that an access costs no system call."""
+        return RegionFlag.MMAP in self.flags
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __bool__(self) -> bool:
+        return self.length > 0
+
+    def __repr__(self) -> str:
+        flags = "|".join(str(flag.name).lower() for flag in RegionFlag if flag in self.flags)
+        what = f"{self.length:#x} bytes, {flags}" if self.length else "not implemented"
+        return f"<{type(self).__name__} {self._device.name} {self.name}: {what}>"
+
+    def _invalidate(self) -> None:
+        """The device was closed: every access from now on says so."""
+
+        def refuse(*_: Any) -> Never:
+            raise closed(f"device {self._device.name}")
+
+        self._load = self._store = refuse
+
+    def read8(self, offset: int) -> int:
+        """Read 8 bits."""
+        return self.read(offset, 1)
+
+    def read16(self, offset: int) -> int:
+        """Read 16 bits."""
+        return self.read(offset, 2)
+
+    def read32(self, offset: int) -> int:
+        """Read 32 bits."""
+        # Written out: this is what bring-up scripts call in loops.
+        value = c_uint64()
+        rc = self._load(self._handle, self._index, offset, _FOUR, byref(value))
+        if rc or offset > self.length:
+            self._explain(rc, offset)
+        return value.value
+
+    def read64(self, offset: int) -> int:
+        """Read 64 bits."""
+        return self.read(offset, 8)
+
+    def write8(self, offset: int, value: int) -> None:
+        """Write 8 bits."""
+        self.write(offset, 1, value)
+
+    def write16(self, offset: int, value: int) -> None:
+        """Write 16 bits."""
+        self.write(offset, 2, value)
+
+    def write32(self, offset: int, value: int) -> None:
+        """Write 32 bits."""
+        self.write(offset, 4, value)
+
+    def write64(self, offset: int, value: int) -> None:
+        """Write 64 bits."""
+        self.write(offset, 8, value)
+
+    def read(self, offset: int, width: int) -> int:
+        """Read ``width`` bytes, 1, 2, 4 or 8, as one access.
+
+        Source: vfc_region_read() in vfiocore/region.h.
+        """
+        value = c_uint64()
+        rc = self._load(self._handle, self._index, offset, width, byref(value))
+        if rc or offset > self.length:
+            self._explain(rc, offset)
+        return value.value
+
+    def write(self, offset: int, width: int, value: int) -> None:
+        """Write ``width`` bytes, 1, 2, 4 or 8, as one access.
+
+        Source: vfc_region_write() in vfiocore/region.h.
+        """
+        if value < 0 or value >> (width << 3):
+            raise invalid(f"{value:#x} does not fit in {8 * width} bits")
+        if not 0 <= offset <= self.length:
+            raise invalid(f"offset {offset:#x} is outside of {self!r}", Reason.RANGE)
+        rc = self._store(self._handle, self._index, offset, width, value)
+        if rc:
+            raise error(rc)
+
+    def modify32(self, offset: int, clear: int, set: int) -> int:
+        """Read 32 bits, clear some, set some, write them back. Return: what was written.
+
+        Two accesses: not atomic against other threads or the device.
+        """
+        value = self.read32(offset) & ~unsigned(clear, 32, "the mask") | unsigned(set, 32, "it")
+        self.write32(offset, value)
+        return value
+
+    def read_block(self, offset: int, length: int) -> bytes:
+        """Read ``length`` bytes. The kernel chooses the access widths, so this is for config
+        space, ROM and memory-like BARs, not for registers.
+
+        Source: vfc_region_read_block() in vfiocore/region.h.
+        """
+        handle = self._device._native()
+        self._check_span(offset, length)
+        data = create_string_buffer(length)
+        check(lib.vfc_region_read_block(handle, self.index, offset, data, length))
+        return data.raw
+
+    def read_into(self, offset: int, buffer: Any) -> int:
+        """Like :meth:`read_block`, into a writable buffer and for its length. Return: bytes."""
+        handle = self._device._native()
+        with memoryview(buffer) as view:
+            length = view.nbytes
+            self._check_span(offset, length)
+            data = (c_char * length).from_buffer(view)
+            check(lib.vfc_region_read_block(handle, self.index, offset, data, length))
+            del data  # it exports the view, which could not be released otherwise
+        return length
+
+    def write_block(self, offset: int, data: bytes | bytearray | memoryview) -> None:
+        """Write bytes; see :meth:`read_block` for what it is good for.
+
+        Source: vfc_region_write_block() in vfiocore/region.h.
+        """
+        handle = self._device._native()
+        self._check_span(offset, memoryview(data).nbytes)
+        copy = bytes(data)
+        check(lib.vfc_region_write_block(handle, self.index, offset, copy, len(copy)))
+
+    def _check_span(self, offset: int, length: int) -> None:
+        # ctypes would wrap such numbers around, and allocating comes before C's own check.
+        if offset < 0 or length < 0 or offset + length > self.length:
+            end = offset + length
+            raise invalid(f"{offset:#x}..{end:#x} is outside of {self!r}", Reason.RANGE)
+
+    def _explain(self, rc: int, offset: int) -> None:
+        """Raise for a failed access. ctypes cuts an offset to 64 bits, so that one beyond may
+        have succeeded somewhere else."""
+        if rc:
+            raise error(rc)
+        raise invalid(f"offset {offset:#x} is outside of {self!r}", Reason.RANGE)
