@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: MIT
+"""The project's figures, one JSON line each; see ci/bench.
+
+A figure is a pair of functions that return one measurement each, ours and the baseline's. They are
+called in turn, so that a machine whose speed drifts slows both, and the medians are compared.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import vfiocore
+from vfiocore._native import loader
+
+PYTHON = sys.executable
+VFIO = str(Path(sys.executable).with_name("vfio"))
+
+
+@dataclass(frozen=True)
+class Figure:
+    name: str
+    unit: str
+    baseline: str
+    ours: Callable[[], float]
+    theirs: Callable[[], float]
+    rounds: int = 15
+    better: str = "lower"
+
+    def measure(self) -> dict[str, object]:
+        ours, theirs = [], []
+        for _ in range(self.rounds):
+            ours.append(self.ours())
+            theirs.append(self.theirs())
+        value, base = statistics.median(ours), statistics.median(theirs)
+        return {
+            "name": self.name,
+            "value": round(value, 4),
+            "unit": self.unit,
+            "baseline": self.baseline,
+            "baseline_value": round(base, 4),
+            "ratio": round(value / base, 3),
+            "better": self.better,
+        }
+
+
+def run(*command: str) -> Callable[[], float]:
+    """Wall time of a whole process, in milliseconds."""
+
+    def once() -> float:
+        start = time.perf_counter()
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        return (time.perf_counter() - start) * 1e3
+
+    return once
+
+
+def first_test() -> float:
+    """Seconds from the command to the result of the first test in a guest, caches warm."""
+    with tempfile.TemporaryDirectory() as folder:
+        test = Path(folder, "test_first.py")
+        test.write_text("def test_first():\n    assert True\n")
+        start = time.perf_counter()
+        with subprocess.Popen(
+            [PYTHON, "-m", "pytest", "--lab", "intel", "-p", "no:cacheprovider", "-v", str(test)],
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as process:
+            assert process.stdout
+            passed = None
+            for line in process.stdout:
+                if "PASSED" in line and passed is None:
+                    passed = time.perf_counter() - start
+        if process.returncode or passed is None:
+            raise RuntimeError("the test in the guest did not pass")
+        return passed
+
+
+def bare_guest() -> float:
+    """Seconds of a whole run of a guest that does nothing."""
+    return run(VFIO, "lab", "run", "--", "true")() / 1e3
+
+
+class Register:
+    """One 32-bit register of the model, read by the package and by a bare ctypes call."""
+
+    READS = 20_000
+
+    def __init__(self) -> None:
+        self.device = vfiocore.open("fake:e1000e")
+        self.region = self.device.bar(0)
+        # The same function that C callers inline, on memory of our own: ctypes' cost and no more.
+        self.word = ctypes.c_uint32(0)
+        self.read = loader.library().vfc_mmio_read32
+        self.address = ctypes.c_void_p(ctypes.addressof(self.word))
+
+    def ours(self) -> float:
+        read32 = self.region.read32
+        start = time.perf_counter()
+        for _ in range(self.READS):
+            read32(8)
+        return (time.perf_counter() - start) / self.READS * 1e9
+
+    def theirs(self) -> float:
+        read, address = self.read, self.address
+        start = time.perf_counter()
+        for _ in range(self.READS):
+            read(address)
+        return (time.perf_counter() - start) / self.READS * 1e9
+
+
+def figures() -> list[Figure]:
+    register = Register()
+    bare = "python -c pass"
+    return [
+        Figure("import", "ms", bare, run(PYTHON, "-c", "import vfiocore"),
+               run(PYTHON, "-c", "pass")),
+        Figure("cli.list", "ms", bare, run(VFIO, "list"), run(PYTHON, "-c", "pass")),
+        Figure("mmio.python", "ns/read", "bare ctypes call of vfc_mmio_read32",
+               register.ours, register.theirs),
+        Figure("lab.first_test", "s", "vfio lab run -- true, the whole run", first_test, bare_guest,
+               rounds=3),
+    ]
+
+
+def main(arguments: list[str]) -> int:
+    prefix = arguments[0] if arguments else ""
+    chosen = [figure for figure in figures() if figure.name.startswith(prefix)]
+    if not chosen:
+        names = ", ".join(figure.name for figure in figures())
+        print(f"no figure begins with {prefix!r}; there are {names}", file=sys.stderr)
+        return 2
+    for figure in chosen:
+        print(json.dumps(figure.measure()), flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
