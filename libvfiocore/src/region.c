@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -11,35 +12,46 @@
 #include "kernel/sys.h"
 #include "pci/caps.h"
 
+/* Copies, because kernels before 6.6 do not align a capability to the 64-bit numbers in it. */
+static bool take(void *to, const struct vfio_region_info *info, uint32_t offset, size_t length)
+{
+	if (offset > info->argsz || length > info->argsz - offset)
+		return false;
+	memcpy(to, (const char *)info + offset, length);
+	return true;
+}
+
+static int add_area(struct region *region, const struct vfio_region_sparse_mmap_area *area)
+{
+	if (!area->size)
+		return 0; /* some drivers pad the list */
+	if (area->offset > region->length || area->size > region->length - area->offset)
+		return vfc_fail(EBADMSG, VFC_REASON_MALFORMED, WHERE("VFIO_DEVICE_GET_REGION_INFO"),
+				"an area that can be mapped lies outside of its region");
+	region->areas[region->area_count++] =
+		(struct region_area){.offset = area->offset, .length = area->size};
+	return 0;
+}
+
 static int take_areas(struct region *region, const struct vfio_region_info *info, uint32_t offset)
 {
-	const struct vfio_region_info_cap_sparse_mmap *cap =
-		(const void *)((const char *)info + offset);
-	uint32_t room = info->argsz - offset;
+	struct vfio_region_info_cap_sparse_mmap cap;
+	struct vfio_region_sparse_mmap_area area;
+	int rc = 0;
 
-	if (room < sizeof(*cap) || cap->nr_areas > (room - sizeof(*cap)) / sizeof(*cap->areas))
+	if (!take(&cap, info, offset, sizeof(cap)) ||
+	    cap.nr_areas > (info->argsz - offset - sizeof(cap)) / sizeof(area))
 		return vfc_fail(EBADMSG, VFC_REASON_MALFORMED, WHERE("VFIO_DEVICE_GET_REGION_INFO"),
 				"the list of areas of region %u does not fit into its structure",
 				info->index);
-	region->areas = sys_alloc((cap->nr_areas ? cap->nr_areas : 1) * sizeof(*region->areas));
+	region->areas = sys_alloc((cap.nr_areas ? cap.nr_areas : 1) * sizeof(*region->areas));
 	if (!region->areas)
 		return vfc_no_memory();
-	for (uint32_t i = 0; i < cap->nr_areas; i++) {
-		uint64_t first = cap->areas[i].offset, length = cap->areas[i].size;
-
-		if (!length)
-			continue; /* some drivers pad the list */
-		if (first > region->length || length > region->length - first) {
-			free(region->areas);
-			region->areas = NULL;
-			return vfc_fail(EBADMSG, VFC_REASON_MALFORMED,
-					WHERE("VFIO_DEVICE_GET_REGION_INFO"),
-					"area %u of region %u lies outside of it", i, info->index);
-		}
-		region->areas[region->area_count++] =
-			(struct region_area){.offset = first, .length = length};
+	for (uint32_t i = 0; rc == 0 && i < cap.nr_areas; i++) {
+		take(&area, info, offset + (uint32_t)(sizeof(cap) + i * sizeof(area)), sizeof(area));
+		rc = add_area(region, &area);
 	}
-	return 0;
+	return rc;
 }
 
 static int whole_area(struct region *region)
@@ -56,22 +68,19 @@ static int whole_area(struct region *region)
 static int parse_region(struct region *region, const struct vfio_region_info *info)
 {
 	uint32_t offset = info->flags & VFIO_REGION_INFO_FLAG_CAPS ? info->cap_offset : 0;
-	const struct vfio_info_cap_header *header;
+	struct vfio_info_cap_header header;
 
 	region->position = info->offset;
 	region->length = info->size;
 	region->flags = info->flags;
 	if (!(info->flags & VFIO_REGION_INFO_FLAG_MMAP) || !info->size)
 		return 0;
-	/* Offsets must grow, so that a chain that loops ends. */
-	while (offset >= sizeof(*info) && offset % 8 == 0 && offset <= info->argsz &&
-	       info->argsz - offset >= sizeof(*header)) {
-		header = (const void *)((const char *)info + offset);
-		if (header->id == VFIO_REGION_INFO_CAP_SPARSE_MMAP)
+	while (offset >= sizeof(*info) && take(&header, info, offset, sizeof(header))) {
+		if (header.id == VFIO_REGION_INFO_CAP_SPARSE_MMAP)
 			return take_areas(region, info, offset);
-		if (header->next <= offset)
+		if (header.next <= offset) /* offsets must grow, so that a chain that loops ends */
 			break;
-		offset = header->next;
+		offset = header.next;
 	}
 	return whole_area(region);
 }

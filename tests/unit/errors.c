@@ -34,7 +34,8 @@ static void no_such_device(void)
 static void bad_names(void)
 {
 	static const char *const names[] = {"", "0000:01", "0000:01:00.8", "0000:01:20.0",
-					    "01:00.0 ", "zz:00.0", "../../etc", "fake:"};
+					    "01:00.0 ", "zz:00.0", "../../etc", "fake:",
+					    "0000:01:00.0x", "+1:00.0", "0x1:00.0"};
 	struct vfc_pci_info info = {.size = sizeof(info)};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {

@@ -89,13 +89,17 @@ void sysfs_link(const char *path, char *name, size_t size)
 	snprintf(name, size, "%s", slash ? slash + 1 : target);
 }
 
-int pci_canonical(const char *name, char canonical[VFC_PCI_NAME])
+int pci_canonical(const char *given, char canonical[VFC_PCI_NAME])
 {
 	unsigned domain = 0, bus, slot, function;
+	const char *name = given;
 	int end = 0;
 
 	if (!name)
 		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE, "the device's name is NULL");
+	/* %x alone would take blanks, signs and 0x as well. */
+	if (name[strspn(name, "0123456789abcdefABCDEF:.")])
+		name = "";
 	if (sscanf(name, "%x:%x:%x.%x%n", &domain, &bus, &slot, &function, &end) != 4 || name[end]) {
 		domain = 0;
 		end = 0;
@@ -104,7 +108,7 @@ int pci_canonical(const char *name, char canonical[VFC_PCI_NAME])
 	}
 	if (!end || bus > 0xff || slot > 0x1f || function > 7)
 		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE,
-				"\"%.40s\" is not a PCI address; they look like 0000:01:00.0", name);
+				"\"%.40s\" is not a PCI address; they look like 0000:01:00.0", given);
 	snprintf(canonical, VFC_PCI_NAME, "%04x:%02x:%02x.%x", domain, bus, slot, function);
 	return 0;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What a test turns and reads on a fake device, vfiocore/fake.h. */
 #include <errno.h>
+#include <string.h>
 
 #include <vfiocore/fake.h>
 
@@ -24,6 +25,8 @@ static void set_gone(struct fake_device *fake, bool gone)
 {
 	if (fake->gone && !gone)
 		fake->model->reset(fake);
+	if (gone)
+		memset(fake->memory, 0xff, fake->model->memory_length);
 	fake->gone = gone;
 }
 

@@ -266,53 +266,56 @@ static int get_space_info(struct group_space *space, uint32_t size,
 	return vfc_fail(rc, VFC_REASON_NONE, WHERE("VFIO_IOMMU_GET_INFO", CONTAINER), "%s", "");
 }
 
-/* The capability at @offset of an info structure of @size bytes, if one of @min bytes fits there. */
-static const struct vfio_info_cap_header *cap_at(const void *info, uint32_t size, uint32_t offset,
-						 size_t min)
+/*
+ * Take @length bytes out of an info structure of @size bytes; false when they are not all inside.
+ * Copied, because kernels before 6.6 do not align a capability to the 64-bit numbers in it
+ * (vfio_info_cap_add() in drivers/vfio/vfio_main.c).
+ */
+static bool take(void *to, const void *info, uint32_t size, uint32_t offset, size_t length)
 {
-	if (offset < sizeof(struct vfio_iommu_type1_info) || offset % 8 || offset > size ||
-	    size - offset < min)
-		return NULL;
-	return (const void *)((const char *)info + offset);
+	if (offset > size || length > size - offset)
+		return false;
+	memcpy(to, (const char *)info + offset, length);
+	return true;
 }
 
-static int take_ranges(const struct vfio_info_cap_header *header, uint32_t room,
+static int take_ranges(const void *info, uint32_t size, uint32_t offset,
 		       struct transport_space_info *out)
 {
-	const struct vfio_iommu_type1_info_cap_iova_range *cap = (const void *)header;
+	struct vfio_iommu_type1_info_cap_iova_range cap;
 	size_t bytes;
 
-	if (room < sizeof(*cap) || cap->nr_iovas > (room - sizeof(*cap)) / sizeof(*out->ranges))
+	if (!take(&cap, info, size, offset, sizeof(cap)) ||
+	    cap.nr_iovas > (size - offset - sizeof(cap)) / sizeof(*out->ranges))
 		return vfc_fail(EBADMSG, VFC_REASON_MALFORMED, WHERE("VFIO_IOMMU_GET_INFO", CONTAINER),
 				"the list of IOVA ranges does not fit into its structure");
-	bytes = cap->nr_iovas * sizeof(*out->ranges);
+	bytes = cap.nr_iovas * sizeof(*out->ranges);
 	out->ranges = sys_alloc(bytes ? bytes : 1);
 	if (!out->ranges)
 		return vfc_no_memory();
-	memcpy(out->ranges, cap->iova_ranges, bytes);
-	out->range_count = cap->nr_iovas;
+	take(out->ranges, info, size, offset + sizeof(cap), bytes);
+	out->range_count = cap.nr_iovas;
 	return 0;
 }
 
 static int parse_caps(const struct vfio_iommu_type1_info *info, uint32_t size,
 		      struct transport_space_info *out)
 {
-	const struct vfio_info_cap_header *header;
+	struct vfio_iommu_type1_info_dma_avail avail;
+	struct vfio_info_cap_header header;
 	uint32_t offset = info->cap_offset;
 	int rc = 0;
 
-	/* Offsets must grow, so that a chain that loops ends. */
-	while (rc == 0 && (header = cap_at(info, size, offset, sizeof(*header)))) {
-		if (header->id == VFIO_IOMMU_TYPE1_INFO_CAP_IOVA_RANGE && !out->ranges)
-			rc = take_ranges(header, size - offset, out);
-		if (header->id == VFIO_IOMMU_TYPE1_INFO_DMA_AVAIL &&
-		    size - offset >= sizeof(struct vfio_iommu_type1_info_dma_avail))
-			out->entries_left =
-				((const struct vfio_iommu_type1_info_dma_avail *)(const void *)header)
-					->avail;
-		if (header->next <= offset)
+	while (rc == 0 && offset >= sizeof(*info) &&
+	       take(&header, info, size, offset, sizeof(header))) {
+		if (header.id == VFIO_IOMMU_TYPE1_INFO_CAP_IOVA_RANGE && !out->ranges)
+			rc = take_ranges(info, size, offset, out);
+		if (header.id == VFIO_IOMMU_TYPE1_INFO_DMA_AVAIL &&
+		    take(&avail, info, size, offset, sizeof(avail)))
+			out->entries_left = avail.avail;
+		if (header.next <= offset) /* offsets must grow, so that a chain that loops ends */
 			break;
-		offset = header->next;
+		offset = header.next;
 	}
 	return rc;
 }
