@@ -81,7 +81,8 @@ class DmaBuffer:
         try:
             memory.madvise(mmap.MADV_DONTFORK)
             # Python's own memory rather than an export of it is kept: exports are the user's.
-            self._mapping = iommu._map(_address(memory), size, memory, iova, opts)
+            self._mapping = iommu._map(_address(memory), size, iova, opts)
+            self._mapping._keep = memory
         except BaseException:
             memory.close()
             raise

@@ -47,9 +47,9 @@ class Mapping:
         address: in this process.
     """
 
-    def __init__(self, iommu: Iommu, iova: int, length: int, address: int, keep: object) -> None:
+    def __init__(self, iommu: Iommu, iova: int, length: int, address: int) -> None:
         self._iommu: Iommu | None = iommu
-        self._keep: object = keep
+        self._keep: object = None
         self.iova = iova
         self.length = length
         self.address = address
@@ -239,9 +239,15 @@ class Iommu(NativeObject):
         Source: vfc_iommu_map() in vfiocore/iommu.h.
         """
         opts = map_opts(iova=iova, read=read, write=write, align=align, highest=highest)
-        view = memoryview(buffer)
-        data = (c_char * view.nbytes).from_buffer(view)
-        return self._map(addressof(data), view.nbytes, data, iova, opts)
+        with memoryview(buffer) as view:
+            length = view.nbytes
+        export = (c_char * length).from_buffer(buffer)
+        try:
+            mapping = self._map(addressof(export), length, iova, opts)
+            mapping._keep = export
+        finally:
+            del export  # or the traceback of a failure would hold the buffer
+        return mapping
 
     def map_address(
         self,
@@ -257,18 +263,15 @@ class Iommu(NativeObject):
         """Like :meth:`map`, for memory that the caller knows by address and must keep mapped in
         this process until it calls :meth:`unmap`. Return: the IOVA."""
         opts = map_opts(iova=iova, read=read, write=write, align=align, highest=highest)
-        return self._map(address, length, None, iova, opts).iova
+        return self._map(address, length, iova, opts).iova
 
-    def _map(
-        self, address: int, length: int, keep: object, iova: int | None, opts: MapOpts
-    ) -> Mapping:
-        """Map, and hold on to ``keep`` while it is mapped."""
+    def _map(self, address: int, length: int, iova: int | None, opts: MapOpts) -> Mapping:
         handle = self._native()
         unsigned(address, 64, "the address")
         unsigned(length, 64, "the length")
         where = c_uint64(unsigned(iova or 0, 64, "IOVA"))
         check(lib.vfc_iommu_map(handle, address, length, byref(where), byref(opts)))
-        mapping = Mapping(self, where.value, length, address, keep)
+        mapping = Mapping(self, where.value, length, address)
         self._mappings[mapping.iova] = mapping
         return mapping
 

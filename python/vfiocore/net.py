@@ -292,25 +292,26 @@ def ping(
     number = random.getrandbits(16)
     payload = bytes(i & 0xFF for i in range(size))
     for sequence in (i & 0xFFFF for i in range(1, count + 1)):
-        started = time.monotonic()
-        socket.send(
+        request = (
             Ether(src=host.mac, dst=hop)
             / IP(src=host.address, dst=address, ttl=64, id=sequence)
             / ICMP(type=_ECHO_REQUEST, id=number, seq=sequence)
             / payload
         )
-        yield _await_reply(socket, host, (number, sequence), started, timeout)
+        request = Ether(bytes(request))  # built now: Scapy takes milliseconds in a slow guest
+        started, sent = time.monotonic(), time.time()
+        socket.send(request)
+        yield _await_reply(socket, host, (number, sequence), sent, started + timeout)
         if sequence != count & 0xFFFF:
             for packet in _frames(socket, started + interval):
                 _answer_arp(socket, host, packet)
 
 
 def _await_reply(
-    socket: SuperSocket, host: Host, echo: tuple[int, int], started: float, timeout: float
+    socket: SuperSocket, host: Host, echo: tuple[int, int], sent: float, deadline: float
 ) -> Reply:
     _, sequence = echo
-    for packet in _frames(socket, started + timeout):
-        arrived = time.monotonic()
+    for packet in _frames(socket, deadline):
         _answer_arp(socket, host, packet)
         if IP not in packet or packet[IP].dst != host.address or ICMP not in packet:
             continue
@@ -318,8 +319,9 @@ def _await_reply(
         if ICMPerror in packet and _echo_of(packet[ICMPerror]) == echo:
             return Reply(sequence, None, source=ip.src, error=_icmp_error(icmp))
         if icmp.type == _ECHO_REPLY and _echo_of(icmp) == echo:
-            size = ip.len - 4 * ip.ihl
-            return Reply(sequence, arrived - started, source=ip.src, ttl=ip.ttl, size=size)
+            # A packet's time is taken before it is dissected, by the wall clock.
+            rtt = max(0.0, float(packet.time) - sent)
+            return Reply(sequence, rtt, source=ip.src, ttl=ip.ttl, size=ip.len - 4 * ip.ihl)
     return Reply(sequence, None, error="no answer")
 
 

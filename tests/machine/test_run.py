@@ -62,6 +62,13 @@ def test_runs_here_as_root(lab_run: Run, tmp_path: Path, monkeypatch: pytest.Mon
     assert done.stdout.split("\n")[:2] == [str(tmp_path), "0"]
 
 
+def test_programs_are_the_hosts(lab_run: Run) -> None:
+    done = lab_run("--", "sh", "-c", "readlink -f /proc/$$/exe")
+    shell = shutil.which("sh")
+    assert shell is not None
+    assert done.stdout.strip() == str(Path(shell).resolve())
+
+
 def test_only_a_share_is_written_through(lab_run: Run, tmp_path: Path) -> None:
     shared, private = tmp_path / "shared", tmp_path / "private"
     shared.mkdir()

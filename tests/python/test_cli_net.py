@@ -18,7 +18,7 @@ import pytest
 scapy = pytest.importorskip("scapy")
 
 from scapy.layers.dhcp import BOOTP, DHCP  # noqa: E402
-from scapy.layers.inet import ICMP, IP, UDP, IPerror, ICMPerror  # noqa: E402
+from scapy.layers.inet import ICMP, IP, UDP, ICMPerror, IPerror  # noqa: E402
 from scapy.layers.l2 import ARP, Ether  # noqa: E402
 from scapy.packet import Packet  # noqa: E402
 from scapy.supersocket import SuperSocket  # noqa: E402
@@ -67,7 +67,7 @@ class QueueSocket(SuperSocket):
     def select(sockets: list[SuperSocket], remain: float | None = None) -> list[SuperSocket]:
         end = time.monotonic() + (remain or 0)
         while time.monotonic() < end:
-            ready = [s for s in sockets if isinstance(s, QueueSocket) and not s.inbox.empty()]
+            ready: list[SuperSocket] = [s for s in sockets if isinstance(s, QueueSocket) and not s.inbox.empty()]
             if ready:
                 return ready
             time.sleep(0.001)
@@ -117,7 +117,7 @@ class Network:
             self._answer_echo(packet)
 
     def _answer_dhcp(self, packet: Packet) -> None:
-        kind = dict(o for o in packet[DHCP].options if isinstance(o, tuple))["message-type"]
+        kind = packet[DHCP].options[0][1]
         answer = (
             Ether(src=ROUTER_MAC, dst="ff:ff:ff:ff:ff:ff")
             / IP(src="10.0.2.2", dst="255.255.255.255")
@@ -287,8 +287,10 @@ def test_tap_records_both_directions(network: Network, tmp_path: Path) -> None:
     columns = ["-T", "fields", "-e", "frame.protocols", "-e", "frame.p2p_dir"]
     output = subprocess.run(
         ["tshark", "-r", str(file), "-Y", "icmp", *columns],
-        check=True, capture_output=True, text=True,
-    ).stdout  # fmt: skip
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
     assert len(output.splitlines()) == 2
 
 
@@ -359,8 +361,9 @@ def test_dump_of_silence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert json.loads(capsys.readouterr().out)["captured"] == 0
 
 
-def test_ping_by_the_verb(network: Network, monkeypatch: pytest.MonkeyPatch,
-                          capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
+def test_ping_by_the_verb(
+    network: Network, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     _wire(monkeypatch, network)
     assert main(["net", "ping", FAKE, "-c", "2", "-i", "0"]) == 0
     lines = capsys.readouterr().out.splitlines()

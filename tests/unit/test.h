@@ -45,12 +45,14 @@ static inline void test_differ(const char *file, int line, const char *a, const 
 	} while (0)
 
 /* Of a thread's progress: repeat until true, for five seconds at most. */
-#define CHECK_SOON(condition)                                 \
-	do {                                                  \
-		int tries_ = 50000;                           \
-		while (!(condition) && --tries_)              \
-			sys_sleep(100000);                    \
-		CHECK(condition);                             \
+#define CHECK_SOON(condition)                                               \
+	do {                                                                \
+		int tries_ = 50000;                                         \
+		while (!(condition)) {                                      \
+			if (!--tries_)                                      \
+				test_failed(__FILE__, __LINE__, #condition); \
+			sys_sleep(100000);                                  \
+		}                                                           \
 	} while (0)
 
 #define SKIP(why)                                     \

@@ -2,7 +2,8 @@
 """The ``vfio`` command: one module per verb, imported only when that verb is asked for.
 
 A verb module has ``HELP`` (one line), ``EPILOG`` (examples), ``configure(parser)`` and
-``run(args) -> int``. Exit statuses: 0 fine, 1 failed, 2 usage, 77 nothing to test, 130 Ctrl-C.
+``run(args) -> int``; with ``INTERMIXED`` set, arguments may follow options.
+Exit statuses: 0 fine, 1 failed, 2 usage, 77 nothing to test, 130 Ctrl-C.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import importlib
 import os
 import sys
 
-from .output import CliError, report_error
+from .output import CliError, Parser, report_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -66,7 +67,8 @@ class _Version(argparse.Action):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command with ``argv`` (default: the process's arguments); returns the status."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    # Not list(...): once the verb "list" is imported, that name in here is its module.
+    arguments = [*(sys.argv[1:] if argv is None else argv)]
     try:
         status = _dispatch(arguments)
         sys.stdout.flush()
@@ -87,7 +89,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def build_parser(verbs: Sequence[str] | None = None) -> argparse.ArgumentParser:
     """The parser with the given verbs configured (default: all), for completion and man pages."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="vfio",
         description="Drive devices from userspace through Linux VFIO.",
         epilog=EPILOG,
@@ -115,6 +117,7 @@ def _add_verb(subparsers: Any, verb: str) -> None:
         epilog=module.EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    subparser.intermixed = getattr(module, "INTERMIXED", False)
     module.configure(subparser)
     subparser.set_defaults(run=module.run)
 

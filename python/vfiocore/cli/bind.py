@@ -26,6 +26,8 @@ Only the named devices are touched (driver_override). `vfio unbind` restores the
 A device that is in use, as a mounted disk or the way to the network, is refused.
 """
 
+INTERMIXED = True
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("devices", type=bdf, nargs="+", metavar="BDF", help="PCI addresses")

@@ -22,6 +22,10 @@ _CAP_IPC_LOCK = 14  # linux/capability.h: locked memory is not limited
 _INTEL_ECAP_IR = 1 << 3  # VT-d specification 11.4.3: interrupt remapping
 _MEMLOCK_USEFUL = 64 << 20  # a NIC's rings and buffers, with room for an application's own
 _MEMLOCK_LEAST = 4 << 20  # less than the buffers of one queue of a NIC
+_ELSEWHERE = (
+    "it sits where the IOMMU does not reach, or is part of the chipset; the kernel log may tell:\n"
+    "dmesg | grep -i iommu"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +77,7 @@ def check_all(system: System, device: str | None = None) -> Iterator[Check]:
             failed.add(name)
         yield found
     if device is not None and "library" not in failed:
-        yield from _device(device)
+        yield from _device(device, "iommu" not in failed)
     elif device is None and "modules" not in failed:
         yield _group_nodes(system)
 
@@ -349,7 +353,7 @@ def _group_nodes(system: System) -> Check:
 # --- one device ---------------------------------------------------------------------------------
 
 
-def _device(name: str) -> Iterator[Check]:
+def _device(name: str, iommu: bool) -> Iterator[Check]:
     from vfiocore import pci
 
     try:
@@ -361,7 +365,10 @@ def _device(name: str) -> Iterator[Check]:
     found = sysfs.obstacles(info, sysfs.group_members(info))
     yield Check("device", OK, f"{info.name} ({info.vendor:04x}:{info.device:04x}) is there")
     for obstacle in found:
-        yield Check("device", FAILED, obstacle.problem, obstacle.cure)
+        cure = obstacle.cure
+        if info.iommu_group < 0 and obstacle is found[0]:
+            cure = _ELSEWHERE if iommu else "see iommu above"
+        yield Check("device", FAILED, obstacle.problem, cure)
     if not found:
         yield Check(
             "device",

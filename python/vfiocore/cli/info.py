@@ -241,8 +241,8 @@ def _print_inside(name: str, inside: dict[str, Any] | None, skipped: str) -> Non
     if inside is None:
         print(f"\n{paint(f'regions and capabilities not shown: {skipped}', 'dim')}")
         return
-    group = f", group {inside['group']}" if inside["group"] >= 0 else ""
-    print(f"\n{rule('regions')}  opened through {inside['transport']}{group}")
+    group = f", IOMMU group {inside['group']}" if inside["group"] >= 0 else ""
+    print(f"\n{rule('regions')}  by the transport {inside['transport']}{group}")
     rows = [
         (
             region["name"],

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CliError",
+    "Parser",
     "add_json",
+    "at_least",
     "bdf",
     "describe_error",
     "hex_rows",
@@ -32,7 +34,7 @@ __all__ = [
 ]
 
 _STYLES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
-_ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
+_ESCAPES = re.compile(r"(\x1b\[[0-9;]*m)")
 _BDF = re.compile(r"(?:[0-9a-f]{4,8}:)?[0-9a-f]{2}:[01][0-9a-f]\.[0-7]")
 
 
@@ -143,8 +145,12 @@ def _pad(cell: str, width: int, right: bool) -> str:
 def _cut(line: str, limit: int) -> str:
     if not limit or _visible(line) <= limit:
         return line
-    # Colours are lost on a line that is cut: rare, and simpler than cutting between escapes.
-    return _ESCAPES.sub("", line)[: limit - 1] + "…"
+    kept, room = [], limit - 1
+    for piece in _ESCAPES.split(line):
+        text = piece if _ESCAPES.match(piece) else piece[:room]
+        room -= _visible(text)
+        kept.append(text)
+    return "".join(kept) + "…"
 
 
 def print_fields(pairs: Iterable[tuple[str, str]], *, indent: int = 2) -> None:
@@ -176,6 +182,22 @@ def print_json(value: Any) -> None:
 
 
 # --- arguments ----------------------------------------------------------------------------------
+
+
+class Parser(argparse.ArgumentParser):
+    """One that can take positional arguments after options, if ``intermixed`` is set: argparse
+    does not look for ``BDF [ADDRESS]`` on both sides of an option by itself."""
+
+    intermixed = False
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        if not self.intermixed:
+            return super().parse_known_args(args, namespace)
+        self.intermixed = False  # it calls this method in turn
+        try:
+            return self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self.intermixed = True
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:

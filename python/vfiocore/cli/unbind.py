@@ -24,6 +24,8 @@ examples:
 A device that `vfio bind` did not bind goes to whatever driver the kernel chooses.
 """
 
+INTERMIXED = True
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("devices", type=bdf, nargs="+", metavar="BDF", help="PCI addresses")

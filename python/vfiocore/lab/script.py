@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -89,6 +90,8 @@ def _enter(cwd: Path) -> list[str]:
 
 def _command(env: Mapping[str, str], argv: Sequence[str]) -> str:
     words = [f"{name}={value}" for name, value in env.items()]
+    # By path: busybox would take a bare name for its own applet.
+    argv = [shutil.which(argv[0], path=env["PATH"]) or argv[0], *argv[1:]]
     # env would take a program called a=b for one more variable.
     odd = [f"{_BIN}/busybox", "setsid"] if "=" in argv[0] else []
     return shlex.join(["busybox", "env", "-i", *words, *odd, *argv])

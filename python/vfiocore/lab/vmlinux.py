@@ -24,11 +24,10 @@ _PVH_TYPE = struct.pack("<I4s", 18, b"Xen\0")
 
 def extract(kernel: Kernel) -> Path:
     """The cached ELF file, or the image itself if it has no PVH entry or we cannot inflate it."""
-    stat = kernel.image.stat()
-    identity = f"{kernel.image.resolve()} {stat.st_size} {stat.st_mtime_ns}"
-    path = cache_dir() / f"vmlinux-{hashlib.sha256(identity.encode()).hexdigest()[:16]}"
+    image = kernel.image.read_bytes()
+    path = cache_dir() / f"vmlinux-{hashlib.sha256(image).hexdigest()[:16]}"
     if not path.exists():
-        elf = _inflate(_payload(kernel.image.read_bytes()))
+        elf = _inflate(_payload(image))
         # An empty file remembers that there is nothing to gain.
         write_whole(path, elf if elf and _has_pvh(elf) else b"")
     return path if path.stat().st_size else kernel.image

@@ -7,7 +7,7 @@ import argparse
 import importlib
 from typing import Any
 
-from ..output import add_json, at_least, bdf, number
+from ..output import Parser, add_json, at_least, bdf, number
 
 HELP = "use a network interface: DHCP, ping, send, capture"
 
@@ -59,7 +59,9 @@ Ctrl-C ends the capture and shows the counts.
 def configure(parser: argparse.ArgumentParser) -> None:
     verbs = parser.add_subparsers(dest="net_verb", required=True, metavar="dhcp|ping|send|dump")
     _configure_dhcp(_add(verbs, "dhcp", "obtain an address by DHCP", _DHCP))
-    _configure_ping(_add(verbs, "ping", "send ICMP echo requests", _PING))
+    ping = _add(verbs, "ping", "send ICMP echo requests", _PING)
+    ping.intermixed = True
+    _configure_ping(ping)
     _configure_send(_add(verbs, "send", "send frames", _SEND))
     _configure_dump(_add(verbs, "dump", "show and save received frames", _DUMP))
 
@@ -69,8 +71,8 @@ def run(args: argparse.Namespace) -> int:
     return status
 
 
-def _add(verbs: Any, name: str, text: str, epilog: str) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = verbs.add_parser(
+def _add(verbs: Any, name: str, text: str, epilog: str) -> Parser:
+    parser: Parser = verbs.add_parser(
         name,
         help=text,
         description=text[0].upper() + text[1:] + ".",

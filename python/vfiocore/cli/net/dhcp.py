@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from ..output import paint, print_fields, print_json
-from .session import open_socket, progress
+from .session import lease, open_socket
 
 if TYPE_CHECKING:
     from vfiocore import Nic
@@ -20,19 +20,15 @@ def run(args: argparse.Namespace) -> int:
     if args.dry_run:
         return dry_run(args, "send DHCPDISCOVER and DHCPREQUEST and show the lease")
     with open_socket(args) as (nic, socket):
-        from vfiocore.net import dhcp
-
-        progress("DHCP...")
         started = time.monotonic()
-        lease = dhcp(socket, nic.mac, timeout=args.timeout, hostname=args.hostname)
+        given = lease(args, nic, socket)
         took = time.monotonic() - started
-        progress("")
         link = link_json(nic)
     if args.json:
-        print_json({"name": args.device, "link": link, "lease": asdict(lease), "seconds": took})
+        print_json({"name": args.device, "link": link, "lease": asdict(given), "seconds": took})
         return 0
-    print(f"{args.device}: leased {paint(lease.address, 'bold')} in {1e3 * took:.0f} ms")
-    print_fields(_fields(lease, link))
+    print(f"{args.device}: leased {paint(given.address, 'bold')} in {1e3 * took:.0f} ms")
+    print_fields(_fields(given, link))
     return 0
 
 

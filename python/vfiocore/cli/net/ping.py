@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..output import CliError, paint, print_json
 from .dhcp import dry_run
-from .session import open_socket, progress
+from .session import lease, open_socket
 
 if TYPE_CHECKING:
     from scapy.supersocket import SuperSocket
@@ -32,13 +32,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _host(args: argparse.Namespace, nic: Nic, socket: SuperSocket) -> Host:
-    from vfiocore.net import Host, dhcp
+    from vfiocore.net import Host
 
     if not args.source:
-        progress("DHCP...")
-        lease = dhcp(socket, nic.mac, timeout=args.timeout)
-        progress("")
-        return lease
+        return lease(args, nic, socket)
     address, _, prefix = args.source.partition("/")
     _check_address(address)
     if prefix and not (prefix.isdecimal() and int(prefix) <= 32):

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from scapy.supersocket import SuperSocket
 
     from vfiocore import Nic
+    from vfiocore.net import Lease
 
-__all__ = ["Capture", "open_nic", "open_socket", "progress", "require_scapy"]
+__all__ = ["Capture", "lease", "open_nic", "open_socket", "progress", "require_scapy"]
 
 _INBOUND, _OUTBOUND = 1, 2  # pcapng, section 4.3.1: flags of an enhanced packet block
 _ETHERNET = 1  # LINKTYPE_ETHERNET
@@ -57,6 +58,22 @@ def open_nic(args: argparse.Namespace) -> Iterator[Nic]:
         finally:
             progress("")
         yield nic
+
+
+def lease(args: argparse.Namespace, nic: Nic, socket: SuperSocket) -> Lease:
+    """An address by DHCP."""
+    from vfiocore.net import NoAnswer, dhcp
+
+    progress("DHCP...")
+    try:
+        return dhcp(socket, nic.mac, timeout=args.timeout, hostname=getattr(args, "hostname", ""))
+    except NoAnswer as error:
+        raise CliError(
+            f"{args.device}: {error}",
+            hint="is there a DHCP server? --timeout waits longer, --write saves what passed",
+        ) from None
+    finally:
+        progress("")
 
 
 class _Frame(bytes):
@@ -120,8 +137,10 @@ def tap(socket: SuperSocket, capture: Capture) -> SuperSocket:
             self.ins = self.outs = inner
 
         def send(self, x: Packet) -> int:
-            capture.add(bytes(x), outbound=True)
-            return socket.send(x)
+            at = time.time()
+            sent = socket.send(x)
+            capture.add(bytes(x), outbound=True, at=at)
+            return sent
 
         def recv(self, x: int = 65535, **kwargs: Any) -> Packet | None:
             packet = socket.recv(x, **kwargs)

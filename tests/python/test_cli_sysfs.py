@@ -1,0 +1,322 @@
+# SPDX-License-Identifier: MIT
+"""list, info, bind, unbind and config on a fabricated machine."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fabricated_sysfs import DISK, NIC, PORT, SOUND, Machine
+
+from vfiocore import errors, pci
+from vfiocore.cli import main, sysfs
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
+    machine = Machine(tmp_path)
+    monkeypatch.setenv("VFIOCORE_SYSFS", str(machine.sysfs))
+    monkeypatch.setenv("VFIOCORE_STATE", str(tmp_path / "state"))
+    monkeypatch.setattr(sysfs, "DEV", str(machine.dev))
+    monkeypatch.setattr(pci, "in_use", lambda name: None)
+    return machine
+
+
+class Kernel:
+    """Stands for bind and unbind, which need a kernel behind sysfs."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine = machine
+        self.former: dict[str, str] = {}
+        self.calls: list[tuple[Any, ...]] = []
+        self.refuse = ""
+
+    def bind(self, name: str, driver: str = "vfio-pci", uid: int = -1, gid: int = -1) -> None:
+        self.calls.append(("bind", name, driver, uid, gid))
+        if name == self.refuse:
+            raise errors.NoDriver(19, f"{name}: vfc_pci_bind: no: try it", hint="try it")
+        self.former[name] = pci.info(name).driver
+        self.machine.bind(name, driver)
+
+    def unbind(self, name: str) -> None:
+        self.calls.append(("unbind", name))
+        if name == self.refuse:
+            raise errors.DeviceBusy(16, f"{name}: vfc_pci_unbind: busy")
+        self.machine.bind(name, self.former.pop(name))
+
+
+@pytest.fixture
+def kernel(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> Kernel:
+    kernel = Kernel(machine)
+    monkeypatch.setattr(pci, "bind", kernel.bind)
+    monkeypatch.setattr(pci, "unbind", kernel.unbind)
+    return kernel
+
+
+def as_json(capsys: pytest.CaptureFixture[str], *words: str) -> Any:
+    assert main([*words, "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+# --- list ---------------------------------------------------------------------------------------
+
+
+def test_list(machine: Machine, capsys: pytest.CaptureFixture[str]) -> None:
+    machine.bind(DISK, "vfio-pci")
+    machine.bind(NIC, "vfio-pci")
+    assert main(["list"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "DEVICE        ID         DRIVER         GROUP  VFIO     CLASS",
+        "0000:00:01.0  8086:3420  pcieport           8  -        PCI bridge",
+        "0000:01:00.0  8086:10d3  vfio-pci           9  blocked  Ethernet controller",
+        "0000:01:00.1  8086:2668  snd_hda_intel      9  -        HD audio device",
+        "0000:02:00.0  1b36:0010  vfio-pci          10  ready    NVMe controller",
+    ]
+
+
+def test_list_states(machine: Machine, capsys: pytest.CaptureFixture[str]) -> None:
+    machine.device("0000:03:00.0", 0x1AF4, 0x1041, 0xFF0000, driver="virtio-pci")
+    states = {entry["name"]: entry["state"] for entry in as_json(capsys, "list")}
+    assert states == {
+        PORT: "host",
+        NIC: "host",
+        SOUND: "host",
+        DISK: "unbound",
+        "0000:03:00.0": "no-iommu",
+    }
+    machine.bind(DISK, "vfio-pci")
+    machine.write(machine.sysfs / "kernel/iommu_groups/10/name", "vfio-noiommu")
+    states = {entry["name"]: entry["state"] for entry in as_json(capsys, "list")}
+    assert states[DISK] == "unsafe"
+
+
+@pytest.mark.parametrize(
+    ("options", "names"),
+    [
+        (["-d", "8086:10d3"], [NIC]),
+        (["-d", "8086:"], [PORT, NIC, SOUND]),
+        (["-d", ":0010"], [DISK]),
+        (["--driver", "e1000e"], [NIC]),
+        (["--driver", "e1000e", "-d", ":2668"], []),
+    ],
+)
+def test_list_filters(
+    options: list[str], names: list[str], machine: Machine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert [entry["name"] for entry in as_json(capsys, "list", *options)] == names
+
+
+def test_list_that_matches_nothing(machine: Machine, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list", "--driver", "nvme"]) == 0
+    assert capsys.readouterr() == ("", "vfio: no such PCI device\n")
+    assert main(["list", "-d", "8086"]) == 2
+
+
+def test_list_json_has_stable_keys(machine: Machine, capsys: pytest.CaptureFixture[str]) -> None:
+    entry = as_json(capsys, "list", "-d", "8086:10d3")[0]
+    assert set(entry) == {*pci.PciInfo._fields, "class_name", "state"}
+
+
+# --- info ---------------------------------------------------------------------------------------
+
+
+def test_info_says_why_it_cannot_be_opened(
+    machine: Machine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["info", "01:00.0"]) == 0
+    output = capsys.readouterr().out
+    assert output.startswith("0000:01:00.0  Ethernet controller 8086:10d3\n")
+    for line in (
+        "  can be opened  no\n",
+        "it is bound to e1000e\n",
+        "  cure: sudo vfio bind 0000:01:00.0\n",
+        "0000:01:00.1 of group 9 is bound to snd_hda_intel\n",
+        "  bar0  0xfe000000  128 KiB  memory, 64 bits\n",
+        "regions and capabilities not shown: it is bound to e1000e\n",
+    ):
+        assert line in output
+
+
+def test_info_json(machine: Machine, capsys: pytest.CaptureFixture[str]) -> None:
+    document = as_json(capsys, "info", DISK)
+    assert document["openable"] is False
+    assert document["obstacles"] == [
+        {"problem": "it is bound to no driver", "cure": f"sudo vfio bind {DISK}"}
+    ]
+    assert document["reset_methods"] == ["flr", "bus"]
+    assert document["group_members"] == [{"name": DISK, "driver": ""}]
+    assert (document["opened"], document["not_opened"]) == (None, "it is bound to no driver")
+
+
+def test_info_of_a_device_that_nothing_stops(
+    machine: Machine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    machine.bind(DISK, "vfio-pci")
+    document = as_json(capsys, "info", DISK, "--no-open")
+    assert document["openable"] is True
+    assert document["nodes"] == [str(machine.dev / "vfio/10")]
+    assert document["not_opened"] == "--no-open was given"
+
+
+def test_info_knows_that_bridges_do_not_block_a_group(
+    machine: Machine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    machine.device("0000:00:02.0", 0x8086, 0x3420, 0x060400, driver="pcieport", group=10)
+    machine.bind(DISK, "vfio-pci")
+    assert as_json(capsys, "info", DISK, "--no-open")["obstacles"] == []
+
+
+def test_info_without_a_node(machine: Machine, capsys: pytest.CaptureFixture[str]) -> None:
+    machine.bind(DISK, "vfio-pci")
+    (machine.dev / "vfio/10").unlink()
+    (obstacle,) = as_json(capsys, "info", DISK)["obstacles"]
+    assert obstacle["problem"].endswith("vfio/10 does not exist")
+
+
+def test_info_of_no_device(machine: Machine, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["info", "0f:00.0"]) == 1
+    first, hint = capsys.readouterr().err.splitlines()
+    assert first == "vfio: 0000:0f:00.0: vfc_pci_info: No such device"
+    assert hint.startswith("vfio: hint: no such PCI device")
+
+
+# --- bind and unbind ----------------------------------------------------------------------------
+
+
+def test_bind_reports_what_changed(kernel: Kernel, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bind", "01:00.0", "--user", "1234:1235"]) == 0
+    assert kernel.calls == [("bind", NIC, "vfio-pci", 1234, 1235)]
+    first, blocked = capsys.readouterr().out.splitlines()
+    node = kernel.machine.dev / "vfio/9"
+    assert first == f"0000:01:00.0: e1000e -> vfio-pci, group 9, {node}"
+    assert "blocked by 0000:01:00.1, bound to snd_hda_intel: vfio bind 0000:01:00.1" in blocked
+
+
+def test_bind_the_whole_group(kernel: Kernel, capsys: pytest.CaptureFixture[str]) -> None:
+    document = as_json(capsys, "bind", NIC, "--group-members")
+    assert [result["name"] for result in document["devices"]] == [NIC, SOUND]
+    assert all(result["changed"] for result in document["devices"])
+    assert all(result["blocked_by"] == [] for result in document["devices"])
+
+
+def test_bind_is_all_or_nothing(kernel: Kernel, capsys: pytest.CaptureFixture[str]) -> None:
+    kernel.refuse = SOUND
+    assert main(["bind", NIC, SOUND]) == 1
+    assert capsys.readouterr().err.endswith("no\nvfio: hint: try it\n")
+    assert pci.info(NIC).driver == "e1000e"
+
+
+def test_bind_refuses_a_device_in_use(
+    kernel: Kernel, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(pci, "in_use", lambda name: "the default route goes through it")
+    assert main(["bind", NIC]) == 1
+    assert "is in use: the default route goes through it" in capsys.readouterr().err
+    assert kernel.calls == []
+    assert main(["bind", NIC, "--force"]) == 0
+    assert kernel.calls != []
+
+
+def test_bind_dry_run(kernel: Kernel, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bind", NIC, "--user", "1234", "--dry-run"]) == 0
+    root = kernel.machine.sysfs
+    assert capsys.readouterr().out.splitlines() == [
+        f"{NIC}: would run",
+        f"  echo vfio-pci > {root}/bus/pci/devices/{NIC}/driver_override",
+        f"  echo {NIC} > {root}/bus/pci/devices/{NIC}/driver/unbind",
+        f"  echo {NIC} > {root}/bus/pci/drivers_probe",
+        f"  chown 1234 {kernel.machine.dev}/vfio/9",
+    ]
+    assert kernel.calls == []
+
+
+def test_bind_what_is_bound_already(kernel: Kernel, capsys: pytest.CaptureFixture[str]) -> None:
+    kernel.machine.bind(DISK, "vfio-pci")
+    assert main(["bind", DISK, "--dry-run"]) == 0
+    assert capsys.readouterr().out == f"{DISK}: nothing to do, bound to vfio-pci\n"
+    assert main(["bind", DISK]) == 0
+    assert capsys.readouterr().out.startswith(f"{DISK}: vfio-pci, as before, group 10, ")
+
+
+def test_bind_for_an_unknown_user(kernel: Kernel, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bind", NIC, "--user", "no-such-user-here"]) == 2
+    assert "no such user or group" in capsys.readouterr().err
+
+
+def test_unbind(kernel: Kernel, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bind", NIC, DISK]) == 0
+    capsys.readouterr()
+    assert main(["unbind", NIC, DISK]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        f"{NIC}: vfio-pci -> e1000e",
+        f"{DISK}: vfio-pci -> no driver",
+    ]
+
+
+def test_unbind_goes_on_after_a_failure(kernel: Kernel, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bind", NIC, DISK]) == 0
+    kernel.refuse = NIC
+    assert main(["unbind", NIC, DISK]) == 1
+    assert pci.info(DISK).driver == ""
+    assert capsys.readouterr().err == f"vfio: {NIC}: vfc_pci_unbind: busy\n"
+
+
+def test_unbind_dry_run_knows_the_former_driver(
+    kernel: Kernel, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kernel.machine.bind(NIC, "vfio-pci")
+    kernel.machine.write(tmp_path / "state" / NIC, "e1000e")
+    steps = as_json(capsys, "unbind", NIC, "--dry-run")["steps"][NIC]
+    assert steps[-1].endswith("drivers_probe   # expected: e1000e")
+    assert kernel.calls == []
+
+
+# --- config through sysfs -----------------------------------------------------------------------
+
+
+def test_config_through_sysfs(machine: Machine, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["config", NIC, "-x"]) == 0
+    output = capsys.readouterr().out
+    for line in (
+        "0000:01:00.0  Ethernet controller, 4096 bytes via sysfs\n",
+        "  command           0406      memory master intx-off\n",
+        "  bar0              fe000004  memory, 64 bits\n",
+        "  bar1              00000000  upper half\n",
+        "  050  11    MSI-X\n",
+        "  100  0001  Advanced Error Reporting (version 1)\n",
+        "  140  0003  Device Serial Number (version 1)\n",
+        "  000: 86 80 d3 10 06 04 10 00  01 00 00 02 00 00 00 00\n",
+    ):
+        assert line in output
+
+
+def test_config_of_a_bridge(machine: Machine, capsys: pytest.CaptureFixture[str]) -> None:
+    document = as_json(capsys, "config", PORT)
+    assert document["source"] == "sysfs"
+    assert {"primary_bus", "bridge_control"} <= set(document["header"])
+    assert [cap["offset"] for cap in document["capabilities"]] == [0x40, 0x50, 0x100, 0x140]
+
+
+def test_config_for_those_who_are_not_root(
+    machine: Machine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = machine.path(NIC) / "config"
+    file.write_bytes(file.read_bytes()[:64])
+    assert main(["config", NIC]) == 0
+    assert "only root sees more than 64 bytes" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("at", "value"), [(0x51, 0x40), (0x34, 0x10), (0x142, 0x10)])
+def test_config_with_a_list_that_loops(
+    at: int, value: int, machine: Machine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = machine.path(NIC) / "config"
+    space = bytearray(file.read_bytes())
+    space[at] = value
+    if at == 0x142:
+        space[at + 1] = 0x10  # the next extended capability is at 0x101, rounded to 0x100
+    file.write_bytes(space)
+    assert main(["config", NIC]) == 1
+    assert "the capability list is malformed" in capsys.readouterr().err

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * All or nothing: each sequence of public calls is run again and again, and each time another of
+ * its system calls or allocations fails. Whatever fails must say so, leave a record, and leave
+ * nothing else: no descriptor, no mapping, no pin; memory is what the sanitizers watch.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <vfiocore.h>
+
+#include "kernel/sys.h"
+#include "test.h"
+
+#define PAGE 4096
+#define SECOND INT64_C(1000000000)
+#define TOO_MANY 2000
+
+static uint8_t *memory; /* 4 pages */
+
+static int count_fds(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	int n = 0;
+
+	CHECK(dir);
+	while (readdir(dir))
+		n++;
+	closedir(dir);
+	return n;
+}
+
+/* The first failure is what counts; it has just left its record. */
+static int note(int *rc, int now)
+{
+	if (now < 0 && *rc == 0) {
+		const struct vfc_error *record = vfc_error_last();
+
+		CHECK_EQ(record->code, -now);
+		CHECK(!strncmp(record->operation, "vfc_", 4));
+		*rc = now;
+	}
+	return now;
+}
+
+static uint64_t knob(struct vfc_device *device, uint32_t which)
+{
+	uint64_t value;
+
+	CHECK_EQ(vfc_fake_get(device, which, &value), 0);
+	return value;
+}
+
+/* Nothing may be held any more. A close that failed changed nothing, so it can be repeated. */
+static void close_device(struct vfc_device *device)
+{
+	CHECK_EQ(knob(device, VFC_FAKE_MAPPINGS), 0);
+	CHECK_EQ(knob(device, VFC_FAKE_PINNED), 0);
+	if (vfc_device_close(device) < 0)
+		CHECK_EQ(vfc_device_close(device), 0);
+}
+
+static int open_only(void)
+{
+	struct vfc_device *device;
+	volatile void *map;
+	uint64_t value;
+	int rc = 0;
+
+	if (note(&rc, vfc_device_open("fake:e1000e", NULL, &device)) < 0)
+		return rc;
+	note(&rc, vfc_region_read(device, VFC_REGION_BAR0, 8, 4, &value));
+	note(&rc, vfc_region_map(device, 3, 0x1000, 0, &map));
+	note(&rc, vfc_region_write(device, 3, 0x3000, 4, 1));
+	note(&rc, vfc_pci_caps(device, NULL, 0));
+	note(&rc, vfc_device_bus_master(device, true));
+	note(&rc, vfc_device_reset(device));
+	close_device(device);
+	return rc;
+}
+
+static void use_space(struct vfc_iommu *iommu, int *rc)
+{
+	uint64_t iova = 0;
+	struct vfc_pool pool;
+	struct vfc_dma dma;
+
+	if (note(rc, vfc_iommu_map(iommu, memory, 4 * PAGE, &iova, NULL)) == 0)
+		if (note(rc, vfc_iommu_unmap(iommu, iova, 4 * PAGE)) < 0)
+			CHECK_EQ(vfc_iommu_unmap(iommu, iova, 4 * PAGE), 0);
+	if (note(rc, vfc_dma_alloc(iommu, 10000, NULL, &dma)) == 0)
+		if (note(rc, vfc_dma_free(&dma)) < 0)
+			CHECK_EQ(vfc_dma_free(&dma), 0);
+	if (note(rc, vfc_pool_init(&pool, iommu, 2048, 4)) == 0)
+		if (note(rc, vfc_pool_destroy(&pool)) < 0)
+			CHECK_EQ(vfc_pool_destroy(&pool), 0);
+	if (note(rc, vfc_iommu_map(iommu, memory, PAGE, &iova, NULL)) == 0)
+		if (note(rc, (int)vfc_iommu_unmap_all(iommu)) < 0)
+			CHECK_EQ(vfc_iommu_unmap_all(iommu), PAGE);
+}
+
+static int shared_space(void)
+{
+	struct vfc_iommu_opts opts = {.size = sizeof(opts), .transport = "fake"};
+	struct vfc_device_opts in = {.size = sizeof(in)};
+	struct vfc_device *first, *second;
+	int rc = 0;
+
+	if (note(&rc, vfc_iommu_open(&opts, &in.iommu)) < 0)
+		return rc;
+	if (note(&rc, vfc_device_open("fake:e1000e", &in, &first)) == 0) {
+		if (note(&rc, vfc_device_open("fake:e1000e", &in, &second)) == 0) {
+			use_space(in.iommu, &rc);
+			close_device(second);
+		}
+		close_device(first);
+	}
+	if (vfc_iommu_close(in.iommu) < 0)
+		CHECK_EQ(vfc_iommu_close(in.iommu), 0);
+	return rc;
+}
+
+static int interrupts(void)
+{
+	static const uint32_t counts[] = {1, 1, 5, 1, 1};
+	struct vfc_device *device;
+	struct vfc_irq *irq;
+	int rc = 0;
+
+	if (note(&rc, vfc_device_open("fake:e1000e", NULL, &device)) < 0)
+		return rc;
+	for (uint32_t i = 0; i < 5; i++) {
+		if (note(&rc, vfc_irq_open(device, i, counts[i], &irq)) < 0)
+			continue;
+		note(&rc, vfc_irq_trigger(irq, 0));
+		note(&rc, vfc_irq_wait(irq, 0, SECOND, NULL));
+		note(&rc, vfc_irq_rearm(irq));
+		CHECK_EQ(vfc_irq_close(irq), 0);
+	}
+	close_device(device);
+	return rc;
+}
+
+static void traffic(struct vfc_nic *nic, int *rc)
+{
+	struct vfc_nic_stats stats = {.size = sizeof(stats)};
+	uint8_t frame[60] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, in[2048];
+
+	note(rc, vfc_nic_wait_link(nic, SECOND));
+	note(rc, vfc_nic_send(nic, frame, sizeof(frame)));
+	note(rc, vfc_nic_rx_wait(nic, 0, SECOND));
+	if (*rc == 0)
+		CHECK_EQ(vfc_nic_recv(nic, in, sizeof(in)), sizeof(frame));
+	note(rc, vfc_nic_drain(nic, 0, SECOND));
+	note(rc, vfc_nic_stats(nic, &stats));
+}
+
+static int network(void)
+{
+	struct vfc_nic_opts opts = {.size = sizeof(opts), .queues = 2};
+	struct vfc_device *device;
+	struct vfc_nic *nic;
+	int rc = 0;
+
+	if (note(&rc, vfc_device_open("fake:e1000e", NULL, &device)) < 0)
+		return rc;
+	if (note(&rc, vfc_nic_open(device, &opts, &nic)) == 0) {
+		traffic(nic, &rc);
+		/* A reset that failed can be repeated. */
+		if (note(&rc, vfc_nic_reset(nic)) < 0)
+			CHECK_EQ(vfc_nic_reset(nic), 0);
+		if (rc == 0)
+			traffic(nic, &rc);
+		CHECK_EQ(vfc_nic_close(nic), 0);
+	}
+	close_device(device);
+	return rc;
+}
+
+/* A run in which the n-th call failed must fail; the first without a failing call ends it. */
+static void sweep(const char *name, int (*run)(void))
+{
+	int fds = count_fds(), rc;
+	unsigned n = 0, calls;
+
+	do {
+		sys_fault_arm(++n);
+		rc = run();
+		calls = sys_fault_count();
+		sys_fault_arm(0);
+		CHECK_EQ(count_fds(), fds);
+		if (calls >= n && rc == 0)
+			fprintf(stderr, "%s: call %u failed and did no harm\n", name, n);
+		CHECK(n < TOO_MANY);
+	} while (calls >= n);
+	CHECK_EQ(rc, 0);
+	fprintf(stderr, "%s: %u points of failure\n", name, n - 1);
+	CHECK(n > 10);
+}
+
+int main(void)
+{
+	memory = mmap(NULL, 4 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	CHECK(memory != MAP_FAILED);
+	sweep("open", open_only);
+	sweep("shared space", shared_space);
+	sweep("interrupts", interrupts);
+	sweep("network", network);
+	CHECK_EQ(munmap(memory, 4 * PAGE), 0);
+	return 0;
+}
