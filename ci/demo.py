@@ -16,9 +16,8 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from collections.abc import Iterator
 from pathlib import Path
 
 import vfiocore
@@ -68,18 +67,18 @@ def vfio(*arguments: str) -> None:
 def kernel_interface() -> str:
     """The network interface that the guest kernel's own e1000e driver made, up and quiet."""
     subprocess.run(["modprobe", "e1000e"], check=True)
-    folder = Path(f"/sys/bus/pci/devices/{KERNELS}/net")
-    end = time.monotonic() + 10
-    while not (folder.is_dir() and list(folder.iterdir())):
-        check(time.monotonic() < end, f"the kernel made no interface of {KERNELS}")
-        time.sleep(0.05)
-    name = next(folder.iterdir()).name
+    name = next(Path(f"/sys/bus/pci/devices/{KERNELS}/net").iterdir()).name
     # Nothing but our frames: no neighbour discovery by the kernel.
-    ipv6 = Path(f"/proc/sys/net/ipv6/conf/{name}/disable_ipv6")
-    if ipv6.exists():
-        ipv6.write_text("1")
+    Path(f"/proc/sys/net/ipv6/conf/{name}/disable_ipv6").write_text("1")
     subprocess.run(["ip", "link", "set", name, "up"], check=True)
     return name
+
+
+def wait_for_carrier(interface: str) -> None:
+    end = time.monotonic() + 20
+    while Path(f"/sys/class/net/{interface}/carrier").read_text() != "1\n":
+        check(time.monotonic() < end, f"{interface} sees no link")
+        time.sleep(0.05)
 
 
 def show_device() -> None:
@@ -94,53 +93,29 @@ def show_device() -> None:
 
 def first_packets(capture: Path) -> None:
     with step("link, DHCP, ARP, ping by a Scapy script") as report:
-        from scapy.utils import PcapNgWriter
-
+        from vfiocore.cli.net.session import Capture, tap
         from vfiocore.net import dhcp, ping, resolve
         from vfiocore.scapy import VfioSocket
 
-        with vfiocore.open(OURS) as device, device.nic() as nic:
-            nic.wait_link(5)
-            print(f"link up: {nic.link.speed} Mbit/s, {nic.mac}, {device.transport} transport")
-            with recorded(VfioSocket(nic=nic), PcapNgWriter(str(capture))) as sock:
-                lease = dhcp(sock, nic.mac)
-                print(f"DHCP lease: {lease}")
-                check(bool(lease.router), "the lease names no router")
-                gateway = resolve(sock, lease.router, nic.mac, lease.address)
-                print(f"ARP: {lease.router} is at {gateway}")
-                replies = []
-                for reply in ping(
-                    sock, lease.router, nic.mac, lease.address, gateway, count=PINGS, interval=0.1
-                ):
-                    print(f"ping {reply}", flush=True)
-                    replies.append(reply)
-        times = [r.rtt for r in replies if r.rtt is not None]
+        with vfiocore.open(OURS) as device, device.nic() as nic, Capture(str(capture)) as file:
+            link = nic.wait_link(5)
+            print(f"link up: {link.speed} Mbit/s, {nic.mac}, transport {device.transport}")
+            sock = tap(VfioSocket(nic=nic), file)
+            lease = dhcp(sock, nic.mac)
+            print(f"DHCP: {lease.address}/{lease.prefix} from {lease.server}, {lease.seconds} s")
+            print(f"ARP: {lease.router} is at {resolve(sock, lease, lease.router)}")
+            times = []
+            for reply in ping(sock, lease, lease.router, count=PINGS, interval=0.1):
+                lost = reply.rtt is None
+                print(f"ping {reply.sequence}: {'lost' if lost else f'{reply.rtt * 1e3:.2f} ms'}")
+                times += [] if lost else [reply.rtt]
         check(len(times) == PINGS, f"{len(times)} of {PINGS} pings were answered")
-        report(f"lease {lease.address}, {PINGS}/{PINGS} pings, {min(times) * 1e3:.2f} ms at best")
-
-
-@contextmanager
-def recorded(sock, writer):  # type: ignore[no-untyped-def]
-    """The socket, with every frame that passes written to the capture file."""
-    send, recv = sock.send, sock.recv
-
-    def recording_send(packet):  # type: ignore[no-untyped-def]
-        writer.write(packet)
-        return send(packet)
-
-    def recording_recv(*arguments, **options):  # type: ignore[no-untyped-def]
-        packet = recv(*arguments, **options)
-        if packet is not None:
-            writer.write(packet)
-        return packet
-
-    sock.send, sock.recv = recording_send, recording_recv
-    with writer:
-        yield sock
+        report(f"lease {lease.address}, {PINGS}/{PINGS} pings, best {min(times) * 1e3:.2f} ms")
 
 
 def both_ways(wire: str, interface: str) -> None:
     with step(f"{FRAMES:,} frames each way, against the kernel's own driver") as report:
+        wait_for_carrier(interface)
         done = subprocess.run(
             [wire, OURS, interface, str(FRAMES)], stdout=subprocess.PIPE, check=False, text=True
         )
@@ -206,14 +181,12 @@ def isolation(interface: str) -> None:
             ring = device.iommu.alloc(PAGE)
             memory = mmap.mmap(-1, 3 * PAGE)
             memory[:] = b"\xa5" * len(memory)
-            before = device.iommu.map(memory)
-            # Neighbours on both sides stay mapped, the page between them is taken away.
-            first, length = before.iova, len(memory)
-            before.close()
-            below = device.iommu.map_address(vfiocore.address_of(memory), PAGE, iova=first)
-            above = device.iommu.map_address(
-                vfiocore.address_of(memory) + 2 * PAGE, PAGE, iova=first + 2 * PAGE
-            )
+            # Three pages in a row; the one in the middle is taken away from the device.
+            with device.iommu.map(memory) as all_three:
+                first, length = all_three.iova, len(memory)
+                address = device.iommu.find_iova(first).address
+            below = device.iommu.map_address(address, PAGE, iova=first)
+            above = device.iommu.map_address(address + 2 * PAGE, PAGE, iova=first + 2 * PAGE)
             stray = first + PAGE
             stray_descriptors(device.bar(0), ring, stray)
             send_from_kernel(interface)
@@ -247,9 +220,9 @@ def main() -> int:
     capture = options.out / "demo.pcapng"
     start = time.monotonic()
 
+    interface = kernel_interface()  # it takes seconds to see its link: meanwhile we go on
     show_device()
     first_packets(capture)
-    interface = kernel_interface()
     both_ways(options.wire, interface)
     isolation(interface)
     again(options.wire, interface)

@@ -351,7 +351,7 @@ static int check_gone(struct vfc_device *device, uint32_t width, uint64_t value)
 static int region_read(struct vfc_device *device, uint32_t index, uint64_t offset, uint32_t width,
 		       uint64_t *value)
 {
-	volatile void *address;
+	volatile void *address = NULL;
 	struct region *region;
 	int rc = check_width(device, offset, width);
 
@@ -377,7 +377,7 @@ int vfc_region_read(struct vfc_device *device, uint32_t index, uint64_t offset, 
 static int region_write(struct vfc_device *device, uint32_t index, uint64_t offset, uint32_t width,
 			uint64_t value)
 {
-	volatile void *address;
+	volatile void *address = NULL;
 	struct region *region;
 	int rc = check_width(device, offset, width);
 

@@ -19,6 +19,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 try:
+    from scapy.interfaces import InterfaceProvider, NetworkInterface
     from scapy.layers.l2 import Ether
     from scapy.supersocket import SuperSocket
 except ImportError as error:
@@ -39,6 +40,32 @@ if TYPE_CHECKING:
 
 __all__ = ["VfioSocket"]
 
+
+class _Interface(NetworkInterface):
+    """A NIC as Scapy's functions take it. They close the sockets that they open: not the NIC."""
+
+    def __init__(self, nic: Nic) -> None:
+        name = nic.device.name
+        data = {"name": name, "network_name": name, "description": nic.driver, "mac": nic.mac}
+        super().__init__(InterfaceProvider(), {**data, "index": -1, "ips": [], "flags": 0})
+        self._nic = nic
+
+    def _socket(
+        self, promisc: bool | None = None, filter: str | None = None, **_: Any
+    ) -> VfioSocket:
+        if filter:
+            raise invalid("capture filters are the kernel's: use lfilter=")
+        return VfioSocket(nic=self._nic, promisc=promisc or None)
+
+    def l2socket(self) -> Any:
+        """What opens a socket to send and receive frames."""
+        return self._socket
+
+    def l2listen(self) -> Any:
+        """What opens a socket to receive frames."""
+        return self._socket
+
+
 # What Scapy asks its sockets to receive at most (scapy.data.MTU); every frame is shorter.
 _MTU = 0xFFFF
 
@@ -47,16 +74,14 @@ class VfioSocket(SuperSocket):
     """Ethernet frames of a NIC, for everything in Scapy that takes an opened socket.
 
     ``socket.sr1(packet)``, ``socket.sr(...)``, ``sniff(opened_socket=socket)`` and
-    ``AsyncSniffer(opened_socket=socket)`` work; ``conf.L2socket = VfioSocket`` lets
-    ``srp1(packet, iface="0000:01:00.0")`` use it.
+    ``AsyncSniffer(opened_socket=socket)`` use it; functions that open a socket of their own take
+    ``socket.interface``: ``srp1(packet, iface=socket.interface)``.
 
     Args:
         device: a device's name, to open it and its NIC for this socket; the link is waited for.
         nic: or a NIC that is open already, and stays so when the socket is closed.
         link_timeout: seconds to wait for the link of a device that is opened here.
         promisc: receive frames for any address; None: as the NIC is.
-        iface, type, filter, nofilter: what Scapy itself passes: ``iface`` is a device's name;
-            filters are refused, there is no kernel that would run them.
 
     ``recv()`` never waits: it returns None when there is no frame. Scapy selects before it calls.
     """
@@ -73,19 +98,12 @@ class VfioSocket(SuperSocket):
         nic: Nic | None = None,
         link_timeout: float = 10.0,
         promisc: bool | None = None,
-        iface: Any = None,
-        type: int = 0,
-        filter: str | None = None,
-        nofilter: int = 0,
     ) -> None:
-        name = device or (str(iface) if iface is not None else None)
-        if (name is None) == (nic is None):
+        if (device is None) == (nic is None):
             raise invalid("give either the name of a device or an open NIC")
-        if filter:
-            raise invalid("capture filters are the kernel's; use lfilter= of sniff()")
         self._device: Device | None = None
-        self.nic = nic if nic is not None else self._open(str(name), link_timeout)
-        self.iface = name or self.nic.device.name
+        self.nic = nic if nic is not None else self._open(str(device), link_timeout)
+        self.iface = self.nic.device.name
         if promisc is not None:
             self.nic.set_promisc(promisc)
         self._lock = Lock()
@@ -104,6 +122,12 @@ class VfioSocket(SuperSocket):
             raise
         self._device = device
         return nic
+
+    @property
+    def interface(self) -> NetworkInterface:
+        """This NIC as an interface of Scapy's, for what opens a socket of its own: ``srp1()``,
+        ``sendp()``, ``sniff(iface=...)``. Filters are refused: no kernel would run them."""
+        return _Interface(self.nic)
 
     def _fill(self) -> bool:
         """Have the next frame at hand, if there is one.

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -44,13 +46,32 @@ def edu(bound: Callable[[str], str]) -> str:
     return bound("edu")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def kernel_nic(lab_machine: Machine) -> Iterator[str]:
-    """The interface that the kernel's own driver makes of nic1: up, and silent by itself."""
+    """The interface that the kernel's own driver makes of nic1: link up, and silent by itself.
+
+    For a whole module, because that driver takes seconds to see its link.
+    """
     subprocess.run(["modprobe", "e1000e"], check=True)
     folder = Path(f"/sys/bus/pci/devices/{lab_machine.device('nic1').bdf}/net")
     name = next(folder.iterdir()).name
     Path(f"/proc/sys/net/ipv6/conf/{name}/disable_ipv6").write_text("1")
     subprocess.run(["ip", "link", "set", name, "up"], check=True)
+    end = time.monotonic() + 20
+    while (folder / name / "carrier").read_text() != "1\n":
+        assert time.monotonic() < end, f"{name} sees no link"
+        time.sleep(0.05)
     yield name
     subprocess.run(["modprobe", "-r", "e1000e"], check=True)
+
+
+@pytest.fixture(scope="session")
+def ordinary_user() -> int:
+    """The id of a user who may read this interpreter and the project, wherever they are.
+
+    Both may lie in a home that only its owner enters; the guest's copy of it is our own to open.
+    """
+    for path in (Path(sys.base_prefix), Path(sys.prefix), Path(__file__)):
+        for folder in path.resolve().parents:
+            folder.chmod(folder.stat().st_mode | 0o555)
+    return 4242

@@ -116,7 +116,7 @@ def test_the_entry_limit(entry_limit: int, edu: str) -> None:
 UNPRIVILEGED = """
 import mmap, os, resource, sys
 resource.setrlimit(resource.RLIMIT_MEMLOCK, (1 << 20, 1 << 20))
-os.setgid(4242); os.setuid(4242)
+os.setgid(int(sys.argv[2])); os.setuid(int(sys.argv[2]))
 import vfiocore
 with vfiocore.open(sys.argv[1]) as device:
     small = device.iommu.alloc(512 << 10)
@@ -135,9 +135,10 @@ print("ok")
 """
 
 
-def test_the_locked_memory_limit(edu: str) -> None:
-    vfiocore.pci.bind(edu, uid=4242, gid=4242)
+def test_the_locked_memory_limit(edu: str, ordinary_user: int) -> None:
+    vfiocore.pci.bind(edu, uid=ordinary_user, gid=ordinary_user)
     done = subprocess.run(
-        [sys.executable, "-c", UNPRIVILEGED, edu], capture_output=True, text=True, check=False
+        [sys.executable, "-c", UNPRIVILEGED, edu, str(ordinary_user)],
+        capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stdout) == (0, "ok\n"), done.stderr

@@ -37,11 +37,14 @@ def test_scapys_functions(nic: vfiocore.Nic) -> None:
     request = Ether(src=nic.mac, dst="ff:ff:ff:ff:ff:ff") / ARP(
         hwsrc=nic.mac, psrc=OURS, pdst=GATEWAY
     )
-    answer = srp1(request, opened_socket=socket, timeout=5, verbose=False, iface=None)
+    answer = socket.sr1(request, timeout=5, verbose=False)
+    assert answer is not None
+    assert answer[ARP].psrc == GATEWAY
+    answer = srp1(request, iface=socket.interface, timeout=5, verbose=False)
     assert answer is not None
     assert answer[ARP].psrc == GATEWAY
 
-    sniffer = AsyncSniffer(opened_socket=socket, count=5, timeout=10)
+    sniffer = AsyncSniffer(opened_socket=socket, count=5)
     sniffer.start()
     for _ in range(5):  # one interrupt may announce them all
         socket.send(request)
@@ -55,7 +58,7 @@ def test_scapys_functions(nic: vfiocore.Nic) -> None:
     assert len(sniff(opened_socket=socket, timeout=0.2)) == 0
 
 
-def test_sr1_pings_the_gateway(nic: vfiocore.Nic) -> None:
+def test_ping_the_gateway(nic: vfiocore.Nic) -> None:
     from vfiocore.net import dhcp, ping
     from vfiocore.scapy import VfioSocket
 
@@ -72,7 +75,7 @@ def test_the_command_leases_pings_and_records(
     capture = tmp_path / "ping.pcapng"
     words = ["net", "ping", nic0, "-c", "2", "-i", "0.05", "--write", str(capture), "--json"]
     assert cli.main(words) == 0
-    assert json.loads(capsys.readouterr().out)["received"] == 2
+    assert json.loads(capsys.readouterr().out)["summary"]["received"] == 2
     done = subprocess.run(
         ["tshark", "-r", str(capture), "-T", "fields", "-e", "frame.protocols"],
         capture_output=True, text=True, check=True,
@@ -81,16 +84,16 @@ def test_the_command_leases_pings_and_records(
     assert sum("dhcp" in line for line in seen) == 4
     assert sum("icmp" in line for line in seen) == 4
     assert cli.main(["net", "dhcp", nic0, "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["server"] == GATEWAY
+    assert json.loads(capsys.readouterr().out)["lease"]["server"] == GATEWAY
 
 
-def test_an_ordinary_user_pings(nic0: str) -> None:
+def test_an_ordinary_user_pings(nic0: str, ordinary_user: int) -> None:
     """With the node handed over and memory allowed to be locked, no privilege is needed."""
-    pci.bind(nic0, uid=4242, gid=4242)
+    pci.bind(nic0, uid=ordinary_user, gid=ordinary_user)
     code = f"""
 import os, resource
 resource.setrlimit(resource.RLIMIT_MEMLOCK, (64 << 20, 64 << 20))
-os.setgroups([]); os.setgid(4242); os.setuid(4242)
+os.setgroups([]); os.setgid({ordinary_user}); os.setuid({ordinary_user})
 from vfiocore import cli
 raise SystemExit(cli.main(["net", "ping", {nic0!r}, "-c", "2", "-i", "0.05"]))
 """

@@ -37,11 +37,11 @@ def test_bound_to_the_kernels_driver(
 
 
 @pytest.mark.machine("intel")
-def test_no_permission_on_the_node(nic0: str) -> None:
+def test_no_permission_on_the_node(nic0: str, ordinary_user: int) -> None:
     code = f"""
 import os, vfiocore
 from vfiocore import cli
-os.setgid(4242); os.setuid(4242)
+os.setgid({ordinary_user}); os.setuid({ordinary_user})
 try:
     vfiocore.open({nic0!r})
 except vfiocore.PermissionDenied as error:
@@ -56,11 +56,11 @@ raise SystemExit(cli.main(["read", {nic0!r}, "bar0", "0"]))
 
 
 @pytest.mark.machine("intel")
-def test_binding_without_root(lab_machine: Machine) -> None:
-    name = lab_machine.device("nic0").bdf
+def test_binding_without_root(lab_machine: Machine, ordinary_user: int) -> None:
+    name = lab_machine.device("edu").bdf
     code = f"""
 import os, vfiocore
-os.setgid(4242); os.setuid(4242)
+os.setgid({ordinary_user}); os.setuid({ordinary_user})
 try:
     vfiocore.pci.bind({name!r})
 except OSError as error:

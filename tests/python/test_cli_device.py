@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from typing import Any
 
 import pytest
 
+import vfiocore
 from vfiocore.cli import main
 
 FAKE = "fake:e1000e"
@@ -38,6 +40,17 @@ def test_info_for_people(capsys: pytest.CaptureFixture[str]) -> None:
     text = text_of(capsys, "info", FAKE)
     assert text.startswith(f"{FAKE}\n\nregions  by the transport fake\n")
     assert "  bar0        0  128 KiB  rw      yes\n" in text
+
+
+def test_info_of_a_device_without_an_error_interrupt(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: object, name: str) -> None:
+        raise vfiocore.VfioError(errno.EINVAL, f"{name}: refused")
+
+    monkeypatch.setattr("vfiocore.device.Device.irq_info", refuse)
+    inside = as_json(capsys, "info", FAKE)["opened"]
+    assert [kind["vectors"] for kind in inside["interrupts"]] == [0] * 5
 
 
 def test_info_without_opening(capsys: pytest.CaptureFixture[str]) -> None:

@@ -258,9 +258,12 @@ def test_unbind(kernel: Kernel, capsys: pytest.CaptureFixture[str]) -> None:
 def test_unbind_goes_on_after_a_failure(kernel: Kernel, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bind", NIC, DISK]) == 0
     kernel.refuse = NIC
+    capsys.readouterr()
     assert main(["unbind", NIC, DISK]) == 1
     assert pci.info(DISK).driver == ""
-    assert capsys.readouterr().err == f"vfio: {NIC}: vfc_pci_unbind: busy\n"
+    captured = capsys.readouterr()
+    assert captured.err == f"vfio: {NIC}: vfc_pci_unbind: busy\n"
+    assert captured.out == f"{DISK}: vfio-pci -> no driver\n"
 
 
 def test_unbind_dry_run_knows_the_former_driver(

@@ -44,7 +44,9 @@ def test_find(device: vfiocore.Device) -> None:
     assert device.config.find(0x03) is None
     # Power management and AER have the same number in the two lists.
     first, second = device.config.find(1), device.config.find(1, extended=True)
-    assert first and second and first.offset != second.offset
+    assert first
+    assert second
+    assert first.offset != second.offset
 
 
 def test_a_list_that_loops(device: vfiocore.Device) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 
 import pytest
 
@@ -45,7 +46,7 @@ def test_close_is_idempotent() -> None:
 def test_use_after_close(device: vfiocore.Device) -> None:
     bar, config, iommu = device.bar(0), device.config, device.iommu
     device.close()
-    uses = [
+    uses: list[Callable[[], object]] = [
         lambda: bar.read32(0),
         lambda: bar.write8(0, 0),
         lambda: bar.read_block(0, 4),
@@ -55,7 +56,7 @@ def test_use_after_close(device: vfiocore.Device) -> None:
         lambda: device.iommu,
         lambda: device.bars,
         lambda: device.irqs("msi"),
-        lambda: device.nic(),
+        device.nic,
         device.reset,
         device.__enter__,
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import mmap
 import os
+from collections.abc import Callable
 
 import pytest
 
@@ -25,7 +26,8 @@ def test_attributes(iommu: vfiocore.Iommu) -> None:
     with iommu.alloc(100) as buffer:
         assert (len(buffer), buffer.mapped) == (100, PAGE)
         found = iommu.find_iova(buffer.iova)
-        assert found and found.address == buffer.address
+        assert found
+        assert found.address == buffer.address
         assert repr(buffer) == f"<DmaBuffer iova {buffer.iova:#x}, 0x64 bytes>"
     assert repr(buffer) == "<DmaBuffer closed>"
 
@@ -39,7 +41,7 @@ def test_content(iommu: vfiocore.Iommu) -> None:
         assert buffer[3] == ord("e")
         with pytest.raises(IndexError):
             _ = buffer[PAGE]
-        with pytest.raises(ValueError, match="."):
+        with pytest.raises(ValueError, match=r"assignment|structures"):
             buffer[0:2] = b"too long"
 
 
@@ -47,7 +49,7 @@ def test_view_is_the_memory(iommu: vfiocore.Iommu) -> None:
     with iommu.alloc(PAGE) as buffer:
         with buffer.view() as view, buffer.view(16, 4) as part:
             part[:] = b"abcd"
-            assert view[16:20] == b"abcd"
+            assert bytes(view[16:20]) == b"abcd"
             assert len(view) == PAGE
             assert not view.readonly
         for bad in ((-1, 1), (0, PAGE + 1), (PAGE, 1), (1, -1)):
@@ -106,7 +108,12 @@ def test_numpy(iommu: vfiocore.Iommu) -> None:
 def test_use_after_close(iommu: vfiocore.Iommu) -> None:
     buffer = iommu.alloc(1)
     buffer.close()
-    uses = [buffer.view, lambda: buffer.iova, lambda: buffer[0], buffer.__enter__]
+    uses: list[Callable[[], object]] = [
+        buffer.view,
+        lambda: buffer.iova,
+        lambda: buffer[0],
+        buffer.__enter__,
+    ]
     for use in uses:
         with pytest.raises(vfiocore.ClosedError):
             use()

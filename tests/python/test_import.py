@@ -48,7 +48,7 @@ def test_public_names(name: str) -> None:
 
 def test_unknown_name() -> None:
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
-        _ = vfiocore.nothing  # type: ignore[attr-defined]
+        _ = vfiocore.nothing
 
 
 @pytest.mark.parametrize(

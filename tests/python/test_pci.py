@@ -61,7 +61,12 @@ def test_devices() -> None:
 @pytest.mark.usefixtures("sysfs")
 def test_info() -> None:
     info = pci.info(NIC)
-    assert (info.vendor, info.device, info.class_code, info.revision) == (0x8086, 0x10D3, 0x20000, 1)
+    assert (info.vendor, info.device, info.class_code, info.revision) == (
+        0x8086,
+        0x10D3,
+        0x20000,
+        1,
+    )
     assert (info.driver, info.iommu_group, info.numa_node) == ("e1000e", 9, -1)
     assert len(info.bars) == 6
     bar = info.bars[0]

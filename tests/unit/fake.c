@@ -12,6 +12,7 @@
 #include "transport/fake.h"
 
 #define PAGE 4096
+#define SECOND INT64_C(1000000000)
 
 static struct vfc_device *device;
 static uint8_t *memory; /* 16 pages */
@@ -206,6 +207,34 @@ static void irqs(void)
 	close(fd);
 }
 
+/* The device raises interrupts by itself: INTx is masked by each, MSI needs bus mastering. */
+static void delivery(void)
+{
+	volatile uint8_t *bar;
+	volatile void *map;
+	struct vfc_irq *irq;
+
+	CHECK_EQ(vfc_region_map(device, VFC_REGION_BAR0, 0, 0, &map), 0);
+	bar = map;
+	CHECK_EQ(vfc_irq_open(device, VFC_IRQ_INTX, 1, &irq), 0);
+	vfc_mmio_write32(bar + 0xd0, 4); /* IMS: link status change */
+	vfc_mmio_write32(bar + 0xc8, 4); /* ICS */
+	CHECK_EQ(vfc_irq_wait(irq, 0, SECOND, NULL), 0);
+	vfc_mmio_write32(bar + 0xc8, 4);
+	CHECK_EQ(vfc_irq_wait(irq, 0, 2000000, NULL), -ETIMEDOUT);
+	CHECK_EQ(vfc_irq_unmask(irq), 0);
+	CHECK_EQ(vfc_irq_wait(irq, 0, SECOND, NULL), 0);
+	CHECK_EQ(vfc_irq_close(irq), 0);
+	CHECK_EQ(vfc_irq_open(device, VFC_IRQ_MSI, 1, &irq), 0);
+	vfc_mmio_write32(bar + 0xc8, 4);
+	CHECK_EQ(vfc_irq_wait(irq, 0, 2000000, NULL), -ETIMEDOUT);
+	CHECK_EQ(vfc_device_bus_master(device, true), 0);
+	CHECK_EQ(vfc_irq_wait(irq, 0, SECOND, NULL), 0);
+	CHECK_EQ(vfc_device_bus_master(device, false), 0);
+	CHECK_EQ(vfc_irq_close(irq), 0);
+	vfc_mmio_write32(bar + 0xd8, 0xffffffff); /* IMC */
+}
+
 static uint64_t config(uint64_t offset, uint32_t width)
 {
 	uint64_t value;
@@ -328,6 +357,7 @@ int main(void)
 	bad_memory();
 	limits();
 	irqs();
+	delivery();
 	config_space();
 	regions();
 	registers();

@@ -294,6 +294,8 @@ static void filters(void)
 	fill(frame, mac, sizeof(frame), 3);
 	CHECK_EQ(vfc_nic_send(nic, frame, sizeof(frame)), 0);
 	nothing_comes();
+	CHECK_EQ(vfc_nic_reset(nic), 0); /* back to the NVM's address */
+	round_trip(3);
 	down();
 }
 
@@ -391,6 +393,33 @@ static void fault_and_reset(void)
 	down();
 }
 
+/* Memory that is unmapped while the device reads it: it faults, and never reads what is gone. */
+static void unmap_under_traffic(void)
+{
+	struct vfc_packet packets[32];
+	struct vfc_dma dma;
+
+	up(0, 1, 64);
+	for (int i = 0; i < 50; i++) {
+		CHECK_EQ(vfc_dma_alloc(vfc_device_iommu(device), 32 * 2048, NULL, &dma), 0);
+		CHECK_EQ(vfc_nic_alloc(nic, packets, 32), 32);
+		for (int k = 0; k < 32; k++) {
+			packets[k].iova = dma.iova + (uint64_t)k * 2048;
+			packets[k].length = 1000;
+		}
+		CHECK_EQ(vfc_nic_tx_burst(nic, 0, packets, 32), 32);
+		if (i % 2)
+			sys_sleep(i * 2000);
+		CHECK_EQ(vfc_dma_free(&dma), 0); /* and back to the system: a late read would crash */
+		if (i % 4 == 0)
+			sys_sleep(MS); /* for the device to find nothing there */
+		CHECK_EQ(vfc_nic_reset(nic), 0);
+	}
+	CHECK(knob(VFC_FAKE_FAULTS) > 0);
+	round_trip(1);
+	down();
+}
+
 static void reset_under_traffic(void)
 {
 	struct vfc_packet packets[32];
@@ -475,6 +504,7 @@ int main(void)
 	hostile_lengths();
 	parts();
 	fault_and_reset();
+	unmap_under_traffic();
 	reset_under_traffic();
 	event_loop();
 	pulled();

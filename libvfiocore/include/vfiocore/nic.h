@@ -96,7 +96,8 @@ VFC_API int vfc_nic_stats(struct vfc_nic *nic, struct vfc_nic_stats *stats);
 
 /*
  * vfc_nic_reset() - function reset and start afresh, under traffic too.
- * Frames in flight are lost; packets held by the caller stay valid. Counters go on.
+ * Frames in flight are lost; packets held by the caller stay valid. Counters go on, a promiscuous
+ * interface stays so. No other thread may be inside of a call on this NIC meanwhile.
  */
 VFC_API int vfc_nic_reset(struct vfc_nic *nic);
 

@@ -200,6 +200,7 @@ static int nic_open(struct vfc_device *device, const struct vfc_nic_opts *opts,
 	if (rc == 0)
 		rc = bring_up(nic);
 	if (rc == 0) {
+		memcpy(nic->permanent, nic->mac, sizeof(nic->mac));
 		device_hold(device);
 		*out = nic;
 		return 0;
@@ -254,6 +255,7 @@ static int nic_reset(struct vfc_nic *nic)
 		empty_ring(nic, &nic->tx[q].ring, NIC_LENGTH_BITS);
 		nic->rx[q].skip = false;
 	}
+	memcpy(nic->mac, nic->permanent, sizeof(nic->mac));
 	if (nic->device->flags & VFC_DEVICE_RESET) {
 		rc = vfc_device_reset(nic->device);
 		if (rc == 0)

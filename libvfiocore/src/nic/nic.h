@@ -88,7 +88,8 @@ struct vfc_nic {
 	uint32_t rx_entries, tx_entries;
 	uint64_t missed, wire_errors; /* counted by the device, read so far */
 	bool promisc, master; /* master: we turned it on */
-	uint8_t mac[6];
+	uint8_t mac[6];       /* that frames are received for */
+	uint8_t permanent[6]; /* the NVM's */
 	char pool_lock; /* the pool is shared by all queues; held for one burst's worth of indices */
 	struct vfc_pool pool;
 };

@@ -30,27 +30,36 @@ static void state_path(const char *name, char path[SYSFS_PATH])
 	snprintf(path, SYSFS_PATH, "%s/%s", state_root(), name);
 }
 
+static int refused(int rc, const char *call, const char *path, const char *what)
+{
+	bool permission = rc == -EACCES || rc == -EPERM;
+
+	return vfc_fail(rc, permission ? VFC_REASON_PERMISSION : VFC_REASON_NONE, WHERE(call, path),
+			"%s",
+			permission ? "binding drivers needs root; `vfio bind --user NAME` then hands "
+				     "the device to a user"
+				   : what);
+}
+
 static int remember(const char *name, const char *driver)
 {
+	static const char what[] = "the former driver is remembered there";
 	char path[SYSFS_PATH];
 	ssize_t n;
 	int fd, rc = sys_mkdir(state_root(), 0755);
 
 	state_path(name, path);
 	if (rc < 0)
-		return vfc_fail(rc, VFC_REASON_NONE, WHERE("mkdir", state_root()),
-				"the former driver is remembered there");
+		return refused(rc, "mkdir", state_root(), what);
 	fd = sys_create(path, 0644);
 	if (fd < 0)
-		return vfc_fail(fd, VFC_REASON_NONE, WHERE("open", path),
-				"the former driver is remembered there");
+		return refused(fd, "open", path, what);
 	n = sys_write(fd, driver, strlen(driver));
 	sys_close(fd);
 	if (n >= 0)
 		return 0;
 	sys_unlink(path);
-	return vfc_fail((int)n, VFC_REASON_NONE, WHERE("write", path),
-			"the former driver is remembered there");
+	return refused((int)n, "write", path, what);
 }
 
 static void current_driver(const char *name, char driver[32])
@@ -68,14 +77,7 @@ static int write_attribute(const char *name, const char *file, const char *text)
 
 	sysfs_path(path, "bus/pci/devices/%s/%s", name, file);
 	rc = sysfs_write(path, text);
-	if (rc == -EACCES || rc == -EPERM)
-		return vfc_fail(rc, VFC_REASON_PERMISSION, WHERE("write", path),
-				"binding drivers needs root; `vfio bind --user NAME` then hands the "
-				"device to a user");
-	if (rc < 0)
-		return vfc_fail(rc, VFC_REASON_NONE, WHERE("write", path), "\"%s\" was refused",
-				text);
-	return 0;
+	return rc < 0 ? refused(rc, "write", path, "the kernel refused it") : 0;
 }
 
 static int release(const char *name)
@@ -93,10 +95,7 @@ static int probe(const char *name)
 
 	sysfs_path(path, "bus/pci/drivers_probe");
 	rc = sysfs_write(path, name);
-	if (rc < 0)
-		return vfc_fail(rc, VFC_REASON_NONE, WHERE("write", path), "\"%s\" was refused",
-				name);
-	return 0;
+	return rc < 0 ? refused(rc, "write", path, "the kernel refused it") : 0;
 }
 
 /* Best effort on the way out of a failure: the first error is the one to report. */

@@ -81,12 +81,17 @@ int sysfs_write(const char *path, const char *text)
 void sysfs_link(const char *path, char *name, size_t size)
 {
 	char target[SYSFS_PATH], *slash;
+	const char *last;
+	size_t length;
 
 	name[0] = '\0';
 	if (sys_readlink(path, target, sizeof(target)) < 0)
 		return;
 	slash = strrchr(target, '/');
-	snprintf(name, size, "%s", slash ? slash + 1 : target);
+	last = slash ? slash + 1 : target;
+	length = strnlen(last, size - 1);
+	memcpy(name, last, length);
+	name[length] = '\0';
 }
 
 int pci_canonical(const char *given, char canonical[VFC_PCI_NAME])

@@ -330,7 +330,7 @@ static int access_region(struct fake_device *device, uint64_t position, void *in
 				"memory decoding is off: PCI Command register bit 1");
 	if (in)
 		copy(in, device->memory + region->memory + offset, length);
-	else
+	else if (out)
 		copy(device->memory + region->memory + offset, out, length);
 	return 0;
 }

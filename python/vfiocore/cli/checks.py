@@ -8,7 +8,7 @@ import re
 import resource
 import stat
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from . import sysfs
@@ -36,9 +36,6 @@ class Check:
     status: str
     detail: str
     cure: str = ""
-
-    def as_dict(self) -> dict[str, str]:
-        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,8 +286,7 @@ def _container(system: System) -> Check:
             "sudo modprobe vfio (in a container: pass /dev/vfio into it)",
         )
     path = node if node.exists() else newer
-    error = _open_problem(path)
-    why = error.strerror if error else "it disappeared"
+    why = getattr(_open_problem(path), "strerror", "it disappeared")
     return Check(
         "container",
         FAILED,

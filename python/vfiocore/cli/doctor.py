@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import asdict
 
 from .checks import FAILED, OK, WARNING, Check, System, check_all
 from .output import add_json, bdf, paint, plural, print_json
@@ -33,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
     checks = list(check_all(System.of_this_machine(), args.device))
     failed = sum(check.status == FAILED for check in checks)
     if args.json:
-        print_json({"ok": not failed, "checks": [check.as_dict() for check in checks]})
+        print_json({"ok": not failed, "checks": [asdict(check) for check in checks]})
     else:
         _print(checks)
     return 1 if failed else 0

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -129,11 +130,14 @@ def _describe(device: Device) -> dict[str, Any]:
 
 
 def _vectors(device: Device, name: str) -> int:
-    from vfiocore.errors import InvalidArgument
+    from vfiocore.errors import VfioError
 
     try:
         return device.irq_info(name).count
-    except InvalidArgument:  # the kernel counts a type that it does not offer for this device
+    except VfioError as error:
+        # The kernel counts types that it then refuses, as ERR of a device that is not PCI Express.
+        if error.errno != errno.EINVAL:
+            raise
         return 0
 
 

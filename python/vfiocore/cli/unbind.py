@@ -39,22 +39,36 @@ def run(args: argparse.Namespace) -> int:
     devices = [pci.info(name) for name in args.devices]
     if args.dry_run:
         return _show_steps(devices, args.json)
-    results, failed = [], False
-    for before in devices:
-        try:
-            pci.unbind(before.name)
-        except OSError as error:  # the others are still to be given back
-            report_error(error)
-            failed = True
-        after = pci.info(before.name)
-        results.append({"name": after.name, "former_driver": before.driver, "driver": after.driver})
+    results = [_unbind(before) for before in devices]
     if args.json:
         print_json({"dry_run": False, "devices": results})
     else:
         for result in results:
-            former, now = (result[key] or "no driver" for key in ("former_driver", "driver"))
-            print(f"{result['name']}: {former} -> {now}")
-    return 1 if failed else 0
+            if not result["error"]:
+                print("{name}: {former_driver} -> {driver}".format(**_worded(result)))
+    return 1 if any(result["error"] for result in results) else 0
+
+
+def _unbind(before: PciInfo) -> dict[str, str | None]:
+    from vfiocore import pci
+
+    problem = None
+    try:
+        pci.unbind(before.name)
+    except OSError as error:  # the other devices are still to be given back
+        report_error(error)
+        problem = str(error)
+    after = pci.info(before.name)
+    return {
+        "name": after.name,
+        "former_driver": before.driver,
+        "driver": after.driver,
+        "error": problem,
+    }
+
+
+def _worded(result: dict[str, str | None]) -> dict[str, str]:
+    return {key: value or "no driver" for key, value in result.items()}
 
 
 def remembered(name: str) -> str | None:
