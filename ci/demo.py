@@ -133,9 +133,8 @@ def both_ways(wire: str, interface: str) -> None:
 
 # 82574L registers, datasheet section 10.2: the demo speaks to the device itself here, because a
 # driver would never give it a wrong address.
-CTRL, STATUS, RCTL, TCTL = 0x00000, 0x00008, 0x00100, 0x00400
-RDBAL, RDBAH, RDLEN, RDH, RDT = 0x02800, 0x02804, 0x02808, 0x02810, 0x02818
-TDBAL, TDBAH, TDLEN, TDH, TDT = 0x03800, 0x03804, 0x03808, 0x03810, 0x03818
+CTRL, RCTL, TCTL = 0x00000, 0x00100, 0x00400
+RDBAL, RDT, TDBAL, TDT = 0x02800, 0x02818, 0x03800, 0x03818
 CTRL_RST, CTRL_SLU, RCTL_EN, RCTL_UPE, RCTL_BAM, TCTL_EN = 1 << 26, 1 << 6, 2, 8, 1 << 15, 2
 
 
@@ -148,6 +147,7 @@ def stray_descriptors(bar: vfiocore.Region, ring: vfiocore.DmaBuffer, stray: int
         bar.write32(base, (ring.iova + offset) & 0xFFFFFFFF)
         bar.write32(base + 4, (ring.iova + offset) >> 32)
         bar.write32(base + 8, 128)
+        bar.write32(base + 0x10, 0)  # the head: not every reset clears it
     view = ring.view()
     struct.pack_into("<QQ", view, 0, stray, 0)
     # 64 bytes; end of packet, insert FCS, report status (section 7.2.3, legacy descriptor)

@@ -43,10 +43,6 @@
 #define SLOTS 1024
 #define BLOCK 65536
 
-#ifndef PACKET_QDISC_BYPASS
-#define PACKET_QDISC_BYPASS 20
-#endif
-
 /* What follows the Ethernet header; the rest of the frame is a pattern that depends on the number. */
 struct label {
 	uint16_t length; /* of the whole frame */
@@ -290,16 +286,9 @@ static bool all_complete(struct wire *wire)
 	return complete(wire, &wire->in) && out;
 }
 
-/* Let the others run: the kernel's receiver, and the emulator. */
-static void rest(const struct wire *wire)
-{
-	struct pollfd poll_fd = {.fd = wire->receive_fd, .events = POLLIN};
-
-	poll(&poll_fd, 1, 1);
-}
-
 static void run(struct wire *wire)
 {
+	struct pollfd others = {.fd = wire->receive_fd, .events = POLLIN};
 	double stalled = now();
 	uint32_t idle = 0, shown = 0;
 
@@ -318,7 +307,7 @@ static void run(struct wire *wire)
 				stalled = now();
 			else if (now() - stalled > STALL_SECONDS)
 				break;
-			rest(wire);
+			poll(&others, 1, 1); /* the kernel's receiver, and the emulator */
 		}
 	}
 	if (!all_complete(wire))
@@ -437,13 +426,11 @@ static void open_ours(struct wire *wire, const char *name)
 				    .rx_entries = 1024, .tx_entries = 512};
 	struct vfc_nic_info info = {.size = sizeof(info)};
 
-	if (vfc_device_open(name, NULL, &wire->device) < 0)
+	if (vfc_device_open(name, NULL, &wire->device) < 0 ||
+	    vfc_nic_open(wire->device, &opts, &wire->nic) < 0 ||
+	    vfc_nic_wait_link(wire->nic, STALL_SECONDS * INT64_C(1000000000)) < 0 ||
+	    vfc_nic_info(wire->nic, &info) < 0)
 		die("%s", name);
-	if (vfc_nic_open(wire->device, &opts, &wire->nic) < 0)
-		die("%s", name);
-	if (vfc_nic_wait_link(wire->nic, STALL_SECONDS * INT64_C(1000000000)) < 0)
-		die("%s", name);
-	vfc_nic_info(wire->nic, &info);
 	memcpy(wire->out.from, info.mac, 6);
 	memcpy(wire->in.to, info.mac, 6);
 }
