@@ -88,7 +88,10 @@ def show_device() -> None:
         vfio("info", OURS)
         vfio("doctor", OURS)
         info = pci.info(OURS)
-        report(f"{OURS} [{info.vendor:04x}:{info.device:04x}] group {info.iommu_group}, doctor green")
+        report(
+            f"{OURS} [{info.vendor:04x}:{info.device:04x}] group {info.iommu_group}, "
+            "doctor green"
+        )
 
 
 def first_packets(capture: Path) -> None:

@@ -43,6 +43,11 @@ int vfc_done_in(const char *operation, int rc)
 	return rc;
 }
 
+void vfc_error_restore(const struct vfc_error *before)
+{
+	record = *before;
+}
+
 int vfc_no_memory(void)
 {
 	return vfc_fail(ENOMEM, VFC_REASON_NONE, NOWHERE, "this process is out of memory");

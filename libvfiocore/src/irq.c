@@ -24,11 +24,20 @@ struct vfc_irq {
 
 static int irq_info(struct vfc_device *device, uint32_t index, struct vfio_irq_info *info)
 {
+	struct vfc_error before = *vfc_error_last();
+	int rc;
+
 	if (index >= device->irq_count || index >= 32)
 		return vfc_fail(EINVAL, VFC_REASON_RANGE, WHERE(.object = device->name),
 				"there is no interrupt type %u, the device has types 0 to %u", index,
 				device->irq_count - 1);
-	return device->ops->irq_info(device->transport, index, info);
+	rc = device->ops->irq_info(device->transport, index, info);
+	if (rc != -EINVAL)
+		return rc;
+	/* Below num_irqs and yet unknown: ERR on conventional PCI (vfio_pci_core.c). */
+	vfc_error_restore(&before);
+	*info = (struct vfio_irq_info){.index = index};
+	return 0;
 }
 
 int vfc_irq_info(struct vfc_device *device, uint32_t index, struct vfc_irq_info *info)
@@ -223,7 +232,8 @@ static int wait_readable(struct vfc_irq *irq, int fd, int64_t deadline)
 
 static int irq_wait(struct vfc_irq *irq, uint32_t vector, int64_t timeout, uint64_t *count)
 {
-	int64_t deadline = timeout < 0 ? -1 : sys_now() + timeout;
+	/* Centuries are without end: the sum must not overflow. */
+	int64_t deadline = timeout < 0 || timeout > INT64_MAX / 2 ? -1 : sys_now() + timeout;
 	uint64_t fired;
 	ssize_t n;
 	int rc = check_vector(irq, vector);

@@ -87,6 +87,7 @@ static int parse_region(struct region *region, const struct vfio_region_info *in
 
 int regions_open(struct vfc_device *device)
 {
+	struct vfc_error before = *vfc_error_last();
 	struct vfio_region_info *info;
 	int rc = 0;
 
@@ -96,6 +97,7 @@ int regions_open(struct vfc_device *device)
 	for (uint32_t i = 0; rc == 0 && i < device->region_count; i++) {
 		rc = device->ops->region_info(device->transport, i, &info);
 		if (rc == -EINVAL) { /* below num_regions, yet not there: VGA on most devices */
+			vfc_error_restore(&before);
 			rc = 0;
 			continue;
 		}

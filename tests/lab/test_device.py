@@ -54,9 +54,8 @@ def test_iommu_windows_equal_sysfs(nic0: str) -> None:
 
 
 def test_open_twice(nic0: str) -> None:
-    with vfiocore.open(nic0):
-        with pytest.raises(vfiocore.DeviceBusy, match="open"):
-            vfiocore.open(nic0)
+    with vfiocore.open(nic0), pytest.raises(vfiocore.DeviceBusy, match="open"):
+        vfiocore.open(nic0)
     with vfiocore.open(nic0):
         pass
 

@@ -13,8 +13,8 @@
 
 #include "../device.h"
 #include "../error.h"
+#include "../hw/e1000e.h"
 #include "../kernel/sys.h"
-#include "e1000e_regs.h"
 #include "nic.h"
 
 #define FRAME_MAX 1518 /* 1522 with FCS: what is received while RCTL.LPE is 0 */

@@ -106,8 +106,7 @@ static void put_back(const char *name, const char *override, const char *driver)
 	write_attribute(name, "driver_override", override[0] ? override : "\n");
 	if (driver[0])
 		probe(name);
-	vfc_fail(first.code, (enum vfc_reason)first.reason, WHERE(first.call, first.object), "%s",
-		 first.hint);
+	vfc_error_restore(&first);
 }
 
 static int require_driver(const char *name, const char *driver)

@@ -14,7 +14,7 @@
 #include <vfiocore/irq.h>
 #include <vfiocore/region.h>
 
-#include "../nic/e1000e_regs.h"
+#include "../hw/e1000e.h"
 #include "fake.h"
 
 #define BAR0_SIZE 0x20000

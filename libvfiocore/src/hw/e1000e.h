@@ -4,8 +4,8 @@
  * Source: Intel 82574 GbE Controller Family Datasheet, chapter 10 (registers), sections 7.1.3 and
  * 7.1.4 (receive descriptors), 7.2 (transmit descriptors). Constants only: stands on nothing.
  */
-#ifndef VFC_NIC_E1000E_REGS_H
-#define VFC_NIC_E1000E_REGS_H
+#ifndef VFC_HW_E1000E_H
+#define VFC_HW_E1000E_H
 
 #include <stdint.h>
 
