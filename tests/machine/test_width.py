@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Each register access reaches the device as one access of that width: QEMU writes down what came.
+"""Each register access reaches the device as one access of that width: QEMU's trace tells.
 
-virtio's common configuration (virtio 1.2, 4.1.4.3) takes 8, 16 and 32 bits as they are; edu takes 64
-bits from offset 0x80 on (QEMU docs/specs/edu.rst).
+virtio's common configuration (virtio 1.2, 4.1.4.3) takes 8, 16 and 32 bits as they are; edu takes
+64 bits from offset 0x80 on (QEMU docs/specs/edu.rst).
 """
 
 from __future__ import annotations
@@ -56,7 +56,8 @@ print(json.dumps(bases))
 """
 
 LINE = re.compile(
-    r"memory_region_ops_(read|write) .*addr 0x([0-9a-f]+) value 0x([0-9a-f]+) size (\d+) name '(.*)'"
+    r"memory_region_ops_(read|write) .*addr 0x([0-9a-f]+) value 0x([0-9a-f]+) "
+    r"size (\d+) name '(.*)'"
 )
 
 Access = tuple[str, int, int, str]  # way, address, bytes, region
