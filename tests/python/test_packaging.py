@@ -64,7 +64,7 @@ def test_each_header_compiles_alone(prefix: Path) -> None:
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
     run(sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation",
-        f"-Cbuild-dir={folder / 'build'}", "-w", folder, ".")  # fmt: skip
+        f"--config-settings=build-dir={folder / 'build'}", "-w", folder, ".")  # fmt: skip
     (found,) = folder.glob("*.whl")
     return found
 
