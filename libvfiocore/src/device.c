@@ -62,7 +62,15 @@ static int own_iommu(struct vfc_device *device, const char *name)
 		.size = sizeof(opts),
 		.transport = strncmp(name, "fake:", 5) ? NULL : "fake",
 	};
+	const struct transport *ops;
+	int rc;
 
+	/* First of all: of a device that is not there nothing else is worth saying. */
+	rc = transport_find(opts.transport, &ops);
+	if (rc == 0)
+		rc = ops->check(name);
+	if (rc < 0)
+		return rc;
 	device->own_iommu = true;
 	return vfc_iommu_open(&opts, &device->iommu);
 }

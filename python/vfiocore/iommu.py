@@ -282,7 +282,7 @@ class Iommu(NativeObject):
 
         Raises:
             IovaError: there is no such mapping.
-            InvalidArgument: it is only part of one.
+            IovaError: nothing is mapped there, or only part of a mapping was given.
 
         Source: vfc_iommu_unmap() in vfiocore/iommu.h.
         """

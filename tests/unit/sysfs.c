@@ -136,13 +136,17 @@ static void hints(void)
 static void not_bound_to_vfio(void)
 {
 	struct vfc_device *device;
-	int rc = vfc_device_open("01:00.0", NULL, &device);
 
-	/* Where there is no VFIO at all that comes first. */
-	if (rc == -ENODEV)
-		CHECK(strstr(vfc_error_last()->hint, "bound to e1000e"));
-	else
-		CHECK(rc == -ENOENT || rc == -EACCES);
+	CHECK_EQ(vfc_device_open("01:00.0", NULL, &device), -ENODEV);
+	CHECK_EQ(vfc_error_last()->reason, VFC_REASON_NO_DRIVER);
+	CHECK(strstr(vfc_error_last()->hint, "bound to e1000e"));
+	CHECK_EQ(vfc_device_open("10000:02:00.1", NULL, &device), -ENODEV);
+	CHECK_EQ(vfc_error_last()->reason, VFC_REASON_NO_IOMMU);
+	CHECK_EQ(vfc_device_open("0000:7f:00.0", NULL, &device), -ENODEV);
+	CHECK_EQ(vfc_error_last()->reason, VFC_REASON_NO_DEVICE);
+	CHECK_EQ(vfc_device_open("fake:x", NULL, &device), -ENODEV);
+	CHECK_EQ(vfc_device_open("x", NULL, &device), -EINVAL);
+	CHECK_EQ(vfc_error_last()->reason, VFC_REASON_ARGUMENT);
 }
 
 static void bind_without_driver(void)

@@ -25,6 +25,7 @@ enum vfc_fake_knob {
 	VFC_FAKE_FAULTS = 7,        /* read only: DMA faults so far */
 	VFC_FAKE_FAULT_IOVA = 8,    /* read only: address of the latest */
 	VFC_FAKE_RESETS = 9,        /* read only: function resets so far */
+	VFC_FAKE_DROPPED = 10,      /* read only: frames for which no receive buffer was posted */
 };
 
 VFC_BEGIN_DECLS

@@ -101,7 +101,7 @@ static void stop(struct vfc_nic *nic)
 		sys_sleep(2 * MS);
 	set(nic, E1000E_CTRL, get(nic, E1000E_CTRL) | E1000E_CTRL_RST);
 	sys_sleep(MS / 50); /* registers may not be touched for a microsecond after it */
-	await(nic, E1000E_CTRL, E1000E_CTRL_RST, 0, 100 * MS);
+	await(nic, E1000E_CTRL, E1000E_CTRL_RST, 0, 1000 * MS);
 	set(nic, E1000E_IMC, UINT32_MAX); /* section 4.6.1: again, a reset may have unmasked */
 }
 

@@ -157,6 +157,13 @@ static int create(const struct fake_model *model, struct fake_device **out)
 	return 0;
 }
 
+static int check(const char *name)
+{
+	const struct fake_model *model;
+
+	return find_model(name, &model);
+}
+
 static int device_open(const char *name, struct transport_space *space,
 		       struct transport_device **out)
 {
@@ -388,6 +395,7 @@ const struct transport transport_fake = {
 	.space_info = fake_space_info,
 	.map = fake_map,
 	.unmap = fake_unmap,
+	.check = check,
 	.open = device_open,
 	.close = device_close,
 	.group = device_group,

@@ -75,6 +75,7 @@ struct fake_device {
 	int irq_type; /* which of INTx, MSI and MSI-X is on; -1: none */
 	struct fake_irq irqs[FAKE_IRQS];
 	uint64_t resets;
+	uint64_t dropped;
 	uint32_t rx_length;
 	bool link, gone;
 	bool stop; /* atomic: the thread is to end */

@@ -214,8 +214,12 @@ static void receive(struct fake_device *device, const uint8_t *frame, uint32_t l
 
 	if (!(get(device, E1000E_RCTL) & E1000E_RCTL_EN) || chip->rx_halted[0] || head >= entries)
 		return;
-	if (head == get(device, E1000E_RDT(0)) || !filter(device, frame))
+	if (!filter(device, frame))
 		return;
+	if (head == get(device, E1000E_RDT(0))) {
+		device->dropped++; /* the counter MPC clears when read, which plain memory cannot */
+		return;
+	}
 	if (length > buffer_size(device) ||
 	    (length > FRAME_MAX && !(get(device, E1000E_RCTL) & E1000E_RCTL_LPE)))
 		return;

@@ -68,6 +68,7 @@ static int get_locked(const struct fake_device *fake, uint32_t knob, uint64_t *v
 		[VFC_FAKE_FAULTS] = space->faults,
 		[VFC_FAKE_FAULT_IOVA] = space->fault_iova,
 		[VFC_FAKE_RESETS] = fake->resets,
+		[VFC_FAKE_DROPPED] = fake->dropped,
 	};
 
 	if (knob >= sizeof(values) / sizeof(*values))

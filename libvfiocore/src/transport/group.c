@@ -195,6 +195,14 @@ static int find_group(const char *name, char canonical[VFC_PCI_NAME])
 	return info.iommu_group;
 }
 
+static int check(const char *name)
+{
+	char canonical[VFC_PCI_NAME] = "";
+	int number = find_group(name, canonical);
+
+	return number < 0 ? number : 0;
+}
+
 static int device_open(const char *name, struct transport_space *base,
 		       struct transport_device **out)
 {
@@ -406,6 +414,7 @@ const struct transport transport_group = {
 	.space_info = space_info,
 	.map = map,
 	.unmap = unmap,
+	.check = check,
 	.open = device_open,
 	.close = device_close,
 	.group = device_group,

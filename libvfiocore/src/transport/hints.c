@@ -117,9 +117,9 @@ int hint_map(int rc, const char *call, const void *va, uint64_t iova, uint64_t l
 	switch (rc) {
 	case -EFAULT:
 		return vfc_fail(rc, VFC_REASON_BAD_MEMORY, where,
-				"some of the memory at %p is not mapped in this process, or not "
-				"writable (see /proc/self/maps)",
-				va);
+				"some of the memory at 0x%" PRIxPTR " is not mapped in this process, or "
+				"not writable (see /proc/self/maps)",
+				(uintptr_t)va);
 	case -ENOMEM:
 		return map_no_memory(rc, where, length);
 	case -ENOSPC:
@@ -132,6 +132,6 @@ int hint_map(int rc, const char *call, const void *va, uint64_t iova, uint64_t l
 		return vfc_fail(rc, VFC_REASON_IOVA, where,
 				"the kernel does not take this range (reserved, or unaligned?)");
 	default:
-		return vfc_fail(rc, VFC_REASON_NONE, where, "mapping %p failed", va);
+		return vfc_fail(rc, VFC_REASON_NONE, where, "%s", "");
 	}
 }

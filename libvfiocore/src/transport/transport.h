@@ -46,6 +46,8 @@ struct transport {
 		   uint32_t flags);
 	int (*unmap)(struct transport_space *space, uint64_t iova, uint64_t length);
 
+	/* Is there such a device, and with a driver for this transport? Before anything is opened. */
+	int (*check)(const char *name);
 	/* Open and attach in one: the group path cannot do the one without the other. */
 	int (*open)(const char *name, struct transport_space *space,
 		    struct transport_device **device);

@@ -123,3 +123,4 @@ class Knob(IntEnum):
     FAULTS = 7
     FAULT_IOVA = 8
     RESETS = 9
+    DROPPED = 10
