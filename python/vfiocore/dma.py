@@ -70,18 +70,16 @@ class DmaBuffer:
         align: int = 0,
         highest: int = 0,
     ) -> None:
-        from .iommu import map_opts
-
         if length <= 0:
             raise invalid(f"a DMA buffer of {length} bytes")
-        opts = map_opts(iova=iova, read=read, write=write, align=align, highest=highest)
+        options = {"iova": iova, "read": read, "write": write, "align": align, "highest": highest}
         pages = [mmap.PAGESIZE, *iommu.page_sizes[:1]]
         size = _round_up(unsigned(length, 64, "the length"), max(pages))
         memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         try:
             memory.madvise(mmap.MADV_DONTFORK)
             # Python's own memory rather than an export of it is kept: exports are the user's.
-            self._mapping = iommu._map(_address(memory), size, iova, opts)
+            self._mapping = iommu._map(_address(memory), size, **options)
             self._mapping._keep = memory
         except BaseException:
             memory.close()

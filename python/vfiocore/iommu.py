@@ -86,13 +86,13 @@ class Mapping:
         return f"<Mapping {state}, {self.length:#x} bytes at {self.address:#x}>"
 
 
-def map_opts(*, iova: int | None, read: bool, write: bool, align: int, highest: int) -> MapOpts:
+def _map_opts(*, fixed: bool, read: bool, write: bool, align: int, highest: int) -> MapOpts:
     """The keyword arguments of :meth:`Iommu.map` as C takes them."""
     if not (read or write):
         raise invalid("a mapping that the device may neither read nor write is of no use")
     flags = MapFlag.READ * read | MapFlag.WRITE * write
     return MapOpts.sized(
-        flags=int(flags | (MapFlag.FIXED if iova is not None else 0)),
+        flags=int(flags | (MapFlag.FIXED if fixed else 0)),
         align=unsigned(align, 64, "the alignment"),
         highest=unsigned(highest, 64, "the highest address"),
     )
@@ -238,12 +238,12 @@ class Iommu(NativeObject):
 
         Source: vfc_iommu_map() in vfiocore/iommu.h.
         """
-        opts = map_opts(iova=iova, read=read, write=write, align=align, highest=highest)
+        options = {"iova": iova, "read": read, "write": write, "align": align, "highest": highest}
         with memoryview(buffer) as view:
             length = view.nbytes
         export = (c_char * length).from_buffer(buffer)
         try:
-            mapping = self._map(addressof(export), length, iova, opts)
+            mapping = self._map(addressof(export), length, **options)
             mapping._keep = export
         finally:
             del export  # or the traceback of a failure would hold the buffer
@@ -262,11 +262,12 @@ class Iommu(NativeObject):
     ) -> int:
         """Like :meth:`map`, for memory that the caller knows by address and must keep mapped in
         this process until it calls :meth:`unmap`. Return: the IOVA."""
-        opts = map_opts(iova=iova, read=read, write=write, align=align, highest=highest)
-        return self._map(address, length, iova, opts).iova
+        options = {"iova": iova, "read": read, "write": write, "align": align, "highest": highest}
+        return self._map(address, length, **options).iova
 
-    def _map(self, address: int, length: int, iova: int | None, opts: MapOpts) -> Mapping:
+    def _map(self, address: int, length: int, *, iova: int | None, **options: Any) -> Mapping:
         handle = self._native()
+        opts = _map_opts(fixed=iova is not None, **options)
         unsigned(address, 64, "the address")
         unsigned(length, 64, "the length")
         where = c_uint64(unsigned(iova or 0, 64, "IOVA"))
@@ -281,7 +282,6 @@ class Iommu(NativeObject):
         When this returns no device can reach the memory any more.
 
         Raises:
-            IovaError: there is no such mapping.
             IovaError: nothing is mapped there, or only part of a mapping was given.
 
         Source: vfc_iommu_unmap() in vfiocore/iommu.h.

@@ -45,10 +45,10 @@ class Region:
         length: bytes; 0 when the device does not implement it.
         flags: what it allows, :class:`RegionFlag`.
 
-    The accessors are thread-safe. Offsets are bytes from the region's start and a multiple of the
-    access width; values are in host byte order.
+    The accessors, which raise what stands below, are thread-safe. Offsets are bytes from the
+    region's start and a multiple of the access width; values are in host byte order.
 
-    All accessors raise:
+    Raises:
         InvalidArgument: the value does not fit (also a ``ValueError``).
         Misaligned, OutOfRange: the offset.
         VfioError: EACCES when the region cannot be read or written, EIO when the kernel refuses
