@@ -376,6 +376,19 @@ int vfc_region_read(struct vfc_device *device, uint32_t index, uint64_t offset, 
 	return vfc_done(region_read(device, index, offset, width, value));
 }
 
+int64_t vfc_region_load(struct vfc_device *device, uint32_t index, uint64_t offset, uint32_t width)
+{
+	uint64_t value = 0;
+	int rc;
+
+	if (width > 4)
+		rc = vfc_fail(EINVAL, VFC_REASON_ARGUMENT, WHERE(.object = device->name),
+			      "%u bytes do not fit into the result: use vfc_region_read()", width);
+	else
+		rc = region_read(device, index, offset, width, &value);
+	return rc < 0 ? vfc_done(rc) : (int64_t)value;
+}
+
 static int region_write(struct vfc_device *device, uint32_t index, uint64_t offset, uint32_t width,
 			uint64_t value)
 {

@@ -56,8 +56,9 @@ class Region:
         ClosedError: the device is closed.
     """
 
-    # Both are replaced when the device is closed, so that the hot path has nothing to check.
+    # All are replaced when the device is closed, so that the hot path has nothing to check.
     _load: Callable[..., int]
+    _load_wide: Callable[..., int]
     _store: Callable[..., int]
 
     def __init__(self, device: Device, index: int) -> None:
@@ -68,7 +69,8 @@ class Region:
         check(lib.vfc_region_info(device._native(), index, byref(info)))
         self.length: int = info.length
         self.flags = RegionFlag(info.flags & 7)
-        self._load = lib.vfc_region_read
+        self._load = lib.vfc_region_load
+        self._load_wide = lib.vfc_region_read
         self._store = lib.vfc_region_write
         # As ctypes objects once and for all: converting a number costs 50 ns a call.
         self._handle = c_void_p(device._native())
@@ -96,7 +98,7 @@ class Region:
         def refuse(*_: Any) -> Never:
             raise closed(f"device {self._device.name}")
 
-        self._load = self._store = refuse
+        self._load = self._load_wide = self._store = refuse
 
     def read8(self, offset: int) -> int:
         """Read 8 bits."""
@@ -109,11 +111,10 @@ class Region:
     def read32(self, offset: int) -> int:
         """Read 32 bits."""
         # Written out: this is what bring-up scripts call in loops.
-        value = c_uint64()
-        rc = self._load(self._handle, self._index, offset, _FOUR, byref(value))
-        if rc or offset > self.length:
-            self._explain(rc, offset)
-        return value.value
+        value = self._load(self._handle, self._index, offset, _FOUR)
+        if value < 0 or offset > self.length:
+            self._explain(value, offset)
+        return value
 
     def read64(self, offset: int) -> int:
         """Read 64 bits."""
@@ -138,13 +139,18 @@ class Region:
     def read(self, offset: int, width: int) -> int:
         """Read ``width`` bytes, 1, 2, 4 or 8, as one access.
 
-        Source: vfc_region_read() in vfiocore/region.h.
+        Source: vfc_region_read(), vfc_region_load() in vfiocore/region.h.
         """
-        value = c_uint64()
-        rc = self._load(self._handle, self._index, offset, width, byref(value))
+        if width != 8:
+            value = self._load(self._handle, self._index, offset, width)
+            if value < 0 or offset > self.length:
+                self._explain(value, offset)
+            return value
+        wide = c_uint64()
+        rc = self._load_wide(self._handle, self._index, offset, width, byref(wide))
         if rc or offset > self.length:
             self._explain(rc, offset)
-        return value.value
+        return wide.value
 
     def write(self, offset: int, width: int, value: int) -> None:
         """Write ``width`` bytes, 1, 2, 4 or 8, as one access.
@@ -210,6 +216,6 @@ class Region:
     def _explain(self, rc: int, offset: int) -> None:
         """Raise for a failed access. ctypes cuts an offset to 64 bits, so that one beyond may
         have succeeded somewhere else."""
-        if rc:
+        if rc < 0:
             raise error(rc)
         raise invalid(f"offset {offset:#x} is outside of {self!r}", Reason.RANGE)

@@ -17,10 +17,14 @@ ROOT = Path(__file__).parents[2]
 STRICT = ["-Wall", "-Wextra", "-Wpedantic", "-Werror"]
 
 
+# meson and ninja stand beside the interpreter, whether or not its environment is activated.
+PATH = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+
+
 def run(*command: str | Path, **env: str) -> str:
     done = subprocess.run(
         [str(word) for word in command],
-        env={**os.environ, **env},
+        env={**os.environ, "PATH": PATH, **env},
         capture_output=True,
         text=True,
         check=False,

@@ -57,6 +57,13 @@ VFC_API int vfc_region_write(struct vfc_device *device, uint32_t index, uint64_t
 			     uint32_t width, uint64_t value);
 
 /*
+ * vfc_region_load() - vfc_region_read() of 1, 2 or 4 bytes whose value is the result.
+ * For bindings, where an out parameter costs more than the access itself.
+ */
+VFC_API int64_t vfc_region_load(struct vfc_device *device, uint32_t index, uint64_t offset,
+				uint32_t width);
+
+/*
  * vfc_region_read_block() / vfc_region_write_block() - bytes, through the kernel.
  * The kernel chooses the access widths, so this is for config space, ROM and memory-like BARs.
  * All of @length or an error. Thread-safe.

@@ -219,6 +219,7 @@ PROTOTYPES: dict[str, tuple[str, ...]] = {
     # region.h
     "vfc_region_info": ("int", _DEVICE, "uint32_t", "struct vfc_region_info *"),
     "vfc_region_read": ("int", _DEVICE, "uint32_t", "uint64_t", "uint32_t", "uint64_t *"),
+    "vfc_region_load": ("int64_t", _DEVICE, "uint32_t", "uint64_t", "uint32_t"),
     "vfc_region_write": ("int", _DEVICE, "uint32_t", "uint64_t", "uint32_t", "uint64_t"),
     "vfc_region_read_block": ("int", _DEVICE, "uint32_t", "uint64_t", "void *", "size_t"),
     "vfc_region_write_block": ("int", _DEVICE, "uint32_t", "uint64_t", "const void *", "size_t"),
