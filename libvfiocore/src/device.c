@@ -60,17 +60,19 @@ static int own_iommu(struct vfc_device *device, const char *name)
 {
 	struct vfc_iommu_opts opts = {
 		.size = sizeof(opts),
+		/* A model is named with its transport, whatever the environment says. */
 		.transport = strncmp(name, "fake:", 5) ? NULL : "fake",
 	};
 	const struct transport *ops;
 	int rc;
 
 	/* First of all: of a device that is not there nothing else is worth saying. */
-	rc = transport_find(opts.transport, &ops);
+	rc = transport_find(opts.transport, name, &ops);
 	if (rc == 0)
 		rc = ops->check(name);
 	if (rc < 0)
 		return rc;
+	opts.transport = ops->name;
 	device->own_iommu = true;
 	return vfc_iommu_open(&opts, &device->iommu);
 }

@@ -16,7 +16,7 @@ enum vfc_map_flags {
 struct vfc_iommu_opts {
 	uint32_t size; /* sizeof(struct vfc_iommu_opts) */
 	uint32_t reserved;
-	/* "group", "fake"; NULL: the environment's VFIOCORE_TRANSPORT, else the best there is */
+	/* "cdev", "group", "fake"; NULL: the environment's VFIOCORE_TRANSPORT, else the best there is */
 	const char *transport;
 };
 

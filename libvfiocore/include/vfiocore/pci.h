@@ -48,7 +48,7 @@ struct vfc_pci_info {
 
 struct vfc_pci_bind_opts {
 	uint32_t size;      /* sizeof(struct vfc_pci_bind_opts) */
-	int32_t uid;        /* give the VFIO group's node to this user; -1: leave it */
+	int32_t uid;        /* give the device's VFIO nodes to this user; -1: leave them */
 	int32_t gid;        /* likewise for the group; -1: leave it */
 	uint32_t reserved;
 	const char *driver; /* NULL: "vfio-pci" */

@@ -43,7 +43,7 @@ static int iommu_open(const struct vfc_iommu_opts *opts, struct vfc_iommu **out)
 	iommu = sys_alloc(sizeof(*iommu));
 	if (!iommu)
 		return vfc_no_memory();
-	rc = transport_find(opts ? opts->transport : NULL, &iommu->ops);
+	rc = transport_find(opts ? opts->transport : NULL, NULL, &iommu->ops);
 	if (rc == 0)
 		rc = iommu->ops->space_open(&iommu->space);
 	if (rc < 0) {

@@ -218,6 +218,11 @@ bool sys_exists(const char *path)
 	return CALL(access(path, F_OK)) == 0;
 }
 
+bool sys_accessible(const char *path)
+{
+	return CALL(access(path, R_OK | W_OK)) == 0;
+}
+
 uint64_t sys_memlock_limit(void)
 {
 	struct rlimit limit;

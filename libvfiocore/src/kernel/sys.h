@@ -35,6 +35,7 @@ int sys_mkdir(const char *path, mode_t mode);                   /* existing is f
 int sys_unlink(const char *path);
 int sys_chown(const char *path, int uid, int gid);
 bool sys_exists(const char *path);
+bool sys_accessible(const char *path); /* for reading and writing */
 uint64_t sys_memlock_limit(void); /* bytes; UINT64_MAX: none */
 size_t sys_page_size(void);
 int64_t sys_now(void); /* ns, monotonic */

@@ -138,23 +138,36 @@ static int verify(const char *name, const char *driver)
 			driver, now[0] ? now : "no driver", hint);
 }
 
-static int give_node(const char *name, int uid, int gid)
+static int give(const char *node, int uid, int gid)
 {
-	char path[SYSFS_PATH], group[16], node[64];
-	int rc;
+	int rc = sys_chown(node, uid, gid);
 
-	if (uid < 0 && gid < 0)
-		return 0;
-	sysfs_path(path, "bus/pci/devices/%s/iommu_group", name);
-	sysfs_link(path, group, sizeof(group));
-	snprintf(node, sizeof(node), "/dev/vfio/%.12s", group);
-	for (int64_t end = sys_now() + NODE_WAIT_NS; !sys_exists(node) && sys_now() < end;)
-		sys_sleep(10000000);
-	rc = sys_chown(node, uid, gid);
 	if (rc < 0)
 		return vfc_fail(rc, VFC_REASON_PERMISSION, WHERE("chown", node),
 				"the device is bound, but its node could not be handed over");
 	return 0;
+}
+
+/* The group's node, and the device's own where the kernel makes one. */
+static int give_nodes(const char *name, int uid, int gid)
+{
+	struct vfc_pci_info info = {.size = sizeof(info)};
+	char node[64];
+	int rc;
+
+	if (uid < 0 && gid < 0)
+		return 0;
+	rc = vfc_pci_info(name, &info);
+	if (rc < 0)
+		return rc;
+	snprintf(node, sizeof(node), "/dev/vfio/%d", info.iommu_group);
+	for (int64_t end = sys_now() + NODE_WAIT_NS; !sys_exists(node) && sys_now() < end;)
+		sys_sleep(10000000);
+	rc = give(node, uid, gid);
+	snprintf(node, sizeof(node), "/dev/vfio/devices/%.31s", info.vfio_cdev);
+	if (rc == 0 && info.vfio_cdev[0] && sys_exists(node))
+		rc = give(node, uid, gid);
+	return rc;
 }
 
 static int bind_to(const char *name, const char *driver, const char *former, const char *override)
@@ -195,7 +208,7 @@ int vfc_pci_bind(const char *name, const struct vfc_pci_bind_opts *opts)
 	if (rc == 0 && strcmp(info.driver, driver))
 		rc = bind_to(info.name, driver, info.driver, info.driver_override);
 	if (rc == 0 && opts)
-		rc = give_node(info.name, opts->uid, opts->gid);
+		rc = give_nodes(info.name, opts->uid, opts->gid);
 	return vfc_done(rc);
 }
 

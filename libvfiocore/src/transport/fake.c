@@ -157,6 +157,11 @@ static int create(const struct fake_model *model, struct fake_device **out)
 	return 0;
 }
 
+static bool usable(const char *name)
+{
+	return name && !strncmp(name, PREFIX, strlen(PREFIX));
+}
+
 static int check(const char *name)
 {
 	const struct fake_model *model;
@@ -395,6 +400,7 @@ const struct transport transport_fake = {
 	.space_info = fake_space_info,
 	.map = fake_map,
 	.unmap = fake_unmap,
+	.usable = usable,
 	.check = check,
 	.open = device_open,
 	.close = device_close,

@@ -7,15 +7,29 @@
 #include "../error.h"
 #include "transport.h"
 
-/* Best first: the first one is taken when nobody chose. */
-static const struct transport *const transports[] = {&transport_group, &transport_fake};
+/*
+ * Best first. What nobody can use here is not taken by itself; when nothing can be used it is the
+ * group path, whose errors say what is missing.
+ */
+static const struct transport *const transports[] = {&transport_cdev, &transport_group,
+						     &transport_fake};
 
-int transport_find(const char *name, const struct transport **transport)
+static const struct transport *best(const char *device)
+{
+	for (size_t i = 0; i < sizeof(transports) / sizeof(*transports); i++)
+		if (transports[i]->usable(device))
+			return transports[i];
+	return &transport_group;
+}
+
+int transport_find(const char *name, const char *device, const struct transport **transport)
 {
 	if (!name)
 		name = secure_getenv("VFIOCORE_TRANSPORT");
-	if (!name || !*name)
-		name = transports[0]->name;
+	if (!name || !*name) {
+		*transport = best(device);
+		return 0;
+	}
 	for (size_t i = 0; i < sizeof(transports) / sizeof(*transports); i++) {
 		if (!strcmp(transports[i]->name, name)) {
 			*transport = transports[i];
@@ -23,5 +37,5 @@ int transport_find(const char *name, const struct transport **transport)
 		}
 	}
 	return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE,
-			"there is no transport \"%.30s\"; there are group and fake", name);
+			"there is no transport \"%.30s\"; there are cdev, group and fake", name);
 }

@@ -195,6 +195,12 @@ static int find_group(const char *name, char canonical[VFC_PCI_NAME])
 	return info.iommu_group;
 }
 
+static bool usable(const char *name)
+{
+	(void)name; /* a group that cannot be opened is told so when it is */
+	return sys_accessible(CONTAINER);
+}
+
 static int check(const char *name)
 {
 	char canonical[VFC_PCI_NAME] = "";
@@ -414,6 +420,7 @@ const struct transport transport_group = {
 	.space_info = space_info,
 	.map = map,
 	.unmap = unmap,
+	.usable = usable,
 	.check = check,
 	.open = device_open,
 	.close = device_close,

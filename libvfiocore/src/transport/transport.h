@@ -10,6 +10,7 @@
 #ifndef VFC_TRANSPORT_H
 #define VFC_TRANSPORT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -37,6 +38,8 @@ struct transport_space_info {
 struct transport {
 	const char *name;
 
+	/* Would opening @name (NULL: some device) work for this caller, as far as can be seen? */
+	bool (*usable)(const char *name);
 	int (*space_open)(struct transport_space **space);
 	void (*space_close)(struct transport_space *space);
 	/* Fails with -ENODEV until a device is attached. Read again after each attach. */
@@ -69,10 +72,14 @@ struct transport {
 		    int protection, void **address);
 };
 
+extern const struct transport transport_cdev;
 extern const struct transport transport_group;
 extern const struct transport transport_fake;
 
-/* The transport of that name; NULL: VFIOCORE_TRANSPORT from the environment, else the best. */
-int transport_find(const char *name, const struct transport **transport);
+/*
+ * The transport called @name; NULL: the one that VFIOCORE_TRANSPORT names, else the best that can be
+ * used for @device (NULL: for some device).
+ */
+int transport_find(const char *name, const char *device, const struct transport **transport);
 
 #endif
