@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -15,17 +14,6 @@ import vfiocore
 from vfiocore import pci
 
 pytestmark = pytest.mark.machine("intel")
-
-
-def descriptors() -> set[str]:
-    """What this process has open, by name."""
-    found = set()
-    for link in Path("/proc/self/fd").iterdir():
-        try:
-            found.add(os.readlink(link))
-        except FileNotFoundError:  # the listing's own
-            continue
-    return found
 
 
 def test_device_equals_sysfs(nic0: str) -> None:
@@ -53,13 +41,6 @@ def test_iommu_windows_equal_sysfs(nic0: str) -> None:
         assert device.iommu.ranges[-1][1] == (1 << 39) - 1
 
 
-def test_open_twice(nic0: str) -> None:
-    with vfiocore.open(nic0), pytest.raises(vfiocore.DeviceBusy, match="open"):
-        vfiocore.open(nic0)
-    with vfiocore.open(nic0):
-        pass
-
-
 def test_rom_config_and_io_go_through_the_kernel(nic0: str) -> None:
     with vfiocore.open(nic0) as device:
         assert device.rom.read_block(0, 2) == b"\x55\xaa"
@@ -79,23 +60,6 @@ def test_mapped_and_kernel_accesses_agree(nic0: str) -> None:
 def test_reset_without_a_method(edu: str) -> None:
     with vfiocore.open(edu) as device, pytest.raises(vfiocore.Unsupported, match="no way to be"):
         device.reset()
-
-
-def test_bus_master(edu: str) -> None:
-    with vfiocore.open(edu) as device:
-        assert not device.bus_master
-        device.bus_master = True
-        assert device.bus_master
-    with vfiocore.open(edu) as device:
-        assert not device.bus_master
-
-
-def test_nothing_stays_open(nic0: str) -> None:
-    before = descriptors()
-    for _ in range(3):
-        with vfiocore.open(nic0) as device, device.nic() as nic:
-            nic.wait_link(5)
-    assert descriptors() == before
 
 
 def test_a_killed_owner_leaves_the_device_usable(nic0: str) -> None:

@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: MIT
+"""Mapping: the same rules and the same errors by every transport."""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+import vfiocore
+from vfiocore import fake
+
+PAGE = mmap.PAGESIZE
+LIMIT = Path("/sys/module/vfio_iommu_type1/parameters/dma_entry_limit")
+
+Differs = Callable[[str], bool]
+
+
+@pytest.fixture
+def memory() -> mmap.mmap:
+    return mmap.mmap(-1, 16 * PAGE)
+
+
+def test_map_find_unmap(iommu: vfiocore.Iommu, memory: mmap.mmap) -> None:
+    with iommu.map(memory) as mapping:
+        assert mapping.iova > 0
+        assert mapping.iova % (16 * PAGE) == 0
+        found = iommu.find_iova(mapping.iova + 5 * PAGE)
+        assert found is not None
+        assert (found.iova, found.length) == (mapping.iova, 16 * PAGE)
+        by_address = iommu.find_address(found.address + 16 * PAGE - 1)
+        assert by_address is not None
+        assert by_address.iova == mapping.iova
+        assert (iommu.mappings, iommu.mapped) == (1, 16 * PAGE)
+    assert (iommu.mappings, iommu.mapped) == (0, 0)
+    assert iommu.find_iova(mapping.iova) is None
+
+
+def test_the_edges_of_every_window(iommu: vfiocore.Iommu, memory: mmap.mmap) -> None:
+    length = len(memory)
+    for low, high in iommu.ranges:
+        for iova in (low, high + 1 - length):
+            with iommu.map(memory, iova=iova) as mapping:
+                assert mapping.iova == iova
+        with pytest.raises(vfiocore.IovaError, match="windows"):
+            iommu.map(memory, iova=high + 1 - PAGE)
+    assert iommu.mappings == 0
+
+
+def test_windows_leave_the_interrupt_range_out(iommu: vfiocore.Iommu, memory: mmap.mmap) -> None:
+    assert iommu.ranges[0] == (0, 0xFEDFFFFF)
+    assert iommu.ranges[1][0] == 0xFEF00000
+    for iova in (0xFEE00000, 0xFEE00000 - PAGE):
+        with pytest.raises(vfiocore.IovaError, match="0xfedfffff, 0xfef00000"):
+            iommu.map(memory, iova=iova)
+
+
+def test_a_taken_iova(iommu: vfiocore.Iommu, memory: mmap.mmap) -> None:
+    with iommu.map(memory, iova=0x100000):
+        for iova in (0x100000, 0x100000 + 15 * PAGE, 0x100000 - PAGE):
+            with pytest.raises(vfiocore.IovaError, match="already"):
+                iommu.map(memory, iova=iova)
+        assert iommu.mappings == 1
+
+
+def test_part_of_a_mapping_is_not_unmapped(iommu: vfiocore.Iommu, memory: mmap.mmap) -> None:
+    with iommu.map(memory) as mapping:
+        for iova, length in ((mapping.iova, PAGE), (mapping.iova + PAGE, 15 * PAGE)):
+            with pytest.raises(vfiocore.IovaError, match="whole or not at all"):
+                iommu.unmap(iova, length)
+        with pytest.raises(vfiocore.IovaError, match="nothing is mapped"):
+            iommu.unmap(mapping.iova + 16 * PAGE, PAGE)
+        assert iommu.mappings == 1
+
+
+def test_memory_that_is_not_there(iommu: vfiocore.Iommu, memory: mmap.mmap) -> None:
+    with iommu.map(memory) as mapping:
+        found = iommu.find_iova(mapping.iova)
+        assert found is not None
+        address = found.address
+    memory.close()
+    with pytest.raises(vfiocore.BadMemory, match="not mapped in this process"):
+        iommu.map_address(address, PAGE)
+    assert iommu.mappings == 0
+
+
+def test_memory_that_cannot_be_written(iommu: vfiocore.Iommu) -> None:
+    """The interpreter's own code: readable, and not to be written by a device."""
+    line = next(
+        text
+        for text in Path("/proc/self/maps").read_text().splitlines()
+        if " r-xp " in text and "python" in text
+    )
+    address = int(line.partition("-")[0], 16)
+    iommu.unmap(iommu.map_address(address, PAGE, write=False), PAGE)
+    with pytest.raises(vfiocore.BadMemory, match="writable"):
+        iommu.map_address(address, PAGE)
+    assert iommu.mappings == 0
+
+
+@pytest.mark.parametrize(
+    ("address", "length", "error"),
+    [
+        (0x10000, 0, vfiocore.InvalidArgument),
+        (0x10001, PAGE, vfiocore.Misaligned),
+        (0x10000, PAGE + 1, vfiocore.Misaligned),
+        (2**64 - PAGE, 2 * PAGE, vfiocore.BadMemory),
+    ],
+)
+def test_bad_requests(
+    iommu: vfiocore.Iommu, address: int, length: int, error: type[vfiocore.VfioError]
+) -> None:
+    with pytest.raises(error):
+        iommu.map_address(address, length)
+    assert iommu.mappings == 0
+
+
+def test_highest_address_and_alignment(iommu: vfiocore.Iommu, memory: mmap.mmap) -> None:
+    with iommu.map(memory, highest=0xFFFFFFF, align=1 << 20) as mapping:
+        assert mapping.iova + len(memory) - 1 <= 0xFFFFFFF
+        assert mapping.iova % (1 << 20) == 0
+    with pytest.raises(vfiocore.OutOfIova):
+        iommu.map(memory, highest=8 * PAGE)
+    with pytest.raises(vfiocore.Misaligned, match="power of two"):
+        iommu.map(memory, align=3)
+
+
+def test_a_space_without_a_device_says_so(transport: str, memory: mmap.mmap) -> None:
+    with vfiocore.Iommu(transport) as iommu:
+        with pytest.raises(vfiocore.NoDevice, match="open a device first"):
+            iommu.map(memory)
+        assert (iommu.devices, iommu.ranges) == (0, [])
+
+
+def test_mappings_outlive_the_device_in_a_shared_space(
+    transport: str, name: str, memory: mmap.mmap
+) -> None:
+    with vfiocore.Iommu(transport) as iommu:
+        with vfiocore.open(name, iommu=iommu):
+            mapping = iommu.map(memory)
+            with pytest.raises(vfiocore.DeviceBusy):
+                iommu.close()
+        assert iommu.mappings == 1
+        with vfiocore.open(name, iommu=iommu):
+            assert iommu.find_iova(mapping.iova) is not None
+            mapping.close()
+        assert iommu.mappings == 0
+
+
+@pytest.fixture
+def entry_limit(name: str, transport: str, differs: Differs) -> Iterator[int]:
+    """Eight mappings and no more, by whatever sets the limit."""
+    if differs("limit by module parameter") or differs("entry limit"):
+        yield 8
+        return
+    before = LIMIT.read_text()
+    LIMIT.write_text("8")
+    yield 8
+    LIMIT.write_text(before)
+
+
+def test_the_entry_limit(
+    entry_limit: int, name: str, transport: str, differs: Differs, memory: mmap.mmap
+) -> None:
+    with vfiocore.open(name, transport=transport) as device:
+        if differs("limit by module parameter"):
+            fake.set(device, fake.Knob.ENTRY_LIMIT, entry_limit)
+        maps = [device.iommu.map(memory) for _ in range(entry_limit)]
+        if differs("entry limit"):
+            assert device.iommu.entries_left is None
+            maps.append(device.iommu.map(memory))
+        else:
+            with pytest.raises(vfiocore.EntryLimit, match="use fewer and larger"):
+                device.iommu.map(memory)
+            assert device.iommu.mappings == entry_limit
+            maps.pop().close()
+            maps.append(device.iommu.map(memory))  # recovers
+        for mapping in maps:
+            mapping.close()
+        assert device.iommu.mappings == 0

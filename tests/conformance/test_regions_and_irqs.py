@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: MIT
+"""A device, its regions and its interrupts: the same by every transport."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+import vfiocore
+
+
+def test_what_it_is(device: vfiocore.Device) -> None:
+    assert (device.config.vendor, device.config.device) == (0x8086, 0x10D3)
+    assert [bar.length for bar in device.bars] == [0x20000, 0x20000, 32, 0x4000, 0, 0]
+    assert [bar.mappable for bar in device.bars[:4]] == [True, True, False, True]
+    assert len(device.config) == 4096
+    assert device.irq_info("msix").count == 5
+    assert device.irq_info("msi").count == 1
+    offsets = {(c.id, c.extended): c.offset for c in device.config.capabilities()}
+    assert offsets[0x11, False] == 0xA0
+    assert offsets[0x10, False] == 0xE0
+    assert offsets[0x01, True] == 0x100
+
+
+def test_one_owner(device: vfiocore.Device, name: str, transport: str) -> None:
+    if transport == "fake":  # every open makes a model of its own
+        vfiocore.open(name).close()
+        return
+    with pytest.raises(vfiocore.DeviceBusy):
+        vfiocore.open(name, transport=transport)
+
+
+def test_a_space_of_another_transport(name: str, transport: str) -> None:
+    other = "fake" if transport != "fake" else "group"
+    if other == "fake":
+        with vfiocore.Iommu(other) as iommu, pytest.raises(vfiocore.VfioError):
+            vfiocore.open(name, iommu=iommu)
+
+
+def test_reset_and_bus_master(device: vfiocore.Device) -> None:
+    assert not device.bus_master
+    device.bus_master = True
+    assert device.bus_master
+    device.bar(0).write32(0x5400, 0x12345678)  # RAL0
+    device.reset()
+    assert device.bar(0).read32(0x5400) != 0x12345678
+
+
+def test_every_vector(device: vfiocore.Device) -> None:
+    with device.irqs("msix") as irqs:
+        assert len(irqs) == 5
+        for vector in range(5):
+            irqs[vector].trigger()
+        assert [irqs[vector].wait(1) for vector in range(5)] == [1] * 5
+        with pytest.raises(vfiocore.WaitTimeout):
+            irqs[0].wait(0)
+        with pytest.raises(vfiocore.DeviceBusy):
+            device.irqs("msi", 1)
+    for kind in ("msi", "intx"):
+        with device.irqs(kind, 1) as irqs:
+            irqs[0].trigger()
+            assert irqs[0].wait(1) == 1
+
+
+def test_interrupts_after_a_reset(device: vfiocore.Device) -> None:
+    with device.irqs("msix", 2) as irqs:
+        device.reset()
+        irqs.rearm()
+        irqs[1].trigger()
+        assert irqs[1].wait(1) == 1
+
+
+@pytest.mark.parametrize(
+    ("bar", "offset", "error"),
+    [
+        (0, 0x20000, vfiocore.OutOfRange),
+        (0, 2, vfiocore.Misaligned),
+        (4, 0, vfiocore.OutOfRange),
+    ],
+)
+def test_bad_registers(
+    device: vfiocore.Device, bar: int, offset: int, error: type[vfiocore.VfioError]
+) -> None:
+    with pytest.raises(error):
+        device.bar(bar).read32(offset)
+
+
+def test_nothing_stays_open(name: str, transport: str) -> None:
+    vfiocore.open(name, transport=transport).close()
+    before = sorted(os.listdir("/proc/self/fd"))
+    for _ in range(3):
+        with vfiocore.open(name, transport=transport) as device:
+            buffer = device.iommu.alloc(8192)
+            with device.irqs("msix", 3):
+                pass
+            buffer.close()
+    assert sorted(os.listdir("/proc/self/fd")) == before
