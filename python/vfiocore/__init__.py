@@ -142,7 +142,8 @@ def open(name: str, *, iommu: Iommu | None = None, transport: str | None = None)
     Args:
         name: a PCI name, ``"0000:01:00.0"``; or ``"fake:e1000e"`` for the in-process model.
         iommu: the address space to share; by default the device gets one of its own.
-        transport: how to reach the device, ``"group"`` or ``"fake"``; by default the environment's
+        transport: how to reach the device, ``"cdev"`` (iommufd), ``"group"``, ``"compat"`` (a
+            group with iommufd as its container) or ``"fake"``; by default the environment's
             ``VFIOCORE_TRANSPORT``, else the best there is. Not together with ``iommu``.
 
     Raises:

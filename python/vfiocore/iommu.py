@@ -102,8 +102,8 @@ class Iommu(NativeObject):
     """An address space that devices share: ``vfiocore.open(name, iommu=space)``.
 
     Args:
-        transport: ``"group"`` or ``"fake"``; by default the environment's ``VFIOCORE_TRANSPORT``,
-            else the best there is.
+        transport: ``"cdev"``, ``"group"``, ``"compat"`` or ``"fake"``; by default the
+            environment's ``VFIOCORE_TRANSPORT``, else the best there is.
 
     Nothing can be mapped before the first device is attached (:class:`NoDevice`): the kernel
     knows neither windows nor page sizes until then. Mapping and unmapping are thread-safe.

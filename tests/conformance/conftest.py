@@ -17,11 +17,12 @@ from vfiocore.lab.machines import MACHINES
 from vfiocore.lab.plugin import in_guest
 
 # By machine; "host" is no machine.
-TRANSPORTS = {"host": ["fake"], "intel": ["group"], "iommufd": ["group", "cdev"]}
+TRANSPORTS = {"host": ["fake"], "intel": ["group"], "iommufd": ["group", "cdev", "compat"]}
 
 # What a transport cannot do, and why. A test asks for it by the fixture `differs`.
 DIFFERENCES = {
     ("cdev", "entry limit"): "iommufd has no limit on the number of mappings",
+    ("compat", "entry limit"): "it is iommufd that keeps the mappings",
     ("fake", "limit by module parameter"): "the model's limit is a knob",
 }
 

@@ -16,7 +16,7 @@ enum vfc_map_flags {
 struct vfc_iommu_opts {
 	uint32_t size; /* sizeof(struct vfc_iommu_opts) */
 	uint32_t reserved;
-	/* "cdev", "group", "fake"; NULL: the environment's VFIOCORE_TRANSPORT, else the best there is */
+	/* "cdev", "group", "compat", "fake"; NULL: the environment's VFIOCORE_TRANSPORT, else the best there is */
 	const char *transport;
 };
 

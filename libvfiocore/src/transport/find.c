@@ -12,7 +12,7 @@
  * group path, whose errors say what is missing.
  */
 static const struct transport *const transports[] = {&transport_cdev, &transport_group,
-						     &transport_fake};
+						     &transport_compat, &transport_fake};
 
 static const struct transport *best(const char *device)
 {
@@ -37,5 +37,5 @@ int transport_find(const char *name, const char *device, const struct transport 
 		}
 	}
 	return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE,
-			"there is no transport \"%.30s\"; there are cdev, group and fake", name);
+			"there is no transport \"%.30s\"; there are cdev, group, compat and fake", name);
 }

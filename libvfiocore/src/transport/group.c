@@ -18,6 +18,7 @@
 #include "hints.h"
 
 #define CONTAINER "/dev/vfio/vfio"
+#define COMPAT "/dev/iommu" /* iommufd answers a container's requests (iommufd/vfio_compat.c) */
 #define INFO_MAX (1024 * 1024)
 
 /* A group is opened once a process, so devices of one group share this. */
@@ -32,6 +33,7 @@ struct group {
 struct group_space {
 	struct transport_space base;
 	struct group *groups;
+	const char *node; /* of the container */
 	uint64_t mappings;
 	int fd;
 	bool type1; /* the IOMMU type is set, which the first group makes possible */
@@ -43,31 +45,49 @@ struct group_device {
 	struct group *group;
 };
 
-static int space_open(struct transport_space **out)
+static int open_container(struct group_space *space)
+{
+	int rc;
+
+	space->fd = sys_open(space->node, O_RDWR);
+	if (space->fd < 0)
+		return hint_node(space->fd, space->node);
+	rc = sys_ioctl_value(space->fd, VFIO_GET_API_VERSION, 0);
+	if (rc == VFIO_API_VERSION &&
+	    sys_ioctl_value(space->fd, VFIO_CHECK_EXTENSION, VFIO_TYPE1v2_IOMMU) > 0)
+		return 0;
+	sys_close(space->fd);
+	return vfc_fail(rc < 0 ? rc : EOPNOTSUPP, VFC_REASON_UNSUPPORTED,
+			WHERE("VFIO_CHECK_EXTENSION", space->node),
+			"the kernel offers no type1 v2 IOMMU here: modprobe vfio_iommu_type1");
+}
+
+static int open_at(const char *node, const struct transport *ops, struct transport_space **out)
 {
 	struct group_space *space = sys_alloc(sizeof(*space));
 	int rc;
 
 	if (!space)
 		return vfc_no_memory();
-	space->base.ops = &transport_group;
-	space->fd = sys_open(CONTAINER, O_RDWR);
-	if (space->fd < 0) {
-		rc = hint_node(space->fd, CONTAINER);
-	} else {
-		rc = sys_ioctl_value(space->fd, VFIO_GET_API_VERSION, 0);
-		if (rc == VFIO_API_VERSION &&
-		    sys_ioctl_value(space->fd, VFIO_CHECK_EXTENSION, VFIO_TYPE1v2_IOMMU) > 0) {
-			*out = &space->base;
-			return 0;
-		}
-		rc = vfc_fail(rc < 0 ? rc : EOPNOTSUPP, VFC_REASON_UNSUPPORTED,
-			      WHERE("VFIO_CHECK_EXTENSION", CONTAINER),
-			      "the kernel offers no type1 v2 IOMMU: modprobe vfio_iommu_type1");
-		sys_close(space->fd);
+	space->base.ops = ops;
+	space->node = node;
+	rc = open_container(space);
+	if (rc < 0) {
+		free(space);
+		return rc;
 	}
-	free(space);
-	return rc;
+	*out = &space->base;
+	return 0;
+}
+
+static int space_open(struct transport_space **out)
+{
+	return open_at(CONTAINER, &transport_group, out);
+}
+
+static int compat_open(struct transport_space **out)
+{
+	return open_at(COMPAT, &transport_compat, out);
 }
 
 static void group_close(struct group_space *space, struct group *group)
@@ -195,6 +215,13 @@ static int find_group(const char *name, char canonical[VFC_PCI_NAME])
 	return info.iommu_group;
 }
 
+/* Never by itself: where this works the character device does, too. */
+static bool compat_usable(const char *name)
+{
+	(void)name;
+	return false;
+}
+
 static bool usable(const char *name)
 {
 	(void)name; /* a group that cannot be opened is told so when it is */
@@ -238,7 +265,7 @@ static int device_open(const char *name, struct transport_space *base,
 		free(device);
 		return rc;
 	}
-	device->device.base.ops = &transport_group;
+	device->device.base.ops = base->ops;
 	device->device.fd = rc;
 	snprintf(device->device.name, sizeof(device->device.name), "%s", canonical);
 	device->space = space;
@@ -277,7 +304,7 @@ static int get_space_info(struct group_space *space, uint32_t size,
 		return 0;
 	free(*info);
 	*info = NULL;
-	return vfc_fail(rc, VFC_REASON_NONE, WHERE("VFIO_IOMMU_GET_INFO", CONTAINER), "%s", "");
+	return vfc_fail(rc, VFC_REASON_NONE, WHERE("VFIO_IOMMU_GET_INFO", NULL), "%s", "");
 }
 
 /*
@@ -301,7 +328,7 @@ static int take_ranges(const void *info, uint32_t size, uint32_t offset,
 
 	if (!take(&cap, info, size, offset, sizeof(cap)) ||
 	    cap.nr_iovas > (size - offset - sizeof(cap)) / sizeof(*out->ranges))
-		return vfc_fail(EBADMSG, VFC_REASON_MALFORMED, WHERE("VFIO_IOMMU_GET_INFO", CONTAINER),
+		return vfc_fail(EBADMSG, VFC_REASON_MALFORMED, WHERE("VFIO_IOMMU_GET_INFO", NULL),
 				"the list of IOVA ranges does not fit into its structure");
 	bytes = cap.nr_iovas * sizeof(*out->ranges);
 	out->ranges = sys_alloc(bytes ? bytes : 1);
@@ -326,7 +353,8 @@ static int parse_caps(const struct vfio_iommu_type1_info *info, uint32_t size,
 			rc = take_ranges(info, size, offset, out);
 		if (header.id == VFIO_IOMMU_TYPE1_INFO_DMA_AVAIL &&
 		    take(&avail, info, size, offset, sizeof(avail)))
-			out->entries_left = avail.avail;
+			/* All ones is how iommufd says that there is no limit. */
+			out->entries_left = avail.avail == UINT32_MAX ? UINT64_MAX : avail.avail;
 		if (header.next <= offset) /* offsets must grow, so that a chain that loops ends */
 			break;
 		offset = header.next;
@@ -413,24 +441,26 @@ static int unmap(struct transport_space *base, uint64_t iova, uint64_t length)
 	return 0;
 }
 
+#define COMMON                            \
+	.check = check,                   \
+	.space_close = space_close,       \
+	.space_info = space_info,         \
+	.map = map,                       \
+	.unmap = unmap,                   \
+	.open = device_open,              \
+	.close = device_close,            \
+	.group = device_group,            \
+	.device_info = fd_device_info,    \
+	.region_info = fd_region_info,    \
+	.irq_info = fd_irq_info,          \
+	.set_irqs = fd_set_irqs,          \
+	.reset = fd_reset,                \
+	.read = fd_read,                  \
+	.write = fd_write,                \
+	.mmap = fd_mmap
+
 const struct transport transport_group = {
-	.name = "group",
-	.space_open = space_open,
-	.space_close = space_close,
-	.space_info = space_info,
-	.map = map,
-	.unmap = unmap,
-	.usable = usable,
-	.check = check,
-	.open = device_open,
-	.close = device_close,
-	.group = device_group,
-	.device_info = fd_device_info,
-	.region_info = fd_region_info,
-	.irq_info = fd_irq_info,
-	.set_irqs = fd_set_irqs,
-	.reset = fd_reset,
-	.read = fd_read,
-	.write = fd_write,
-	.mmap = fd_mmap,
-};
+	.name = "group", .usable = usable, .space_open = space_open, COMMON};
+
+const struct transport transport_compat = {
+	.name = "compat", .usable = compat_usable, .space_open = compat_open, COMMON};

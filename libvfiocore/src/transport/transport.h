@@ -73,6 +73,7 @@ struct transport {
 };
 
 extern const struct transport transport_cdev;
+extern const struct transport transport_compat;
 extern const struct transport transport_group;
 extern const struct transport transport_fake;
 
