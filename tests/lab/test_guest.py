@@ -33,7 +33,7 @@ def test_no_driver_holds_a_device(lab_machine: Machine) -> None:
     assert held == []
 
 
-@pytest.mark.machine("intel", "width")
+@pytest.mark.machine("intel", "width", "iommufd", "amd")
 def test_each_device_has_a_group_of_its_own(lab_machine: Machine) -> None:
     groups = [PCI / d.bdf / "iommu_group" / "devices" for d in lab_machine.devices]
     assert [len(list(group.iterdir())) for group in groups] == [1] * len(groups)
@@ -45,7 +45,7 @@ def test_the_pair_shares_a_group(lab_machine: Machine) -> None:
     assert len({(device / "iommu_group").resolve() for device in pair}) == 1
 
 
-@pytest.mark.machine("none")
+@pytest.mark.machine("none", "noiommu")
 def test_there_is_no_iommu() -> None:
     assert list(Path("/sys/kernel/iommu_groups").iterdir()) == []
 
