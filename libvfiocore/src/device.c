@@ -87,6 +87,8 @@ static int open_in(struct vfc_device *device, const char *name)
 	rc = read_info(device);
 	if (rc < 0)
 		iommu_detach(device->iommu, device->transport);
+	else
+		access_open(device);
 	return rc;
 }
 
@@ -129,12 +131,12 @@ int vfc_device_open(const char *name, const struct vfc_device_opts *opts,
 
 static int command(struct vfc_device *device, uint16_t clear, uint16_t set)
 {
-	const struct region *config = &device->regions[VFC_REGION_CONFIG];
+	const struct region *config = region_config(device);
 	uint8_t bytes[2];
 	uint16_t value;
 	int rc;
 
-	if (!(device->flags & VFC_DEVICE_PCI) || device->region_count <= VFC_REGION_CONFIG)
+	if (!config)
 		return vfc_fail(EOPNOTSUPP, VFC_REASON_UNSUPPORTED, WHERE(.object = device->name),
 				"the device has no PCI config space");
 	rc = device->ops->read(device->transport, config->position + COMMAND, bytes, 2);
@@ -165,11 +167,15 @@ static int check_idle(struct vfc_device *device)
 	if (device->own_iommu && iommu_held(device->iommu))
 		return vfc_fail(EBUSY, VFC_REASON_BUSY, WHERE(.object = device->name),
 				"DMA buffers live in the device's address space: free them first");
+	if (device->own_iommu && iommu_devices(device->iommu) > 1)
+		return vfc_fail(EBUSY, VFC_REASON_BUSY, WHERE(.object = device->name),
+				"another device is attached to this one's address space: close it first");
 	return 0;
 }
 
 int vfc_device_close(struct vfc_device *device)
 {
+	struct vfc_error before = *vfc_error_last();
 	int rc;
 
 	if (!device)
@@ -178,8 +184,8 @@ int vfc_device_close(struct vfc_device *device)
 	if (rc < 0)
 		return vfc_done(rc);
 	/* The device may be gone already, so whether this works does not matter. */
-	if (device->flags & VFC_DEVICE_PCI)
-		command(device, COMMAND_MASTER, 0);
+	if (device->flags & VFC_DEVICE_PCI && command(device, COMMAND_MASTER, 0) < 0)
+		vfc_error_restore(&before);
 	regions_close(device);
 	iommu_detach(device->iommu, device->transport);
 	if (device->own_iommu)
@@ -211,11 +217,15 @@ struct vfc_iommu *vfc_device_iommu(struct vfc_device *device)
 
 int vfc_device_reset(struct vfc_device *device)
 {
+	int rc;
+
 	/* The kernel answers EINVAL, which would not tell the cause. */
 	if (!(device->flags & VFC_DEVICE_RESET))
 		return vfc_done(vfc_fail(EOPNOTSUPP, VFC_REASON_UNSUPPORTED,
 					 WHERE("VFIO_DEVICE_RESET", device->name),
 					 "the device has no way to be reset (no FLR, no PM reset, no "
 					 "bus of its own)"));
-	return vfc_done(device->ops->reset(device->transport));
+	rc = device->ops->reset(device->transport);
+	access_follow(device); /* it may have slept before, or be gone */
+	return vfc_done(rc);
 }

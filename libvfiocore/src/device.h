@@ -5,6 +5,7 @@
 
 #include <pthread.h>
 #include <vfiocore/device.h>
+#include <vfiocore/irq.h>
 #include <vfiocore/region.h>
 
 #include "transport/transport.h"
@@ -32,12 +33,18 @@ struct vfc_device {
 	uint32_t region_count;
 	uint32_t irq_count;
 	uint32_t flags; /* enum vfc_device_flags */
+	uint32_t power; /* offset of PMCSR in config space; 0: none */
+	bool decodes;   /* atomic: mapped BARs answer */
 	bool own_iommu;
 	char name[32];
 	pthread_mutex_t lock; /* mappings of regions, and what follows */
 	uint32_t children;    /* open interrupt sets and NICs */
 	uint32_t irqs_open;   /* bit n: a set of index n is open */
+	bool nic;             /* a NIC is open, or being opened */
 };
+
+/* INTx, MSI and MSI-X exclude one another: bits of irqs_open. */
+#define IRQS_EXCLUSIVE (1u << VFC_IRQ_INTX | 1u << VFC_IRQ_MSI | 1u << VFC_IRQ_MSIX)
 
 struct transport_device *device_transport(struct vfc_device *device);
 
@@ -48,5 +55,20 @@ void device_release(struct vfc_device *device);
 /* src/region.c: read what regions there are; release mappings. */
 int regions_open(struct vfc_device *device);
 void regions_close(struct vfc_device *device);
+
+/* PCI config space; NULL: the device has none. */
+const struct region *region_config(struct vfc_device *device);
+
+/* The region, if [@offset, @offset + @length) lies in it and it allows @access. */
+int region_check(struct vfc_device *device, uint32_t index, uint64_t offset, uint64_t length,
+		 uint32_t access, struct region **region);
+
+/* Where that part of the region is mapped, which is done first; NULL: it cannot be mapped. */
+int region_address(struct vfc_device *device, struct region *region, uint64_t offset,
+		   uint64_t length, volatile void **address);
+
+/* src/access.c: learn whether the device decodes accesses to its BARs, at first and again. */
+void access_open(struct vfc_device *device);
+void access_follow(struct vfc_device *device);
 
 #endif

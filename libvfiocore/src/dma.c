@@ -62,7 +62,7 @@ int vfc_dma_free(struct vfc_dma *dma)
 	if (!dma->iommu)
 		return 0;
 	/* Memory that a device can still reach must not go back to the process. */
-	rc = vfc_iommu_unmap(dma->iommu, dma->iova, dma->length);
+	rc = iommu_unmap_buffer(dma->iommu, dma->va, dma->iova);
 	if (rc < 0)
 		return vfc_done(rc);
 	sys_munmap(dma->va, dma->length);
@@ -77,11 +77,11 @@ static int pool_init(struct vfc_pool *pool, struct vfc_iommu *iommu, uint32_t ch
 	int rc;
 
 	memset(pool, 0, sizeof(*pool));
-	if (!chunk || chunk % 64 || !chunks)
+	if (!chunk || chunk % 64 || !chunks || chunks > INT32_MAX) /* vfc_pool_get() is signed */
 		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE,
-				"%u chunks of %u bytes: a chunk is a multiple of 64 bytes", chunks,
-				chunk);
-	pool->stack = sys_alloc(chunks * sizeof(*pool->stack));
+				"%u chunks of %u bytes: there are 1 to 2^31-1, of a multiple of 64 bytes",
+				chunks, chunk);
+	pool->stack = sys_alloc((size_t)chunks * sizeof(*pool->stack));
 	if (!pool->stack)
 		return vfc_no_memory();
 	rc = dma_alloc(iommu, (uint64_t)chunk * chunks, NULL, &pool->memory);

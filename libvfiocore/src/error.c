@@ -65,7 +65,9 @@ int vfc_error_text(char *buf, size_t size)
 
 	if (!record.code)
 		return snprintf(buf, size, "no error");
-	if (record.length)
+	if (record.length && !record.iova) /* of memory, or of an access */
+		snprintf(range, sizeof(range), " [%" PRIu64 " bytes]", record.length);
+	else if (record.length)
 		snprintf(range, sizeof(range), " [IOVA 0x%" PRIx64 ", %" PRIu64 " bytes]",
 			 record.iova, record.length);
 	return snprintf(buf, size, "%s%s%s%s%s: %s%s%s%s", record.object,

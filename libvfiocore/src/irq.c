@@ -12,9 +12,6 @@
 /* PCI allows 2048 MSI-X vectors (PCI Local Bus 3.0, 6.8.2.3). */
 #define VECTORS_MAX 2048
 
-/* INTx, MSI and MSI-X exclude one another. */
-#define EXCLUSIVE (1u << VFC_IRQ_INTX | 1u << VFC_IRQ_MSI | 1u << VFC_IRQ_MSIX)
-
 struct vfc_irq {
 	struct vfc_device *device;
 	uint32_t index;
@@ -100,7 +97,7 @@ static int disarm(struct vfc_irq *irq)
 
 static int claim(struct vfc_device *device, uint32_t index)
 {
-	uint32_t bit = 1u << index, conflicts = bit & EXCLUSIVE ? EXCLUSIVE : bit, busy;
+	uint32_t bit = 1u << index, conflicts = bit & IRQS_EXCLUSIVE ? IRQS_EXCLUSIVE : bit, busy;
 
 	pthread_mutex_lock(&device->lock);
 	busy = device->irqs_open & conflicts;
@@ -191,10 +188,13 @@ int vfc_irq_open(struct vfc_device *device, uint32_t index, uint32_t count, stru
 
 int vfc_irq_close(struct vfc_irq *irq)
 {
+	struct vfc_error before = *vfc_error_last();
+
 	if (!irq)
 		return 0;
 	/* A device that is gone cannot be disarmed and raises nothing any more. */
-	disarm(irq);
+	if (disarm(irq) < 0)
+		vfc_error_restore(&before);
 	unclaim(irq->device, irq->index);
 	device_release(irq->device);
 	close_fds(irq);

@@ -10,7 +10,8 @@
 #include "device.h"
 #include "error.h"
 #include "kernel/sys.h"
-#include "pci/caps.h"
+
+#define PCI_HEADER 64 /* bytes; PCI Local Bus 3.0, 6.1 */
 
 /* Copies, because kernels before 6.6 do not align a capability to the 64-bit numbers in it. */
 static bool take(void *to, const struct vfio_region_info *info, uint32_t offset, size_t length)
@@ -155,9 +156,19 @@ int vfc_region_info(struct vfc_device *device, uint32_t index, struct vfc_region
 	return vfc_done(rc);
 }
 
-/* The region, if [@offset, @offset + @length) lies in it and it allows @access. */
-static int check_access(struct vfc_device *device, uint32_t index, uint64_t offset, uint64_t length,
-			uint32_t access, struct region **region)
+const struct region *region_config(struct vfc_device *device)
+{
+	const struct region *config;
+
+	if (!(device->flags & VFC_DEVICE_PCI) || device->region_count <= VFC_REGION_CONFIG)
+		return NULL;
+	config = &device->regions[VFC_REGION_CONFIG];
+	/* Of a region that is not there the position says nothing: it could be BAR 0's. */
+	return config->length >= PCI_HEADER ? config : NULL;
+}
+
+int region_check(struct vfc_device *device, uint32_t index, uint64_t offset, uint64_t length,
+		 uint32_t access, struct region **region)
 {
 	int rc = find_region(device, index, region);
 
@@ -212,12 +223,22 @@ static int map_area(struct vfc_device *device, struct region *region, struct reg
 	return rc;
 }
 
+int region_address(struct vfc_device *device, struct region *region, uint64_t offset,
+		   uint64_t length, volatile void **address)
+{
+	struct region_area *area = find_area(region, offset, length);
+	int rc = area ? map_area(device, region, area) : 0;
+
+	*address = area && rc == 0 ? (char *)area->address + (offset - area->offset) : NULL;
+	return rc;
+}
+
 static int region_map(struct vfc_device *device, uint32_t index, uint64_t offset, uint64_t length,
 		      volatile void **address)
 {
-	struct region_area *area;
+	volatile void *found;
 	struct region *region;
-	int rc = check_access(device, index, offset, length, VFIO_REGION_INFO_FLAG_MMAP, &region);
+	int rc = region_check(device, index, offset, length, VFIO_REGION_INFO_FLAG_MMAP, &region);
 
 	if (rc == -EACCES)
 		rc = vfc_fail(EOPNOTSUPP, VFC_REASON_UNSUPPORTED, WHERE(.object = device->name),
@@ -231,233 +252,21 @@ static int region_map(struct vfc_device *device, uint32_t index, uint64_t offset
 				"offset 0x%" PRIx64 " and length 0x%" PRIx64
 				" must be multiples of the page size, %zu",
 				offset, length, sys_page_size());
-	area = find_area(region, offset, length ? length : 1);
-	if (!area)
+	rc = region_address(device, region, offset, length ? length : 1, &found);
+	if (rc < 0)
+		return rc;
+	if (!found)
 		return vfc_fail(EINVAL, VFC_REASON_RANGE, WHERE(.object = device->name),
 				"offset 0x%" PRIx64 " with 0x%" PRIx64
 				" bytes is not within one of the %u parts of region %u that can be "
 				"mapped",
 				offset, length, region->area_count, index);
-	rc = map_area(device, region, area);
-	if (rc == 0)
-		*address = (char *)area->address + (offset - area->offset);
-	return rc;
+	*address = found;
+	return 0;
 }
 
 int vfc_region_map(struct vfc_device *device, uint32_t index, uint64_t offset, uint64_t length,
 		   volatile void **address)
 {
 	return vfc_done(region_map(device, index, offset, length, address));
-}
-
-static int check_width(struct vfc_device *device, uint64_t offset, uint32_t width)
-{
-	if (width != 1 && width != 2 && width != 4 && width != 8)
-		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, WHERE(.object = device->name),
-				"an access is 1, 2, 4 or 8 bytes wide, not %u", width);
-	if (offset % width)
-		return vfc_fail(EINVAL, VFC_REASON_ALIGNMENT, WHERE(.object = device->name),
-				"offset 0x%" PRIx64 " is not a multiple of the access's %u bytes",
-				offset, width);
-	return 0;
-}
-
-/*
- * The mapped address of a register, or NULL when it has to go through the kernel. Only BARs: config
- * space and ROM are emulated even where a platform would map them.
- */
-static int mapped(struct vfc_device *device, struct region *region, uint32_t index, uint64_t offset,
-		  uint32_t width, volatile void **address)
-{
-	struct region_area *area = index <= VFC_REGION_BAR5 ? find_area(region, offset, width) : NULL;
-	int rc = 0;
-
-	*address = NULL;
-	if (area)
-		rc = map_area(device, region, area);
-	if (area && rc == 0)
-		*address = (char *)area->address + (offset - area->offset);
-	return rc;
-}
-
-static uint64_t load(const volatile void *address, uint32_t width)
-{
-	switch (width) {
-	case 1:
-		return vfc_mmio_read8(address);
-	case 2:
-		return vfc_mmio_read16(address);
-	case 4:
-		return vfc_mmio_read32(address);
-	default:
-		return vfc_mmio_read64(address);
-	}
-}
-
-static void store(volatile void *address, uint32_t width, uint64_t value)
-{
-	switch (width) {
-	case 1:
-		vfc_mmio_write8(address, (uint8_t)value);
-		break;
-	case 2:
-		vfc_mmio_write16(address, (uint16_t)value);
-		break;
-	case 4:
-		vfc_mmio_write32(address, (uint32_t)value);
-		break;
-	default:
-		vfc_mmio_write64(address, value);
-	}
-}
-
-/* read() and write() on a region carry the device's little-endian bytes, whatever the host is. */
-static int kernel_read(struct vfc_device *device, const struct region *region, uint64_t offset,
-		       uint32_t width, uint64_t *value)
-{
-	uint8_t bytes[8] = {0};
-	int rc = device->ops->read(device->transport, region->position + offset, bytes, width);
-
-	*value = 0;
-	for (uint32_t i = 0; i < width; i++)
-		*value |= (uint64_t)bytes[i] << 8 * i;
-	return rc;
-}
-
-static int kernel_write(struct vfc_device *device, const struct region *region, uint64_t offset,
-			uint32_t width, uint64_t value)
-{
-	uint8_t bytes[8];
-
-	for (uint32_t i = 0; i < width; i++)
-		bytes[i] = (uint8_t)(value >> 8 * i);
-	return device->ops->write(device->transport, region->position + offset, bytes, width);
-}
-
-/* All ones may be a register's value; with all ones in the vendor id, too, nobody answers. */
-static int check_gone(struct vfc_device *device, uint32_t width, uint64_t value)
-{
-	const struct region *config = &device->regions[VFC_REGION_CONFIG];
-	uint64_t vendor;
-
-	if (width < 4 || value != UINT64_MAX >> (64 - 8 * width) ||
-	    !(device->flags & VFC_DEVICE_PCI) || device->region_count <= VFC_REGION_CONFIG)
-		return 0;
-	if (kernel_read(device, config, 0, 2, &vendor) == 0 && vendor != 0xffff)
-		return 0;
-	return vfc_fail(ENODEV, VFC_REASON_GONE, WHERE(.object = device->name),
-			"the device answers with all ones, in config space too: it was pulled, or is "
-			"in reset");
-}
-
-static int region_read(struct vfc_device *device, uint32_t index, uint64_t offset, uint32_t width,
-		       uint64_t *value)
-{
-	volatile void *address = NULL;
-	struct region *region;
-	int rc = check_width(device, offset, width);
-
-	if (rc == 0)
-		rc = check_access(device, index, offset, width, VFIO_REGION_INFO_FLAG_READ, &region);
-	if (rc == 0)
-		rc = mapped(device, region, index, offset, width, &address);
-	if (rc < 0)
-		return rc;
-	if (!address)
-		rc = kernel_read(device, region, offset, width, value);
-	else
-		*value = load(address, width);
-	return rc < 0 ? rc : index == VFC_REGION_CONFIG ? 0 : check_gone(device, width, *value);
-}
-
-int vfc_region_read(struct vfc_device *device, uint32_t index, uint64_t offset, uint32_t width,
-		    uint64_t *value)
-{
-	return vfc_done(region_read(device, index, offset, width, value));
-}
-
-int64_t vfc_region_load(struct vfc_device *device, uint32_t index, uint64_t offset, uint32_t width)
-{
-	uint64_t value = 0;
-	int rc;
-
-	if (width > 4)
-		rc = vfc_fail(EINVAL, VFC_REASON_ARGUMENT, WHERE(.object = device->name),
-			      "%u bytes do not fit into the result: use vfc_region_read()", width);
-	else
-		rc = region_read(device, index, offset, width, &value);
-	return rc < 0 ? vfc_done(rc) : (int64_t)value;
-}
-
-static int region_write(struct vfc_device *device, uint32_t index, uint64_t offset, uint32_t width,
-			uint64_t value)
-{
-	volatile void *address = NULL;
-	struct region *region;
-	int rc = check_width(device, offset, width);
-
-	if (rc == 0 && width < 8 && value >> 8 * width)
-		rc = vfc_fail(EINVAL, VFC_REASON_ARGUMENT, WHERE(.object = device->name),
-			      "0x%" PRIx64 " does not fit into %u bytes", value, width);
-	if (rc == 0)
-		rc = check_access(device, index, offset, width, VFIO_REGION_INFO_FLAG_WRITE, &region);
-	if (rc == 0)
-		rc = mapped(device, region, index, offset, width, &address);
-	if (rc < 0)
-		return rc;
-	if (!address)
-		return kernel_write(device, region, offset, width, value);
-	store(address, width, value);
-	return 0;
-}
-
-int vfc_region_write(struct vfc_device *device, uint32_t index, uint64_t offset, uint32_t width,
-		     uint64_t value)
-{
-	return vfc_done(region_write(device, index, offset, width, value));
-}
-
-int vfc_region_read_block(struct vfc_device *device, uint32_t index, uint64_t offset, void *data,
-			  size_t length)
-{
-	struct region *region;
-	int rc = check_access(device, index, offset, length, VFIO_REGION_INFO_FLAG_READ, &region);
-
-	if (rc == 0 && length)
-		rc = device->ops->read(device->transport, region->position + offset, data, length);
-	return vfc_done(rc);
-}
-
-int vfc_region_write_block(struct vfc_device *device, uint32_t index, uint64_t offset,
-			   const void *data, size_t length)
-{
-	struct region *region;
-	int rc = check_access(device, index, offset, length, VFIO_REGION_INFO_FLAG_WRITE, &region);
-
-	if (rc == 0 && length)
-		rc = device->ops->write(device->transport, region->position + offset, data, length);
-	return vfc_done(rc);
-}
-
-static int read_config(void *cookie, uint32_t offset, uint32_t width, uint32_t *value)
-{
-	struct vfc_device *device = cookie;
-	uint64_t wide;
-	int rc = kernel_read(device, &device->regions[VFC_REGION_CONFIG], offset, width, &wide);
-
-	*value = (uint32_t)wide;
-	return rc;
-}
-
-int vfc_pci_caps(struct vfc_device *device, struct vfc_pci_cap *caps, size_t count)
-{
-	struct caps_source source = {.read = read_config, .cookie = device, .name = device->name};
-	struct region *config;
-	int rc = check_access(device, VFC_REGION_CONFIG, 0, 64, VFIO_REGION_INFO_FLAG_READ, &config);
-
-	if (rc == 0) {
-		source.length = (uint32_t)config->length;
-		rc = caps_walk(&source, caps, count);
-	}
-	return vfc_done(rc);
 }

@@ -22,6 +22,7 @@ import vfiocore
 from vfiocore._native.loader import lib
 
 PYTHON = sys.executable
+BENCH = Path(__file__).parents[2] / "build/tests/bench"
 VFIO = str(Path(sys.executable).with_name("vfio"))
 
 
@@ -116,7 +117,45 @@ class Register:
         return self.time(lib.vfc_mmio_read32, ctypes.addressof(self.word))
 
 
-def figures() -> list[Figure]:
+@dataclass(frozen=True)
+class Compiled:
+    """A figure that a program of the build measures together with its baseline."""
+
+    name: str
+    unit: str
+    baseline: str
+    program: str
+
+    def measure(self) -> dict[str, object]:
+        line = subprocess.run([BENCH / self.program, self.name], check=True, text=True,
+                              stdout=subprocess.PIPE).stdout
+        measured = json.loads(line)
+        value, base = measured["value"], measured["baseline_value"]
+        return {
+            "name": self.name,
+            "value": value,
+            "unit": self.unit,
+            "baseline": self.baseline,
+            "baseline_value": base,
+            "ratio": round(value / base, 6),
+            "better": "lower",
+        }
+
+
+def iova_figures() -> list[Compiled]:
+    plain = "a sorted array, "
+    return [
+        *(Compiled(f"iova.{pattern}.{live}", "ns/pair", plain + what, "bench-iova")
+          for pattern, what in [("alloc_free", "a random live range replaced"),
+                                ("recycle", "the newest live range replaced"),
+                                ("fifo", "the oldest live range replaced")]
+          for live in ("1k", "100k", "1m")),
+        Compiled("iova.find_iova.100k", "ns", plain + "binary search", "bench-iova"),
+        Compiled("iova.find_va.100k", "ns", plain + "linear search", "bench-iova"),
+    ]
+
+
+def figures() -> list[Figure | Compiled]:
     register = Register()
     bare = "python -c pass"
     return [
@@ -127,6 +166,7 @@ def figures() -> list[Figure]:
                register.ours, register.checked),
         Figure("mmio.python.unchecked", "ns/read", "bare ctypes call of vfc_mmio_read32, no checks",
                register.ours, register.unchecked),
+        *iova_figures(),
         Figure("lab.first_test", "s", "vfio lab run -- true, the whole run", first_test, bare_guest,
                rounds=3),
     ]

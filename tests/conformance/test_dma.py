@@ -18,7 +18,7 @@ from vfiocore import pci
 from vfiocore.lab.kmsg import KernelLog
 from vfiocore.lab.machines import MACHINES
 
-pytestmark = pytest.mark.kernel_log(allow=r"DMAR:.*\[00:03\.0\]|DMAR: DRHD: handling fault")
+pytestmark = pytest.mark.kernel_log(allow=r"DMAR:.*\[(0000:)?00:03\.0\]|DMAR: DRHD: handling fault")
 
 EDU = MACHINES["intel"].device("edu").bdf
 SOURCE, DESTINATION, COUNT, COMMAND = 0x80, 0x88, 0x90, 0x98
@@ -58,7 +58,10 @@ class Edu:
         Tried again after a while: the kernel reports ten faults in five seconds and no more
         (dmar_fault() in drivers/iommu/intel/dmar.c).
         """
-        pattern = re.compile(rf"DMAR:.*\[00:03\.0\].*fault addr 0x{iova & ~(PAGE - 1):x} ")
+        pattern = re.compile(
+            # Linux 7 names the domain, too.
+            rf"DMAR:.*\[(0000:)?00:03\.0\].*fault addr 0x{iova & ~(PAGE - 1):x} "
+        )
         for _ in range(3):
             self.log.new()
             operate(iova)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
 import pytest
@@ -46,6 +47,20 @@ def test_reset_and_bus_master(device: vfiocore.Device) -> None:
     # What a reset clears is the device's affair (QEMU's 82574L: little); that it comes back is not.
     assert device.config.vendor == 0x8086
     assert device.bar(0).read32(0x8) != 0xFFFFFFFF
+
+
+def test_decoding_off_is_an_error_and_no_signal(device: vfiocore.Device) -> None:
+    """A load from a mapping that the kernel has taken away would be a SIGBUS."""
+    status = device.bar(0).read32(0x8)
+    command = device.config.read16(4)
+    device.config.write16(4, command & ~2)
+    with pytest.raises(vfiocore.VfioError, match="decoding") as caught:
+        device.bar(0).read32(0x8)
+    assert caught.value.errno == errno.EIO
+    with pytest.raises(vfiocore.VfioError, match="decoding"):
+        device.bar(0).write32(0x38, 0)
+    device.config.write16(4, command | 2)
+    assert device.bar(0).read32(0x8) == status
 
 
 def test_every_vector(device: vfiocore.Device) -> None:

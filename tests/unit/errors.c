@@ -35,7 +35,10 @@ static void bad_names(void)
 {
 	static const char *const names[] = {"", "0000:01", "0000:01:00.8", "0000:01:20.0",
 					    "01:00.0 ", "zz:00.0", "../../etc", "fake:",
-					    "0000:01:00.0x", "+1:00.0", "0x1:00.0"};
+					    "0000:01:00.0x", "+1:00.0", "0x1:00.0",
+					    /* what would wrap round to a device that exists */
+					    "100000000:00:00.0", "0000:100000000:00.0",
+					    "00:100000000.0", "00:00.100000000", "fffffff0:00:00.0"};
 	struct vfc_pci_info info = {.size = sizeof(info)};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
@@ -122,6 +125,18 @@ static void bad_interrupts(struct vfc_device *device)
 	CHECK_EQ(vfc_irq_close(second), 0);
 }
 
+/* A reset takes the vectors away, so that closing has nothing to disarm: no failure of the caller's. */
+static void record_stays(struct vfc_device *device)
+{
+	struct vfc_irq *irq;
+
+	CHECK_EQ(vfc_irq_open(device, VFC_IRQ_ERR, 1, &irq), 0);
+	CHECK_EQ(vfc_device_reset(device), 0);
+	CHECK_EQ(vfc_irq_fd(irq, 7), -EINVAL);
+	CHECK_EQ(vfc_irq_close(irq), 0);
+	CHECK(!strcmp(vfc_error_last()->operation, "vfc_irq_fd"));
+}
+
 static void gone(struct vfc_device *device)
 {
 	uint64_t value;
@@ -137,6 +152,8 @@ static void gone(struct vfc_device *device)
 	}
 	CHECK_EQ(vfc_region_read(device, VFC_REGION_BAR0, 8, 4, &value), -ENODEV);
 	CHECK_EQ(vfc_error_last()->reason, VFC_REASON_GONE);
+	CHECK_EQ(vfc_pci_caps(device, NULL, 0), -ENODEV);
+	CHECK_EQ(vfc_error_last()->reason, VFC_REASON_GONE);
 }
 
 int main(void)
@@ -150,6 +167,7 @@ int main(void)
 	CHECK_EQ(vfc_device_open("fake:e1000e", NULL, &device), 0);
 	bad_regions(device);
 	bad_interrupts(device);
+	record_stays(device);
 	gone(device);
 	CHECK_EQ(vfc_device_close(device), 0);
 	return 0;

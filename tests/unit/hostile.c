@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* The 82574L driver against a bad device: impossible completions, faults, resets, unplugging. */
+#include "device.h"
+#include "error.h"
 #include "nic_test.h"
+#include "transport/fake.h"
 
 /* The device claims lengths that cannot be: dropped, counted, and the buffers are used again. */
 static void hostile_lengths(void)
@@ -154,8 +157,116 @@ static void pulled(void)
 	down();
 }
 
+/* Registers that are not there are not touched. */
+static void small_bar(void)
+{
+	CHECK_EQ(vfc_device_open("fake:e1000e", NULL, &device), 0);
+	device->regions[0].length = device->regions[0].areas[0].length = 0x1000;
+	CHECK_EQ(vfc_nic_open(device, NULL, &nic), -EINVAL);
+	CHECK_EQ(vfc_error_last()->reason, VFC_REASON_RANGE);
+	CHECK_EQ(vfc_device_close(device), 0);
+}
+
+/* A packet that is sent again and again without being owned, or made up: the pool keeps its bounds. */
+static void packets_of_nobody(void)
+{
+	struct vfc_packet packet, false_one;
+
+	up(0, 1, 16);
+	CHECK_EQ(vfc_fake_set(device, VFC_FAKE_LINK, 0), 0);
+	CHECK_EQ(vfc_nic_alloc(nic, &packet, 1), 1);
+	packet.length = 60;
+	memset(packet.data, 0xff, 60);
+	false_one = packet;
+	false_one.chunk = nic->pool.chunks;
+	for (uint32_t i = 0; i < nic->pool.chunks + 10; i++) {
+		CHECK_EQ(vfc_nic_tx_burst(nic, 0, i % 8 ? &packet : &false_one, 1), 1);
+		CHECK_EQ(vfc_nic_drain(nic, 0, SECOND), 0);
+		CHECK(nic->pool.free <= nic->pool.chunks);
+	}
+	for (uint32_t i = 0; i < nic->pool.free; i++)
+		CHECK(nic->pool.stack[i] < nic->pool.chunks);
+	down();
+}
+
+static int unmaps_left;
+
+static int unmap_sometimes(struct transport_space *space, uint64_t iova, uint64_t length)
+{
+	if (!unmaps_left--)
+		return vfc_fail(EIO, VFC_REASON_NONE, NOWHERE, "this one fails");
+	return transport_fake.unmap(space, iova, length);
+}
+
+/* Memory that cannot be unmapped is kept, and so is the NIC: closing can be repeated. */
+static void unmap_fails(void)
+{
+	struct transport failing = transport_fake;
+	const struct transport **ops;
+
+	failing.unmap = unmap_sometimes;
+	for (int n = 0; n < 3; n++) { /* the pool and two rings */
+		up(0, 1, 16);
+		ops = (const struct transport **)(void *)vfc_device_iommu(device); /* its first member */
+		CHECK(*ops == &transport_fake);
+		*ops = &failing;
+		unmaps_left = n;
+		CHECK_EQ(vfc_nic_close(nic), -EIO);
+		CHECK(knob(VFC_FAKE_MAPPINGS) > 0);
+		CHECK_EQ(vfc_device_close(device), -EBUSY);
+		*ops = &transport_fake;
+		down();
+	}
+}
+
+/* Who wants a NIC that is in use leaves no trace on it. */
+static void second_owner(void)
+{
+	struct vfc_nic *second;
+	struct vfc_irq *irq;
+
+	up(0, 1, 16);
+	round_trip(1);
+	CHECK_EQ(vfc_nic_open(device, NULL, &second), -EBUSY);
+	CHECK_EQ(vfc_error_last()->reason, VFC_REASON_BUSY);
+	round_trip(2);
+	down();
+
+	CHECK_EQ(vfc_device_open("fake:e1000e", NULL, &device), 0);
+	CHECK_EQ(vfc_device_bus_master(device, true), 0);
+	CHECK_EQ(vfc_irq_open(device, VFC_IRQ_MSI, 1, &irq), 0);
+	CHECK_EQ(vfc_nic_open(device, NULL, &nic), -EBUSY);
+	CHECK(fake_bus_master((struct fake_device *)device_transport(device)));
+	CHECK_EQ(vfc_irq_close(irq), 0);
+	CHECK_EQ(vfc_nic_open(device, NULL, &nic), 0);
+	CHECK_EQ(vfc_iommu_unmap_all(vfc_device_iommu(device)) > 0, 1);
+	down();
+}
+
+/* Registers that the kernel has taken the mapping of away are not touched. */
+static void decoding_off(void)
+{
+	uint64_t command;
+
+	CHECK_EQ(vfc_device_open("fake:e1000e", NULL, &device), 0);
+	CHECK_EQ(vfc_region_read(device, VFC_REGION_CONFIG, 4, 2, &command), 0);
+	CHECK_EQ(vfc_region_write(device, VFC_REGION_CONFIG, 4, 2, command & ~UINT64_C(2)), 0);
+	CHECK_EQ(vfc_nic_open(device, NULL, &nic), -EIO);
+	CHECK(strstr(vfc_error_last()->hint, "decoding"));
+	CHECK_EQ(vfc_region_write(device, VFC_REGION_CONFIG, 4, 2, command), 0);
+	CHECK_EQ(vfc_nic_open(device, NULL, &nic), 0);
+	CHECK_EQ(vfc_region_write(device, VFC_REGION_CONFIG, 4, 2, command & ~UINT64_C(2)), 0);
+	CHECK_EQ(vfc_nic_reset(nic), -EIO);
+	down();
+}
+
 int main(void)
 {
+	decoding_off();
+	small_bar();
+	packets_of_nobody();
+	unmap_fails();
+	second_owner();
 	hostile_lengths();
 	parts();
 	fault_and_reset();

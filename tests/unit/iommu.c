@@ -116,7 +116,15 @@ static void highest_address(void)
 	opts.align = 3;
 	refused(vfc_iommu_map(iommu, memory + 3 * PAGE, PAGE, &iova, &opts), EINVAL,
 		VFC_REASON_ALIGNMENT, 3);
-	CHECK_EQ(vfc_iommu_unmap_all(iommu), 3 * PAGE);
+	/* With a place that was asked for they hold, too. */
+	opts = (struct vfc_map_opts){.size = sizeof(opts), .flags = VFC_MAP_FIXED, .align = 2 * PAGE,
+				     .highest = 9 * PAGE - 1};
+	iova = 7 * PAGE;
+	refused(vfc_iommu_map(iommu, memory, PAGE, &iova, &opts), EINVAL, VFC_REASON_ALIGNMENT, 3);
+	iova = 8 * PAGE;
+	refused(vfc_iommu_map(iommu, memory, 2 * PAGE, &iova, &opts), EINVAL, VFC_REASON_IOVA, 3);
+	CHECK_EQ(vfc_iommu_map(iommu, memory, PAGE, &iova, &opts), 0);
+	CHECK_EQ(vfc_iommu_unmap_all(iommu), 4 * PAGE);
 }
 
 static void limits(void)
@@ -169,7 +177,38 @@ static void shared_space(void)
 	CHECK_EQ(vfc_device_close(first), 0);
 	CHECK_EQ(vfc_device_close(second), 0);
 	CHECK_EQ(vfc_iommu_unmap(in.iommu, iova, PAGE), 0);
+	CHECK_EQ(vfc_iommu_map(in.iommu, memory, PAGE, &iova, NULL), -ENODEV); /* no more device */
+	CHECK_EQ(vfc_error_last()->reason, VFC_REASON_NO_DEVICE);
 	CHECK_EQ(vfc_iommu_close(in.iommu), 0);
+}
+
+/* A device's own space goes with it, so nobody else may be in there then. */
+static void guest_in_an_own_space(void)
+{
+	struct vfc_device_opts in = {.size = sizeof(in), .iommu = iommu};
+	struct vfc_device *second;
+
+	CHECK_EQ(vfc_device_open("fake:e1000e", &in, &second), 0);
+	CHECK_EQ(vfc_device_close(device), -EBUSY);
+	CHECK_EQ(vfc_error_last()->reason, VFC_REASON_BUSY);
+	CHECK_EQ(vfc_device_close(second), 0);
+}
+
+/* "Unmap everything" takes buffers along, and one may be where another was: each is freed still. */
+static void buffers_unmapped(void)
+{
+	struct vfc_dma first, second;
+	uint64_t at;
+
+	CHECK_EQ(vfc_dma_alloc(iommu, PAGE, NULL, &first), 0);
+	CHECK_EQ(vfc_dma_alloc(iommu, PAGE, NULL, &second), 0);
+	at = second.iova;
+	CHECK_EQ(vfc_iommu_unmap_all(iommu), 2 * PAGE);
+	CHECK_EQ(vfc_dma_free(&first), 0);
+	CHECK_EQ(map_at(memory, PAGE, at), 0);
+	CHECK_EQ(vfc_dma_free(&second), 0);
+	CHECK_EQ(mappings(), 1);
+	CHECK_EQ(vfc_iommu_unmap(iommu, at, PAGE), 0);
 }
 
 static void buffers(void)
@@ -187,6 +226,7 @@ static void buffers(void)
 	CHECK_EQ(vfc_dma_alloc(iommu, 0, NULL, &dma), -EINVAL);
 
 	CHECK_EQ(vfc_pool_init(&pool, iommu, 100, 4), -EINVAL);
+	CHECK_EQ(vfc_pool_init(&pool, iommu, 64, UINT32_C(1) << 31), -EINVAL);
 	CHECK_EQ(vfc_pool_init(&pool, iommu, 2048, 4), 0);
 	for (int i = 0; i < 4; i++)
 		CHECK_EQ(vfc_pool_get(&pool), i);
@@ -213,7 +253,9 @@ int main(void)
 	limits();
 	many();
 	shared_space();
+	guest_in_an_own_space();
 	buffers();
+	buffers_unmapped();
 	CHECK_EQ(vfc_device_close(device), 0);
 	CHECK_EQ(munmap(memory, 16 * PAGE), 0);
 	return 0;

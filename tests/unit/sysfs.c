@@ -156,11 +156,48 @@ static void bind_without_driver(void)
 	CHECK(strstr(vfc_error_last()->hint, "modprobe vfio-pci"));
 }
 
+static void holds(const char *name, const char *text)
+{
+	char path[256], now[64];
+
+	path_of(path, name);
+	CHECK_EQ(sysfs_read(path, now, sizeof(now)), 0);
+	CHECK(!strcmp(now, text));
+}
+
+/* No kernel is behind this tree, so no driver ever takes the device: what was, is put back. */
+static void bind_that_fails(void)
+{
+	struct vfc_pci_bind_opts opts = {.size = sizeof(opts), .uid = 1, .gid = -1};
+	char state[256];
+
+	folder("bus/pci/drivers/vfio-pci");
+	file("bus/pci/drivers_probe", "");
+	file("bus/pci/drivers/e1000e/unbind", "");
+	path_of(state, "state/0000:01:00.0");
+	CHECK_EQ(vfc_pci_bind("01:00.0", NULL), -EBUSY);
+	CHECK(strstr(vfc_error_last()->hint, "vfio-pci did not take the device"));
+	CHECK_EQ(access(state, F_OK), -1);
+
+	/* It was bound here before, from igb: that is not forgotten. */
+	file("state/0000:01:00.0", "igb");
+	file(DEV "/driver_override", "e1000e\n");
+	CHECK_EQ(vfc_pci_bind("01:00.0", NULL), -EBUSY);
+	holds("state/0000:01:00.0", "igb");
+
+	/* Bound already, but there is no node to hand over. */
+	link_to(VF "/driver", "../../drivers/vfio-pci");
+	CHECK_EQ(vfc_pci_bind("10000:02:00.1", &opts), -ENODEV);
+	CHECK_EQ(vfc_error_last()->reason, VFC_REASON_NO_IOMMU);
+}
+
 int main(void)
 {
-	char command[64];
+	char command[64], state[256];
 
 	CHECK(mkdtemp(root));
+	path_of(state, "state");
+	CHECK_EQ(setenv("VFIOCORE_STATE", state, 1), 0);
 	CHECK_EQ(setenv("VFIOCORE_SYSFS", root, 1), 0);
 	make_tree();
 	details();
@@ -168,6 +205,7 @@ int main(void)
 	hints();
 	not_bound_to_vfio();
 	bind_without_driver();
+	bind_that_fails();
 	snprintf(command, sizeof(command), "rm -rf %s", root);
 	CHECK_EQ(system(command), 0);
 	return 0;

@@ -10,7 +10,7 @@
  * write-back stores, so the first two are compiler barriers: an sfence there would only cost
  * (Intel SDM vol. 3A, 9.2.2 and 12.3). arm64: the outer shareable domain is where devices live.
  * ppc64: "sync" orders cacheable stores against cache-inhibited ones, lwsync does not
- * (Power ISA book II, 4.6.3).
+ * (Power ISA book II, 4.6.3). RISC-V: a fence names memory (r, w) and devices (i, o) apart.
  */
 #ifndef VFIOCORE_BARRIER_H
 #define VFIOCORE_BARRIER_H
@@ -31,7 +31,12 @@ VFC_INLINE void vfc_flush_wc(void) { __asm__ volatile("dsb st" ::: "memory"); }
 VFC_INLINE void vfc_to_device(void) { __asm__ volatile("sync" ::: "memory"); }
 VFC_INLINE void vfc_from_device(void) { __asm__ volatile("lwsync" ::: "memory"); }
 VFC_INLINE void vfc_flush_wc(void) { __asm__ volatile("sync" ::: "memory"); }
-#else /* a full barrier is right everywhere, only slower */
+#elif defined(__riscv)
+/* Compilers fence memory alone; devices are another class (unprivileged ISA, chapter "fence"). */
+VFC_INLINE void vfc_to_device(void) { __asm__ volatile("fence w,o" ::: "memory"); }
+VFC_INLINE void vfc_from_device(void) { __asm__ volatile("fence r,r" ::: "memory"); }
+VFC_INLINE void vfc_flush_wc(void) { __asm__ volatile("fence iorw,iorw" ::: "memory"); }
+#else /* s390x and others: a full barrier, only slower */
 VFC_INLINE void vfc_to_device(void) { __sync_synchronize(); }
 VFC_INLINE void vfc_from_device(void) { __sync_synchronize(); }
 VFC_INLINE void vfc_flush_wc(void) { __sync_synchronize(); }

@@ -46,7 +46,8 @@ VFC_API int vfc_device_open(const char *name, const struct vfc_device_opts *opts
 
 /*
  * vfc_device_close() - stop the device's DMA, close it, detach it.
- * Mapped regions become invalid. -EBUSY while an interrupt set or NIC of it is open.
+ * Mapped regions become invalid. -EBUSY while an interrupt set or NIC of it is open, and for its own
+ * address space while a DMA buffer lives or another device is attached there.
  */
 VFC_API int vfc_device_close(struct vfc_device *device);
 

@@ -83,7 +83,7 @@ VFC_API int vfc_iommu_ranges(struct vfc_iommu *iommu, struct vfc_iova_range *ran
  * The memory stays pinned, and must stay mapped in this process, until it is unmapped.
  * Errors: -EINVAL (zero, unaligned, outside of the windows), -EEXIST (IOVA taken), -EFAULT (memory
  * not mapped), -ENOMEM (locked-memory limit), -ENOSPC (no IOVA left, or too many mappings),
- * -ENODEV (no device attached yet). Thread-safe.
+ * -ENODEV (no device attached). Thread-safe.
  */
 VFC_API int vfc_iommu_map(struct vfc_iommu *iommu, void *va, uint64_t length, uint64_t *iova,
 			  const struct vfc_map_opts *opts);
@@ -95,7 +95,10 @@ VFC_API int vfc_iommu_map(struct vfc_iommu *iommu, void *va, uint64_t length, ui
  */
 VFC_API int vfc_iommu_unmap(struct vfc_iommu *iommu, uint64_t iova, uint64_t length);
 
-/* vfc_iommu_unmap_all() - unmap everything. Return: bytes unmapped, at most INT64_MAX. */
+/*
+ * vfc_iommu_unmap_all() - unmap everything, DMA buffers too; those are still to be freed.
+ * Return: bytes unmapped, at most INT64_MAX. After an error some may be unmapped. Thread-safe.
+ */
 VFC_API int64_t vfc_iommu_unmap_all(struct vfc_iommu *iommu);
 
 /*

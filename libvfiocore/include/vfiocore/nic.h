@@ -72,12 +72,16 @@ VFC_BEGIN_DECLS
 /*
  * vfc_nic_open() - take a device that a driver here knows into service.
  * Resets it, turns bus mastering on, arms MSI-X, fills the receive rings and starts.
- * Errors: -EOPNOTSUPP (no driver for this device), -EINVAL (options), those of the steps.
+ * Errors: -EOPNOTSUPP (no driver for this device), -EINVAL (options), -EBUSY (a NIC or an interrupt
+ * set of the device is open; they notice nothing), those of the steps.
  */
 VFC_API int vfc_nic_open(struct vfc_device *device, const struct vfc_nic_opts *opts,
 			 struct vfc_nic **nic);
 
-/* vfc_nic_close() - stop the device and release everything. Packets still held become invalid. */
+/*
+ * vfc_nic_close() - stop the device and release everything. Packets still held become invalid.
+ * An error means that the kernel kept some memory mapped: nothing but closing again is left to do.
+ */
 VFC_API int vfc_nic_close(struct vfc_nic *nic);
 
 VFC_API int vfc_nic_info(struct vfc_nic *nic, struct vfc_nic_info *info);
@@ -97,7 +101,8 @@ VFC_API int vfc_nic_stats(struct vfc_nic *nic, struct vfc_nic_stats *stats);
 /*
  * vfc_nic_reset() - function reset and start afresh, under traffic too.
  * Frames in flight are lost; packets held by the caller stay valid. Counters go on, a promiscuous
- * interface stays so. No other thread may be inside of a call on this NIC meanwhile.
+ * interface stays so. No other thread may be inside of a call on this NIC meanwhile. After an error
+ * the device stands still, and frames in flight are lost, too: reset again, or close.
  */
 VFC_API int vfc_nic_reset(struct vfc_nic *nic);
 

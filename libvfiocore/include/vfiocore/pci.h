@@ -93,7 +93,7 @@ VFC_API int vfc_pci_bind(const char *name, const struct vfc_pci_bind_opts *opts)
 /*
  * vfc_pci_unbind() - undo vfc_pci_bind(): clear driver_override and bind the former driver.
  * A device that vfc_pci_bind() did not bind is handed to whatever driver the kernel chooses.
- * Errors: -ENODEV, -EACCES; -EBUSY when the device is still open somewhere.
+ * Errors: -ENODEV, -EACCES; -EBUSY when the device, or another of its group, is open somewhere.
  */
 VFC_API int vfc_pci_unbind(const char *name);
 

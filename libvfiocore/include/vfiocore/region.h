@@ -49,7 +49,8 @@ VFC_API int vfc_region_info(struct vfc_device *device, uint32_t index, struct vf
  * config space always, through pread()/pwrite() of that size.
  * @offset: must be a multiple of @width. @value: host byte order.
  * Errors: -EINVAL (width, alignment, index, out of range), -EACCES (region not readable/writable),
- * -EIO (device in a state in which the kernel refuses). Thread-safe.
+ * -EIO (device in a state in which the kernel refuses: memory decoding off, D3), -ENODEV (gone).
+ * Thread-safe; but decoding must not end by another thread's write to config space meanwhile.
  */
 VFC_API int vfc_region_read(struct vfc_device *device, uint32_t index, uint64_t offset,
 			    uint32_t width, uint64_t *value);
@@ -88,6 +89,7 @@ VFC_API int vfc_region_map(struct vfc_device *device, uint32_t index, uint64_t o
  * @caps: room for @count entries.
  * Return: how many there are, which may be more than @count.
  * Errors: -EBADMSG when a list loops, leaves its space or is not aligned; the hint has the offset.
+ * -ENODEV (gone).
  * Source: PCI Local Bus 3.0 section 6.7; PCI Express Base section 7.6.3.
  */
 VFC_API int vfc_pci_caps(struct vfc_device *device, struct vfc_pci_cap *caps, size_t count);

@@ -96,7 +96,8 @@ VFC_INLINE void vfc_ring_kick(struct vfc_ring *ring)
 	vfc_to_device(); /* descriptors and buffers before the tail that announces them */
 	vfc_mmio_write32(ring->doorbell, ring->tail & ring->mask);
 	ring->kicked = ring->tail;
-	ring->doorbells++;
+	/* vfc_nic_stats() reads it from another thread. */
+	__atomic_store_n(&ring->doorbells, ring->doorbells + 1, __ATOMIC_RELAXED);
 }
 
 /*

@@ -13,6 +13,7 @@
 #define E1000E_DEVICE 0x10d3
 #define E1000E_QUEUES 2
 #define E1000E_VECTORS 5
+#define E1000E_REGISTERS 0x20000 /* bytes of BAR 0 */
 
 #define E1000E_BIT(n) (UINT32_C(1) << (n))
 

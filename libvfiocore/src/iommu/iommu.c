@@ -60,13 +60,12 @@ int vfc_iommu_open(const struct vfc_iommu_opts *opts, struct vfc_iommu **iommu)
 	return vfc_done(iommu_open(opts, iommu));
 }
 
-static int unmap_at(struct vfc_iommu *iommu, size_t index)
+static int unmap_one(struct vfc_iommu *iommu, const struct vfc_mapping *mapping)
 {
-	const struct vfc_mapping *mapping = &iommu->map.mappings[index];
 	int rc = iommu->ops->unmap(iommu->space, mapping->iova, mapping->length);
 
 	if (rc == 0)
-		iova_remove(&iommu->map, index);
+		iova_remove(&iommu->map, mapping->iova);
 	return rc;
 }
 
@@ -159,6 +158,16 @@ bool iommu_held(struct vfc_iommu *iommu)
 	return held;
 }
 
+uint32_t iommu_devices(struct vfc_iommu *iommu)
+{
+	uint32_t devices;
+
+	pthread_mutex_lock(&iommu->lock);
+	devices = iommu->devices;
+	pthread_mutex_unlock(&iommu->lock);
+	return devices;
+}
+
 int vfc_iommu_info(struct vfc_iommu *iommu, struct vfc_iommu_info *info)
 {
 	struct transport_space_info now = {.entries_left = UINT64_MAX};
@@ -213,9 +222,10 @@ static int check_memory(const struct vfc_iommu *iommu, const void *va, uint64_t 
 {
 	uint64_t page = iommu->page_sizes & -iommu->page_sizes;
 
-	if (!iommu->page_sizes)
+	/* What was known of the page table went with the last device. */
+	if (!iommu->devices)
 		return vfc_fail(ENODEV, VFC_REASON_NO_DEVICE, where,
-				"no device is attached to this space yet, so the kernel has no page "
+				"no device is attached to this space, so the kernel has no page "
 				"table to map in: open a device first");
 	if (!length)
 		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, where, "a mapping of 0 bytes was asked for");
@@ -230,15 +240,20 @@ static int check_memory(const struct vfc_iommu *iommu, const void *va, uint64_t 
 	return 0;
 }
 
-static int place_fixed(const struct vfc_iommu *iommu, uint64_t iova, uint64_t length,
-		       struct error_where where)
+static int place_fixed(struct vfc_iommu *iommu, uint64_t iova, uint64_t length,
+		       const struct vfc_map_opts *opts, struct error_where where)
 {
 	uint64_t page = iommu->page_sizes & -iommu->page_sizes;
+	uint64_t align = opts->align > page ? opts->align : page;
 	char windows[200];
 
-	if (iova % page)
+	if (iova % align)
 		return vfc_fail(EINVAL, VFC_REASON_ALIGNMENT, where,
-				"the IOVA must be a multiple of %" PRIu64, page);
+				"the IOVA must be a multiple of %" PRIu64, align);
+	if (opts->highest && (iova > opts->highest || length - 1 > opts->highest - iova))
+		return vfc_fail(EINVAL, VFC_REASON_IOVA, where,
+				"the range ends above 0x%" PRIx64 ", the highest that was asked for",
+				opts->highest);
 	if (!iova_in_window(&iommu->map, iova, length)) {
 		describe_windows(&iommu->map, windows, sizeof(windows));
 		return vfc_fail(EINVAL, VFC_REASON_IOVA, where,
@@ -284,14 +299,14 @@ static int map_locked(struct vfc_iommu *iommu, void *va, uint64_t length, uint64
 {
 	uint32_t access = opts->flags & (VFC_MAP_READ | VFC_MAP_WRITE);
 	bool fixed = opts->flags & VFC_MAP_FIXED;
-	struct error_where where = WHERE(.iova = fixed ? *iova : 0, .length = length);
-	uint64_t place_at = *iova;
+	uint64_t place_at = fixed ? *iova : 0;
+	struct error_where where = WHERE(.iova = place_at, .length = length);
 	int rc = check_memory(iommu, va, length, where);
 
 	if (!access)
 		access = VFC_MAP_READ | VFC_MAP_WRITE;
 	if (rc == 0)
-		rc = fixed ? place_fixed(iommu, place_at, length, where)
+		rc = fixed ? place_fixed(iommu, place_at, length, opts, where)
 			   : place(iommu, length, opts, &place_at, where);
 	if (rc == 0)
 		rc = iova_reserve(&iommu->map);
@@ -329,18 +344,17 @@ int vfc_iommu_map(struct vfc_iommu *iommu, void *va, uint64_t length, uint64_t *
 
 static int unmap_locked(struct vfc_iommu *iommu, uint64_t iova, uint64_t length)
 {
-	size_t i = iova_search(&iommu->map, iova);
-	const struct vfc_mapping *mapping = &iommu->map.mappings[i];
+	struct vfc_mapping mapping;
 	struct error_where where = WHERE(.iova = iova, .length = length);
 
-	if (i == iommu->map.count || mapping->iova > iova)
+	if (!iova_find(&iommu->map, iova, &mapping))
 		return vfc_fail(ENOENT, VFC_REASON_IOVA, where, "nothing is mapped there");
-	if (mapping->iova != iova || mapping->length != length)
+	if (mapping.iova != iova || mapping.length != length)
 		return vfc_fail(EINVAL, VFC_REASON_IOVA, where,
 				"the mapping there begins at 0x%" PRIx64 " and has %" PRIu64
 				" bytes; it is unmapped whole or not at all",
-				mapping->iova, mapping->length);
-	return unmap_at(iommu, i);
+				mapping.iova, mapping.length);
+	return unmap_one(iommu, &mapping);
 }
 
 int vfc_iommu_unmap(struct vfc_iommu *iommu, uint64_t iova, uint64_t length)
@@ -353,15 +367,29 @@ int vfc_iommu_unmap(struct vfc_iommu *iommu, uint64_t iova, uint64_t length)
 	return vfc_done(rc);
 }
 
+int iommu_unmap_buffer(struct vfc_iommu *iommu, const void *va, uint64_t iova)
+{
+	struct vfc_mapping mapping;
+	int rc = 0;
+
+	pthread_mutex_lock(&iommu->lock);
+	/* By its address, too: another mapping may have the place meanwhile. */
+	if (iova_find(&iommu->map, iova, &mapping) && mapping.iova == iova && mapping.va == va)
+		rc = unmap_one(iommu, &mapping);
+	pthread_mutex_unlock(&iommu->lock);
+	return rc;
+}
+
 int64_t vfc_iommu_unmap_all(struct vfc_iommu *iommu)
 {
+	struct vfc_mapping mapping;
 	uint64_t bytes;
 	int rc = 0;
 
 	pthread_mutex_lock(&iommu->lock);
 	bytes = iommu->map.bytes;
-	while (rc == 0 && iommu->map.count)
-		rc = unmap_at(iommu, iommu->map.count - 1);
+	while (rc == 0 && iova_first(&iommu->map, &mapping))
+		rc = unmap_one(iommu, &mapping);
 	pthread_mutex_unlock(&iommu->lock);
 	if (rc < 0)
 		return vfc_done(rc);
@@ -371,13 +399,9 @@ int64_t vfc_iommu_unmap_all(struct vfc_iommu *iommu)
 int vfc_iommu_find_iova(struct vfc_iommu *iommu, uint64_t iova, struct vfc_mapping *mapping)
 {
 	bool found;
-	size_t i;
 
 	pthread_mutex_lock(&iommu->lock);
-	i = iova_search(&iommu->map, iova);
-	found = i < iommu->map.count && iommu->map.mappings[i].iova <= iova;
-	if (found)
-		*mapping = iommu->map.mappings[i];
+	found = iova_find(&iommu->map, iova, mapping);
 	pthread_mutex_unlock(&iommu->lock);
 	return vfc_done(found ? 0
 			      : vfc_fail(ENOENT, VFC_REASON_IOVA, NOWHERE,
@@ -386,16 +410,10 @@ int vfc_iommu_find_iova(struct vfc_iommu *iommu, uint64_t iova, struct vfc_mappi
 
 int vfc_iommu_find_va(struct vfc_iommu *iommu, const void *va, struct vfc_mapping *mapping)
 {
-	bool found = false;
+	bool found;
 
 	pthread_mutex_lock(&iommu->lock);
-	for (size_t i = 0; i < iommu->map.count && !found; i++) {
-		const struct vfc_mapping *m = &iommu->map.mappings[i];
-
-		found = (uintptr_t)va - (uintptr_t)m->va < m->length;
-		if (found)
-			*mapping = *m;
-	}
+	found = iova_find_va(&iommu->map, va, mapping);
 	pthread_mutex_unlock(&iommu->lock);
 	return vfc_done(found ? 0
 			      : vfc_fail(ENOENT, VFC_REASON_IOVA, NOWHERE,

@@ -18,5 +18,9 @@ void iommu_detach(struct vfc_iommu *iommu, struct transport_device *device);
 void iommu_hold(struct vfc_iommu *iommu);
 void iommu_release(struct vfc_iommu *iommu);
 bool iommu_held(struct vfc_iommu *iommu);
+/* Unmap a DMA buffer. It may be unmapped already: vfc_iommu_unmap_all() asks nobody. */
+int iommu_unmap_buffer(struct vfc_iommu *iommu, const void *va, uint64_t iova);
+
+uint32_t iommu_devices(struct vfc_iommu *iommu);
 
 #endif

@@ -1,26 +1,29 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Which IOVAs are in use, and by what: the live mappings of a space in order of IOVA.
+ * Which IOVAs are in use, and by what: the live mappings of a space, found by IOVA and by address,
+ * and the gaps between them, found by size. Each is O(log n).
  *
- * An array kept sorted: both look-ups by IOVA are binary searches, insertion moves what lies above,
- * allocation is a walk over the gaps that starts where the last one ended. Windows are the usable
- * ranges, so that an IOVA outside of them is never given out or accepted.
+ * Windows are the usable ranges: an IOVA outside of them is never given out or accepted. They only
+ * bound a search, so they may change at any time; a mapping that they leave outside stays until it
+ * is removed.
  */
 #ifndef VFC_IOMMU_IOVA_H
 #define VFC_IOMMU_IOVA_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <vfiocore/iommu.h>
 
 #include "../kernel/uapi.h"
+#include "iova_tree.h"
 
 struct iova_map {
-	struct vfc_mapping *mappings; /* ascending, disjoint */
-	size_t count, room;
+	struct tree by_iova, by_va;
+	size_t count;
+	uint64_t bytes;
 	struct vfio_iova_range *windows; /* ascending, disjoint; owned */
 	size_t window_count;
 	uint64_t next; /* where the search for a gap starts */
-	uint64_t bytes;
 };
 
 void iova_destroy(struct iova_map *map);
@@ -28,14 +31,28 @@ void iova_destroy(struct iova_map *map);
 void iova_set_windows(struct iova_map *map, struct vfio_iova_range *windows, size_t count);
 /* Room for one more mapping, so that iova_insert() cannot fail. */
 int iova_reserve(struct iova_map *map);
-/* The lowest free IOVA from map->next on, then from the bottom; false: there is none. */
+/*
+ * A free IOVA above 0 for @length bytes, none of them above @highest; false: there is none.
+ * The search goes up from where the last one ended, then from the bottom: an IOVA is used again
+ * late, so that a device which still writes to an old one meets a fault and not the next owner's
+ * memory.
+ */
 bool iova_allocate(struct iova_map *map, uint64_t length, uint64_t align, uint64_t highest,
 		   uint64_t *iova);
 bool iova_in_window(const struct iova_map *map, uint64_t iova, uint64_t length);
-/* The mapping that holds @iova, or the first one above: an index, count when there is none. */
-size_t iova_search(const struct iova_map *map, uint64_t iova);
-bool iova_overlaps(const struct iova_map *map, uint64_t iova, uint64_t length);
+bool iova_overlaps(struct iova_map *map, uint64_t iova, uint64_t length);
+/* The mapping must not overlap another. */
 void iova_insert(struct iova_map *map, const struct vfc_mapping *mapping);
-void iova_remove(struct iova_map *map, size_t index);
+/* The mapping that starts at @iova, which there must be. */
+void iova_remove(struct iova_map *map, uint64_t iova);
+/* The mapping with the lowest IOVA; false: there is none. */
+bool iova_first(struct iova_map *map, struct vfc_mapping *mapping);
+/* The mapping that holds @iova. */
+bool iova_find(struct iova_map *map, uint64_t iova, struct vfc_mapping *mapping);
+/*
+ * A mapping that holds the address. Of several it is the one whose memory begins lowest, and of
+ * those the one with the lowest IOVA.
+ */
+bool iova_find_va(struct iova_map *map, const void *va, struct vfc_mapping *mapping);
 
 #endif

@@ -127,7 +127,8 @@ static int read_mac(struct vfc_nic *nic)
 static int attach(struct vfc_nic *nic)
 {
 	volatile void *registers;
-	int rc = vfc_region_map(nic->device, VFC_REGION_BAR0, 0, 0, &registers);
+	/* All of it, so that no access below can miss the mapping. */
+	int rc = vfc_region_map(nic->device, VFC_REGION_BAR0, 0, E1000E_REGISTERS, &registers);
 
 	if (rc < 0)
 		return rc;

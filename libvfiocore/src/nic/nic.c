@@ -126,7 +126,10 @@ static int alloc_rings(struct vfc_nic *nic)
 	return rc;
 }
 
-/* What was not allocated is zero, and releasing that is fine. The first error counts. */
+/*
+ * What was not allocated, or is released already, is zero, and releasing that is fine: so this can
+ * be repeated after an error. The first one counts.
+ */
 static int release_memory(struct vfc_nic *nic)
 {
 	int rc = vfc_pool_destroy(&nic->pool), next;
@@ -137,9 +140,13 @@ static int release_memory(struct vfc_nic *nic)
 		next = vfc_ring_destroy(&nic->tx[q].ring);
 		rc = rc < 0 ? rc : next;
 	}
+	return rc;
+}
+
+static void discard(struct vfc_nic *nic)
+{
 	free(nic->queue_memory);
 	free(nic);
-	return rc;
 }
 
 static int run(struct vfc_nic *nic)
@@ -149,6 +156,20 @@ static int run(struct vfc_nic *nic)
 	for (uint32_t q = 0; rc == 0 && q < nic->queues; q++)
 		nic->driver->rx_refill(&nic->rx[q]);
 	return rc;
+}
+
+/* Register accesses of a driver are bare: where the device does not decode they would be a SIGBUS. */
+static bool decodes(const struct vfc_nic *nic)
+{
+	return __atomic_load_n(&nic->device->decodes, __ATOMIC_RELAXED);
+}
+
+static int check_decodes(const struct vfc_nic *nic)
+{
+	if (decodes(nic))
+		return 0;
+	return vfc_fail(EIO, VFC_REASON_NONE, WHERE(.object = nic->device->name),
+			"memory decoding is off in the Command register, or the device is in D3");
 }
 
 /* From here on the device may do DMA, so it is stopped first of all when something fails. */
@@ -168,24 +189,45 @@ static int bring_up(struct vfc_nic *nic)
 /* A device that is gone cannot be told anything, and does no DMA: go on in any case. */
 static void take_down(struct vfc_nic *nic)
 {
-	if (nic->registers)
+	if (nic->registers && decodes(nic))
 		nic->driver->stop(nic);
 	if (nic->master)
 		vfc_device_bus_master(nic->device, false);
+	nic->master = false;
 	vfc_irq_close(nic->irq);
+	nic->irq = NULL;
 }
 
-static int nic_open(struct vfc_device *device, const struct vfc_nic_opts *opts,
-		    struct vfc_nic **out)
+/* First of all: whoever uses the device already must not feel that somebody else wanted it. */
+static int claim(struct vfc_device *device)
 {
-	const struct nic_driver *driver;
-	struct vfc_error why;
-	struct vfc_nic *nic;
-	int rc = find_driver(device, &driver);
+	bool busy;
 
-	if (rc < 0)
-		return rc;
-	nic = sys_alloc(sizeof(*nic));
+	pthread_mutex_lock(&device->lock);
+	busy = device->nic || device->irqs_open & IRQS_EXCLUSIVE;
+	if (!busy)
+		device->nic = true;
+	pthread_mutex_unlock(&device->lock);
+	if (busy)
+		return vfc_fail(EBUSY, VFC_REASON_BUSY, WHERE(.object = device->name),
+				"a NIC or an interrupt set of this device is open: close it first");
+	return 0;
+}
+
+static void unclaim(struct vfc_device *device)
+{
+	pthread_mutex_lock(&device->lock);
+	device->nic = false;
+	pthread_mutex_unlock(&device->lock);
+}
+
+static int open_claimed(struct vfc_device *device, const struct nic_driver *driver,
+			const struct vfc_nic_opts *opts, struct vfc_nic **out)
+{
+	struct vfc_error why;
+	struct vfc_nic *nic = sys_alloc(sizeof(*nic));
+	int rc;
+
 	if (!nic)
 		return vfc_no_memory();
 	nic->driver = driver;
@@ -193,6 +235,8 @@ static int nic_open(struct vfc_device *device, const struct vfc_nic_opts *opts,
 	rc = take_options(nic, opts);
 	if (rc == 0)
 		rc = alloc_queues(nic);
+	if (rc == 0)
+		rc = check_decodes(nic);
 	if (rc == 0)
 		rc = driver->attach(nic);
 	if (rc == 0)
@@ -207,9 +251,26 @@ static int nic_open(struct vfc_device *device, const struct vfc_nic_opts *opts,
 	}
 	why = *vfc_error_last();
 	take_down(nic);
-	release_memory(nic);
-	return vfc_fail(why.code, why.reason, WHERE(why.call, why.object, why.iova, why.length), "%s",
-			why.hint);
+	release_memory(nic); /* what the kernel keeps mapped stays allocated, too */
+	discard(nic);
+	vfc_error_restore(&why);
+	return rc;
+}
+
+static int nic_open(struct vfc_device *device, const struct vfc_nic_opts *opts,
+		    struct vfc_nic **out)
+{
+	const struct nic_driver *driver;
+	int rc = find_driver(device, &driver);
+
+	if (rc == 0)
+		rc = claim(device);
+	if (rc < 0)
+		return rc;
+	rc = open_claimed(device, driver, opts, out);
+	if (rc < 0)
+		unclaim(device);
+	return rc;
 }
 
 int vfc_nic_open(struct vfc_device *device, const struct vfc_nic_opts *opts, struct vfc_nic **nic)
@@ -219,16 +280,20 @@ int vfc_nic_open(struct vfc_device *device, const struct vfc_nic_opts *opts, str
 
 int vfc_nic_close(struct vfc_nic *nic)
 {
-	struct vfc_device *device;
+	struct vfc_error before = *vfc_error_last();
 	int rc;
 
 	if (!nic)
 		return 0;
-	device = nic->device;
 	take_down(nic);
+	vfc_error_restore(&before);
 	rc = release_memory(nic);
-	device_release(device);
-	return vfc_done(rc);
+	if (rc < 0)
+		return vfc_done(rc);
+	unclaim(nic->device);
+	device_release(nic->device);
+	discard(nic);
+	return 0;
 }
 
 /* The chunks that a ring holds go back to the pool; the device is stopped. */
@@ -236,7 +301,7 @@ static void empty_ring(struct vfc_nic *nic, struct vfc_ring *ring, unsigned cook
 {
 	nic_lock(nic);
 	for (uint32_t i = ring->head; i != ring->tail; i++)
-		vfc_pool_put(&nic->pool, ring->cookies[i & ring->mask] >> cookie_shift);
+		nic_put(nic, ring->cookies[i & ring->mask] >> cookie_shift);
 	nic_unlock(nic);
 	vfc_ring_reset(ring);
 }
@@ -247,8 +312,11 @@ static void empty_ring(struct vfc_nic *nic, struct vfc_ring *ring, unsigned cook
  */
 static int nic_reset(struct vfc_nic *nic)
 {
-	int rc;
+	int rc = check_decodes(nic);
 
+	if (rc < 0)
+		return rc;
+	nic->driver->read_counters(nic); /* a reset clears the device's */
 	nic->driver->stop(nic);
 	for (uint32_t q = 0; q < nic->queues; q++) {
 		empty_ring(nic, &nic->rx[q].ring, 0);

@@ -119,6 +119,13 @@ static inline void nic_count(uint64_t *counter, uint64_t n)
 	__atomic_store_n(counter, *counter + n, __ATOMIC_RELAXED);
 }
 
+/* Back into the pool. One that is not from there, or comes twice, must not break its bounds. */
+static inline void nic_put(struct vfc_nic *nic, uint32_t chunk)
+{
+	if (chunk < nic->pool.chunks && nic->pool.free < nic->pool.chunks)
+		vfc_pool_put(&nic->pool, chunk);
+}
+
 /* Post free chunks until the ring is full, and ring the doorbell once. */
 static inline void nic_refill(struct nic_rx *rx, const struct vfc_ring_layout *layout)
 {
@@ -149,7 +156,7 @@ static inline void nic_clean(struct nic_tx *tx, const struct vfc_ring_layout *la
 			return;
 		nic_lock(tx->nic);
 		for (uint32_t i = 0; i < n; i++) {
-			vfc_pool_put(&tx->nic->pool, NIC_COOKIE_CHUNK(done[i].cookie));
+			nic_put(tx->nic, NIC_COOKIE_CHUNK(done[i].cookie));
 			bytes += NIC_COOKIE_LENGTH(done[i].cookie);
 			bad += (done[i].control & errors) != 0;
 		}
@@ -196,7 +203,7 @@ static inline void nic_hand_over(struct nic_rx *rx, struct vfc_packet *packet,
 static inline void nic_drop(struct nic_rx *rx, uint32_t chunk)
 {
 	nic_lock(rx->nic);
-	vfc_pool_put(&rx->nic->pool, chunk);
+	nic_put(rx->nic, chunk);
 	nic_unlock(rx->nic);
 }
 

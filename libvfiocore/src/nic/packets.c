@@ -61,13 +61,9 @@ int vfc_nic_alloc(struct vfc_nic *nic, struct vfc_packet *packets, uint32_t coun
 
 void vfc_nic_free(struct vfc_nic *nic, const struct vfc_packet *packets, uint32_t count)
 {
-	struct vfc_pool *pool = &nic->pool;
-
 	nic_lock(nic);
-	/* A packet that is not from here, or freed twice, must not break the stack's bounds. */
 	for (uint32_t i = 0; i < count; i++)
-		if (packets[i].chunk < pool->chunks && pool->free < pool->chunks)
-			vfc_pool_put(pool, packets[i].chunk);
+		nic_put(nic, packets[i].chunk);
 	nic_unlock(nic);
 }
 
@@ -157,6 +153,7 @@ static int rx_arm(struct vfc_nic *nic, uint32_t queue)
 
 static int rx_wait(struct vfc_nic *nic, uint32_t queue, int64_t end)
 {
+	struct vfc_error before = *vfc_error_last();
 	int64_t left;
 	int rc;
 
@@ -167,8 +164,11 @@ static int rx_wait(struct vfc_nic *nic, uint32_t queue, int64_t end)
 			return rc < 0 ? rc : 0;
 		left = end == INT64_MAX ? -1 : end - sys_now();
 		rc = vfc_irq_wait(nic->irq, queue, end != INT64_MAX && left < 0 ? 0 : left, NULL);
-		if (nic->driver->rx_ready(&nic->rx[queue]))
+		if (nic->driver->rx_ready(&nic->rx[queue])) {
+			if (rc < 0)
+				vfc_error_restore(&before);
 			return 0;
+		}
 		if (rc < 0)
 			return rc;
 	}

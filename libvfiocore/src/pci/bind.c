@@ -4,6 +4,7 @@
  * of the same id (Documentation/ABI/testing/sysfs-bus-pci).
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -80,6 +81,31 @@ static int write_attribute(const char *name, const char *file, const char *text)
 	return rc < 0 ? refused(rc, "write", path, "the kernel refused it") : 0;
 }
 
+/*
+ * The kernel would wait for whoever has the device open, without end and without a signal's getting
+ * through (vfio_unregister_group_dev()). A group in use says so when it is opened, also when the
+ * device is used through its own node.
+ */
+static int check_unused(const char *name)
+{
+	char driver[32], path[SYSFS_PATH], group[16], node[64];
+	int fd;
+
+	current_driver(name, driver);
+	sysfs_path(path, "bus/pci/devices/%s/iommu_group", name);
+	sysfs_link(path, group, sizeof(group));
+	if (!strstr(driver, "vfio") || !group[0])
+		return 0;
+	snprintf(node, sizeof(node), "/dev/vfio/%s", group);
+	fd = sys_open(node, O_RDWR);
+	sys_close(fd);
+	if (fd != -EBUSY)
+		return 0;
+	return vfc_fail(fd, VFC_REASON_BUSY, WHERE("open", node),
+			"a process (maybe this one) has the device, or another of its group, open; "
+			"`fuser -v %s /dev/vfio/devices/*` shows which", node);
+}
+
 static int release(const char *name)
 {
 	char driver[32];
@@ -143,7 +169,8 @@ static int give(const char *node, int uid, int gid)
 	int rc = sys_chown(node, uid, gid);
 
 	if (rc < 0)
-		return vfc_fail(rc, VFC_REASON_PERMISSION, WHERE("chown", node),
+		return vfc_fail(rc, rc == -EPERM ? VFC_REASON_PERMISSION : VFC_REASON_NONE,
+				WHERE("chown", node),
 				"the device is bound, but its node could not be handed over");
 	return 0;
 }
@@ -160,6 +187,10 @@ static int give_nodes(const char *name, int uid, int gid)
 	rc = vfc_pci_info(name, &info);
 	if (rc < 0)
 		return rc;
+	if (info.iommu_group < 0)
+		return vfc_fail(ENODEV, VFC_REASON_NO_IOMMU, WHERE(.object = name),
+				"the device is bound, but it is in no IOMMU group: there is no node that "
+				"could be handed over");
 	snprintf(node, sizeof(node), "/dev/vfio/%d", info.iommu_group);
 	for (int64_t end = sys_now() + NODE_WAIT_NS; !sys_exists(node) && sys_now() < end;)
 		sys_sleep(10000000);
@@ -172,9 +203,17 @@ static int give_nodes(const char *name, int uid, int gid)
 
 static int bind_to(const char *name, const char *driver, const char *former, const char *override)
 {
-	int rc = remember(name, former[0] ? former : NO_DRIVER);
 	char path[SYSFS_PATH];
+	bool again;
+	int rc = check_unused(name);
 
+	if (rc < 0)
+		return rc;
+	/* Bound by us to another driver: what it had before that is remembered already. */
+	state_path(name, path);
+	again = override[0] && !strcmp(override, former) && sys_exists(path);
+	if (!again)
+		rc = remember(name, former[0] ? former : NO_DRIVER);
 	if (rc < 0)
 		return rc;
 	rc = write_attribute(name, "driver_override", driver);
@@ -186,8 +225,8 @@ static int bind_to(const char *name, const char *driver, const char *former, con
 		rc = verify(name, driver);
 	if (rc < 0) {
 		put_back(name, override, former);
-		state_path(name, path);
-		sys_unlink(path);
+		if (!again)
+			sys_unlink(path);
 	}
 	return rc;
 }
@@ -231,7 +270,9 @@ static int unbind(const char *name)
 	state_path(name, path);
 	bound_by_us = sys_exists(path);
 	recall(name, former);
-	rc = write_attribute(name, "driver_override", "\n");
+	rc = check_unused(name);
+	if (rc == 0)
+		rc = write_attribute(name, "driver_override", "\n");
 	if (rc == 0)
 		rc = release(name);
 	/* A device that had no driver before gets none now. */

@@ -102,13 +102,13 @@ int pci_canonical(const char *given, char canonical[VFC_PCI_NAME])
 
 	if (!name)
 		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE, "the device's name is NULL");
-	/* %x alone would take blanks, signs and 0x as well. */
+	/* %x alone would take blanks, signs and 0x as well, and wrap what is too long. */
 	if (name[strspn(name, "0123456789abcdefABCDEF:.")])
 		name = "";
-	if (sscanf(name, "%x:%x:%x.%x%n", &domain, &bus, &slot, &function, &end) != 4 || name[end]) {
+	if (sscanf(name, "%7x:%2x:%2x.%1x%n", &domain, &bus, &slot, &function, &end) != 4 || name[end]) {
 		domain = 0;
 		end = 0;
-		if (sscanf(name, "%x:%x.%x%n", &bus, &slot, &function, &end) != 3 || name[end])
+		if (sscanf(name, "%2x:%2x.%1x%n", &bus, &slot, &function, &end) != 3 || name[end])
 			end = 0;
 	}
 	if (!end || bus > 0xff || slot > 0x1f || function > 7)
@@ -204,11 +204,12 @@ void pci_group_holders(int group, char *text, size_t size)
 {
 	char names[64][VFC_PCI_NAME], path[SYSFS_PATH], driver[32];
 	size_t used = 0;
-	int n;
+	int n, saved = errno;
 
 	text[0] = '\0';
 	sysfs_path(path, "kernel/iommu_groups/%d/devices", group);
 	n = list_names(path, names, 64);
+	errno = saved;
 	for (int i = 0; i < n && i < 64 && used < size; i++) {
 		sysfs_path(path, "bus/pci/devices/%s/driver", names[i]);
 		sysfs_link(path, driver, sizeof(driver));

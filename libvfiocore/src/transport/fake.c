@@ -20,7 +20,6 @@
 #include <vfiocore/fake.h>
 #include <vfiocore/region.h>
 
-#include "../device.h"
 #include "../error.h"
 #include "../kernel/sys.h"
 

@@ -76,15 +76,24 @@ int hint_no_driver(const char *device, const char *driver)
 
 	sysfs_path(path, "bus/pci/drivers/vfio-pci");
 	return vfc_fail(ENODEV, VFC_REASON_NO_DRIVER, WHERE(.object = device),
-			"the device is bound to %s and not to a VFIO driver: %s`vfio bind %s`",
+			"the device is bound to %s, and VFIO needs it bound to vfio-pci: %s"
+			"`vfio bind %s`",
 			driver[0] ? driver : "no driver",
 			sys_exists(path) ? "" : "modprobe vfio-pci, then ", device);
 }
 
-/* Locked memory of this process in bytes, as the kernel counts it; 0 when it does not tell. */
+/* A line "NAME: n kB" of /proc/self/status in bytes; 0 when there is none. */
+static uint64_t status_line(const char *text, const char *name)
+{
+	const char *line = strstr(text, name);
+
+	return line ? strtoull(line + strlen(name), NULL, 10) * 1024 : 0;
+}
+
+/* Memory of this process that counts against the limit: type1 calls it locked, iommufd pinned. */
 static uint64_t locked_now(void)
 {
-	char text[4096], *line;
+	char text[4096];
 	ssize_t n;
 	int fd = sys_open("/proc/self/status", O_RDONLY);
 
@@ -93,15 +102,14 @@ static uint64_t locked_now(void)
 	n = sys_read(fd, text, sizeof(text) - 1);
 	sys_close(fd);
 	text[n > 0 ? n : 0] = '\0';
-	line = strstr(text, "VmLck:");
-	return line ? strtoull(line + strlen("VmLck:"), NULL, 10) * 1024 : 0;
+	return status_line(text, "VmLck:") + status_line(text, "VmPin:");
 }
 
 static int map_no_memory(int rc, struct error_where where, uint64_t length)
 {
 	uint64_t limit = sys_memlock_limit(), locked = locked_now();
 
-	if (limit == UINT64_MAX || locked + length <= limit)
+	if (limit == UINT64_MAX || (locked <= limit && length <= limit - locked))
 		return vfc_fail(rc, VFC_REASON_NONE, where, "the kernel is out of memory");
 	return vfc_fail(rc, VFC_REASON_MEMLOCK, where,
 			"needs %" PRIu64 " KiB locked memory beside %" PRIu64
