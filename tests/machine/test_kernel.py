@@ -113,6 +113,13 @@ def test_cdev_without_an_iommu(built: Path, lab_run: Run) -> None:
     assert "noiommu-0" in found["vfio"]
 
 
+def test_an_image_without_modules_boots(built: Path, lab_run: Run, tmp_path: Path) -> None:
+    image = tmp_path / "bzImage"
+    shutil.copy(built, image)
+    done = lab_run("--", "ls", "/dev/iommu", VFIOCORE_KERNEL=str(image))
+    assert (done.returncode, done.stdout) == (0, "/dev/iommu\n"), done.stderr
+
+
 def test_modules_can_be_built_for_it(built: Path, tmp_path: Path) -> None:
     command = ["make", "-C", str(ROOT / "kmod-tests"), f"O={tmp_path}"]
     variables = {"KDIR": str(built.parent / "headers")}

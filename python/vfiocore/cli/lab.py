@@ -10,8 +10,11 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from vfiocore.lab import GuestError, LabError, guest, machines, qemu
+
+from .output import at_least
 
 HELP = "run a command or tests in a QEMU guest with an IOMMU"
 
@@ -25,7 +28,8 @@ examples:
 
 environment:
   VFIOCORE_KERNEL   a bzImage to boot, its modules beside it (or all built in);
-                    without it the distribution's kernel package, kept in the cache
+                    without it the distribution's kernel package, or for a machine of
+                    the kind "built" one from its kernel source, kept in the cache
   VFIOCORE_CACHE    where kernels are kept (default ~/.cache/vfiocore); remove it to
                     fetch newer ones
   VFIOCORE_QEMU     the QEMU to run (default qemu-system-x86_64)
@@ -34,16 +38,33 @@ environment:
 exit status: the command's own; 255 if the guest failed, 1 if there is nothing to boot
 """
 
-_MACHINE_HELP = f"the machine (default {machines.DEFAULT}; see vfio lab list)"
+_RUN = """\
+examples:
+  vfio lab run -- sh -c 'uname -r; id'
+  vfio lab run --machine none -- vfio doctor
+  vfio lab run --share out --timeout 60 -- ./capture out/log
+
+The command sees the host's files and this directory. Its standard input is empty.
+exit status: the command's own; 255 if the guest failed, 1 if there is nothing to boot
+"""
+
+_TEST = """\
+examples:
+  vfio lab test tests/lab
+  vfio lab test --machine none -n 2 tests/lab -k doctor
+
+What follows the options is for pytest: `pytest --lab NAME -n N ...` does the same.
+"""
+
 _GUEST_FAILED = 255
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the verb's arguments."""
     verbs = parser.add_subparsers(dest="lab_verb", required=True, metavar="list|run|test")
-    _configure_list(verbs.add_parser("list", help="the machines and their devices"))
-    _configure_run(verbs.add_parser("run", help="run a command in a guest"))
-    _configure_test(verbs.add_parser("test", help="run pytest, each worker a guest"))
+    _configure_list(_add(verbs, "list", "the machines and their devices", ""))
+    _configure_run(_add(verbs, "run", "run a command in a guest", _RUN))
+    _configure_test(_add(verbs, "test", "run pytest, each worker a guest", _TEST))
 
 
 def run(args: argparse.Namespace) -> int:
@@ -52,12 +73,33 @@ def run(args: argparse.Namespace) -> int:
     return actions[args.lab_verb](args)
 
 
+def _add(verbs: Any, name: str, text: str, epilog: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = verbs.add_parser(
+        name,
+        help=text,
+        description=text[0].upper() + text[1:] + ".",
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    return parser
+
+
+def _add_machine(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--machine",
+        choices=machines.MACHINES,
+        default=machines.DEFAULT,
+        metavar="NAME",
+        help=f"the machine, default: {machines.DEFAULT}; see vfio lab list",
+    )
+
+
 def _configure_list(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _configure_run(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--machine", default=machines.DEFAULT, metavar="NAME", help=_MACHINE_HELP)
+    _add_machine(parser)
     parser.add_argument(
         "--share",
         action="append",
@@ -66,7 +108,9 @@ def _configure_run(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="a directory that the guest may write; everything else it writes is dropped",
     )
-    parser.add_argument("--timeout", type=float, metavar="S", help="limit the command's time")
+    parser.add_argument(
+        "--timeout", type=at_least(0), metavar="S", help="limit the command's time, in seconds"
+    )
     parser.add_argument(
         "--trace", type=Path, metavar="FILE", help="QEMU's trace of each device access"
     )
@@ -76,8 +120,15 @@ def _configure_run(parser: argparse.ArgumentParser) -> None:
 
 
 def _configure_test(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--machine", default=machines.DEFAULT, metavar="NAME", help=_MACHINE_HELP)
-    parser.add_argument("-n", dest="guests", type=int, default=1, metavar="N", help="guests")
+    _add_machine(parser)
+    parser.add_argument(
+        "-n",
+        dest="guests",
+        type=at_least(1, int),
+        default=1,
+        metavar="N",
+        help="how many guests, default: %(default)s",
+    )
     parser.add_argument("pytest_args", nargs=argparse.REMAINDER, metavar="PYTEST ARGS")
 
 

@@ -4,18 +4,22 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import fcntl
 import os
 import shutil
+import signal
 import struct
+import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from . import LabError
 
 _PT_INTERP = 3
+_PR_SET_PDEATHSIG = 1
 
 
 def cache_dir() -> Path:
@@ -44,10 +48,18 @@ def writing(path: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def locked(directory: Path) -> Iterator[None]:
-    """Hold the cache's lock, so that two callers do not fetch the same thing."""
+def locked(directory: Path, waiting: str = "") -> Iterator[None]:
+    """Hold the cache's lock, so that two callers do not fetch the same thing.
+
+    `waiting` is said when another has it and may keep it for long.
+    """
     with writing(directory), open(directory / "lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if waiting:
+                print(f"lab: {waiting}", file=sys.stderr, flush=True)
+            fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
@@ -81,3 +93,15 @@ def _is_dynamic(path: Path) -> bool:
     size, count = struct.unpack_from("<HH", data, 54)
     kinds = [struct.unpack_from("<I", data, table + n * size)[0] for n in range(count)]
     return _PT_INTERP in kinds
+
+
+def dies_with_parent(number: signal.Signals) -> Callable[[], None]:
+    """For preexec_fn: the kernel sends the child that signal when its parent thread is gone."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    parent = os.getpid()
+
+    def hook() -> None:
+        if libc.prctl(_PR_SET_PDEATHSIG, number) or os.getppid() != parent:
+            os._exit(1)
+
+    return hook

@@ -2,11 +2,14 @@
 """Where a guest's kernel comes from: a file you name, the distribution's package, or this host.
 
 A package is downloaded and unpacked into a cache, never installed, so no privileges are needed.
-``python -m vfiocore.lab.kernels [--headers]`` prints the image (or the headers to build against).
+A machine may ask for the kind "built" instead: see build.py.
+``python -m vfiocore.lab.kernels [--headers] [stock|built]`` prints the image (or the headers to
+build against).
 """
 
 from __future__ import annotations
 
+import argparse
 import errno
 import os
 import platform
@@ -19,9 +22,12 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, get_args
 
-from . import LabError
+from . import LabError, build
 from .host import busybox, cache_dir, locked, writing
+
+Kind = Literal["stock", "built"]
 
 # The name of the newest kernel's package, by distribution.
 _META = {"debian": "linux-image-amd64", "ubuntu": "linux-image-virtual"}
@@ -37,11 +43,12 @@ class Kernel:
     modules: Path | None
 
 
-def find() -> Kernel:
-    """The kernel to boot; fetched on first use.
+def find(kind: Kind = "stock") -> Kernel:
+    """The kernel to boot, "stock" or "built"; fetched or built on first use.
 
-    $VFIOCORE_KERNEL names an image, with its modules beside it (or everything built in). Without
-    it: the distribution's newest packaged kernel, else the kernel this host runs.
+    $VFIOCORE_KERNEL names an image for either kind, with its modules beside it (or everything
+    built in). Without it, "stock" is the distribution's newest packaged kernel, else the kernel
+    this host runs.
     """
     if platform.machine() != "x86_64":
         raise LabError(
@@ -51,6 +58,8 @@ def find() -> Kernel:
     named = os.environ.get("VFIOCORE_KERNEL")
     if named:
         return _from_image(Path(named).absolute())
+    if kind == "built":
+        return _from_image(build.image())
     meta = _META.get(_distribution())
     if meta and shutil.which("apt-get") and shutil.which("dpkg-deb"):
         return _from_package(meta)
@@ -240,9 +249,15 @@ def _fix_header_paths(root: Path) -> None:
 
 def main() -> int:
     """Print the path of the image, or with --headers of the headers."""
+    parser = argparse.ArgumentParser(description="Print the path of a kernel; get it first.")
+    parser.add_argument(
+        "kind", nargs="?", default="stock", choices=get_args(Kind), help="default: stock"
+    )
+    parser.add_argument("--headers", action="store_true", help="those to build modules against")
+    args = parser.parse_args()
     try:
-        kernel = find()
-        print(headers(kernel) if "--headers" in sys.argv[1:] else kernel.image)
+        kernel = find(args.kind)
+        print(headers(kernel) if args.headers else kernel.image)
     except LabError as error:
         print(f"lab: {error}", file=sys.stderr)
         return 1

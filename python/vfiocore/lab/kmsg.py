@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 # What a kernel says when something is wrong with it, and when an IOMMU stopped a device.
-_BAD = re.compile(r"\bWARNING\b|\bBUG\b|\bOops\b|DMAR:.*\bfault\b|Call Trace")
+_BAD = re.compile(r"\bWARNING\b|\bBUG\b|\bOops\b|DMAR:.*\bfault\b|\bIO_PAGE_FAULT\b|Call Trace")
 _RECORD_BYTES = 8192  # no record is longer (kernel: Documentation/ABI/testing/dev-kmsg)
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from . import LabError
+from .kernels import Kind
 
 DEFAULT = "intel"
 
@@ -44,7 +45,8 @@ class Machine:
     devices: tuple[Device, ...]
     iommu: str = "intel"
     iommu_device: str | None = INTEL_IOMMU
-    kernel: str = "stock"
+    iommu_first: bool = True  # before the devices on QEMU's command line
+    kernel: Kind = "stock"
     machine: str = Q35
     memory: int = 1024  # MiB
     # One: on a host with two cores, two guests of two emulated CPUs take twice as long to boot.
@@ -117,6 +119,36 @@ _NONE = replace(
     cmdline=(),
 )
 
+_IOMMUFD = replace(
+    _INTEL,
+    name="iommufd",
+    doc="the machine intel on the built kernel: /dev/iommu, /dev/vfio/devices, 48-bit IOVAs",
+    iommu_device=f"{INTEL_IOMMU},aw-bits=48",
+    kernel="built",
+)
+
+_NOIOMMU = replace(
+    _NONE,
+    name="noiommu",
+    doc="the machine none on the built kernel, with VFIO's no-IOMMU mode allowed",
+    kernel="built",
+    cmdline=("vfio.enable_unsafe_noiommu_mode=1",),
+)
+
+# Linux 7 misses the southbridge's IOAPIC in QEMU's tables and does not remap interrupts, so VFIO
+# must be told to trust the devices.
+_AMD = replace(
+    _INTEL,
+    name="amd",
+    doc="the machine intel with AMD-Vi in place of VT-d, on the built kernel",
+    iommu="amd",
+    iommu_device="amd-iommu,intremap=on",
+    # It comes with a PCI function, which takes the lowest free slot.
+    iommu_first=False,
+    kernel="built",
+    cmdline=("vfio_iommu_type1.allow_unsafe_interrupts=1", "iommufd.allow_unsafe_interrupts=1"),
+)
+
 _SHARED = Machine(
     name="shared",
     doc="Intel VT-d; rtl8139 and e1000 in one group behind a PCI bridge; e1000e alone",
@@ -170,7 +202,9 @@ _WIDTH = Machine(
     ),
 )
 
-MACHINES: dict[str, Machine] = {m.name: m for m in (_INTEL, _NONE, _SHARED, _WIDTH)}
+MACHINES: dict[str, Machine] = {
+    m.name: m for m in (_INTEL, _NONE, _SHARED, _WIDTH, _IOMMUFD, _NOIOMMU, _AMD)
+}
 
 
 def find(name: str) -> Machine:

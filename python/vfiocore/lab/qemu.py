@@ -9,19 +9,18 @@ test inside the guest can unplug a device or inject an error.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import hashlib
 import os
 import shutil
 import signal
 import socket
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from . import LabError
-from .host import cache_dir, write_whole
+from .host import cache_dir, dies_with_parent, write_whole
 from .initramfs import build
 from .kernels import Kernel, find
 from .machines import Machine
@@ -30,8 +29,6 @@ from .vmlinux import extract
 # In the guest /dev/vfiocore/NAME.
 PORTS = ("stdio", "stderr", "control", "monitor")
 PROBE_SECONDS = 10.0
-
-_PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True)
@@ -81,11 +78,13 @@ def plan(
     trace: Path | None = None,
     extra: Sequence[str] = (),
 ) -> Plan:
-    """A plan with the kernel found (fetched on first use)."""
+    """A plan with the kernel found (fetched or built on first use)."""
     for share in shares:
         if not share.is_dir():
             raise LabError(f"cannot share {share}: it is not a directory")
-    return Plan(machine, find(), tuple(s.resolve() for s in shares), trace, tuple(extra))
+    return Plan(
+        machine, find(machine.kernel), tuple(s.resolve() for s in shares), trace, tuple(extra)
+    )
 
 
 def command(plan: Plan, channels: dict[str, str], accel: str) -> list[str]:
@@ -97,11 +96,12 @@ def command(plan: Plan, channels: dict[str, str], accel: str) -> list[str]:
     argv += ["-kernel", str(_fast_image(plan.kernel, accel))]
     argv += ["-initrd", str(build(plan.kernel, machine.modules))]
     argv += ["-append", _cmdline(machine)]
-    if machine.iommu_device:
-        argv += ["-device", machine.iommu_device]
+    iommu = ["-device", machine.iommu_device] if machine.iommu_device else []
+    argv += iommu if machine.iommu_first else []
     argv += machine.qemu
     for device in machine.devices:
         argv += ["-device", device.qemu]
+    argv += [] if machine.iommu_first else iommu
     argv += _plumbing(plan, channels)
     if plan.trace:
         argv += ["-trace", "memory_region_ops_read", "-trace", "memory_region_ops_write"]
@@ -136,7 +136,7 @@ def spawn(plan: Plan) -> Vm:
             pass_fds=[end.fileno() for end in theirs.values()],
             # Its own session: Ctrl-C is ours to handle.
             start_new_session=True,
-            preexec_fn=_dies_with_parent(),  # noqa: PLW1509 - one system call, no lock
+            preexec_fn=dies_with_parent(signal.SIGKILL),  # noqa: PLW1509 - one system call, no lock
         )
     return Vm(process, ours)
 
@@ -179,7 +179,7 @@ def _kvm_boots(plan: Plan) -> bool:
             capture_output=True,
             check=False,
             timeout=PROBE_SECONDS,
-            preexec_fn=_dies_with_parent(),
+            preexec_fn=dies_with_parent(signal.SIGKILL),
         )
     except subprocess.TimeoutExpired:
         return False
@@ -221,15 +221,3 @@ def _share(tag: str, path: Path, address: str, access: str) -> list[str]:
 def _fast_image(kernel: Kernel, accel: str) -> Path:
     """The kernel's ELF file for the PVH entry, if it can be had: TCG inflates for seconds."""
     return extract(kernel) if accel.startswith("tcg") else kernel.image
-
-
-def _dies_with_parent() -> Callable[[], None]:
-    """For preexec_fn: the kernel kills the child when the thread that made it is gone."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    parent = os.getpid()
-
-    def hook() -> None:
-        if libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL) or os.getppid() != parent:
-            os._exit(1)
-
-    return hook
