@@ -172,7 +172,7 @@ def send_from_kernel(interface: str) -> None:
 
 def faults(log: KernelLog, bdf: str, stray: int) -> list[str]:
     """What the IOMMU reported of this device and address."""
-    pattern = re.compile(rf"DMAR:.*\[{bdf.removeprefix('0000:')}\].*fault addr 0x{stray:x}")
+    pattern = re.compile(rf"DMAR:.*\[(0000:)?{bdf.removeprefix('0000:')}\].*fault addr 0x{stray:x}")
     return [text for text in log.new() if pattern.search(text)]
 
 

@@ -11,6 +11,8 @@ import vfiocore
 from vfiocore.net import dhcp, ping
 from vfiocore.scapy import VfioSocket
 
+if len(sys.argv) != 2:
+    sys.exit("usage: ping.py DEVICE (0000:01:00.0)")
 with vfiocore.open(sys.argv[1]) as device, device.nic() as nic:
     nic.wait_link(5)
     socket = VfioSocket(nic=nic)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 from ctypes import byref
 
-from ._native.call import NativeObject, check, open_handle
+from ._native.call import NativeObject, check, encoded, error, open_handle
 from ._native.enums import DeviceFlag, IrqIndex, RegionIndex
 from ._native.loader import lib
 from ._native.structs import DeviceInfo, DeviceOpts
@@ -15,7 +15,6 @@ from .errors import Reason, Unsupported, invalid
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import TracebackType
-    from typing import Any
 
     from .config import Config
     from .iommu import Iommu
@@ -69,11 +68,14 @@ class Device(NativeObject):
 
         if iommu is not None and transport is not None:
             raise invalid("an address space has its transport already: give one of the two")
+        if not isinstance(iommu, Iommu | None):
+            raise TypeError(f"iommu is an Iommu, not {type(iommu).__name__}")
+        text = encoded(name, "a device's name")
         own = Iommu(transport) if transport is not None else None
         space = own if own is not None else iommu
         opts = DeviceOpts.sized(iommu=space._native() if space is not None else None)
         try:
-            self._handle = open_handle(lib.vfc_device_open, name.encode(), byref(opts))
+            self._handle = open_handle(lib.vfc_device_open, text, byref(opts))
         except BaseException:
             if own is not None:
                 own.close()
@@ -106,13 +108,20 @@ class Device(NativeObject):
 
         Source: vfc_device_close() in vfiocore/device.h.
         """
-        if self._handle is None:
+        handle, self._handle = self._handle, None
+        if handle is None:
             return
-        check(lib.vfc_device_close(self._handle))
-        self._handle = None
-        _open.remove(self)
+        # Before C: another thread that reads registers shall find them closed, not unmapped.
         for region in self._regions.values():
             region._invalidate()
+        rc = lib.vfc_device_close(handle)
+        if rc < 0:
+            failure = error(rc)
+            self._handle = handle
+            for region in self._regions.values():
+                region._connect()
+            raise failure
+        _open.remove(self)
         if self._own is not None:
             self._own.close()
         elif not self._iommu._owned:
@@ -250,8 +259,17 @@ class Device(NativeObject):
 
         return IrqSet(self, index, count)
 
-    def nic(self, **options: Any) -> Nic:
+    def nic(
+        self,
+        *,
+        queues: int = 1,
+        rx_entries: int = 0,
+        tx_entries: int = 0,
+        promisc: bool = False,
+    ) -> Nic:
         """Take it into service as a network interface; options and errors: :class:`Nic`."""
         from .nic import Nic
 
-        return Nic(self, **options)
+        return Nic(
+            self, queues=queues, rx_entries=rx_entries, tx_entries=tx_entries, promisc=promisc
+        )

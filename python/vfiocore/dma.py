@@ -17,7 +17,7 @@ from .errors import Reason, closed, invalid
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import TracebackType
-    from typing import Any, Self
+    from typing import Any, Self, overload
 
     from .iommu import Iommu
 
@@ -164,10 +164,16 @@ class DmaBuffer:
     def __bool__(self) -> bool:
         return True
 
-    def __getitem__(self, key: int | slice) -> Any:
+    if TYPE_CHECKING:
+
+        @overload
+        def __getitem__(self, key: int) -> int: ...
+        @overload
+        def __getitem__(self, key: slice) -> bytes: ...
+
+    def __getitem__(self, key: int | slice) -> int | bytes:
         with self.view() as view:
-            part = view[key]
-            return bytes(part) if isinstance(key, slice) else part
+            return bytes(view[key]) if isinstance(key, slice) else view[key]
 
     def __setitem__(self, key: int | slice, value: Any) -> None:
         with self.view() as view:

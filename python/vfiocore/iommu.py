@@ -5,12 +5,13 @@ from __future__ import annotations
 
 from ctypes import addressof, byref, c_char, c_char_p, c_uint64, c_void_p, cast
 
-from ._native.call import NativeObject, check, open_handle, unsigned
+from ._native.call import NativeObject, check, encoded, open_handle, unsigned
 from ._native.enums import MapFlag
 from ._native.loader import lib
 from ._native.structs import IommuInfo, IommuOpts, IovaRange, MapOpts
 from ._native.structs import Mapping as NativeMapping
 from ._record import Record
+from ._text import plural
 from .errors import closed, invalid
 
 TYPE_CHECKING = False
@@ -114,7 +115,7 @@ class Iommu(NativeObject):
 
     def __init__(self, transport: str | None = None) -> None:
         opts = IommuOpts.sized()
-        text = None if transport is None else c_char_p(transport.encode())
+        text = None if transport is None else c_char_p(encoded(transport, "a transport"))
         if text is not None:
             opts.transport = cast(text, c_void_p)
         self._setup(open_handle(lib.vfc_iommu_open, byref(opts)), owned=True)
@@ -158,8 +159,8 @@ class Iommu(NativeObject):
             return "<Iommu closed>"
         info = self._info()
         return (
-            f"<Iommu {self.transport}: {info.devices} devices, "
-            f"{info.mappings} mappings, {info.mapped:#x} bytes>"
+            f"<Iommu {self.transport}: {plural(info.devices, 'device')}, "
+            f"{plural(info.mappings, 'mapping')}, {info.mapped:#x} bytes>"
         )
 
     def _info(self) -> IommuInfo:

@@ -12,6 +12,7 @@ from ._native.enums import IrqFlag, IrqIndex, Reason
 from ._native.loader import lib
 from ._native.structs import IrqInfo as NativeIrqInfo
 from ._record import Record
+from ._text import plural
 from .errors import DeviceBusy, invalid
 
 TYPE_CHECKING = False
@@ -213,4 +214,4 @@ class IrqSet(NativeObject):
         except ValueError:
             name = f"irq {self.index}"
         state = ", closed" if self.closed else ""
-        return f"<IrqSet {self._device.name} {name}: {self._count} vectors{state}>"
+        return f"<IrqSet {self._device.name} {name}: {plural(self._count, 'vector')}{state}>"

@@ -27,6 +27,7 @@ from ._native.loader import lib
 from ._native.structs import NicInfo, NicLink, NicOpts, Packet
 from ._native.structs import NicStats as NativeNicStats
 from ._record import Record
+from ._text import plural
 from .errors import WaitTimeout, closed, invalid
 
 TYPE_CHECKING = False
@@ -40,6 +41,9 @@ if TYPE_CHECKING:
     Frame = bytes | bytearray | memoryview
 
 __all__ = ["LinkState", "Nic", "NicStats"]
+
+# Between two looks of wait_link().
+_LINK_POLL = 0.01
 
 # How long send() waits for a full ring to drain: 256 frames at 10 Mbit/s take 0.3 s.
 DRAIN_SECONDS = 2.0
@@ -88,6 +92,13 @@ def parse_mac(text: str) -> bytes:
     return address
 
 
+def _bytes(frame: Frame) -> bytes:
+    """A frame, or a Scapy packet, as ``bytes``; of a number, bytes() would make as many zeros."""
+    if hasattr(frame, "__bytes__"):
+        return bytes(frame)
+    return memoryview(frame).tobytes()
+
+
 class Nic(NativeObject):
     """A network interface in service: from ``device.nic()``.
 
@@ -125,6 +136,8 @@ class Nic(NativeObject):
             rx_entries=unsigned(rx_entries, 32, "the number of receive descriptors"),
             tx_entries=unsigned(tx_entries, 32, "the number of send descriptors"),
         )
+        # Calls that end at once take turns with close(), which frees what they look at.
+        self._asking = Lock()
         self._handle = open_handle(lib.vfc_nic_open, device._native(), byref(opts))
         info = self._info()
         self.driver: str = info.driver.decode()
@@ -142,26 +155,39 @@ class Nic(NativeObject):
 
         Threads and tasks that wait get :class:`ClosedError`.
         """
-        with self._receiving, self._sending:
-            handle, self._handle = self._handle, None
-            if handle is None:
-                return
-            if self._readers is not None:
-                self._readers.fail(lambda: closed(self._title))
-            rc = lib.vfc_nic_close(handle)
-            if rc < 0:
+        # First of all, so that a thread that waits does not take the locks again and again.
+        handle, self._handle = self._handle, None
+        if handle is None:
+            return
+        entered = False
+        try:
+            with self._receiving, self._sending, self._asking:
+                entered = True
+                if self._readers is not None:
+                    self._readers.fail(lambda: closed(self._title))
+                rc = lib.vfc_nic_close(handle)
+                if rc < 0:
+                    self._handle = handle
+                    raise error(rc)
+        finally:
+            if not entered:  # Ctrl-C while a lock was waited for
                 self._handle = handle
-                raise error(rc)
         self._device._children.remove(self)
 
     def __repr__(self) -> str:
         if self._handle is None:
             return f"<Nic {self._device.name} closed>"
-        return f"<Nic {self._device.name}: {self.driver}, {self.mac}, {self.queues} queues>"
+        counted = plural(self.queues, "queue")
+        return f"<Nic {self._device.name}: {self.driver}, {self.mac}, {counted}>"
+
+    def _ask(self, function: Any, *arguments: Any) -> int:
+        with self._asking:
+            rc: int = function(self._native(), *arguments)
+        return rc
 
     def _info(self) -> NicInfo:
         info = NicInfo.sized()
-        check(lib.vfc_nic_info(self._native(), byref(info)))
+        check(self._ask(lib.vfc_nic_info, byref(info)))
         return info
 
     @property
@@ -185,20 +211,20 @@ class Nic(NativeObject):
         Raises:
             InvalidArgument: it is not a unicast address.
         """
-        octets = parse_mac(address) if isinstance(address, str) else bytes(address)
+        octets = parse_mac(address) if isinstance(address, str) else _bytes(address)
         if len(octets) != 6:
             raise invalid(f"a MAC address has 6 bytes, not {len(octets)}")
-        check(lib.vfc_nic_set_mac(self._native(), octets))
+        check(self._ask(lib.vfc_nic_set_mac, octets))
 
     def set_promisc(self, on: bool) -> None:
         """Receive every frame; or those for our address, broadcast and multicast."""
-        check(lib.vfc_nic_promisc(self._native(), bool(on)))
+        check(self._ask(lib.vfc_nic_promisc, bool(on)))
 
     @property
     def link(self) -> LinkState:
         """The link now."""
         link = NicLink()
-        check(lib.vfc_nic_link(self._native(), byref(link)))
+        check(self._ask(lib.vfc_nic_link, byref(link)))
         return LinkState(bool(link.up), link.speed, bool(link.full_duplex))
 
     def wait_link(self, timeout: float | None = None) -> LinkState:
@@ -207,14 +233,21 @@ class Nic(NativeObject):
         Raises:
             WaitTimeout: it did not come up in time.
         """
-        wait(lambda slice_ns: lib.vfc_nic_wait_link(self._native(), slice_ns), timeout)
+
+        def attempt(slice_ns: int) -> int:
+            rc = self._ask(lib.vfc_nic_wait_link, 0)
+            if rc == -ETIMEDOUT:  # sleep out here, where close() is not kept waiting
+                time.sleep(min(slice_ns / 1e9, _LINK_POLL))
+            return rc
+
+        wait(attempt, timeout)
         return self.link
 
     @property
     def stats(self) -> NicStats:
         """The counters."""
         stats = NativeNicStats.sized()
-        check(lib.vfc_nic_stats(self._native(), byref(stats)))
+        check(self._ask(lib.vfc_nic_stats, byref(stats)))
         return NicStats(**{name: getattr(stats, name) for name in NicStats._fields})
 
     def reset(self) -> None:
@@ -234,7 +267,7 @@ class Nic(NativeObject):
 
         Source: vfc_nic_send() in vfiocore/nic.h.
         """
-        data = frame if isinstance(frame, bytes) else bytes(frame)
+        data = _bytes(frame)
         rc = self._send(data)
         if rc == -EAGAIN:
             self.drain(DRAIN_SECONDS)
@@ -351,7 +384,7 @@ class Nic(NativeObject):
         Raises:
             InvalidArgument: a frame is empty or longer than ``frame_max``; none was sent.
         """
-        data = [frame if isinstance(frame, bytes) else bytes(frame) for frame in frames]
+        data = [_bytes(frame) for frame in frames]
         for frame in data:
             if not 0 < len(frame) <= self.frame_max:
                 raise invalid(f"a frame of {len(frame)} bytes; 1 to {self.frame_max} can be sent")
@@ -376,7 +409,7 @@ class Nic(NativeObject):
     def fileno(self, queue: int = 0) -> int:
         """The eventfd of a queue's receive interrupt, for ``select`` and event loops; it belongs
         to the NIC. Call :meth:`arm` before sleeping on it."""
-        return check(lib.vfc_nic_rx_fd(self._native(), unsigned(queue, 32, "the queue")))
+        return check(self._ask(lib.vfc_nic_rx_fd, unsigned(queue, 32, "the queue")))
 
     def arm(self, queue: int = 0) -> bool:
         """Empty the eventfd and let the next frame raise it. True: a frame is there already, so

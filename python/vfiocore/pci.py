@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from ctypes import byref, c_char, c_char_p, c_void_p, cast
 
-from ._native.call import check
+from ._native.call import check, encoded
 from ._native.enums import BarFlag
 from ._native.loader import lib
 from ._native.structs import PCI_NAME, PciBindOpts
@@ -70,12 +70,6 @@ class PciInfo(Record):
     rom_size: int
 
 
-def _encode(text: str) -> bytes:
-    if "\0" in text:
-        raise invalid(f"{text!r} holds a NUL character")
-    return text.encode("utf-8", "surrogateescape")
-
-
 def _value(native: NativePciInfo, field: str) -> Any:
     value = getattr(native, field)
     if field == "bars":
@@ -108,7 +102,7 @@ def info(name: str) -> PciInfo:
         NoDevice: there is no such device.
     """
     native = NativePciInfo.sized()
-    check(lib.vfc_pci_info(_encode(name), byref(native)))
+    check(lib.vfc_pci_info(encoded(name, "a device's name"), byref(native)))
     return PciInfo(**{field: _value(native, field) for field in PciInfo._fields})
 
 
@@ -149,10 +143,10 @@ def bind(name: str, driver: str = "vfio-pci", uid: int = -1, gid: int = -1) -> N
 
     Source: vfc_pci_bind() in vfiocore/pci.h.
     """
-    text = c_char_p(_encode(driver))
+    text = c_char_p(encoded(driver, "a driver's name"))
     opts = PciBindOpts.sized(uid=uid, gid=gid)
     opts.driver = cast(text, c_void_p)
-    check(lib.vfc_pci_bind(_encode(name), byref(opts)))
+    check(lib.vfc_pci_bind(encoded(name, "a device's name"), byref(opts)))
 
 
 def unbind(name: str) -> None:
@@ -165,7 +159,7 @@ def unbind(name: str) -> None:
 
     Source: vfc_pci_unbind() in vfiocore/pci.h.
     """
-    check(lib.vfc_pci_unbind(_encode(name)))
+    check(lib.vfc_pci_unbind(encoded(name, "a device's name")))
 
 
 def in_use(name: str, sysfs: str | None = None, proc: str = "/proc") -> str | None:

@@ -7,7 +7,16 @@ slice or a ctypes cast of a mapping may be split, merged or doubled by the inter
 
 from __future__ import annotations
 
-from ctypes import byref, c_char, c_uint32, c_uint64, c_void_p, create_string_buffer
+from ctypes import (
+    ArgumentError,
+    byref,
+    c_char,
+    c_uint32,
+    c_uint64,
+    c_void_p,
+    create_string_buffer,
+)
+from operator import index as integer
 
 from ._native.call import check, error, unsigned
 from ._native.enums import Reason, RegionFlag, RegionIndex
@@ -25,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["Region", "RegionFlag", "RegionIndex"]
 
 _FOUR = c_uint32(4)
+_WIDTHS = (1, 2, 4, 8)
 
 _NAMES = {RegionIndex.ROM: "ROM", RegionIndex.CONFIG: "config", RegionIndex.VGA: "VGA"}
 
@@ -69,12 +79,15 @@ class Region:
         check(lib.vfc_region_info(device._native(), index, byref(info)))
         self.length: int = info.length
         self.flags = RegionFlag(info.flags & 7)
-        self._load = lib.vfc_region_load
-        self._load_wide = lib.vfc_region_read
-        self._store = lib.vfc_region_write
         # As ctypes objects once and for all: converting a number costs 50 ns a call.
         self._handle = c_void_p(device._native())
         self._index = c_uint32(index)
+        self._connect()
+
+    def _connect(self) -> None:
+        self._load = lib.vfc_region_load
+        self._load_wide = lib.vfc_region_read
+        self._store = lib.vfc_region_write
 
     @property
     def mappable(self) -> bool:
@@ -111,7 +124,10 @@ class Region:
     def read32(self, offset: int) -> int:
         """Read 32 bits."""
         # Written out: this is what bring-up scripts call in loops.
-        value = self._load(self._handle, self._index, offset, _FOUR)
+        try:
+            value = self._load(self._handle, self._index, offset, _FOUR)
+        except ArgumentError:  # which is no TypeError, and does not say what is wrong
+            value = self._load(self._handle, self._index, integer(offset), _FOUR)
         if value < 0 or offset > self.length:
             self._explain(value, offset)
         return value
@@ -141,6 +157,7 @@ class Region:
 
         Source: vfc_region_read(), vfc_region_load() in vfiocore/region.h.
         """
+        offset, width = integer(offset), integer(width)
         if width != 8:
             value = self._load(self._handle, self._index, offset, width)
             if value < 0 or offset > self.length:
@@ -157,9 +174,11 @@ class Region:
 
         Source: vfc_region_write() in vfiocore/region.h.
         """
+        if width not in _WIDTHS:
+            raise invalid(f"an access is 1, 2, 4 or 8 bytes wide, not {width}")
         if value < 0 or value >> (width << 3):
             raise invalid(f"{value:#x} does not fit in {8 * width} bits")
-        if not 0 <= offset <= self.length:
+        if not 0 <= integer(offset) <= self.length:
             raise invalid(f"offset {offset:#x} is outside of {self!r}", Reason.RANGE)
         rc = self._store(self._handle, self._index, offset, width, value)
         if rc:
@@ -170,7 +189,7 @@ class Region:
 
         Two accesses: not atomic against other threads or the device.
         """
-        value = self.read32(offset) & ~unsigned(clear, 32, "the mask") | unsigned(set, 32, "it")
+        value = self.read32(offset) & ~unsigned(clear, 32, "the mask") | unsigned(set, 32, "bits")
         self.write32(offset, value)
         return value
 

@@ -47,6 +47,18 @@ def test_a_device_without_a_driver_gets_none_back(lab_machine: Machine) -> None:
     assert pci.info(ours).driver == ""
 
 
+def test_a_device_in_use_is_not_unbound(lab_machine: Machine) -> None:
+    ours = lab_machine.device("nic0").bdf
+    pci.bind(ours)
+    with vfiocore.open(ours):
+        with pytest.raises(vfiocore.DeviceBusy, match="maybe this one"):
+            pci.unbind(ours)
+        assert pci.info(ours).driver == "vfio-pci"
+        assert pci.info(ours).driver_override == "vfio-pci"
+    pci.unbind(ours)
+    assert pci.info(ours).driver == ""
+
+
 def test_the_node_is_given_to_a_user(lab_machine: Machine) -> None:
     ours = lab_machine.device("nic0").bdf
     pci.bind(ours, uid=4242, gid=4243)

@@ -182,7 +182,7 @@ def tcp_frame(to: bytes, port: int) -> bytes:
     return (to + b"\x02" * 6 + b"\x08\x00" + ip + tcp).ljust(60, b"\0")
 
 
-@pytest.mark.kernel_log(allow=r"DMAR:.*\[01:00\.0\]|DMAR: DRHD: handling fault")
+@pytest.mark.kernel_log(allow=r"DMAR:.*\[(0000:)?01:00\.0\]|DMAR: DRHD: handling fault")
 def test_a_stray_address_is_stopped_and_the_nic_recovers(
     nic0: str, kernel_nic: str, peer: socket.socket
 ) -> None:

@@ -108,6 +108,8 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         ["read", FAKE, "bar0", "0", "-w", "24"],
         ["write", FAKE, "bar0", "0", "0x100", "-w", "8"],
         ["net", "ping", FAKE, "-c", "0"],
+        ["lab", "run", "--machine", "nonsense", "--", "true"],
+        ["lab", "run", "--timeout", "-1", "--", "true"],
         ["read", FAKE, "bar0", "0", "-n", "0"],
     ],
 )
@@ -139,6 +141,15 @@ def test_describe_error_splits_off_the_hint() -> None:
     alone = vfiocore.VfioError(22, "do that", hint="do that")
     assert output.describe_error(alone) == ("do that", "")
     assert output.describe_error(OSError()) == ("OSError", "")
+    assert output.describe_error(OSError(2, "No such file", "/x")) == ("/x: No such file", "")
+    assert output.describe_error(OSError(28, "No space left")) == ("No space left", "")
+
+
+def test_without_stdout() -> None:
+    """As `vfio list >&-` runs it."""
+    command = f"{sys.executable} -m vfiocore.cli info {FAKE} --no-open >&-"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
+    assert "Traceback" not in done.stderr
 
 
 def test_a_missing_library_is_explained() -> None:

@@ -101,6 +101,7 @@ def test_read_several(capsys: pytest.CaptureFixture[str]) -> None:
     [
         (["bar0", "0x2"], "not a multiple"),
         (["bar0", "0x20000"], "0x20000"),
+        (["bar0", "0", "-n", "0x10000"], "past the end of bar0, which has 0x20000 bytes"),
         (["bar4", "0"], "vfio: "),
         (["99", "0"], "vfio: "),
     ],

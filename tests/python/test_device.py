@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 
 import pytest
@@ -72,6 +73,45 @@ def test_close_with_open_children(device: vfiocore.Device) -> None:
     assert device.config.vendor == 0x8086
     irqs.close()
     device.close()
+
+
+def test_close_under_another_threads_accesses(device: vfiocore.Device) -> None:
+    bar, caught = device.bar(0), []
+
+    def read() -> None:
+        try:
+            while True:
+                bar.read32(8)
+        except vfiocore.VfioError as error:
+            caught.append(type(error))
+
+    threads = [threading.Thread(target=read) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    device.close()
+    for thread in threads:
+        thread.join(5)
+    assert caught == [vfiocore.ClosedError] * 4
+
+
+def test_a_close_that_fails_leaves_the_registers(device: vfiocore.Device) -> None:
+    bar = device.bar(0)
+    with device.irqs("msix", 1), pytest.raises(vfiocore.DeviceBusy):
+        device.close()
+    assert bar.read32(8) == bar.read64(8) & 0xFFFFFFFF
+    assert not device.closed
+
+
+def test_wrong_types() -> None:
+    for name in (3, None, b"fake:e1000e"):
+        with pytest.raises(TypeError, match="a device's name is a str"):
+            vfiocore.open(name)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="a transport is a str"):
+        vfiocore.open("fake:e1000e", transport=3)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="iommu is an Iommu"):
+        vfiocore.open("fake:e1000e", iommu="group")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="NUL"):
+        vfiocore.open("fake:e1000e\0x")
 
 
 def test_leaving_closes_children() -> None:

@@ -37,7 +37,7 @@ def test_attributes(iommu: vfiocore.Iommu) -> None:
     assert iommu.entries_left == 65535
     assert all(first <= last for first, last in iommu.ranges)
     assert not any(first <= MSI_WINDOW <= last for first, last in iommu.ranges)
-    assert repr(iommu) == "<Iommu fake: 1 devices, 0 mappings, 0x0 bytes>"
+    assert repr(iommu) == "<Iommu fake: 1 device, 0 mappings, 0x0 bytes>"
 
 
 def test_map(iommu: vfiocore.Iommu, memory: mmap.mmap) -> None:

@@ -32,7 +32,7 @@ def test_attributes(nic: vfiocore.Nic, device: vfiocore.Device) -> None:
     assert (nic.queues, nic.frame_max) == (1, 1518)
     assert nic.device is device
     assert nic.link == vfiocore.LinkState(True, 1000, True)
-    assert repr(nic) == "<Nic fake:e1000e: e1000e, 52:54:00:12:34:56, 1 queues>"
+    assert repr(nic) == "<Nic fake:e1000e: e1000e, 52:54:00:12:34:56, 1 queue>"
 
 
 @pytest.mark.parametrize("length", [60, 61, 64, 1000, 1514, 1518])
@@ -56,6 +56,18 @@ def test_length(nic: vfiocore.Nic, length: int) -> None:
     with pytest.raises(vfiocore.InvalidArgument, match=f"{length} bytes"):
         nic.send_many([frame(nic), bytes(length)])
     assert nic.recv_nowait() is None
+
+
+def test_no_frame(nic: vfiocore.Nic) -> None:
+    """bytes(64) of a number would be a frame of 64 zeros."""
+    for thing in (64, "text", None, [1, 2]):
+        with pytest.raises(TypeError, match="bytes-like"):
+            nic.send(thing)  # type: ignore[arg-type]
+        with pytest.raises(TypeError, match="bytes-like"):
+            nic.send_many([thing])  # type: ignore[list-item]
+    with pytest.raises(TypeError, match="bytes-like"):
+        nic.set_mac(6)  # type: ignore[arg-type]
+    assert nic.stats.tx_frames == 0
 
 
 def test_nothing_there(nic: vfiocore.Nic) -> None:
@@ -305,6 +317,26 @@ def test_close_ends_a_wait(device: vfiocore.Device) -> None:
     nic.close()
     thread.join(5)
     assert len(caught) == 1
+
+
+def test_close_ends_a_wait_for_the_link(device: vfiocore.Device) -> None:
+    """Not by freeing what the other thread looks at."""
+    nic = device.nic()
+    fake.set(device, fake.Knob.LINK, 0)
+    caught: list[type[BaseException]] = []
+
+    def look() -> None:
+        try:
+            nic.wait_link(10)
+        except vfiocore.VfioError as error:
+            caught.append(type(error))
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    time.sleep(0.05)
+    nic.close()
+    thread.join(5)
+    assert caught == [vfiocore.ClosedError]
 
 
 def test_async_close(device: vfiocore.Device) -> None:

@@ -65,6 +65,21 @@ def test_alignment(bar: Region, bits: int) -> None:
 def test_odd_width(bar: Region) -> None:
     with pytest.raises(vfiocore.InvalidArgument, match="1, 2, 4 or 8 bytes wide"):
         bar.read(0, 3)
+    for width in (3, -1):
+        with pytest.raises(vfiocore.InvalidArgument, match="1, 2, 4 or 8 bytes wide"):
+            bar.write(0, width, 1)
+
+
+@pytest.mark.parametrize("bits", ALL)
+def test_wrong_types(bar: Region, bits: int) -> None:
+    """A TypeError, which ctypes' own error is not."""
+    for what in ("8", 8.0, None):
+        with pytest.raises(TypeError, match=r"integer|not supported"):
+            getattr(bar, f"read{bits}")(what)
+        with pytest.raises(TypeError, match=r"integer|not supported"):
+            getattr(bar, f"write{bits}")(what, 0)
+        with pytest.raises(TypeError):
+            getattr(bar, f"write{bits}")(RAL0, what)
 
 
 def test_modify(bar: Region) -> None:

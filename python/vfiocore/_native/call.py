@@ -6,6 +6,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import time
+from operator import index
 
 from ..errors import BY_REASON, Reason, VfioError, closed, invalid
 from .loader import lib
@@ -66,10 +67,20 @@ def check(rc: int) -> int:
 
 
 def unsigned(value: int, bits: int, what: str) -> int:
-    """Refuse what ctypes would silently cut off: ``value`` must fit in ``bits`` unsigned bits."""
-    if not 0 <= value <= _MAX[bits]:
+    """Refuse what ctypes would silently cut off: ``value`` must fit in ``bits`` unsigned bits.
+    Whatever is no integer is a ``TypeError``, which ctypes would not raise."""
+    if not 0 <= index(value) <= _MAX[bits]:
         raise invalid(f"{what} {value:#x} does not fit in {bits} bits")
     return value
+
+
+def encoded(text: str, what: str) -> bytes:
+    """``text`` as C takes it. A NUL would end it early, and so name something else."""
+    if not isinstance(text, str):
+        raise TypeError(f"{what} is a str, not {type(text).__name__}")
+    if "\0" in text:
+        raise invalid(f"{what} {text!r} holds a NUL character")
+    return text.encode("utf-8", "surrogateescape")
 
 
 def nanoseconds(timeout: float | None) -> int | None:
@@ -77,7 +88,8 @@ def nanoseconds(timeout: float | None) -> int | None:
     if timeout is None:
         return None
     if not timeout >= 0:
-        raise invalid(f"the timeout {timeout} is negative; None waits without end")
+        what = "negative" if timeout < 0 else "not a number"
+        raise invalid(f"the timeout {timeout} is {what}; None waits without end")
     return int(min(timeout, 1e9) * 1e9)
 
 

@@ -108,17 +108,24 @@ def load() -> tuple[str, ctypes.CDLL]:
     raise LibraryNotFound(tried)
 
 
+# These keep the GIL, so that a device cannot be closed while another thread is inside of one: its
+# BAR would be unmapped under the access. Nothing here waits, and letting go of the GIL costs more
+# than an access.
+_HELD = frozenset(("vfc_region_load", "vfc_region_read", "vfc_region_write"))
+
+
 class Library:
     """The library's functions as attributes, opened and bound on first use.
 
-    No call here takes the GIL with it: a wait in C lets other Python threads run.
+    No other call takes the GIL with it: a wait in C lets other Python threads run.
     """
 
     path: str
 
     def __getattr__(self, name: str) -> Any:
-        if name in ("path", "_dll"):
+        if name in ("path", "_dll", "_held"):
             self.path, self._dll = load()
+            self._held = ctypes.PyDLL(self.path, handle=self._dll._handle)
             return self.__dict__[name]
         if not name.startswith("vfc_"):
             raise AttributeError(name)
@@ -129,7 +136,7 @@ class Library:
     def _bind(self, name: str) -> Any:
         restype, argtypes = tables.prototype(name)
         try:
-            function = getattr(self._dll, name)
+            function = getattr(self._held if name in _HELD else self._dll, name)
         except AttributeError:
             raise SymbolMissing(
                 f"{self.path} has no {name}(): the library is older than this package"

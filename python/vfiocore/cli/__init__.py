@@ -67,6 +67,8 @@ class _Version(argparse.Action):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command with ``argv`` (default: the process's arguments); returns the status."""
+    if sys.stdout is None:  # closed by the caller: `vfio bind 01:00.0 >&-`
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - it stays open
     # Not list(...): once the verb "list" is imported, that name in here is its module.
     arguments = [*(sys.argv[1:] if argv is None else argv)]
     try:

@@ -8,6 +8,8 @@ import os
 import re
 import sys
 
+from vfiocore._text import plural
+
 TYPE_CHECKING = False  # as in the rest of the package: importing typing takes 2 ms
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -59,6 +61,8 @@ def describe_error(error: BaseException) -> tuple[str, str]:
         return f"libvfiocore was not found; tried {', '.join(places)}", advice
     hint = " ".join(str(getattr(error, "hint", "") or "").split())
     text = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, OSError) and text.startswith("[Errno"):  # Python's own
+        text = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
     if text == hint:
         return text, ""
     if hint and text.endswith(hint):  # the library's one-line text ends with its hint
@@ -87,11 +91,6 @@ def paint(text: str, *styles: str, stream: TextIO | None = None) -> str:
         return text
     codes = ";".join(_STYLES[style] for style in styles)
     return f"\x1b[{codes}m{text}\x1b[0m"
-
-
-def plural(count: int, noun: str) -> str:
-    """``1 device``, ``2 devices``."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def human_size(count: int) -> str:

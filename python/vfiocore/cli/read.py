@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from .output import CliError, add_json, number, print_json
+from .output import CliError, add_json, number, plural, print_json
 from .regions import add_place, region_name
 
 HELP = "read registers of a device"
@@ -40,6 +40,12 @@ def run(args: argparse.Namespace) -> int:
     offsets = range(args.offset, args.offset + args.count * step, step)
     with vfiocore.open(args.device) as device:
         region = device.region(args.region)
+        if args.count > 1 and offsets.stop > region.length:
+            # Before the first access: reading may have side effects.
+            raise CliError(
+                f"{plural(args.count, 'value')} of {args.width} bits from {args.offset:#x} on run "
+                f"past the end of {region_name(args.region)}, which has {region.length:#x} bytes"
+            )
         values = [region.read(offset, step) for offset in offsets]
     if args.json:
         print_json(

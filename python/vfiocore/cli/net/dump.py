@@ -24,6 +24,8 @@ _SLICE = 0.5
 def run(args: argparse.Namespace) -> int:
     if args.write or not (args.quiet or args.json):
         require_scapy()
+    # Before the device is opened: Scapy takes its time, in which frames would be lost.
+    show = None if args.quiet or args.json else _shower()
     with ExitStack() as stack:
         capture = stack.enter_context(Capture(args.write)) if args.write else None
         nic = stack.enter_context(open_nic(args))
@@ -31,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
             nic.set_promisc(True)
         counts = dump(
             nic,
-            show=None if args.quiet or args.json else _shower(),
+            show=show,
             capture=capture,
             count=args.count,
             seconds=args.seconds,
