@@ -46,14 +46,24 @@ def edu(bound: Callable[[str], str]) -> str:
     return bound("edu")
 
 
+def load_e1000e() -> bool:
+    """Load the kernel's driver; False: it is built in, and holds no device until it is told to."""
+    if Path("/sys/bus/pci/drivers/e1000e").exists():
+        return False
+    subprocess.run(["modprobe", "e1000e"], check=True)
+    return True
+
+
 @pytest.fixture(scope="module")
 def kernel_nic(lab_machine: Machine) -> Iterator[str]:
     """The interface that the kernel's own driver makes of nic1: link up, and silent by itself.
 
     For a whole module, because that driver takes seconds to see its link.
     """
-    subprocess.run(["modprobe", "e1000e"], check=True)
-    folder = Path(f"/sys/bus/pci/devices/{lab_machine.device('nic1').bdf}/net")
+    nic1 = lab_machine.device("nic1").bdf
+    loaded = load_e1000e()
+    pci.bind(nic1, driver="e1000e")
+    folder = Path(f"/sys/bus/pci/devices/{nic1}/net")
     name = next(folder.iterdir()).name
     Path(f"/proc/sys/net/ipv6/conf/{name}/disable_ipv6").write_text("1")
     subprocess.run(["ip", "link", "set", name, "up"], check=True)
@@ -62,7 +72,9 @@ def kernel_nic(lab_machine: Machine) -> Iterator[str]:
         assert time.monotonic() < end, f"{name} sees no link"
         time.sleep(0.05)
     yield name
-    subprocess.run(["modprobe", "-r", "e1000e"], check=True)
+    if loaded:
+        subprocess.run(["modprobe", "-r", "e1000e"], check=True)
+    pci.unbind(nic1)
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ import pytest
 
 import vfiocore
 
-pytestmark = pytest.mark.machine("intel")
+pytestmark = pytest.mark.machine("intel", "iommufd")
 
 # QEMU docs/specs/edu.rst
 EDU_IRQ_STATUS, EDU_IRQ_RAISE, EDU_IRQ_ACK = 0x24, 0x60, 0x64

@@ -54,6 +54,7 @@ def test_no_domain_without_an_iommu(lab_machine: Machine) -> None:
     assert facts == {"group": "-1", "domain": "none", "attached": "0"}
 
 
+@pytest.mark.machine("intel", "none", "shared", "width")
 def test_unknown_device_is_refused() -> None:
     with pytest.raises(OSError, match="No such device"):
         PROBE.write_text("0000:ff:1f.7")

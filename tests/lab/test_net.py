@@ -14,7 +14,7 @@ import pytest
 import vfiocore
 from vfiocore import cli, pci
 
-pytestmark = pytest.mark.machine("intel")
+pytestmark = pytest.mark.machine("intel", "iommufd")
 
 GATEWAY = "10.0.2.2"
 OURS = "10.0.2.15"

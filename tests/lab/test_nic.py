@@ -16,7 +16,7 @@ import pytest
 
 import vfiocore
 
-pytestmark = pytest.mark.machine("intel")
+pytestmark = pytest.mark.machine("intel", "iommufd")
 
 ETHERTYPE = b"\x88\xb5"  # for local experiments (IEEE 802)
 BROADCAST = b"\xff" * 6

@@ -244,15 +244,14 @@ void iova_remove(struct iova_map *map, uint64_t iova)
 	tree_floor(tree, iova, UINT64_MAX);
 	range = tree_get(tree);
 	end = gap_end(tree);
-	/* First, so that the cache misses of the one tree pass while the other one is worked on. */
-	tree_floor(&map->by_va, range.tie, iova);
-	/* Before the removal, as after the insertion. */
+	/* Before the removal, for the same reason. */
 	if (iova && tree_floor(tree, iova - 1, UINT64_MAX)) {
 		before = tree_get(tree);
 		tree_set_weight(tree, order_of(last_of(&before) + 1, end));
 	}
 	tree_floor(tree, iova, UINT64_MAX);
 	tree_remove(tree);
+	tree_floor(&map->by_va, range.tie, iova);
 	tree_remove(&map->by_va);
 	map->count--;
 	map->bytes -= range.length;
