@@ -6,11 +6,14 @@
  */
 #include <string.h>
 
+#ifdef UAPI_IOMMUFD
+#include "kernel/iommufd.h"
+#endif
 #include "kernel/uapi.h"
 #include "test.h"
 #include "uapi_list.h"
 
-static const struct uapi_entry uapi_ours[] = {UAPI_LIST};
+static const struct uapi_entry uapi_ours[] = {UAPI_LIST UAPI_IOMMUFD_LIST, {0}};
 
 int main(void)
 {

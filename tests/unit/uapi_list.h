@@ -57,6 +57,29 @@ struct uapi_entry {
 	SIZE(vfio_iommu_type1_dma_map), FIELD(vfio_iommu_type1_dma_map, vaddr),                  \
 	FIELD(vfio_iommu_type1_dma_map, iova), FIELD(vfio_iommu_type1_dma_map, size),            \
 	SIZE(vfio_iommu_type1_dma_unmap), FIELD(vfio_iommu_type1_dma_unmap, iova),               \
-	FIELD(vfio_iommu_type1_dma_unmap, size), {0}
+	FIELD(vfio_iommu_type1_dma_unmap, size)
+
+/* Only newer headers have these: tests/machine/test_uapi.py takes those of the lab's kernel. */
+#ifdef UAPI_IOMMUFD
+#define UAPI_IOMMUFD_LIST                                                                       \
+	, NUMBER(IOMMU_IOAS_ALLOC), NUMBER(IOMMU_IOAS_IOVA_RANGES), NUMBER(IOMMU_IOAS_MAP),      \
+	NUMBER(IOMMU_IOAS_UNMAP), SIZE(iommu_ioas_alloc), FIELD(iommu_ioas_alloc, flags),        \
+	FIELD(iommu_ioas_alloc, out_ioas_id), SIZE(iommu_iova_range),                            \
+	FIELD(iommu_iova_range, last), SIZE(iommu_ioas_iova_ranges),                             \
+	FIELD(iommu_ioas_iova_ranges, ioas_id), FIELD(iommu_ioas_iova_ranges, num_iovas),        \
+	FIELD(iommu_ioas_iova_ranges, allowed_iovas),                                            \
+	FIELD(iommu_ioas_iova_ranges, out_iova_alignment),                                       \
+	NUMBER(IOMMU_IOAS_MAP_FIXED_IOVA), NUMBER(IOMMU_IOAS_MAP_WRITEABLE),                     \
+	NUMBER(IOMMU_IOAS_MAP_READABLE), SIZE(iommu_ioas_map), FIELD(iommu_ioas_map, flags),     \
+	FIELD(iommu_ioas_map, ioas_id), FIELD(iommu_ioas_map, user_va),                          \
+	FIELD(iommu_ioas_map, length), FIELD(iommu_ioas_map, iova), SIZE(iommu_ioas_unmap),      \
+	FIELD(iommu_ioas_unmap, ioas_id), FIELD(iommu_ioas_unmap, iova),                         \
+	FIELD(iommu_ioas_unmap, length), NUMBER(VFIO_DEVICE_BIND_IOMMUFD),                       \
+	NUMBER(VFIO_DEVICE_ATTACH_IOMMUFD_PT), FIELD(vfio_device_bind_iommufd, iommufd),         \
+	FIELD(vfio_device_bind_iommufd, out_devid),                                              \
+	FIELD(vfio_device_attach_iommufd_pt, pt_id)
+#else
+#define UAPI_IOMMUFD_LIST
+#endif
 
 extern const struct uapi_entry uapi_kernel[];

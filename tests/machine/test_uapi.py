@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: MIT
+"""Our copy of the kernel's interface against the headers of a current kernel: the built one.
+
+The unit test "uapi" compares with the headers that are installed, which know no iommufd.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+from vfiocore.lab import kernels
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_every_number_size_and_offset(tmp_path: Path) -> None:
+    tree = kernels.headers(kernels.find("built"))
+    (tmp_path / "linux").mkdir()
+    for name in ("vfio.h", "iommufd.h"):
+        shutil.copy(tree / "include" / "uapi" / "linux" / name, tmp_path / "linux")
+    program = tmp_path / "uapi"
+    sources = [ROOT / "tests/unit" / name for name in ("uapi.c", "uapi_kernel.c")]
+    includes = [tmp_path, ROOT / "libvfiocore/src", ROOT / "libvfiocore/include"]
+    libraries = [ROOT / "build/libvfiocore/libvfiocore.a", "-lpthread"]
+    # Annotations that the kernel takes out when it exports its headers.
+    annotations = ["-D__user=", "-D__counted_by(x)="]
+    words = ["cc", "-DUAPI_IOMMUFD", "-D_GNU_SOURCE", *annotations]
+    words += [f"-I{path}" for path in includes]
+    subprocess.run([*words, "-o", program, *sources, *libraries], check=True)
+    subprocess.run([program], check=True)
