@@ -184,9 +184,9 @@ int64_t vfc_region_load(struct vfc_device *device, uint32_t index, uint64_t offs
 	uint64_t value = 0;
 	int rc;
 
-	if (width > 4)
+	if (width == 8)
 		rc = vfc_fail(EINVAL, VFC_REASON_ARGUMENT, WHERE(.object = device->name),
-			      "%u bytes do not fit into the result: use vfc_region_read()", width);
+			      "8 bytes do not fit into the result: use vfc_region_read()");
 	else
 		rc = region_read(device, index, offset, width, &value);
 	return rc < 0 ? vfc_done(rc) : (int64_t)value;

@@ -162,7 +162,7 @@ static int check_idle(struct vfc_device *device)
 	pthread_mutex_unlock(&device->lock);
 	if (children)
 		return vfc_fail(EBUSY, VFC_REASON_BUSY, WHERE(.object = device->name),
-				"%u interrupt sets or NICs of the device are open: close them first",
+				"interrupt sets or NICs of the device are open (%u): close them first",
 				children);
 	if (device->own_iommu && iommu_held(device->iommu))
 		return vfc_fail(EBUSY, VFC_REASON_BUSY, WHERE(.object = device->name),

@@ -16,10 +16,15 @@ static int check(const struct vfc_ring_layout *layout, uint32_t entries, volatil
 {
 	if (!layout->size || layout->size % 8 || layout->address % 8 || layout->control % 8 ||
 	    layout->size > 4096 || layout->address > layout->size - 8 ||
-	    layout->control > layout->size - 8 || layout->length_shift > 48 || !layout->done)
+	    layout->control > layout->size - 8 || layout->address == layout->control)
 		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE,
-				"the layout puts a 64-bit word outside of its %u bytes or askew, the "
-				"length above bit 63, or has no done bit", layout->size);
+				"the layout puts its two 64-bit words outside of its %u bytes, askew, or "
+				"in one place", layout->size);
+	if (layout->length_shift > 48 || !layout->done ||
+	    layout->done & UINT64_C(0xffff) << layout->length_shift)
+		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE,
+				"the layout has its length above bit 63, no done bit, or one within the "
+				"length");
 	if (entries < ENTRIES_MIN || entries > ENTRIES_MAX || entries & (entries - 1))
 		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE,
 				"%u entries: a ring has a power of two from %d to %d", entries,

@@ -85,6 +85,9 @@ def image() -> Path:
     cache = cache_dir() / "built"
     with writing(cache):
         cache.mkdir(exist_ok=True)
+    known = _remembered(cache)  # first without the lock: many may ask at once
+    if known:
+        return known
     with locked(cache, "another process builds the kernel: waiting for it"):
         return _remembered(cache) or _obtain(cache)
 

@@ -5,9 +5,9 @@
 
 #include <vfiocore/fake.h>
 
-#include "../device.h"
-#include "../error.h"
-#include "fake.h"
+#include "device.h"
+#include "error.h"
+#include "transport/fake.h"
 
 static int find(struct vfc_device *device, struct fake_device **fake)
 {
