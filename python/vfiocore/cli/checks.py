@@ -109,7 +109,9 @@ def _library(_: System) -> Check:
 
 def _iommu(system: System) -> Check:
     groups = _names(system.sysfs / "kernel/iommu_groups")
+    # iommufd's self-test registers a mock that translates for no device (CONFIG_IOMMUFD_TEST).
     units = _names(system.sysfs / "class/iommu")
+    units = [name for name in units if not name.startswith("iommufd_selftest")]
     real = [group for group in groups if not sysfs.is_noiommu(int(group))]
     if real:
         which = ", ".join(units[:4]) + (", ..." if len(units) > 4 else "")
@@ -275,9 +277,10 @@ def _mode(path: Path) -> str:
 
 def _container(system: System) -> Check:
     node, newer = system.dev / "vfio/vfio", system.dev / "iommu"
-    for path in (node, newer):
-        if path.exists() and _open_problem(path) is None:
-            return Check("container", OK, f"{path} ({_mode(path)}) can be opened")
+    good = [path for path in (node, newer) if path.exists() and _open_problem(path) is None]
+    if good:
+        found = ", ".join(f"{path} ({_mode(path)})" for path in good)
+        return Check("container", OK, f"{found} can be opened")
     if not node.exists() and not newer.exists():
         return Check(
             "container",
