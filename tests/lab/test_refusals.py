@@ -102,6 +102,13 @@ def test_a_failed_open_leaves_nothing(nic0: str) -> None:
     vfiocore.open(nic0).close()
 
 
+@pytest.mark.machine("intel")
+@pytest.mark.parametrize("transport", ["cdev", "compat"])
+def test_a_kernel_without_iommufd(nic0: str, transport: str) -> None:
+    with pytest.raises(vfiocore.Unsupported, match='use the transport "group"'):
+        vfiocore.open(nic0, transport=transport)
+
+
 @pytest.mark.machine("none")
 def test_no_iommu(lab_machine: Machine, capsys: pytest.CaptureFixture[str]) -> None:
     name = lab_machine.device("nic0").bdf

@@ -89,10 +89,6 @@ static int open_iommufd(struct cdev_space *space)
 	int rc;
 
 	space->fd = sys_open(IOMMUFD, O_RDWR);
-	if (space->fd == -ENOENT || space->fd == -ENODEV)
-		return vfc_fail(space->fd, VFC_REASON_UNSUPPORTED, WHERE("open", IOMMUFD),
-				"the kernel has no iommufd (CONFIG_IOMMUFD is off, or modprobe iommufd): "
-				"use the transport \"group\"");
 	if (space->fd < 0)
 		return hint_node(space->fd, IOMMUFD);
 	rc = sys_ioctl(space->fd, IOMMU_IOAS_ALLOC, &alloc);

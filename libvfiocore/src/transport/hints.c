@@ -27,6 +27,10 @@ int hint_node(int rc, const char *node)
 	case -ENOENT:
 	case -ENODEV:
 	case -ENXIO:
+		if (!strcmp(node, "/dev/iommu"))
+			return vfc_fail(rc, VFC_REASON_UNSUPPORTED, WHERE("open", node),
+					"the kernel has no iommufd (CONFIG_IOMMUFD is off, or modprobe "
+					"iommufd): use the transport \"group\"");
 		return vfc_fail(rc, VFC_REASON_NO_DRIVER, WHERE("open", node),
 				"the kernel's VFIO driver is not loaded: modprobe vfio-pci");
 	default:

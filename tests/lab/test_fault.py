@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: MIT
+"""All or nothing on the real kernel: every system call of a sequence fails in turn."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+FAULT = Path(__file__).parents[2] / "build" / "tests" / "unit" / "unit-fault"
+
+
+# edu, because it has no reset: hundreds of opens of a device that has one take a minute.
+
+
+def sweep(name: str, transport: str) -> None:
+    done = subprocess.run(
+        [str(FAULT), name],
+        env={**os.environ, "VFIOCORE_TRANSPORT": transport},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    for what in ("open", "shared space", "interrupts"):
+        assert f"{what}: " in done.stderr
+
+
+@pytest.mark.machine("intel", "iommufd")
+def test_by_the_group(edu: str) -> None:
+    sweep(edu, "group")
+
+
+@pytest.mark.machine("iommufd")
+@pytest.mark.parametrize("transport", ["cdev", "compat"])
+def test_by_iommufd(edu: str, transport: str) -> None:
+    sweep(edu, transport)
