@@ -6,6 +6,7 @@ The unit test "uapi" compares with the headers that are installed, which know no
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -30,3 +31,13 @@ def test_every_number_size_and_offset(tmp_path: Path) -> None:
     words += [f"-I{path}" for path in includes]
     subprocess.run([*words, "-o", program, *sources, *libraries], check=True)
     subprocess.run([program], check=True)
+
+
+def test_no_iommufd_request_is_missing() -> None:
+    def requests(header: Path) -> set[str]:
+        return set(re.findall(r"#define (IOMMU_\w+)[\s\\]+_IO\(", header.read_text()))
+
+    tree = kernels.headers(kernels.find("built"))
+    kernel = requests(tree / "include/uapi/linux/iommufd.h")
+    assert len(kernel) >= 22
+    assert kernel == requests(ROOT / "libvfiocore/src/kernel/iommufd.h")

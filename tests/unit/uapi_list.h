@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * All that src/kernel/uapi.h says, as numbers. Compiled twice, once against our header and once
+ * All that src/kernel/uapi.h and iommufd.h say, as numbers. Compiled twice, once against our header and once
  * against the kernel's: tests/unit/uapi.c compares.
  */
 #include <stddef.h>
@@ -61,23 +61,136 @@ struct uapi_entry {
 
 /* Only newer headers have these: tests/machine/test_uapi.py takes those of the lab's kernel. */
 #ifdef UAPI_IOMMUFD
-#define UAPI_IOMMUFD_LIST                                                                       \
-	, NUMBER(IOMMU_IOAS_ALLOC), NUMBER(IOMMU_IOAS_IOVA_RANGES), NUMBER(IOMMU_IOAS_MAP),      \
-	NUMBER(IOMMU_IOAS_UNMAP), SIZE(iommu_ioas_alloc), FIELD(iommu_ioas_alloc, flags),        \
-	FIELD(iommu_ioas_alloc, out_ioas_id), SIZE(iommu_iova_range),                            \
-	FIELD(iommu_iova_range, last), SIZE(iommu_ioas_iova_ranges),                             \
-	FIELD(iommu_ioas_iova_ranges, ioas_id), FIELD(iommu_ioas_iova_ranges, num_iovas),        \
-	FIELD(iommu_ioas_iova_ranges, allowed_iovas),                                            \
-	FIELD(iommu_ioas_iova_ranges, out_iova_alignment),                                       \
-	NUMBER(IOMMU_IOAS_MAP_FIXED_IOVA), NUMBER(IOMMU_IOAS_MAP_WRITEABLE),                     \
-	NUMBER(IOMMU_IOAS_MAP_READABLE), SIZE(iommu_ioas_map), FIELD(iommu_ioas_map, flags),     \
-	FIELD(iommu_ioas_map, ioas_id), FIELD(iommu_ioas_map, user_va),                          \
-	FIELD(iommu_ioas_map, length), FIELD(iommu_ioas_map, iova), SIZE(iommu_ioas_unmap),      \
-	FIELD(iommu_ioas_unmap, ioas_id), FIELD(iommu_ioas_unmap, iova),                         \
-	FIELD(iommu_ioas_unmap, length), NUMBER(VFIO_DEVICE_BIND_IOMMUFD),                       \
-	NUMBER(VFIO_DEVICE_ATTACH_IOMMUFD_PT), FIELD(vfio_device_bind_iommufd, iommufd),         \
-	FIELD(vfio_device_bind_iommufd, out_devid),                                              \
-	FIELD(vfio_device_attach_iommufd_pt, pt_id)
+#define UAPI_IOMMUFD_LIST								\
+	, NUMBER(IOMMU_DESTROY), NUMBER(IOMMU_IOAS_ALLOC),				\
+	NUMBER(IOMMU_IOAS_ALLOW_IOVAS), NUMBER(IOMMU_IOAS_COPY),			\
+	NUMBER(IOMMU_IOAS_IOVA_RANGES), NUMBER(IOMMU_IOAS_MAP),				\
+	NUMBER(IOMMU_IOAS_UNMAP), NUMBER(IOMMU_OPTION), NUMBER(IOMMU_VFIO_IOAS),	\
+	NUMBER(IOMMU_HWPT_ALLOC), NUMBER(IOMMU_GET_HW_INFO),				\
+	NUMBER(IOMMU_HWPT_SET_DIRTY_TRACKING), NUMBER(IOMMU_HWPT_GET_DIRTY_BITMAP),	\
+	NUMBER(IOMMU_HWPT_INVALIDATE), NUMBER(IOMMU_FAULT_QUEUE_ALLOC),			\
+	NUMBER(IOMMU_IOAS_MAP_FILE), NUMBER(IOMMU_VIOMMU_ALLOC),			\
+	NUMBER(IOMMU_VDEVICE_ALLOC), NUMBER(IOMMU_IOAS_CHANGE_PROCESS),			\
+	NUMBER(IOMMU_VEVENTQ_ALLOC), NUMBER(IOMMU_HW_QUEUE_ALLOC),			\
+	NUMBER(IOMMU_IOAS_NOIOMMU_GET_PA), SIZE(iommu_destroy),				\
+	FIELD(iommu_destroy, id), SIZE(iommu_ioas_alloc),				\
+	FIELD(iommu_ioas_alloc, flags), FIELD(iommu_ioas_alloc, out_ioas_id),		\
+	SIZE(iommu_iova_range), FIELD(iommu_iova_range, last),				\
+	SIZE(iommu_ioas_iova_ranges), FIELD(iommu_ioas_iova_ranges, ioas_id),		\
+	FIELD(iommu_ioas_iova_ranges, num_iovas),					\
+	FIELD(iommu_ioas_iova_ranges, allowed_iovas),					\
+	FIELD(iommu_ioas_iova_ranges, out_iova_alignment),				\
+	SIZE(iommu_ioas_allow_iovas), FIELD(iommu_ioas_allow_iovas, ioas_id),		\
+	FIELD(iommu_ioas_allow_iovas, num_iovas),					\
+	FIELD(iommu_ioas_allow_iovas, allowed_iovas),					\
+	NUMBER(IOMMU_IOAS_MAP_FIXED_IOVA), NUMBER(IOMMU_IOAS_MAP_WRITEABLE),		\
+	NUMBER(IOMMU_IOAS_MAP_READABLE), SIZE(iommu_ioas_map),				\
+	FIELD(iommu_ioas_map, flags), FIELD(iommu_ioas_map, ioas_id),			\
+	FIELD(iommu_ioas_map, user_va), FIELD(iommu_ioas_map, length),			\
+	FIELD(iommu_ioas_map, iova), SIZE(iommu_ioas_map_file),				\
+	FIELD(iommu_ioas_map_file, flags), FIELD(iommu_ioas_map_file, ioas_id),		\
+	FIELD(iommu_ioas_map_file, fd), FIELD(iommu_ioas_map_file, start),		\
+	FIELD(iommu_ioas_map_file, length), FIELD(iommu_ioas_map_file, iova),		\
+	SIZE(iommu_ioas_copy), FIELD(iommu_ioas_copy, flags),				\
+	FIELD(iommu_ioas_copy, dst_ioas_id), FIELD(iommu_ioas_copy, src_ioas_id),	\
+	FIELD(iommu_ioas_copy, length), FIELD(iommu_ioas_copy, dst_iova),		\
+	FIELD(iommu_ioas_copy, src_iova), SIZE(iommu_ioas_unmap),			\
+	FIELD(iommu_ioas_unmap, ioas_id), FIELD(iommu_ioas_unmap, iova),		\
+	FIELD(iommu_ioas_unmap, length), SIZE(iommu_ioas_change_process),		\
+	SIZE(iommu_ioas_noiommu_get_pa), FIELD(iommu_ioas_noiommu_get_pa, flags),	\
+	FIELD(iommu_ioas_noiommu_get_pa, ioas_id),					\
+	FIELD(iommu_ioas_noiommu_get_pa, iova),						\
+	FIELD(iommu_ioas_noiommu_get_pa, length),					\
+	FIELD(iommu_ioas_noiommu_get_pa, out_phys), NUMBER(IOMMU_OPTION_RLIMIT_MODE),	\
+	NUMBER(IOMMU_OPTION_HUGE_PAGES), NUMBER(IOMMU_OPTION_OP_SET),			\
+	NUMBER(IOMMU_OPTION_OP_GET), SIZE(iommu_option),				\
+	FIELD(iommu_option, option_id), FIELD(iommu_option, op),			\
+	FIELD(iommu_option, object_id), FIELD(iommu_option, val64),			\
+	NUMBER(IOMMU_VFIO_IOAS_GET), NUMBER(IOMMU_VFIO_IOAS_SET),			\
+	NUMBER(IOMMU_VFIO_IOAS_CLEAR), SIZE(iommu_vfio_ioas),				\
+	FIELD(iommu_vfio_ioas, ioas_id), FIELD(iommu_vfio_ioas, op),			\
+	NUMBER(IOMMU_HWPT_ALLOC_NEST_PARENT), NUMBER(IOMMU_HWPT_ALLOC_DIRTY_TRACKING),	\
+	NUMBER(IOMMU_HWPT_FAULT_ID_VALID), NUMBER(IOMMU_HWPT_ALLOC_PASID),		\
+	NUMBER(IOMMU_HWPT_DATA_NONE), NUMBER(IOMMU_HWPT_DATA_VTD_S1),			\
+	NUMBER(IOMMU_HWPT_DATA_ARM_SMMUV3), NUMBER(IOMMU_HWPT_DATA_AMD_GUEST),		\
+	SIZE(iommu_hwpt_alloc), FIELD(iommu_hwpt_alloc, flags),				\
+	FIELD(iommu_hwpt_alloc, dev_id), FIELD(iommu_hwpt_alloc, pt_id),		\
+	FIELD(iommu_hwpt_alloc, out_hwpt_id), FIELD(iommu_hwpt_alloc, data_type),	\
+	FIELD(iommu_hwpt_alloc, data_len), FIELD(iommu_hwpt_alloc, data_uptr),		\
+	FIELD(iommu_hwpt_alloc, fault_id), NUMBER(IOMMU_HW_INFO_FLAG_INPUT_TYPE),	\
+	NUMBER(IOMMU_HW_INFO_TYPE_NONE), NUMBER(IOMMU_HW_INFO_TYPE_INTEL_VTD),		\
+	NUMBER(IOMMU_HW_INFO_TYPE_ARM_SMMUV3),						\
+	NUMBER(IOMMU_HW_INFO_TYPE_TEGRA241_CMDQV), NUMBER(IOMMU_HW_INFO_TYPE_AMD),	\
+	NUMBER(IOMMU_HW_CAP_DIRTY_TRACKING), NUMBER(IOMMU_HW_CAP_PCI_PASID_EXEC),	\
+	NUMBER(IOMMU_HW_CAP_PCI_PASID_PRIV),						\
+	NUMBER(IOMMU_HW_CAP_PCI_ATS_NOT_SUPPORTED), SIZE(iommu_hw_info),		\
+	FIELD(iommu_hw_info, flags), FIELD(iommu_hw_info, dev_id),			\
+	FIELD(iommu_hw_info, data_len), FIELD(iommu_hw_info, data_uptr),		\
+	FIELD(iommu_hw_info, out_data_type), FIELD(iommu_hw_info, out_max_pasid_log2),	\
+	FIELD(iommu_hw_info, out_capabilities),						\
+	NUMBER(IOMMU_HWPT_DIRTY_TRACKING_ENABLE), SIZE(iommu_hwpt_set_dirty_tracking),	\
+	FIELD(iommu_hwpt_set_dirty_tracking, flags),					\
+	FIELD(iommu_hwpt_set_dirty_tracking, hwpt_id),					\
+	NUMBER(IOMMU_HWPT_GET_DIRTY_BITMAP_NO_CLEAR),					\
+	SIZE(iommu_hwpt_get_dirty_bitmap), FIELD(iommu_hwpt_get_dirty_bitmap, hwpt_id),	\
+	FIELD(iommu_hwpt_get_dirty_bitmap, flags),					\
+	FIELD(iommu_hwpt_get_dirty_bitmap, iova),					\
+	FIELD(iommu_hwpt_get_dirty_bitmap, length),					\
+	FIELD(iommu_hwpt_get_dirty_bitmap, page_size),					\
+	FIELD(iommu_hwpt_get_dirty_bitmap, data),					\
+	NUMBER(IOMMU_HWPT_INVALIDATE_DATA_VTD_S1),					\
+	NUMBER(IOMMU_VIOMMU_INVALIDATE_DATA_ARM_SMMUV3), SIZE(iommu_hwpt_invalidate),	\
+	FIELD(iommu_hwpt_invalidate, hwpt_id), FIELD(iommu_hwpt_invalidate, data_uptr),	\
+	FIELD(iommu_hwpt_invalidate, data_type),					\
+	FIELD(iommu_hwpt_invalidate, entry_len),					\
+	FIELD(iommu_hwpt_invalidate, entry_num), SIZE(iommu_fault_alloc),		\
+	FIELD(iommu_fault_alloc, flags), FIELD(iommu_fault_alloc, out_fault_id),	\
+	FIELD(iommu_fault_alloc, out_fault_fd),						\
+	NUMBER(IOMMU_PGFAULT_FLAGS_PASID_VALID), NUMBER(IOMMU_PGFAULT_FLAGS_LAST_PAGE),	\
+	NUMBER(IOMMU_PGFAULT_PERM_READ), NUMBER(IOMMU_PGFAULT_PERM_WRITE),		\
+	NUMBER(IOMMU_PGFAULT_PERM_EXEC), NUMBER(IOMMU_PGFAULT_PERM_PRIV),		\
+	SIZE(iommu_hwpt_pgfault), FIELD(iommu_hwpt_pgfault, dev_id),			\
+	FIELD(iommu_hwpt_pgfault, pasid), FIELD(iommu_hwpt_pgfault, grpid),		\
+	FIELD(iommu_hwpt_pgfault, perm), FIELD(iommu_hwpt_pgfault, addr),		\
+	FIELD(iommu_hwpt_pgfault, length), FIELD(iommu_hwpt_pgfault, cookie),		\
+	NUMBER(IOMMUFD_PAGE_RESP_SUCCESS), NUMBER(IOMMUFD_PAGE_RESP_INVALID),		\
+	SIZE(iommu_hwpt_page_response), FIELD(iommu_hwpt_page_response, code),		\
+	NUMBER(IOMMU_VIOMMU_TYPE_DEFAULT), NUMBER(IOMMU_VIOMMU_TYPE_ARM_SMMUV3),	\
+	NUMBER(IOMMU_VIOMMU_TYPE_TEGRA241_CMDQV), SIZE(iommu_viommu_alloc),		\
+	FIELD(iommu_viommu_alloc, flags), FIELD(iommu_viommu_alloc, type),		\
+	FIELD(iommu_viommu_alloc, dev_id), FIELD(iommu_viommu_alloc, hwpt_id),		\
+	FIELD(iommu_viommu_alloc, out_viommu_id), FIELD(iommu_viommu_alloc, data_len),	\
+	FIELD(iommu_viommu_alloc, data_uptr), SIZE(iommu_vdevice_alloc),		\
+	FIELD(iommu_vdevice_alloc, viommu_id), FIELD(iommu_vdevice_alloc, dev_id),	\
+	FIELD(iommu_vdevice_alloc, out_vdevice_id),					\
+	FIELD(iommu_vdevice_alloc, virt_id), NUMBER(IOMMU_VEVENTQ_TYPE_DEFAULT),	\
+	NUMBER(IOMMU_VEVENTQ_TYPE_ARM_SMMUV3),						\
+	NUMBER(IOMMU_VEVENTQ_TYPE_TEGRA241_CMDQV), SIZE(iommu_veventq_alloc),		\
+	FIELD(iommu_veventq_alloc, flags), FIELD(iommu_veventq_alloc, viommu_id),	\
+	FIELD(iommu_veventq_alloc, type), FIELD(iommu_veventq_alloc, veventq_depth),	\
+	FIELD(iommu_veventq_alloc, out_veventq_id),					\
+	FIELD(iommu_veventq_alloc, out_veventq_fd),					\
+	NUMBER(IOMMU_VEVENTQ_FLAG_LOST_EVENTS), SIZE(iommufd_vevent_header),		\
+	FIELD(iommufd_vevent_header, sequence), NUMBER(IOMMU_HW_QUEUE_TYPE_DEFAULT),	\
+	NUMBER(IOMMU_HW_QUEUE_TYPE_TEGRA241_CMDQV), SIZE(iommu_hw_queue_alloc),		\
+	FIELD(iommu_hw_queue_alloc, flags), FIELD(iommu_hw_queue_alloc, viommu_id),	\
+	FIELD(iommu_hw_queue_alloc, type), FIELD(iommu_hw_queue_alloc, index),		\
+	FIELD(iommu_hw_queue_alloc, out_hw_queue_id),					\
+	FIELD(iommu_hw_queue_alloc, nesting_parent_iova),				\
+	FIELD(iommu_hw_queue_alloc, length), NUMBER(VFIO_DEVICE_BIND_IOMMUFD),		\
+	NUMBER(VFIO_DEVICE_ATTACH_IOMMUFD_PT), NUMBER(VFIO_DEVICE_DETACH_IOMMUFD_PT),	\
+	NUMBER(VFIO_DEVICE_BIND_FLAG_TOKEN), SIZE(vfio_device_bind_iommufd),		\
+	FIELD(vfio_device_bind_iommufd, flags),						\
+	FIELD(vfio_device_bind_iommufd, iommufd),					\
+	FIELD(vfio_device_bind_iommufd, out_devid),					\
+	FIELD(vfio_device_bind_iommufd, token_uuid_ptr),				\
+	NUMBER(VFIO_DEVICE_ATTACH_PASID), SIZE(vfio_device_attach_iommufd_pt),		\
+	FIELD(vfio_device_attach_iommufd_pt, flags),					\
+	FIELD(vfio_device_attach_iommufd_pt, pt_id),					\
+	FIELD(vfio_device_attach_iommufd_pt, pasid), NUMBER(VFIO_DEVICE_DETACH_PASID),	\
+	SIZE(vfio_device_detach_iommufd_pt),						\
+	FIELD(vfio_device_detach_iommufd_pt, flags),					\
+	FIELD(vfio_device_detach_iommufd_pt, pasid)
 #else
 #define UAPI_IOMMUFD_LIST
 #endif
