@@ -73,22 +73,24 @@ static int own_iommu(struct vfc_device *device, const char *name)
 	if (rc < 0)
 		return rc;
 	opts.transport = ops->name;
-	device->own_iommu = true;
-	return vfc_iommu_open(&opts, &device->iommu);
+	rc = vfc_iommu_open(&opts, &device->own);
+	device->iommu = device->own;
+	return rc;
 }
 
 static int open_in(struct vfc_device *device, const char *name)
 {
-	int rc = iommu_attach(device->iommu, name, &device->transport);
+	int rc = iommu_open_device(device->iommu, name, &device->transport);
 
 	if (rc < 0)
 		return rc;
 	device->ops = device->transport->ops;
 	rc = read_info(device);
 	if (rc < 0)
-		iommu_detach(device->iommu, device->transport);
+		iommu_close_device(device->iommu, device->transport, true);
 	else
 		access_open(device);
+	device->attached = rc == 0;
 	return rc;
 }
 
@@ -111,8 +113,8 @@ static int device_open(const char *name, const struct vfc_device_opts *opts,
 		rc = own_iommu(device, name);
 	if (rc == 0) {
 		rc = open_in(device, name);
-		if (rc < 0 && device->own_iommu)
-			vfc_iommu_close(device->iommu);
+		if (rc < 0)
+			vfc_iommu_close(device->own);
 	}
 	if (rc < 0) {
 		free(device);
@@ -164,10 +166,13 @@ static int check_idle(struct vfc_device *device)
 		return vfc_fail(EBUSY, VFC_REASON_BUSY, WHERE(.object = device->name),
 				"interrupt sets or NICs of the device are open (%u): close them first",
 				children);
-	if (device->own_iommu && iommu_held(device->iommu))
+	/* It may be the device itself that holds it, detached. */
+	if (device->own &&
+	    iommu_holders(device->own) > (!device->attached && device->iommu == device->own))
 		return vfc_fail(EBUSY, VFC_REASON_BUSY, WHERE(.object = device->name),
 				"DMA buffers live in the device's address space: free them first");
-	if (device->own_iommu && iommu_devices(device->iommu) > 1)
+	if (device->own &&
+	    iommu_devices(device->own) > (device->attached && device->iommu == device->own))
 		return vfc_fail(EBUSY, VFC_REASON_BUSY, WHERE(.object = device->name),
 				"another device is attached to this one's address space: close it first");
 	return 0;
@@ -187,9 +192,9 @@ int vfc_device_close(struct vfc_device *device)
 	if (device->flags & VFC_DEVICE_PCI && command(device, COMMAND_MASTER, 0) < 0)
 		vfc_error_restore(&before);
 	regions_close(device);
-	iommu_detach(device->iommu, device->transport);
-	if (device->own_iommu)
-		vfc_iommu_close(device->iommu);
+	iommu_close_device(device->iommu, device->transport, device->attached);
+	attach_close(device);
+	vfc_iommu_close(device->own);
 	pthread_mutex_destroy(&device->lock);
 	free(device);
 	return 0;

@@ -28,14 +28,16 @@ struct region {
 struct vfc_device {
 	const struct transport *ops;
 	struct transport_device *transport;
-	struct vfc_iommu *iommu;
+	struct vfc_iommu *iommu; /* that it is attached to; detached: that it was, which it holds */
+	struct vfc_iommu *own;   /* opened for it, closed with it; or NULL */
+	struct pasid *pasids;    /* attached to spaces of their own, src/attach.c */
 	struct region *regions;
 	uint32_t region_count;
 	uint32_t irq_count;
 	uint32_t flags; /* enum vfc_device_flags */
 	uint32_t power; /* offset of PMCSR in config space; 0: none */
 	bool decodes;   /* atomic: mapped BARs answer */
-	bool own_iommu;
+	bool attached;
 	char name[32];
 	pthread_mutex_t lock; /* mappings of regions, and what follows */
 	uint32_t children;    /* open interrupt sets and NICs */
@@ -51,6 +53,9 @@ struct transport_device *device_transport(struct vfc_device *device);
 /* An interrupt set or NIC keeps its device open. */
 void device_hold(struct vfc_device *device);
 void device_release(struct vfc_device *device);
+
+/* src/attach.c: the device leaves all its spaces; its descriptor is about to be closed. */
+void attach_close(struct vfc_device *device);
 
 /* src/region.c: read what regions there are; release mappings. */
 int regions_open(struct vfc_device *device);

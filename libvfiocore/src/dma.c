@@ -10,49 +10,126 @@
 #include "iommu/iommu.h"
 #include "kernel/sys.h"
 
-static int get_memory(uint64_t length, void **va)
+static int map_anonymous(uint64_t length, int flags, void **va)
 {
-	int rc = sys_mmap(length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0, va);
+	int rc = sys_mmap(length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0,
+			  va);
 
 	if (rc < 0)
-		return vfc_fail(rc, VFC_REASON_NONE, WHERE("mmap", .length = length),
-				"no room for %" PRIu64 " bytes in this process", length);
+		return rc;
 	rc = sys_madvise(*va, length, MADV_DONTFORK);
-	if (rc < 0) {
+	if (rc < 0)
 		sys_munmap(*va, length);
-		return vfc_fail(rc, VFC_REASON_NONE, WHERE("madvise", .length = length), "%s", "");
+	return rc;
+}
+
+/* The sizes of pages, largest first. Before Linux 3.8 the flags mean the default size, 2 MiB. */
+static const struct {
+	uint64_t size;
+	int flags;
+} pages[] = {
+	{UINT64_C(1) << 30, MAP_HUGETLB | 30 << MAP_HUGE_SHIFT},
+	{UINT64_C(2) << 20, MAP_HUGETLB | 21 << MAP_HUGE_SHIFT},
+	{0, 0},
+};
+
+static uint64_t round_up(uint64_t length, uint64_t page)
+{
+	return (length + page - 1) & ~(page - 1);
+}
+
+/* Too few huge pages: said, but no failure. */
+static void note_fallback(uint64_t length, uint64_t page)
+{
+	vfc_fail(ENOMEM, VFC_REASON_NONE, WHERE("mmap", .length = length),
+		 "not enough free huge pages of %" PRIu64 " KiB: reserve them "
+		 "(/sys/kernel/mm/hugepages/hugepages-%" PRIu64 "kB/nr_hugepages)",
+		 page / 1024, page / 1024);
+}
+
+/* @dma: length and page come rounded and chosen. @page: 0 or the size wanted. */
+static int get_memory(struct vfc_dma *dma, uint64_t page, bool must)
+{
+	uint64_t length = dma->length;
+	int rc = -ENOMEM;
+
+	for (size_t i = 0; i < sizeof(pages) / sizeof(*pages); i++) {
+		uint64_t size = pages[i].size ? pages[i].size : sys_page_size();
+
+		if (pages[i].size > page || (must && size < page))
+			continue;
+		dma->length = round_up(length, size);
+		dma->page = size;
+		if (dma->length >= length)
+			rc = map_anonymous(dma->length, pages[i].flags, &dma->va);
+		if (rc == 0)
+			return 0;
+		if (pages[i].size)
+			note_fallback(length, size);
 	}
+	if (must) /* and the note says why */
+		return rc;
+	return vfc_fail(rc, VFC_REASON_NONE, WHERE("mmap", .length = length),
+			"no room for %" PRIu64 " bytes in this process", length);
+}
+
+static int check_alloc(uint64_t length, const struct vfc_map_opts *opts)
+{
+	if (!length || opts->size < sizeof(*opts) ||
+	    opts->flags & (VFC_MAP_FIXED | VFC_MAP_IDENTITY))
+		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, WHERE(.length = length),
+				"a buffer has at least 1 byte, and its IOVA is chosen by the library");
+	if (opts->page && opts->page != sys_page_size() && opts->page != pages[0].size &&
+	    opts->page != pages[1].size)
+		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, WHERE(.length = length),
+				"opts->page is %" PRIu64 ": there are %zu, 2 MiB and 1 GiB", opts->page,
+				sys_page_size());
 	return 0;
+}
+
+/* Without an IOMMU only a page is contiguous for sure. */
+static int get_memory_for(struct vfc_iommu *iommu, struct vfc_dma *dma, uint64_t page)
+{
+	bool must = iommu_physical(iommu) && dma->length > sys_page_size();
+
+	if (must && !page)
+		page = dma->length > pages[1].size ? pages[0].size : pages[1].size;
+	return get_memory(dma, page, must);
 }
 
 static int dma_alloc(struct vfc_iommu *iommu, uint64_t length, const struct vfc_map_opts *opts,
 		     struct vfc_dma *dma)
 {
-	uint64_t page = sys_page_size(), rounded = (length + page - 1) & ~(page - 1), iova = 0;
-	void *va;
-	int rc;
+	struct vfc_map_opts aligned = *opts;
+	int rc = check_alloc(length, opts);
 
-	memset(dma, 0, sizeof(*dma));
-	if (!length || rounded < length || (opts && opts->flags & VFC_MAP_FIXED))
-		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, WHERE(.length = length),
-				"a buffer has at least 1 byte, and its IOVA is chosen by the library");
-	rc = get_memory(rounded, &va);
+	*dma = (struct vfc_dma){.length = length};
 	if (rc < 0)
 		return rc;
-	rc = vfc_iommu_map(iommu, va, rounded, &iova, opts);
+	rc = get_memory_for(iommu, dma, opts->page);
+	/* Of the IOMMU's large pages use is made only where IOVA and memory are aligned alike. */
+	if (!aligned.align && dma->page > sys_page_size())
+		aligned.align = dma->page;
+	if (rc == 0) {
+		rc = vfc_iommu_map(iommu, dma->va, dma->length, &dma->iova, &aligned);
+		if (rc < 0)
+			sys_munmap(dma->va, dma->length);
+	}
 	if (rc < 0) {
-		sys_munmap(va, rounded);
+		*dma = (struct vfc_dma){0};
 		return rc;
 	}
 	iommu_hold(iommu);
-	*dma = (struct vfc_dma){.va = va, .iova = iova, .length = rounded, .iommu = iommu};
+	dma->iommu = iommu;
 	return 0;
 }
 
 int vfc_dma_alloc(struct vfc_iommu *iommu, uint64_t length, const struct vfc_map_opts *opts,
 		  struct vfc_dma *dma)
 {
-	return vfc_done(dma_alloc(iommu, length, opts, dma));
+	static const struct vfc_map_opts defaults = {.size = sizeof(defaults)};
+
+	return vfc_done(dma_alloc(iommu, length, opts ? opts : &defaults, dma));
 }
 
 int vfc_dma_free(struct vfc_dma *dma)
@@ -84,7 +161,7 @@ static int pool_init(struct vfc_pool *pool, struct vfc_iommu *iommu, uint32_t ch
 	pool->stack = sys_alloc((size_t)chunks * sizeof(*pool->stack));
 	if (!pool->stack)
 		return vfc_no_memory();
-	rc = dma_alloc(iommu, (uint64_t)chunk * chunks, NULL, &pool->memory);
+	rc = vfc_dma_alloc(iommu, (uint64_t)chunk * chunks, NULL, &pool->memory);
 	if (rc < 0) {
 		free(pool->stack);
 		memset(pool, 0, sizeof(*pool));

@@ -84,9 +84,9 @@ int vfc_fake_set(struct vfc_device *device, uint32_t knob, uint64_t value)
 
 	if (rc < 0)
 		return vfc_done(rc);
-	pthread_mutex_lock(&fake->space->lock);
+	pthread_mutex_lock(&fake->iommufd->lock);
 	rc = set_locked(fake, knob, value);
-	pthread_mutex_unlock(&fake->space->lock);
+	pthread_mutex_unlock(&fake->iommufd->lock);
 	return vfc_done(rc);
 }
 
@@ -97,8 +97,8 @@ int vfc_fake_get(struct vfc_device *device, uint32_t knob, uint64_t *value)
 
 	if (rc < 0)
 		return vfc_done(rc);
-	pthread_mutex_lock(&fake->space->lock);
+	pthread_mutex_lock(&fake->iommufd->lock);
 	rc = get_locked(fake, knob, value);
-	pthread_mutex_unlock(&fake->space->lock);
+	pthread_mutex_unlock(&fake->iommufd->lock);
 	return vfc_done(rc);
 }

@@ -42,7 +42,9 @@ static int raw_map(void *va, uint64_t iova, uint64_t length, uint32_t flags)
 {
 	struct fake_device *fake = (struct fake_device *)device_transport(device);
 
-	return fake->base.ops->map(&fake->space->base, va, iova, length, flags);
+	return fake->base.ops->map(&fake->space->base,
+				   &(struct transport_memory){.va = va, .fd = -1}, &iova, length,
+				   flags);
 }
 
 static void mappings(void)

@@ -54,8 +54,43 @@ VFC_API int vfc_device_close(struct vfc_device *device);
 /* vfc_device_info() - what the device is. Thread-safe. */
 VFC_API int vfc_device_info(struct vfc_device *device, struct vfc_device_info *info);
 
-/* vfc_device_iommu() - the address space it is attached to; never NULL. Thread-safe. */
+/* vfc_device_iommu() - the address space it is, or was last, attached to; never NULL. Thread-safe. */
 VFC_API struct vfc_iommu *vfc_device_iommu(struct vfc_device *device);
+
+/*
+ * vfc_device_attach() - attach to another address space, in place of the one it is attached to.
+ * There is no moment at which it is attached to neither. What it reached before it reaches no more.
+ * Errors: -EOPNOTSUPP (group, compat: a group has its container for as long as it is open),
+ * -EINVAL (a space that does not share the iommufd, see vfc_iommu_opts.beside), -EBUSY (a NIC of
+ * the device is open, with rings in the old space), else the kernel's (something is mapped there
+ * that this device's IOMMU cannot map). One thread, or the caller's lock.
+ * Source: VFIO_DEVICE_ATTACH_IOMMUFD_PT.
+ */
+VFC_API int vfc_device_attach(struct vfc_device *device, struct vfc_iommu *iommu);
+
+/*
+ * vfc_device_detach() - let it reach nothing; a second call does nothing.
+ * Errors: -EOPNOTSUPP, -EBUSY as for vfc_device_attach(). One thread, or the caller's lock.
+ * Source: VFIO_DEVICE_DETACH_IOMMUFD_PT.
+ */
+VFC_API int vfc_device_detach(struct vfc_device *device);
+
+/*
+ * vfc_device_attach_pasid() / vfc_device_detach_pasid() - attach what the device does in the name of
+ * a process address space (PASID) to a space of its own, beside what it is attached to without.
+ * @pasid: 1 to 2^20-1. Attached already: moved. Closing the device detaches.
+ * Errors: -EOPNOTSUPP (transport, kernel before 6.15, or device without PASIDs), -EINVAL.
+ * One thread, or the caller's lock. Source: VFIO_DEVICE_ATTACH_PASID.
+ */
+VFC_API int vfc_device_attach_pasid(struct vfc_device *device, uint32_t pasid,
+				    struct vfc_iommu *iommu);
+VFC_API int vfc_device_detach_pasid(struct vfc_device *device, uint32_t pasid);
+
+/*
+ * vfc_device_iommufd_id() - the device's id in its iommufd, for the functions of vfiocore/iommufd.h.
+ * Errors: -EOPNOTSUPP (the transport has none). Thread-safe. Source: VFIO_DEVICE_BIND_IOMMUFD.
+ */
+VFC_API int vfc_device_iommufd_id(struct vfc_device *device, uint32_t *id);
 
 /*
  * vfc_device_reset() - reset the function.

@@ -10,6 +10,7 @@ struct vfc_dma {
 	void *va;
 	uint64_t iova;
 	uint64_t length; /* bytes mapped: what was asked for, rounded up to pages */
+	uint64_t page;   /* size of the pages of memory behind it: may be less than was asked for */
 	struct vfc_iommu *iommu;
 };
 
@@ -29,7 +30,9 @@ VFC_BEGIN_DECLS
  * vfc_dma_alloc() - zeroed memory that the attached devices can reach.
  * The memory is private to this process: a child of fork() does not inherit it (MADV_DONTFORK), since
  * copy-on-write would silently part the device's pages from the parent's.
- * @length: bytes, > 0. @opts: as for vfc_iommu_map().
+ * @length: bytes, > 0. @opts: as for vfc_iommu_map(), and the size of pages. When there are too few
+ * huge pages for it, @dma->page tells what was taken, and the thread's error record why. Where no
+ * IOMMU translates (VFC_IOMMU_PHYSICAL) more than one page is taken from one huge page, or fails.
  * Errors: those of vfc_iommu_map().
  */
 VFC_API int vfc_dma_alloc(struct vfc_iommu *iommu, uint64_t length, const struct vfc_map_opts *opts,

@@ -5,19 +5,40 @@
 
 #include "abi.h"
 
+struct vfc_device;
 struct vfc_iommu;
 
 enum vfc_map_flags {
 	VFC_MAP_READ = 1 << 0,  /* the device may read */
 	VFC_MAP_WRITE = 1 << 1, /* the device may write; neither bit: both are allowed */
 	VFC_MAP_FIXED = 1 << 2, /* map at the IOVA given, or fail */
+	VFC_MAP_IDENTITY = 1 << 3, /* map at the IOVA that equals the address, or fail */
+};
+
+enum vfc_iommu_flags {
+	/*
+	 * vfc_iommu_open(): devices attach to page tables that note which pages are written to. An
+	 * attach fails with -EOPNOTSUPP where the IOMMU cannot. The transports group and fake need
+	 * no word of it.
+	 */
+	VFC_IOMMU_DIRTY = 1 << 0,
+	/*
+	 * vfc_iommu_info(): no IOMMU translates. What a mapping answers is a physical address, the
+	 * memory must be contiguous there, and nothing keeps a device from the rest of memory.
+	 */
+	VFC_IOMMU_PHYSICAL = 1 << 1,
 };
 
 struct vfc_iommu_opts {
 	uint32_t size; /* sizeof(struct vfc_iommu_opts) */
-	uint32_t reserved;
+	uint32_t flags; /* VFC_IOMMU_DIRTY or 0 */
 	/* "cdev", "group", "compat", "fake"; NULL: the environment's VFIOCORE_TRANSPORT, else the best there is */
 	const char *transport;
+	/*
+	 * A space of the same transport whose iommufd this one shares. Devices can move between the
+	 * two, and mappings be copied without pinning the memory twice. Either may be closed first.
+	 */
+	struct vfc_iommu *beside;
 };
 
 struct vfc_iova_range {
@@ -33,20 +54,39 @@ struct vfc_iommu_info {
 	uint64_t mapped;     /* bytes live now */
 	uint64_t entries_left; /* mappings that the kernel still takes; UINT64_MAX: it does not say */
 	char transport[16];
+	uint32_t flags; /* enum vfc_iommu_flags */
+	uint32_t reserved;
 };
+
+/*
+ * Called after each piece of a large mapping with the bytes done so far, from the thread that maps
+ * and with no lock held. Not 0: stop; the call undoes what was done and returns -ECANCELED.
+ */
+typedef int (*vfc_map_progress)(void *argument, uint64_t done, uint64_t length);
 
 struct vfc_map_opts {
 	uint32_t size;    /* sizeof(struct vfc_map_opts) */
 	uint32_t flags;   /* enum vfc_map_flags */
 	uint64_t align;   /* of the IOVA: a power of two, bytes; 0: the natural one up to 2 MiB */
 	uint64_t highest; /* last address the device can reach (a 28-bit engine: 0xfffffff); 0: any */
+	/*
+	 * vfc_dma_alloc(): the size of the pages of memory behind the buffer, 2 MiB or 1 GiB; with
+	 * too few of them free, the next smaller size is taken, see struct vfc_dma. 0: any.
+	 */
+	uint64_t page;
+	/*
+	 * vfc_iommu_map(): pin the memory in pieces of 64 MiB, each an entry of the kernel's, and
+	 * tell after each. NULL: all at once, which a signal cannot interrupt.
+	 */
+	vfc_map_progress progress;
+	void *progress_argument;
 };
 
 struct vfc_mapping {
 	uint64_t iova;
 	uint64_t length;
-	void *va;
-	uint32_t flags; /* enum vfc_map_flags, without VFC_MAP_FIXED */
+	void *va; /* NULL: a file's or a device's memory, which has no address here */
+	uint32_t flags; /* VFC_MAP_READ, VFC_MAP_WRITE */
 	uint32_t reserved;
 };
 
@@ -54,7 +94,7 @@ VFC_BEGIN_DECLS
 
 /*
  * vfc_iommu_open() - a new, empty address space.
- * Devices are attached by vfc_device_open(). Until the first one is, the kernel knows neither
+ * Devices are attached by vfc_device_open() and vfc_device_attach(). Until the first one is, the kernel knows neither
  * windows nor page sizes and vfc_iommu_map() answers -ENODEV.
  * Errors: -ENOENT / -ENODEV (no VFIO in this kernel), -EACCES, -EINVAL (unknown transport).
  */
@@ -83,10 +123,61 @@ VFC_API int vfc_iommu_ranges(struct vfc_iommu *iommu, struct vfc_iova_range *ran
  * The memory stays pinned, and must stay mapped in this process, until it is unmapped.
  * Errors: -EINVAL (zero, unaligned, outside of the windows), -EEXIST (IOVA taken), -EFAULT (memory
  * not mapped), -ENOMEM (locked-memory limit), -ENOSPC (no IOVA left, or too many mappings),
- * -ENODEV (no device attached). Thread-safe.
+ * -ENODEV (no device attached), -ECANCELED (@opts->progress said so). Thread-safe.
  */
 VFC_API int vfc_iommu_map(struct vfc_iommu *iommu, void *va, uint64_t length, uint64_t *iova,
 			  const struct vfc_map_opts *opts);
+
+/*
+ * vfc_iommu_map_file() - let the attached devices reach a file's memory: a memfd, or a dma-buf.
+ * @offset, @length: bytes in the file, multiples of the smallest IOMMU page. The file keeps its
+ * memory for as long as it is mapped, whatever becomes of @fd.
+ * Errors: those of vfc_iommu_map(); -EOPNOTSUPP (the transport or the kernel cannot map this kind
+ * of file: dma-bufs want cdev or compat and Linux 6.19). Thread-safe.
+ * Source: IOMMU_IOAS_MAP_FILE; for group, mmap() and VFIO_IOMMU_MAP_DMA.
+ */
+VFC_API int vfc_iommu_map_file(struct vfc_iommu *iommu, int fd, uint64_t offset, uint64_t length,
+			       uint64_t *iova, const struct vfc_map_opts *opts);
+
+/*
+ * vfc_iommu_map_region() - let the attached devices reach a part of a BAR of @device (peer to peer).
+ * @index: a region, enum vfc_region. @offset, @length: bytes, multiples of the smallest IOMMU page.
+ * Unmap it before @device is closed.
+ * Errors: those of vfc_iommu_map(); -EOPNOTSUPP (the region cannot be mapped, or the kernel cannot
+ * hand it out: cdev and compat want Linux 6.19). Thread-safe.
+ * Source: VFIO_DEVICE_FEATURE_DMA_BUF; for group, mmap() and VFIO_IOMMU_MAP_DMA.
+ */
+VFC_API int vfc_iommu_map_region(struct vfc_iommu *iommu, struct vfc_device *device, uint32_t index,
+				 uint64_t offset, uint64_t length, uint64_t *iova,
+				 const struct vfc_map_opts *opts);
+
+/*
+ * vfc_iommu_copy() - let the devices of @to reach, too, what @from has at [@at, @at + @length).
+ * The range lies in one mapping of @from. Spaces that share an iommufd do not pin it again.
+ * Errors: those of vfc_iommu_map(); -ENOENT (nothing is mapped there), -EOPNOTSUPP (memory of a file,
+ * and the two do not share an iommufd). Thread-safe.
+ * Source: IOMMU_IOAS_COPY.
+ */
+VFC_API int vfc_iommu_copy(struct vfc_iommu *to, struct vfc_iommu *from, uint64_t at,
+			   uint64_t length, uint64_t *iova, const struct vfc_map_opts *opts);
+
+/*
+ * vfc_iommu_map_batch() - map @count buffers, all or none.
+ * @vector: va and length of each in, iova out; all are mapped with @opts. A run of buffers that
+ * follow one another in memory, in the order given, becomes one mapping at consecutive IOVAs, so
+ * an arena cut in 100,000 pieces costs one entry of the kernel's. VFC_MAP_FIXED is not possible.
+ * Errors: those of vfc_iommu_map(); hint and record tell the buffer. Thread-safe.
+ */
+VFC_API int vfc_iommu_map_batch(struct vfc_iommu *iommu, struct vfc_mapping *vector, size_t count,
+				const struct vfc_map_opts *opts);
+
+/*
+ * vfc_iommu_unmap_batch() - take back what vfc_iommu_map_batch() mapped; the same vector.
+ * Errors: -ENOENT, -EINVAL: it is not what was mapped, and nothing was unmapped. After an error of the
+ * kernel's some are unmapped. Thread-safe.
+ */
+VFC_API int vfc_iommu_unmap_batch(struct vfc_iommu *iommu, const struct vfc_mapping *vector,
+				  size_t count);
 
 /*
  * vfc_iommu_unmap() - take back the mapping that starts at @iova and has @length bytes.
@@ -107,6 +198,36 @@ VFC_API int64_t vfc_iommu_unmap_all(struct vfc_iommu *iommu);
  */
 VFC_API int vfc_iommu_find_iova(struct vfc_iommu *iommu, uint64_t iova, struct vfc_mapping *mapping);
 VFC_API int vfc_iommu_find_va(struct vfc_iommu *iommu, const void *va, struct vfc_mapping *mapping);
+
+/*
+ * vfc_iommu_dirty_start() / vfc_iommu_dirty_stop() - begin and end to note which pages devices
+ * write to. Errors: -EOPNOTSUPP (a space not opened with VFC_IOMMU_DIRTY, or a kernel that cannot).
+ * Thread-safe.
+ */
+VFC_API int vfc_iommu_dirty_start(struct vfc_iommu *iommu);
+VFC_API int vfc_iommu_dirty_stop(struct vfc_iommu *iommu);
+
+/*
+ * vfc_iommu_dirty_read() - which pages of a mapping were written to since it was last asked.
+ * @iova, @length: one whole mapping. @page: bytes a bit stands for: the IOMMU's smallest page.
+ * @bitmap: out, bit n (of word n / 64) for page n; (@length / @page + 63) / 64 words.
+ * Pages that the kernel cannot tell apart are reported as written: type1 knows only of those that
+ * a mediated device's driver pinned and takes all memory of an IOMMU for written.
+ * Return: how many bits are set. Errors: -ENOENT, -EINVAL (not a mapping, @page), -EOPNOTSUPP (not
+ * started). Thread-safe.
+ * Source: VFIO_IOMMU_DIRTY_PAGES, IOMMU_HWPT_GET_DIRTY_BITMAP.
+ */
+VFC_API int64_t vfc_iommu_dirty_read(struct vfc_iommu *iommu, uint64_t iova, uint64_t length,
+				     uint64_t page, uint64_t *bitmap);
+
+/*
+ * vfc_iommu_iommufd() - the space's iommufd, for the functions of vfiocore/iommufd.h.
+ * @ioas: out, the id of its IOAS; may be NULL. What is mapped there by other means than this
+ * header's is not in the library's books.
+ * Return: the descriptor, which stays the space's. Errors: -EOPNOTSUPP (the transport has none).
+ * Thread-safe.
+ */
+VFC_API int vfc_iommu_iommufd(struct vfc_iommu *iommu, uint32_t *ioas);
 
 VFC_END_DECLS
 #endif

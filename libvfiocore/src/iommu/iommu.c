@@ -1,51 +1,69 @@
 /* SPDX-License-Identifier: MIT */
-#include "iommu.h"
-
+/* The address space as an object, and the devices that come and go. */
 #include <errno.h>
-#include <inttypes.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <vfiocore.h>
 
-#include "../error.h"
 #include "../kernel/sys.h"
-#include "iova.h"
-
-/* Natural alignment lets the IOMMU use its large pages; beyond 2 MiB it would waste IOVA space. */
-#define ALIGN_MAX (UINT64_C(2) << 20)
-
-struct vfc_iommu {
-	const struct transport *ops;
-	struct transport_space *space;
-	pthread_mutex_t lock; /* all below, and every call through ops with this space */
-	struct iova_map map;
-	uint64_t page_sizes;
-	uint32_t devices;
-	uint32_t holders;
-};
+#include "space.h"
 
 const char *iommu_transport_name(struct vfc_iommu *iommu)
 {
 	return iommu->ops->name;
 }
 
+int space_cannot(const struct vfc_iommu *iommu, const char *what)
+{
+	return vfc_fail(EOPNOTSUPP, VFC_REASON_UNSUPPORTED, NOWHERE, "the transport %s cannot %s%s",
+			iommu->ops->name, what,
+			iommu->ops->iommufd ? "" : ": the transport cdev can, with Linux 6.6 or newer");
+}
+
+static int check_opts(const struct vfc_iommu_opts *opts)
+{
+	if (!opts)
+		return 0;
+	if (opts->size < sizeof(*opts) || opts->flags & ~(uint32_t)VFC_IOMMU_DIRTY)
+		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE,
+				"opts->size is %u and must be sizeof(struct vfc_iommu_opts); "
+				"opts->flags is 0x%x and may be VFC_IOMMU_DIRTY",
+				opts->size, opts->flags);
+	return 0;
+}
+
+/* A space beside another is of the other's transport, whatever the environment says. */
+static int find_transport(const struct vfc_iommu_opts *opts, const struct transport **ops)
+{
+	const struct transport *other = opts && opts->beside ? opts->beside->ops : NULL;
+	int rc;
+
+	if (other && !opts->transport) {
+		*ops = other;
+		return 0;
+	}
+	rc = transport_find(opts ? opts->transport : NULL, NULL, ops);
+	if (rc == 0 && other && *ops != other)
+		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE,
+				"a space of the transport %s cannot be opened beside one of %s",
+				(*ops)->name, other->name);
+	return rc;
+}
+
 static int iommu_open(const struct vfc_iommu_opts *opts, struct vfc_iommu **out)
 {
 	struct vfc_iommu *iommu;
-	int rc;
+	int rc = check_opts(opts);
 
-	if (opts && opts->size < sizeof(*opts))
-		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE,
-				"opts->size is %u, set it to sizeof(struct vfc_iommu_opts)",
-				opts->size);
+	if (rc < 0)
+		return rc;
 	iommu = sys_alloc(sizeof(*iommu));
 	if (!iommu)
 		return vfc_no_memory();
-	rc = transport_find(opts ? opts->transport : NULL, NULL, &iommu->ops);
+	rc = find_transport(opts, &iommu->ops);
 	if (rc == 0)
-		rc = iommu->ops->space_open(&iommu->space);
+		rc = iommu->ops->space_open(opts && opts->beside ? opts->beside->space : NULL,
+					    opts ? opts->flags : 0, &iommu->space);
 	if (rc < 0) {
 		free(iommu);
 		return rc;
@@ -60,15 +78,6 @@ int vfc_iommu_open(const struct vfc_iommu_opts *opts, struct vfc_iommu **iommu)
 	return vfc_done(iommu_open(opts, iommu));
 }
 
-static int unmap_one(struct vfc_iommu *iommu, const struct vfc_mapping *mapping)
-{
-	int rc = iommu->ops->unmap(iommu->space, mapping->iova, mapping->length);
-
-	if (rc == 0)
-		iova_remove(&iommu->map, mapping->iova);
-	return rc;
-}
-
 int vfc_iommu_close(struct vfc_iommu *iommu)
 {
 	uint32_t devices, holders;
@@ -81,7 +90,8 @@ int vfc_iommu_close(struct vfc_iommu *iommu)
 	pthread_mutex_unlock(&iommu->lock);
 	if (devices || holders)
 		return vfc_done(vfc_fail(EBUSY, VFC_REASON_BUSY, NOWHERE,
-					 "%u devices are attached and %u DMA buffers live: close them first",
+					 "%u devices are attached, and %u DMA buffers or detached devices "
+					 "hold it: close them first",
 					 devices, holders));
 	/* Closing the space drops its mappings, whatever became of them before. */
 	iommu->ops->space_close(iommu->space);
@@ -105,11 +115,12 @@ static int read_windows(struct vfc_iommu *iommu)
 				"the kernel says that the IOMMU has no page size");
 	}
 	iommu->page_sizes = info.page_sizes;
+	iommu->physical = info.physical;
 	iova_set_windows(&iommu->map, info.ranges, info.range_count);
 	return 0;
 }
 
-int iommu_attach(struct vfc_iommu *iommu, const char *name, struct transport_device **device)
+int iommu_open_device(struct vfc_iommu *iommu, const char *name, struct transport_device **device)
 {
 	int rc;
 
@@ -126,12 +137,108 @@ int iommu_attach(struct vfc_iommu *iommu, const char *name, struct transport_dev
 	return rc;
 }
 
-void iommu_detach(struct vfc_iommu *iommu, struct transport_device *device)
+void iommu_close_device(struct vfc_iommu *iommu, struct transport_device *device, bool attached)
 {
 	pthread_mutex_lock(&iommu->lock);
 	iommu->ops->close(device);
+	iommu->devices -= attached;
+	pthread_mutex_unlock(&iommu->lock);
+}
+
+/* Two spaces are locked in the order of their addresses, so that two moves cannot block each other. */
+static void lock_both(struct vfc_iommu *a, struct vfc_iommu *b)
+{
+	if (!b || a == b) {
+		pthread_mutex_lock(&a->lock);
+		return;
+	}
+	pthread_mutex_lock((uintptr_t)a < (uintptr_t)b ? &a->lock : &b->lock);
+	pthread_mutex_lock((uintptr_t)a < (uintptr_t)b ? &b->lock : &a->lock);
+}
+
+static void unlock_both(struct vfc_iommu *a, struct vfc_iommu *b)
+{
+	pthread_mutex_unlock(&a->lock);
+	if (b && a != b)
+		pthread_mutex_unlock(&b->lock);
+}
+
+static int transport_attach(struct vfc_iommu *iommu, struct transport_device *device,
+			    struct transport_space *space, uint32_t pasid)
+{
+	if (pasid)
+		return iommu->ops->attach_pasid(device, pasid, space);
+	return space ? iommu->ops->attach(device, space) : iommu->ops->detach(device);
+}
+
+/* The way back is to where it came from, which took it before. */
+static int attach_locked(struct vfc_iommu *iommu, struct vfc_iommu *from,
+			 struct transport_device *device, uint32_t pasid)
+{
+	struct vfc_error error;
+	int rc = transport_attach(iommu, device, iommu->space, pasid);
+
+	if (rc < 0)
+		return rc;
+	rc = read_windows(iommu);
+	if (rc == 0)
+		return 0;
+	error = *vfc_error_last();
+	transport_attach(iommu, device, from ? from->space : NULL, pasid);
+	vfc_error_restore(&error);
+	return rc;
+}
+
+int iommu_attach(struct vfc_iommu *iommu, struct vfc_iommu *from, struct transport_device *device,
+		 uint32_t pasid)
+{
+	int rc;
+
+	if (iommu == from)
+		return 0;
+	lock_both(iommu, from);
+	rc = attach_locked(iommu, from, device, pasid);
+	if (rc == 0) {
+		iommu->devices++;
+		if (from)
+			from->devices--;
+	}
+	unlock_both(iommu, from);
+	return rc;
+}
+
+int iommu_detach(struct vfc_iommu *iommu, struct transport_device *device, uint32_t pasid)
+{
+	int rc;
+
+	pthread_mutex_lock(&iommu->lock);
+	rc = transport_attach(iommu, device, NULL, pasid);
+	if (rc == 0)
+		iommu->devices--;
+	pthread_mutex_unlock(&iommu->lock);
+	return rc;
+}
+
+void iommu_forget_pasid(struct vfc_iommu *iommu)
+{
+	pthread_mutex_lock(&iommu->lock);
 	iommu->devices--;
 	pthread_mutex_unlock(&iommu->lock);
+}
+
+int iommu_movable(struct vfc_iommu *iommu, struct vfc_iommu *to, bool pasid)
+{
+	const struct transport *ops = iommu->ops;
+
+	if (!ops->attach || (pasid && !ops->attach_pasid))
+		return space_cannot(iommu, pasid ? "attach a PASID"
+						 : "move a device that is open to another address "
+						   "space: close it, and open it in that one");
+	if (to && (to->ops != ops || !ops->related(iommu->space, to->space)))
+		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE,
+				"the address space does not share the device's iommufd: open it with "
+				"opts.beside, and the space that the device is attached to");
+	return 0;
 }
 
 void iommu_hold(struct vfc_iommu *iommu)
@@ -148,14 +255,24 @@ void iommu_release(struct vfc_iommu *iommu)
 	pthread_mutex_unlock(&iommu->lock);
 }
 
-bool iommu_held(struct vfc_iommu *iommu)
+uint32_t iommu_holders(struct vfc_iommu *iommu)
 {
-	bool held;
+	uint32_t holders;
 
 	pthread_mutex_lock(&iommu->lock);
-	held = iommu->holders > 0;
+	holders = iommu->holders;
 	pthread_mutex_unlock(&iommu->lock);
-	return held;
+	return holders;
+}
+
+bool iommu_physical(struct vfc_iommu *iommu)
+{
+	bool physical;
+
+	pthread_mutex_lock(&iommu->lock);
+	physical = iommu->physical;
+	pthread_mutex_unlock(&iommu->lock);
+	return physical;
 }
 
 uint32_t iommu_devices(struct vfc_iommu *iommu)
@@ -186,6 +303,7 @@ int vfc_iommu_info(struct vfc_iommu *iommu, struct vfc_iommu_info *info)
 		info->mappings = iommu->map.count;
 		info->mapped = iommu->map.bytes;
 		info->entries_left = now.entries_left;
+		info->flags = iommu->physical ? VFC_IOMMU_PHYSICAL : 0;
 		snprintf(info->transport, sizeof(info->transport), "%s", iommu->ops->name);
 		free(now.ranges);
 	}
@@ -206,216 +324,11 @@ int vfc_iommu_ranges(struct vfc_iommu *iommu, struct vfc_iova_range *ranges, siz
 	return (int)n;
 }
 
-/* "0x0-0xfedfffff, 0xfef00000-0x7fffffffff" */
-static void describe_windows(const struct iova_map *map, char *text, size_t size)
+int vfc_iommu_iommufd(struct vfc_iommu *iommu, uint32_t *ioas)
 {
-	size_t used = 0;
+	uint32_t unused;
 
-	text[0] = '\0';
-	for (size_t i = 0; i < map->window_count && used < size; i++)
-		used += (size_t)snprintf(text + used, size - used, "%s0x%" PRIx64 "-0x%" PRIx64,
-					 i ? ", " : "", map->windows[i].start, map->windows[i].end);
-}
-
-static int check_memory(const struct vfc_iommu *iommu, const void *va, uint64_t length,
-			struct error_where where)
-{
-	uint64_t page = iommu->page_sizes & -iommu->page_sizes;
-
-	/* What was known of the page table went with the last device. */
-	if (!iommu->devices)
-		return vfc_fail(ENODEV, VFC_REASON_NO_DEVICE, where,
-				"no device is attached to this space, so the kernel has no page "
-				"table to map in: open a device first");
-	if (!length)
-		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, where, "a mapping of 0 bytes was asked for");
-	if ((uintptr_t)va % page || length % page)
-		return vfc_fail(EINVAL, VFC_REASON_ALIGNMENT, where,
-				"address %p and length %" PRIu64 " must be multiples of the IOMMU's page, %" PRIu64
-				" bytes",
-				va, length, page);
-	if ((uintptr_t)va + length < length)
-		return vfc_fail(EINVAL, VFC_REASON_BAD_MEMORY, where,
-				"the memory runs past the end of the address space");
-	return 0;
-}
-
-static int place_fixed(struct vfc_iommu *iommu, uint64_t iova, uint64_t length,
-		       const struct vfc_map_opts *opts, struct error_where where)
-{
-	uint64_t page = iommu->page_sizes & -iommu->page_sizes;
-	uint64_t align = opts->align > page ? opts->align : page;
-	char windows[200];
-
-	if (iova % align)
-		return vfc_fail(EINVAL, VFC_REASON_ALIGNMENT, where,
-				"the IOVA must be a multiple of %" PRIu64, align);
-	if (opts->highest && (iova > opts->highest || length - 1 > opts->highest - iova))
-		return vfc_fail(EINVAL, VFC_REASON_IOVA, where,
-				"the range ends above 0x%" PRIx64 ", the highest that was asked for",
-				opts->highest);
-	if (!iova_in_window(&iommu->map, iova, length)) {
-		describe_windows(&iommu->map, windows, sizeof(windows));
-		return vfc_fail(EINVAL, VFC_REASON_IOVA, where,
-				"the IOMMU and its reserved ranges (MSI and others) leave these windows: %s",
-				windows);
-	}
-	if (iova_overlaps(&iommu->map, iova, length))
-		return vfc_fail(EEXIST, VFC_REASON_IOVA, where, "a mapping is there already");
-	return 0;
-}
-
-static uint64_t natural_align(uint64_t length, uint64_t page)
-{
-	uint64_t align = page;
-
-	while (align < length && align < ALIGN_MAX)
-		align <<= 1;
-	return align;
-}
-
-static int place(struct vfc_iommu *iommu, uint64_t length, const struct vfc_map_opts *opts,
-		 uint64_t *iova, struct error_where where)
-{
-	uint64_t page = iommu->page_sizes & -iommu->page_sizes;
-	uint64_t highest = opts->highest ? opts->highest : UINT64_MAX;
-	uint64_t align = opts->align ? opts->align : natural_align(length, page);
-	char windows[200];
-
-	if (align & (align - 1))
-		return vfc_fail(EINVAL, VFC_REASON_ALIGNMENT, where,
-				"the alignment %" PRIu64 " is not a power of two", align);
-	if (iova_allocate(&iommu->map, length, align < page ? page : align, highest, iova))
-		return 0;
-	describe_windows(&iommu->map, windows, sizeof(windows));
-	return vfc_fail(ENOSPC, VFC_REASON_OUT_OF_IOVA, where,
-			"no free range aligned to 0x%" PRIx64 " up to 0x%" PRIx64
-			" in the windows %s; %zu mappings live",
-			align, highest, windows, iommu->map.count);
-}
-
-static int map_locked(struct vfc_iommu *iommu, void *va, uint64_t length, uint64_t *iova,
-		      const struct vfc_map_opts *opts)
-{
-	uint32_t access = opts->flags & (VFC_MAP_READ | VFC_MAP_WRITE);
-	bool fixed = opts->flags & VFC_MAP_FIXED;
-	uint64_t place_at = fixed ? *iova : 0;
-	struct error_where where = WHERE(.iova = place_at, .length = length);
-	int rc = check_memory(iommu, va, length, where);
-
-	if (!access)
-		access = VFC_MAP_READ | VFC_MAP_WRITE;
-	if (rc == 0)
-		rc = fixed ? place_fixed(iommu, place_at, length, opts, where)
-			   : place(iommu, length, opts, &place_at, where);
-	if (rc == 0)
-		rc = iova_reserve(&iommu->map);
-	if (rc == 0)
-		rc = iommu->ops->map(iommu->space, va, place_at, length,
-				     (access & VFC_MAP_READ ? VFIO_DMA_MAP_FLAG_READ : 0) |
-					     (access & VFC_MAP_WRITE ? VFIO_DMA_MAP_FLAG_WRITE : 0));
-	if (rc < 0)
-		return rc;
-	iova_insert(&iommu->map, &(struct vfc_mapping){.iova = place_at, .length = length,
-						       .va = va, .flags = access});
-	*iova = place_at;
-	return 0;
-}
-
-int vfc_iommu_map(struct vfc_iommu *iommu, void *va, uint64_t length, uint64_t *iova,
-		  const struct vfc_map_opts *opts)
-{
-	static const struct vfc_map_opts defaults = {.size = sizeof(defaults)};
-	int rc;
-
-	if (!opts)
-		opts = &defaults;
-	if (opts->size < sizeof(*opts) ||
-	    opts->flags & ~(uint32_t)(VFC_MAP_READ | VFC_MAP_WRITE | VFC_MAP_FIXED))
-		return vfc_done(vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE,
-					 "opts->size is %u and must be sizeof(struct vfc_map_opts); "
-					 "opts->flags is 0x%x",
-					 opts->size, opts->flags));
-	pthread_mutex_lock(&iommu->lock);
-	rc = map_locked(iommu, va, length, iova, opts);
-	pthread_mutex_unlock(&iommu->lock);
-	return vfc_done(rc);
-}
-
-static int unmap_locked(struct vfc_iommu *iommu, uint64_t iova, uint64_t length)
-{
-	struct vfc_mapping mapping;
-	struct error_where where = WHERE(.iova = iova, .length = length);
-
-	if (!iova_find(&iommu->map, iova, &mapping))
-		return vfc_fail(ENOENT, VFC_REASON_IOVA, where, "nothing is mapped there");
-	if (mapping.iova != iova || mapping.length != length)
-		return vfc_fail(EINVAL, VFC_REASON_IOVA, where,
-				"the mapping there begins at 0x%" PRIx64 " and has %" PRIu64
-				" bytes; it is unmapped whole or not at all",
-				mapping.iova, mapping.length);
-	return unmap_one(iommu, &mapping);
-}
-
-int vfc_iommu_unmap(struct vfc_iommu *iommu, uint64_t iova, uint64_t length)
-{
-	int rc;
-
-	pthread_mutex_lock(&iommu->lock);
-	rc = unmap_locked(iommu, iova, length);
-	pthread_mutex_unlock(&iommu->lock);
-	return vfc_done(rc);
-}
-
-int iommu_unmap_buffer(struct vfc_iommu *iommu, const void *va, uint64_t iova)
-{
-	struct vfc_mapping mapping;
-	int rc = 0;
-
-	pthread_mutex_lock(&iommu->lock);
-	/* By its address, too: another mapping may have the place meanwhile. */
-	if (iova_find(&iommu->map, iova, &mapping) && mapping.iova == iova && mapping.va == va)
-		rc = unmap_one(iommu, &mapping);
-	pthread_mutex_unlock(&iommu->lock);
-	return rc;
-}
-
-int64_t vfc_iommu_unmap_all(struct vfc_iommu *iommu)
-{
-	struct vfc_mapping mapping;
-	uint64_t bytes;
-	int rc = 0;
-
-	pthread_mutex_lock(&iommu->lock);
-	bytes = iommu->map.bytes;
-	while (rc == 0 && iova_first(&iommu->map, &mapping))
-		rc = unmap_one(iommu, &mapping);
-	pthread_mutex_unlock(&iommu->lock);
-	if (rc < 0)
-		return vfc_done(rc);
-	return bytes > INT64_MAX ? INT64_MAX : (int64_t)bytes;
-}
-
-int vfc_iommu_find_iova(struct vfc_iommu *iommu, uint64_t iova, struct vfc_mapping *mapping)
-{
-	bool found;
-
-	pthread_mutex_lock(&iommu->lock);
-	found = iova_find(&iommu->map, iova, mapping);
-	pthread_mutex_unlock(&iommu->lock);
-	return vfc_done(found ? 0
-			      : vfc_fail(ENOENT, VFC_REASON_IOVA, NOWHERE,
-					 "nothing is mapped at IOVA 0x%" PRIx64, iova));
-}
-
-int vfc_iommu_find_va(struct vfc_iommu *iommu, const void *va, struct vfc_mapping *mapping)
-{
-	bool found;
-
-	pthread_mutex_lock(&iommu->lock);
-	found = iova_find_va(&iommu->map, va, mapping);
-	pthread_mutex_unlock(&iommu->lock);
-	return vfc_done(found ? 0
-			      : vfc_fail(ENOENT, VFC_REASON_IOVA, NOWHERE,
-					 "the memory at %p is not mapped", va));
+	if (!iommu->ops->iommufd)
+		return vfc_done(space_cannot(iommu, "give an iommufd: it uses none"));
+	return vfc_done(iommu->ops->iommufd(iommu->space, ioas ? ioas : &unused));
 }

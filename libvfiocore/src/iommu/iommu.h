@@ -10,17 +10,33 @@
 
 const char *iommu_transport_name(struct vfc_iommu *iommu);
 
-/* Open @name through the space's transport, attach it, read the windows again. */
-int iommu_attach(struct vfc_iommu *iommu, const char *name, struct transport_device **device);
-void iommu_detach(struct vfc_iommu *iommu, struct transport_device *device);
+/* Open @name through the space's transport, attach it, read the windows again; and back. */
+int iommu_open_device(struct vfc_iommu *iommu, const char *name, struct transport_device **device);
+void iommu_close_device(struct vfc_iommu *iommu, struct transport_device *device, bool attached);
 
-/* A DMA buffer holds the space open: vfc_iommu_close() answers -EBUSY while there is one. */
+/*
+ * An open device comes to @iommu, which is related to @from where it is; it leaves @from, if that
+ * is not NULL, and stays open. @pasid 0: its own requests; else those of that PASID.
+ */
+int iommu_attach(struct vfc_iommu *iommu, struct vfc_iommu *from, struct transport_device *device,
+		 uint32_t pasid);
+int iommu_detach(struct vfc_iommu *iommu, struct transport_device *device, uint32_t pasid);
+/* Can a device of @iommu move to @to (NULL: nowhere)? Else a record says why not. */
+int iommu_movable(struct vfc_iommu *iommu, struct vfc_iommu *to, bool pasid);
+/* It was closed with the device. */
+void iommu_forget_pasid(struct vfc_iommu *iommu);
+
+/*
+ * DMA buffers and detached devices hold the space open: vfc_iommu_close() answers -EBUSY while there
+ * are any.
+ */
 void iommu_hold(struct vfc_iommu *iommu);
 void iommu_release(struct vfc_iommu *iommu);
-bool iommu_held(struct vfc_iommu *iommu);
+uint32_t iommu_holders(struct vfc_iommu *iommu);
 /* Unmap a DMA buffer. It may be unmapped already: vfc_iommu_unmap_all() asks nobody. */
 int iommu_unmap_buffer(struct vfc_iommu *iommu, const void *va, uint64_t iova);
 
+bool iommu_physical(struct vfc_iommu *iommu);
 uint32_t iommu_devices(struct vfc_iommu *iommu);
 
 #endif

@@ -18,7 +18,9 @@
 
 /* Container and group. */
 #define VFIO_API_VERSION 0
+#define VFIO_TYPE1_IOMMU 1
 #define VFIO_TYPE1v2_IOMMU 3
+#define VFIO_NOIOMMU_IOMMU 8
 
 #define VFIO_GET_API_VERSION _IO(VFIO_TYPE, VFIO_BASE + 0)
 #define VFIO_CHECK_EXTENSION _IO(VFIO_TYPE, VFIO_BASE + 1)
@@ -119,6 +121,33 @@ struct vfio_irq_set {
 	uint8_t data[];
 };
 
+#define VFIO_DEVICE_FEATURE _IO(VFIO_TYPE, VFIO_BASE + 17)
+
+#define VFIO_DEVICE_FEATURE_GET (1 << 16)
+#define VFIO_DEVICE_FEATURE_SET (1 << 17)
+#define VFIO_DEVICE_FEATURE_PROBE (1 << 18)
+
+struct vfio_device_feature {
+	uint32_t argsz;
+	uint32_t flags; /* the feature's number, and what to do */
+	uint8_t data[];
+};
+
+#define VFIO_DEVICE_FEATURE_DMA_BUF 11 /* since Linux 6.19 */
+
+struct vfio_region_dma_range {
+	uint64_t offset;
+	uint64_t length;
+};
+
+struct vfio_device_feature_dma_buf {
+	uint32_t region_index;
+	uint32_t open_flags;
+	uint32_t flags;
+	uint32_t nr_ranges;
+	struct vfio_region_dma_range dma_ranges[];
+};
+
 /* Type1 address space. */
 #define VFIO_IOMMU_GET_INFO _IO(VFIO_TYPE, VFIO_BASE + 12)
 #define VFIO_IOMMU_MAP_DMA _IO(VFIO_TYPE, VFIO_BASE + 13)
@@ -172,6 +201,30 @@ struct vfio_iommu_type1_dma_unmap {
 	uint64_t iova;
 	uint64_t size; /* out: what was unmapped */
 	uint8_t data[];
+};
+
+#define VFIO_IOMMU_DIRTY_PAGES _IO(VFIO_TYPE, VFIO_BASE + 17)
+
+#define VFIO_IOMMU_DIRTY_PAGES_FLAG_START (1 << 0)
+#define VFIO_IOMMU_DIRTY_PAGES_FLAG_STOP (1 << 1)
+#define VFIO_IOMMU_DIRTY_PAGES_FLAG_GET_BITMAP (1 << 2)
+
+struct vfio_iommu_type1_dirty_bitmap {
+	uint32_t argsz;
+	uint32_t flags;
+	uint8_t data[]; /* GET_BITMAP: the next structure */
+};
+
+struct vfio_bitmap {
+	uint64_t pgsize;
+	uint64_t size; /* bytes of data */
+	uint64_t *data;
+};
+
+struct vfio_iommu_type1_dirty_bitmap_get {
+	uint64_t iova;
+	uint64_t size; /* bytes */
+	struct vfio_bitmap bitmap;
 };
 
 #endif

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The character-device path: /dev/vfio/devices/vfioN and an IOAS of /dev/iommu.
- * Source: Documentation/driver-api/vfio.rst ("VFIO device cdev"), drivers/vfio/device_cdev.c,
- * drivers/iommu/iommufd/ioas.c.
+ * The character-device path: /dev/vfio/devices/vfioN, attached to an IOAS of /dev/iommu.
+ * Source: Documentation/driver-api/vfio.rst ("VFIO device cdev"), drivers/vfio/device_cdev.c.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -17,23 +16,15 @@
 #include "../pci/sysfs.h"
 #include "fd.h"
 #include "hints.h"
+#include "ioas.h"
 
-#define IOMMUFD "/dev/iommu"
 #define NODES "/dev/vfio/devices"
-
-/* Far above what reserved ranges make of an address space; a count beyond is not believed. */
-#define RANGES_MAX 65536
-
-struct cdev_space {
-	struct transport_space base;
-	unsigned devices;
-	uint32_t ioas;
-	int fd;
-};
 
 struct cdev_device {
 	struct fd_device device;
-	struct cdev_space *space;
+	struct ioas *space; /* that it is or was attached to */
+	struct hwpt *hwpt;  /* NULL: attached to the IOAS, or to nothing */
+	uint32_t id;        /* in the iommufd */
 	int group;
 };
 
@@ -83,139 +74,6 @@ static int check(const char *name)
 			"or before Linux 6.6): use the transport \"group\"");
 }
 
-static int open_iommufd(struct cdev_space *space)
-{
-	struct iommu_ioas_alloc alloc = {.size = sizeof(alloc)};
-	int rc;
-
-	space->fd = sys_open(IOMMUFD, O_RDWR);
-	if (space->fd < 0)
-		return hint_node(space->fd, IOMMUFD);
-	rc = sys_ioctl(space->fd, IOMMU_IOAS_ALLOC, &alloc);
-	if (rc < 0) {
-		sys_close(space->fd);
-		return vfc_fail(rc, VFC_REASON_NONE, WHERE("IOMMU_IOAS_ALLOC", IOMMUFD), "%s", "");
-	}
-	space->ioas = alloc.out_ioas_id;
-	return 0;
-}
-
-static int space_open(struct transport_space **out)
-{
-	struct cdev_space *space = sys_alloc(sizeof(*space));
-	int rc;
-
-	if (!space)
-		return vfc_no_memory();
-	space->base.ops = &transport_cdev;
-	rc = open_iommufd(space);
-	if (rc < 0) {
-		free(space);
-		return rc;
-	}
-	*out = &space->base;
-	return 0;
-}
-
-static void space_close(struct transport_space *base)
-{
-	struct cdev_space *space = (struct cdev_space *)base;
-
-	sys_close(space->fd); /* takes its objects and mappings with it */
-	free(space);
-}
-
-static int get_ranges(struct cdev_space *space, struct vfio_iova_range *ranges, uint32_t room,
-		      struct iommu_ioas_iova_ranges *request)
-{
-	*request = (struct iommu_ioas_iova_ranges){
-		.size = sizeof(*request),
-		.ioas_id = space->ioas,
-		.num_iovas = room,
-		/* Both interfaces have ranges of a first and a last address. */
-		.allowed_iovas = (uintptr_t)ranges,
-	};
-	return sys_ioctl(space->fd, IOMMU_IOAS_IOVA_RANGES, request);
-}
-
-static int read_ranges(struct cdev_space *space, struct transport_space_info *out,
-		       struct iommu_ioas_iova_ranges *request)
-{
-	int rc = get_ranges(space, NULL, 0, request);
-	uint32_t count = request->num_iovas;
-
-	if (rc < 0 && rc != -EMSGSIZE)
-		return rc;
-	if (count > RANGES_MAX)
-		return -EMSGSIZE;
-	out->ranges = sys_alloc((count ? count : 1) * sizeof(*out->ranges));
-	if (!out->ranges)
-		return -ENOMEM;
-	rc = get_ranges(space, out->ranges, count, request);
-	out->range_count = request->num_iovas < count ? request->num_iovas : count;
-	return rc;
-}
-
-static int space_info(struct transport_space *base, struct transport_space_info *out)
-{
-	struct cdev_space *space = (struct cdev_space *)base;
-	struct iommu_ioas_iova_ranges request;
-	int rc;
-
-	*out = (struct transport_space_info){.entries_left = UINT64_MAX};
-	/* An IOAS takes mappings before any device: but what they can reach is not known yet. */
-	if (!space->devices)
-		return vfc_fail(ENODEV, VFC_REASON_NO_DEVICE, NOWHERE,
-				"no device is attached yet, open one first");
-	rc = read_ranges(space, out, &request);
-	if (rc < 0) {
-		free(out->ranges);
-		return vfc_fail(rc, VFC_REASON_NONE, WHERE("IOMMU_IOAS_IOVA_RANGES", IOMMUFD), "%s",
-				"");
-	}
-	out->page_sizes = request.out_iova_alignment;
-	return 0;
-}
-
-static int map(struct transport_space *base, void *va, uint64_t iova, uint64_t length,
-	       uint32_t flags)
-{
-	struct cdev_space *space = (struct cdev_space *)base;
-	struct iommu_ioas_map request = {
-		.size = sizeof(request),
-		.flags = IOMMU_IOAS_MAP_FIXED_IOVA |
-			 (flags & VFIO_DMA_MAP_FLAG_READ ? IOMMU_IOAS_MAP_READABLE : 0) |
-			 (flags & VFIO_DMA_MAP_FLAG_WRITE ? IOMMU_IOAS_MAP_WRITEABLE : 0),
-		.ioas_id = space->ioas,
-		.user_va = (uintptr_t)va,
-		.length = length,
-		.iova = iova,
-	};
-	int rc = sys_ioctl(space->fd, IOMMU_IOAS_MAP, &request);
-
-	return rc < 0 ? hint_map(rc, "IOMMU_IOAS_MAP", va, iova, length) : 0;
-}
-
-static int unmap(struct transport_space *base, uint64_t iova, uint64_t length)
-{
-	struct cdev_space *space = (struct cdev_space *)base;
-	struct iommu_ioas_unmap request = {
-		.size = sizeof(request),
-		.ioas_id = space->ioas,
-		.iova = iova,
-		.length = length,
-	};
-	int rc = sys_ioctl(space->fd, IOMMU_IOAS_UNMAP, &request);
-	struct error_where where = WHERE("IOMMU_IOAS_UNMAP", NULL, iova, length);
-
-	if (rc < 0)
-		return vfc_fail(rc, VFC_REASON_NONE, where, "the kernel kept the mapping");
-	if (request.length != length)
-		return vfc_fail(EIO, VFC_REASON_MALFORMED, where,
-				"the kernel unmapped %" PRIu64 " bytes instead", request.length);
-	return 0;
-}
-
 static int bind_failed(int rc, const struct vfc_pci_info *info)
 {
 	struct error_where where = WHERE("VFIO_DEVICE_BIND_IOMMUFD", info->name);
@@ -239,28 +97,22 @@ static int bind_failed(int rc, const struct vfc_pci_info *info)
 }
 
 /* Bind to our iommufd, then attach to the space's page table. */
-static int join(struct cdev_space *space, int fd, const struct vfc_pci_info *info)
+static int join(struct cdev_device *device, const struct vfc_pci_info *info)
 {
-	struct vfio_device_bind_iommufd bind = {.argsz = sizeof(bind), .iommufd = space->fd};
-	struct vfio_device_attach_iommufd_pt attach = {.argsz = sizeof(attach),
-						       .pt_id = space->ioas};
+	int fd = device->device.fd;
+	struct vfio_device_bind_iommufd bind = {.argsz = sizeof(bind),
+						.iommufd = device->space->iommufd->fd};
 	int rc = sys_ioctl(fd, VFIO_DEVICE_BIND_IOMMUFD, &bind);
 
 	if (rc < 0)
 		return bind_failed(rc, info);
-	rc = sys_ioctl(fd, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &attach);
-	if (rc < 0)
-		return vfc_fail(rc, VFC_REASON_NONE,
-				WHERE("VFIO_DEVICE_ATTACH_IOMMUFD_PT", info->name),
-				"the device cannot reach what is mapped in this space already, or its "
-				"IOMMU does not fit with those attached");
-	return 0;
+	device->id = bind.out_devid;
+	return ioas_attach(device->space, fd, device->id, info->name, &device->hwpt);
 }
 
 static int device_open(const char *name, struct transport_space *base,
 		       struct transport_device **out)
 {
-	struct cdev_space *space = (struct cdev_space *)base;
 	struct vfc_pci_info info = {.size = sizeof(info)};
 	struct cdev_device *device;
 	char node[64];
@@ -275,9 +127,9 @@ static int device_open(const char *name, struct transport_space *base,
 	if (!device)
 		return vfc_no_memory();
 	node_of(&info, node);
+	device->space = (struct ioas *)base;
 	device->device.fd = sys_open(node, O_RDWR);
-	rc = device->device.fd < 0 ? hint_node(device->device.fd, node)
-				   : join(space, device->device.fd, &info);
+	rc = device->device.fd < 0 ? hint_node(device->device.fd, node) : join(device, &info);
 	if (rc < 0) {
 		sys_close(device->device.fd); /* unbinds and detaches, too */
 		free(device);
@@ -285,9 +137,7 @@ static int device_open(const char *name, struct transport_space *base,
 	}
 	device->device.base.ops = &transport_cdev;
 	snprintf(device->device.name, sizeof(device->device.name), "%s", info.name);
-	device->space = space;
 	device->group = info.iommu_group;
-	space->devices++;
 	*out = &device->device.base;
 	return 0;
 }
@@ -297,8 +147,73 @@ static void device_close(struct transport_device *base)
 	struct cdev_device *device = (struct cdev_device *)base;
 
 	sys_close(device->device.fd);
-	device->space->devices--;
+	ioas_put(device->space, device->hwpt);
 	free(device);
+}
+
+/* To attach again is to replace: the device sees the one page table or the other. */
+static int device_attach(struct transport_device *base, struct transport_space *space)
+{
+	struct cdev_device *device = (struct cdev_device *)base;
+	struct ioas *to = (struct ioas *)space;
+	struct hwpt *hwpt;
+	int rc = ioas_attach(to, device->device.fd, device->id, device->device.name, &hwpt);
+
+	if (rc < 0)
+		return rc;
+	ioas_put(device->space, device->hwpt);
+	device->space = to;
+	device->hwpt = hwpt;
+	return 0;
+}
+
+static int device_detach(struct transport_device *base)
+{
+	struct cdev_device *device = (struct cdev_device *)base;
+	struct vfio_device_detach_iommufd_pt request = {.argsz = sizeof(request)};
+	int rc = sys_ioctl(device->device.fd, VFIO_DEVICE_DETACH_IOMMUFD_PT, &request);
+
+	if (rc < 0)
+		return vfc_fail(rc, VFC_REASON_NONE,
+				WHERE("VFIO_DEVICE_DETACH_IOMMUFD_PT", device->device.name), "%s", "");
+	ioas_put(device->space, device->hwpt);
+	device->hwpt = NULL;
+	return 0;
+}
+
+static int pasid_failed(struct cdev_device *device, const char *call, int rc, uint32_t pasid)
+{
+	/* Before 6.15 flags are invalid; the others are how drivers say that they have no PASIDs. */
+	bool cannot = rc == -EOPNOTSUPP || rc == -ENOTTY || rc == -EINVAL || rc == -ENODEV;
+
+	return vfc_fail(cannot ? EOPNOTSUPP : rc, cannot ? VFC_REASON_UNSUPPORTED : VFC_REASON_NONE,
+			WHERE(call, device->device.name), "PASID %u: %s", pasid,
+			cannot ? "it takes Linux 6.15, and a device and an IOMMU with PASIDs" : "");
+}
+
+static int device_attach_pasid(struct transport_device *base, uint32_t pasid,
+			       struct transport_space *space)
+{
+	struct cdev_device *device = (struct cdev_device *)base;
+	struct vfio_device_attach_iommufd_pt attach = {
+		.argsz = sizeof(attach), .flags = VFIO_DEVICE_ATTACH_PASID, .pasid = pasid};
+	struct vfio_device_detach_iommufd_pt detach = {
+		.argsz = sizeof(detach), .flags = VFIO_DEVICE_DETACH_PASID, .pasid = pasid};
+	int rc;
+
+	if (!space) {
+		rc = sys_ioctl(device->device.fd, VFIO_DEVICE_DETACH_IOMMUFD_PT, &detach);
+		return rc < 0 ? pasid_failed(device, "VFIO_DEVICE_DETACH_PASID", rc, pasid) : 0;
+	}
+	attach.pt_id = ((struct ioas *)space)->ioas;
+	rc = sys_ioctl(device->device.fd, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &attach);
+	return rc < 0 ? pasid_failed(device, "VFIO_DEVICE_ATTACH_PASID", rc, pasid) : 0;
+}
+
+static int device_id(struct transport_device *base, uint32_t *id)
+{
+	*id = ((struct cdev_device *)base)->id;
+	return 0;
 }
 
 static int device_group(struct transport_device *base)
@@ -310,13 +225,23 @@ const struct transport transport_cdev = {
 	.name = "cdev",
 	.usable = usable,
 	.check = check,
-	.space_open = space_open,
-	.space_close = space_close,
-	.space_info = space_info,
-	.map = map,
-	.unmap = unmap,
+	.space_open = ioas_open,
+	.space_close = ioas_close,
+	.space_info = ioas_info,
+	.map = ioas_map,
+	.unmap = ioas_unmap,
+	.related = ioas_related,
+	.copy = ioas_copy,
+	.dirty_track = ioas_dirty_track,
+	.dirty_read = ioas_dirty_read,
+	.iommufd = ioas_iommufd,
 	.open = device_open,
 	.close = device_close,
+	.attach = device_attach,
+	.detach = device_detach,
+	.attach_pasid = device_attach_pasid,
+	.iommufd_id = device_id,
+	.share_region = fd_share_region,
 	.group = device_group,
 	.device_info = fd_device_info,
 	.region_info = fd_region_info,

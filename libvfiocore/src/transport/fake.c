@@ -60,12 +60,12 @@ static bool step(struct fake_device *device)
 {
 	bool busy = false;
 
-	pthread_mutex_lock(&device->space->lock);
+	pthread_mutex_lock(&device->iommufd->lock);
 	if (device->gone)
 		memset(device->memory, 0xff, device->model->memory_length);
 	else
 		busy = device->model->step(device);
-	pthread_mutex_unlock(&device->space->lock);
+	pthread_mutex_unlock(&device->iommufd->lock);
 	return busy;
 }
 
@@ -181,6 +181,8 @@ static int device_open(const char *name, struct transport_space *space,
 	if (rc < 0)
 		return rc;
 	device->space = (struct fake_space *)space;
+	device->iommufd = device->space->iommufd;
+	device->attached = true;
 	model->config(device->config, device->writable);
 	model->reset(device);
 	rc = start(device);
@@ -188,9 +190,9 @@ static int device_open(const char *name, struct transport_space *space,
 		release(device);
 		return rc;
 	}
-	pthread_mutex_lock(&device->space->lock);
+	pthread_mutex_lock(&device->iommufd->lock);
 	device->space->devices++;
-	pthread_mutex_unlock(&device->space->lock);
+	pthread_mutex_unlock(&device->iommufd->lock);
 	*out = &device->base;
 	return 0;
 }
@@ -201,9 +203,9 @@ static void device_close(struct transport_device *base)
 
 	__atomic_store_n(&device->stop, true, __ATOMIC_RELEASE);
 	pthread_join(device->thread, NULL);
-	pthread_mutex_lock(&device->space->lock);
-	device->space->devices--;
-	pthread_mutex_unlock(&device->space->lock);
+	pthread_mutex_lock(&device->iommufd->lock);
+	device->space->devices -= device->attached;
+	pthread_mutex_unlock(&device->iommufd->lock);
 	release(device);
 }
 
@@ -269,7 +271,7 @@ static int reset(struct transport_device *base)
 	struct fake_device *device = (struct fake_device *)base;
 	bool gone;
 
-	pthread_mutex_lock(&device->space->lock);
+	pthread_mutex_lock(&device->iommufd->lock);
 	gone = device->gone;
 	if (!gone) {
 		/* Config space is saved and restored around it; the eventfds are forgotten. */
@@ -277,7 +279,7 @@ static int reset(struct transport_device *base)
 		fake_irq_forget(device);
 		device->resets++;
 	}
-	pthread_mutex_unlock(&device->space->lock);
+	pthread_mutex_unlock(&device->iommufd->lock);
 	return gone ? vfc_fail(EIO, VFC_REASON_GONE, WHERE("VFIO_DEVICE_RESET"),
 			       "the device was pulled (VFC_FAKE_GONE)")
 		    : 0;
@@ -288,7 +290,7 @@ static int config_access(struct fake_device *device, uint64_t offset, void *in, 
 {
 	const uint8_t *from = out;
 
-	pthread_mutex_lock(&device->space->lock);
+	pthread_mutex_lock(&device->iommufd->lock);
 	if (in && device->gone)
 		memset(in, 0xff, length);
 	else if (in)
@@ -298,7 +300,7 @@ static int config_access(struct fake_device *device, uint64_t offset, void *in, 
 
 		*byte = (uint8_t)((*byte & ~mask) | (from[i] & mask));
 	}
-	pthread_mutex_unlock(&device->space->lock);
+	pthread_mutex_unlock(&device->iommufd->lock);
 	return 0;
 }
 
@@ -399,10 +401,15 @@ const struct transport transport_fake = {
 	.space_info = fake_space_info,
 	.map = fake_map,
 	.unmap = fake_unmap,
+	.related = fake_related,
+	.dirty_track = fake_dirty_track,
+	.dirty_read = fake_dirty_read,
 	.usable = usable,
 	.check = check,
 	.open = device_open,
 	.close = device_close,
+	.attach = fake_attach,
+	.detach = fake_detach,
 	.group = device_group,
 	.device_info = device_info,
 	.region_info = region_info,

@@ -2,10 +2,10 @@
 /*
  * The fake transport's insides: what its files share, and what a device model builds on.
  *
- * One mutex, in the address space, orders everything: a model's thread holds it for one pass over
- * its rings, and map, unmap, interrupts and config space take it. So when unmap has returned, the
- * model cannot touch the memory any more, and when a vector is disarmed, its eventfd is not
- * written any more.
+ * One mutex, of the address space and those opened beside it, orders everything: a model's thread
+ * holds it for one pass over its rings, and map, unmap, interrupts and config space take it. So when
+ * unmap has returned, the model cannot touch the memory any more, and when a vector is disarmed,
+ * its eventfd is not written any more.
  */
 #ifndef VFC_TRANSPORT_FAKE_H
 #define VFC_TRANSPORT_FAKE_H
@@ -24,14 +24,22 @@
 #define FAKE_MSIX_CAP 0xa0
 #define FAKE_OFFSET_SHIFT 40 /* a region's opaque offset is its index shifted by this */
 
+/* What an iommufd is to real spaces: those that share it can copy, and take each other's devices. */
+struct fake_iommufd {
+	pthread_mutex_t lock;
+	unsigned spaces;
+};
+
 struct fake_space {
 	struct transport_space base;
-	pthread_mutex_t lock;
+	struct fake_iommufd *iommufd;
 	void *mappings; /* of tsearch(): struct fake_mapping by IOVA */
 	uint64_t entries, entry_limit;
 	uint64_t pinned, memlock_limit;
 	uint64_t faults, fault_iova;
 	unsigned devices;
+	bool dirty; /* writes are noted, */
+	uint64_t epoch; /* for the so-many-eth time */
 };
 
 /* A region as the model declares it. Length 0: not implemented. */
@@ -68,7 +76,8 @@ struct fake_model {
 struct fake_device {
 	struct transport_device base;
 	const struct fake_model *model;
-	struct fake_space *space;
+	struct fake_iommufd *iommufd; /* the same for as long as it is open */
+	struct fake_space *space;     /* that it is or was attached to */
 	void *state;
 	uint8_t *memory; /* of all regions but config space */
 	int memory_fd;
@@ -77,7 +86,7 @@ struct fake_device {
 	uint64_t resets;
 	uint64_t dropped;
 	uint32_t rx_length;
-	bool link, gone;
+	bool attached, link, gone;
 	bool stop; /* atomic: the thread is to end */
 	pthread_t thread;
 	uint8_t config[FAKE_CONFIG_SIZE];
@@ -87,12 +96,19 @@ struct fake_device {
 extern const struct fake_model fake_model_e1000e;
 
 /* The address space, fake_space.c. */
-int fake_space_open(struct transport_space **space);
+int fake_space_open(struct transport_space *beside, uint32_t flags,
+		    struct transport_space **space);
 void fake_space_close(struct transport_space *space);
 int fake_space_info(struct transport_space *space, struct transport_space_info *info);
-int fake_map(struct transport_space *space, void *va, uint64_t iova, uint64_t length,
-	     uint32_t flags);
+int fake_map(struct transport_space *space, const struct transport_memory *memory, uint64_t *iova,
+	     uint64_t length, uint32_t flags);
 int fake_unmap(struct transport_space *space, uint64_t iova, uint64_t length);
+bool fake_related(struct transport_space *space, struct transport_space *other);
+int fake_attach(struct transport_device *device, struct transport_space *space);
+int fake_detach(struct transport_device *device);
+int fake_dirty_track(struct transport_space *space, bool on);
+int fake_dirty_read(struct transport_space *space, uint64_t iova, uint64_t length, uint64_t page,
+		    uint64_t *bitmap);
 
 /*
  * What a device does to memory: false is a fault, which was counted. A descriptor's last word is

@@ -226,8 +226,8 @@ int fake_set_irqs(struct transport_device *base, const struct vfio_irq_set *set)
 	struct fake_device *device = (struct fake_device *)base;
 	int rc;
 
-	pthread_mutex_lock(&device->space->lock);
+	pthread_mutex_lock(&device->iommufd->lock);
 	rc = set_irqs_locked(device, set);
-	pthread_mutex_unlock(&device->space->lock);
+	pthread_mutex_unlock(&device->iommufd->lock);
 	return rc;
 }

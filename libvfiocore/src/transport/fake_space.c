@@ -17,6 +17,7 @@
 
 #include "../error.h"
 #include "../kernel/sys.h"
+#include "fd.h"
 
 #ifndef MADV_POPULATE_READ /* Linux 5.14 */
 #define MADV_POPULATE_READ 22
@@ -30,7 +31,10 @@
 struct fake_mapping {
 	uint64_t iova, last;
 	uint8_t *va;
+	uint64_t *dirty; /* a bit a page, of the tracking numbered @epoch */
+	uint64_t epoch;
 	uint32_t flags;
+	bool file; /* mapped here by us */
 };
 
 /* The MSI doorbell page range of x86 is cut out, as the kernel does. */
@@ -41,13 +45,30 @@ static const struct vfio_iova_range windows[] = {
 
 #define WINDOWS (sizeof(windows) / sizeof(*windows))
 
-int fake_space_open(struct transport_space **out)
+static struct fake_iommufd *new_iommufd(void)
+{
+	struct fake_iommufd *iommufd = sys_alloc(sizeof(*iommufd));
+
+	if (iommufd) /* cannot fail with default attributes in glibc, musl */
+		pthread_mutex_init(&iommufd->lock, NULL);
+	return iommufd;
+}
+
+int fake_space_open(struct transport_space *beside, uint32_t flags, struct transport_space **out)
 {
 	struct fake_space *space = sys_alloc(sizeof(*space));
 
+	(void)flags; /* it can always tell what is dirty */
 	if (!space)
 		return vfc_no_memory();
-	pthread_mutex_init(&space->lock, NULL); /* cannot fail with default attributes in glibc, musl */
+	space->iommufd = beside ? ((struct fake_space *)beside)->iommufd : new_iommufd();
+	if (!space->iommufd) {
+		free(space);
+		return vfc_no_memory();
+	}
+	pthread_mutex_lock(&space->iommufd->lock);
+	space->iommufd->spaces++;
+	pthread_mutex_unlock(&space->iommufd->lock);
 	space->base.ops = &transport_fake;
 	space->entry_limit = ENTRY_LIMIT;
 	space->memlock_limit = UINT64_MAX;
@@ -55,12 +76,29 @@ int fake_space_open(struct transport_space **out)
 	return 0;
 }
 
+static void free_mapping(void *node)
+{
+	struct fake_mapping *mapping = node;
+
+	if (mapping->file)
+		sys_munmap(mapping->va, mapping->last - mapping->iova + 1);
+	free(mapping->dirty);
+	free(mapping);
+}
+
 void fake_space_close(struct transport_space *base)
 {
 	struct fake_space *space = (struct fake_space *)base;
+	bool last;
 
-	tdestroy(space->mappings, free);
-	pthread_mutex_destroy(&space->lock);
+	tdestroy(space->mappings, free_mapping);
+	pthread_mutex_lock(&space->iommufd->lock);
+	last = --space->iommufd->spaces == 0;
+	pthread_mutex_unlock(&space->iommufd->lock);
+	if (last) {
+		pthread_mutex_destroy(&space->iommufd->lock);
+		free(space->iommufd);
+	}
 	free(space);
 }
 
@@ -69,17 +107,12 @@ int fake_space_info(struct transport_space *base, struct transport_space_info *i
 	struct fake_space *space = (struct fake_space *)base;
 	struct vfio_iova_range *ranges;
 
-	pthread_mutex_lock(&space->lock);
+	pthread_mutex_lock(&space->iommufd->lock);
 	memset(info, 0, sizeof(*info));
 	info->page_sizes = PAGE_SIZES;
 	info->entries_left =
 		space->entry_limit > space->entries ? space->entry_limit - space->entries : 0;
-	if (!space->devices)
-		info->page_sizes = 0;
-	pthread_mutex_unlock(&space->lock);
-	if (!info->page_sizes)
-		return vfc_fail(ENODEV, VFC_REASON_NONE, WHERE("VFIO_IOMMU_GET_INFO"),
-				"no device is attached to the address space yet");
+	pthread_mutex_unlock(&space->iommufd->lock);
 	ranges = sys_alloc(sizeof(windows));
 	if (!ranges)
 		return vfc_no_memory();
@@ -165,67 +198,92 @@ static int check_map(struct fake_space *space, const void *va, uint64_t iova, ui
 	return 0;
 }
 
-static int insert(struct fake_space *space, void *va, uint64_t iova, uint64_t length,
-		  uint32_t flags)
+static size_t dirty_bytes(const struct fake_mapping *mapping)
+{
+	return ((mapping->last - mapping->iova) / (PAGE_MASK + 1) / 64 + 1) * sizeof(uint64_t);
+}
+
+static int insert(struct fake_space *space, const struct fake_mapping *wanted)
 {
 	struct fake_mapping *mapping = sys_alloc(sizeof(*mapping));
 
 	if (!mapping)
 		return vfc_no_memory();
-	*mapping = (struct fake_mapping){iova, iova + length - 1, va, flags};
-	if (!tsearch(mapping, &space->mappings, compare)) {
+	*mapping = *wanted;
+	mapping->dirty = sys_alloc(dirty_bytes(mapping));
+	if (!mapping->dirty || !tsearch(mapping, &space->mappings, compare)) {
+		free(mapping->dirty);
 		free(mapping);
 		return vfc_no_memory();
 	}
 	space->entries++;
-	space->pinned += length;
+	space->pinned += mapping->last - mapping->iova + 1;
 	return 0;
 }
 
-static int map_locked(struct fake_space *space, void *va, uint64_t iova, uint64_t length,
-		      uint32_t flags)
+static int map_locked(struct fake_space *space, const struct fake_mapping *wanted)
 {
-	int rc = check_map(space, va, iova, length);
+	uint64_t iova = wanted->iova, length = wanted->last - iova + 1;
+	int rc = check_map(space, wanted->va, iova, length);
 
 	if (rc < 0)
 		return rc;
-	rc = touch(va, length, flags);
+	rc = touch(wanted->va, length, wanted->flags);
 	if (rc < 0)
 		return vfc_fail(EFAULT, VFC_REASON_BAD_MEMORY,
 				WHERE("VFIO_IOMMU_MAP_DMA", NULL, iova, length),
 				"some of the memory at %p is not mapped in this process, or not %s "
-				"(see /proc/self/maps)", va,
-				flags & VFIO_DMA_MAP_FLAG_WRITE ? "writable" : "readable");
-	return insert(space, va, iova, length, flags);
+				"(see /proc/self/maps)", (void *)wanted->va,
+				wanted->flags & VFIO_DMA_MAP_FLAG_WRITE ? "writable" : "readable");
+	return insert(space, wanted);
 }
 
-int fake_map(struct transport_space *base, void *va, uint64_t iova, uint64_t length,
-	     uint32_t flags)
+int fake_map(struct transport_space *base, const struct transport_memory *memory, uint64_t *iova,
+	     uint64_t length, uint32_t flags)
 {
 	struct fake_space *space = (struct fake_space *)base;
+	struct fake_mapping wanted = {.iova = *iova, .last = *iova + length - 1, .va = memory->va,
+				      .flags = flags, .file = !memory->va};
+	void *va;
 	int rc;
 
-	pthread_mutex_lock(&space->lock);
-	rc = map_locked(space, va, iova, length, flags);
-	pthread_mutex_unlock(&space->lock);
+	if (!memory->va) {
+		rc = fd_map_file(memory, length, flags, &va);
+		if (rc < 0)
+			return rc;
+		wanted.va = va;
+	}
+	pthread_mutex_lock(&space->iommufd->lock);
+	rc = map_locked(space, &wanted);
+	pthread_mutex_unlock(&space->iommufd->lock);
+	if (rc < 0 && wanted.file)
+		sys_munmap(wanted.va, length);
 	return rc;
 }
 
+static void remove_mapping(struct fake_space *space, struct fake_mapping *mapping)
+{
+	tdelete(mapping, &space->mappings, compare);
+	space->entries--;
+	space->pinned -= mapping->last - mapping->iova + 1;
+	free_mapping(mapping);
+}
+
+/* Neither of the range's ends may be in the middle of a mapping (vfio_dma_do_unmap()). */
 static int unmap_locked(struct fake_space *space, uint64_t iova, uint64_t length)
 {
 	struct error_where where = WHERE("VFIO_IOMMU_UNMAP_DMA", NULL, iova, length);
-	struct fake_mapping *mapping = length ? find(space, iova, iova + length - 1) : NULL;
+	struct fake_mapping *first = find(space, iova, iova), *mapping;
+	struct fake_mapping *end = length ? find(space, iova + length - 1, iova + length - 1) : NULL;
 
-	if (!mapping)
+	if (!first || !end)
 		return vfc_fail(ENOENT, VFC_REASON_IOVA, where, "nothing is mapped there");
-	if (mapping->iova != iova || mapping->last != iova + length - 1)
+	if (first->iova != iova || end->last != iova + length - 1)
 		return vfc_fail(EINVAL, VFC_REASON_IOVA, where,
 				"the mapping there is 0x%" PRIx64 "-0x%" PRIx64 " and is unmapped whole",
-				mapping->iova, mapping->last);
-	tdelete(mapping, &space->mappings, compare);
-	free(mapping);
-	space->entries--;
-	space->pinned -= length;
+				first->iova, first->last);
+	while ((mapping = find(space, iova, iova + length - 1)))
+		remove_mapping(space, mapping);
 	return 0;
 }
 
@@ -234,9 +292,9 @@ int fake_unmap(struct transport_space *base, uint64_t iova, uint64_t length)
 	struct fake_space *space = (struct fake_space *)base;
 	int rc;
 
-	pthread_mutex_lock(&space->lock);
+	pthread_mutex_lock(&space->iommufd->lock);
 	rc = unmap_locked(space, iova, length);
-	pthread_mutex_unlock(&space->lock);
+	pthread_mutex_unlock(&space->iommufd->lock);
 	return rc;
 }
 
@@ -247,12 +305,28 @@ static bool fault(struct fake_space *space, uint64_t iova)
 	return false;
 }
 
+/* What was noted before the tracking began anew does not count. */
+static uint64_t *dirty_bits(const struct fake_space *space, struct fake_mapping *mapping)
+{
+	if (mapping->epoch != space->epoch)
+		memset(mapping->dirty, 0, dirty_bytes(mapping));
+	mapping->epoch = space->epoch;
+	return mapping->dirty;
+}
+
+static void mark(uint64_t *bits, uint64_t offset, uint64_t length)
+{
+	for (uint64_t page = offset / (PAGE_MASK + 1);
+	     page <= (offset + length - 1) / (PAGE_MASK + 1); page++)
+		bits[page / 64] |= UINT64_C(1) << page % 64;
+}
+
 /* The memory behind an IOVA, and how much of @length is in the same mapping; NULL: a fault. */
 static uint8_t *translate(struct fake_device *device, uint64_t iova, uint64_t *length,
 			  uint32_t access)
 {
 	struct fake_space *space = device->space;
-	struct fake_mapping *mapping = find(space, iova, iova);
+	struct fake_mapping *mapping = device->attached ? find(space, iova, iova) : NULL;
 
 	if (!mapping || !(mapping->flags & access)) {
 		fault(space, iova);
@@ -260,6 +334,8 @@ static uint8_t *translate(struct fake_device *device, uint64_t iova, uint64_t *l
 	}
 	if (*length > mapping->last - iova + 1)
 		*length = mapping->last - iova + 1;
+	if (access == VFIO_DMA_MAP_FLAG_WRITE && space->dirty)
+		mark(dirty_bits(space, mapping), iova - mapping->iova, *length);
 	return mapping->va + (iova - mapping->iova);
 }
 
@@ -310,4 +386,75 @@ bool fake_dma_store64(struct fake_device *device, uint64_t iova, uint64_t value)
 		return fault(device->space, iova);
 	__atomic_store_n((uint64_t *)(void *)to, VFC_LE64(value), __ATOMIC_RELEASE);
 	return true;
+}
+
+bool fake_related(struct transport_space *space, struct transport_space *other)
+{
+	return ((struct fake_space *)space)->iommufd == ((struct fake_space *)other)->iommufd;
+}
+
+int fake_attach(struct transport_device *base, struct transport_space *space)
+{
+	struct fake_device *device = (struct fake_device *)base;
+
+	pthread_mutex_lock(&device->iommufd->lock);
+	device->space->devices -= device->attached;
+	device->space = (struct fake_space *)space;
+	device->space->devices++;
+	device->attached = true;
+	pthread_mutex_unlock(&device->iommufd->lock);
+	return 0;
+}
+
+int fake_detach(struct transport_device *base)
+{
+	struct fake_device *device = (struct fake_device *)base;
+
+	pthread_mutex_lock(&device->iommufd->lock);
+	device->space->devices -= device->attached;
+	device->attached = false;
+	pthread_mutex_unlock(&device->iommufd->lock);
+	return 0;
+}
+
+int fake_dirty_track(struct transport_space *base, bool on)
+{
+	struct fake_space *space = (struct fake_space *)base;
+
+	pthread_mutex_lock(&space->iommufd->lock);
+	space->dirty = on;
+	space->epoch += on;
+	pthread_mutex_unlock(&space->iommufd->lock);
+	return 0;
+}
+
+static int read_dirty_locked(struct fake_space *space, uint64_t iova, uint64_t length,
+			     uint64_t page, uint64_t *bitmap)
+{
+	struct fake_mapping *mapping = find(space, iova, iova + length - 1);
+	struct error_where where = WHERE("VFIO_IOMMU_DIRTY_PAGES", NULL, iova, length);
+	uint64_t *bits;
+
+	if (!mapping || mapping->iova != iova || mapping->last != iova + length - 1 ||
+	    page != PAGE_MASK + 1)
+		return vfc_fail(EINVAL, VFC_REASON_IOVA, where, "that is not one mapping, in pages");
+	if (!space->dirty)
+		return vfc_fail(EINVAL, VFC_REASON_NONE, where, "was vfc_iommu_dirty_start() called?");
+	bits = dirty_bits(space, mapping);
+	for (size_t word = 0; word < dirty_bytes(mapping) / sizeof(*bitmap); word++)
+		bitmap[word] |= bits[word];
+	memset(bits, 0, dirty_bytes(mapping));
+	return 0;
+}
+
+int fake_dirty_read(struct transport_space *base, uint64_t iova, uint64_t length, uint64_t page,
+		    uint64_t *bitmap)
+{
+	struct fake_space *space = (struct fake_space *)base;
+	int rc;
+
+	pthread_mutex_lock(&space->iommufd->lock);
+	rc = read_dirty_locked(space, iova, length, page, bitmap);
+	pthread_mutex_unlock(&space->iommufd->lock);
+	return rc;
 }

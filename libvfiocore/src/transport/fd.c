@@ -2,11 +2,15 @@
 #include "fd.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 
 #include "../error.h"
+#include "../kernel/iommufd.h"
 #include "../kernel/sys.h"
+#include "hints.h"
 
 /* A kernel that answers with a larger size than this for one structure is not believed. */
 #define INFO_MAX (64 * 1024)
@@ -129,4 +133,76 @@ int fd_mmap(struct transport_device *device, uint64_t position, size_t length, i
 	int rc = sys_mmap(length, protection, MAP_SHARED, of(device)->fd, position, address);
 
 	return rc < 0 ? failed(device, rc, "mmap") : 0;
+}
+
+int fd_share_region(struct transport_device *device, uint32_t index, uint64_t offset,
+		    uint64_t length)
+{
+	struct {
+		struct vfio_device_feature feature;
+		struct vfio_device_feature_dma_buf buffer;
+		struct vfio_region_dma_range range;
+	} request = {
+		.feature = {.argsz = sizeof(request),
+			    .flags = VFIO_DEVICE_FEATURE_GET | VFIO_DEVICE_FEATURE_DMA_BUF},
+		.buffer = {.region_index = index, .open_flags = O_RDWR | O_CLOEXEC, .nr_ranges = 1},
+		.range = {offset, length},
+	};
+	int rc = sys_ioctl(of(device)->fd, VFIO_DEVICE_FEATURE, &request);
+	struct error_where where = WHERE("VFIO_DEVICE_FEATURE_DMA_BUF", of(device)->name, 0, length);
+
+	if (rc == -ENOTTY || rc == -EOPNOTSUPP)
+		return vfc_fail(EOPNOTSUPP, VFC_REASON_UNSUPPORTED, where,
+				"the kernel cannot hand out region %u for other devices: it wants Linux "
+				"6.19 with CONFIG_VFIO_PCI_DMABUF, and a region that can be mapped",
+				index);
+	if (rc < 0)
+		return vfc_fail(rc, VFC_REASON_NONE, where, "%s",
+				rc == -ENODEV ? "is memory decoding on in the Command register?" : "");
+	return rc;
+}
+
+int fd_map_file(const struct transport_memory *memory, uint64_t length, uint32_t flags, void **va)
+{
+	int protection = PROT_READ | (flags & VFIO_DMA_MAP_FLAG_WRITE ? PROT_WRITE : 0);
+	int rc = sys_mmap(length, protection, MAP_SHARED, memory->fd, memory->offset, va);
+
+	return rc < 0 ? vfc_fail(rc == -ENODEV || rc == -EINVAL ? EOPNOTSUPP : rc,
+				 VFC_REASON_BAD_MEMORY, WHERE("mmap", .length = length),
+				 "descriptor %d cannot be mapped here at offset 0x%" PRIx64
+				 ": a memfd can, and a dma-buf not always", memory->fd, memory->offset)
+		      : 0;
+}
+
+uint32_t fd_ioas_flags(uint32_t flags)
+{
+	return IOMMU_IOAS_MAP_FIXED_IOVA |
+	       (flags & VFIO_DMA_MAP_FLAG_READ ? IOMMU_IOAS_MAP_READABLE : 0) |
+	       (flags & VFIO_DMA_MAP_FLAG_WRITE ? IOMMU_IOAS_MAP_WRITEABLE : 0);
+}
+
+int fd_ioas_map_file(int iommufd, uint32_t ioas, const struct transport_memory *memory,
+		     uint64_t iova, uint64_t length, uint32_t flags)
+{
+	struct iommu_ioas_map_file request = {
+		.size = sizeof(request),
+		.flags = fd_ioas_flags(flags),
+		.ioas_id = ioas,
+		.fd = memory->fd,
+		.start = memory->offset,
+		.length = length,
+		.iova = iova,
+	};
+	int rc = sys_ioctl(iommufd, IOMMU_IOAS_MAP_FILE, &request);
+
+	if (rc == -ENOTTY)
+		return vfc_fail(EOPNOTSUPP, VFC_REASON_UNSUPPORTED, WHERE("IOMMU_IOAS_MAP_FILE"),
+				"this kernel cannot map a file's memory: Linux 6.13 can a memfd's, 6.19 a "
+				"dma-buf's");
+	if (rc == -EINVAL || rc == -EBADF || rc == -EOPNOTSUPP)
+		return vfc_fail(rc, VFC_REASON_BAD_MEMORY,
+				WHERE("IOMMU_IOAS_MAP_FILE", NULL, iova, length),
+				"descriptor %d is no memfd or dma-buf, or shorter than offset 0x%" PRIx64
+				" and length", memory->fd, memory->offset);
+	return rc < 0 ? hint_map(rc, "IOMMU_IOAS_MAP_FILE", NULL, iova, length) : 0;
 }

@@ -21,5 +21,15 @@ int fd_read(struct transport_device *device, uint64_t position, void *data, size
 int fd_write(struct transport_device *device, uint64_t position, const void *data, size_t length);
 int fd_mmap(struct transport_device *device, uint64_t position, size_t length, int protection,
 	    void **address);
+/* A dma-buf of a part of a region; the descriptor. */
+int fd_share_region(struct transport_device *device, uint32_t index, uint64_t offset,
+		    uint64_t length);
+
+/* A file's memory in this process: what type1 takes in place of the file. */
+int fd_map_file(const struct transport_memory *memory, uint64_t length, uint32_t flags, void **va);
+/* A file's memory in an IOAS. */
+int fd_ioas_map_file(int iommufd, uint32_t ioas, const struct transport_memory *memory,
+		     uint64_t iova, uint64_t length, uint32_t flags);
+uint32_t fd_ioas_flags(uint32_t flags);
 
 #endif

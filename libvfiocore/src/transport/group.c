@@ -10,16 +10,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <vfiocore/iommu.h>
 
 #include "../error.h"
+#include "../kernel/iommufd.h"
 #include "../kernel/sys.h"
 #include "../pci/sysfs.h"
 #include "fd.h"
 #include "hints.h"
+#include "type1.h"
 
 #define CONTAINER "/dev/vfio/vfio"
 #define COMPAT "/dev/iommu" /* iommufd answers a container's requests (iommufd/vfio_compat.c) */
-#define INFO_MAX (1024 * 1024)
 
 /* A group is opened once a process, so devices of one group share this. */
 struct group {
@@ -34,7 +36,7 @@ struct group_space {
 	struct transport_space base;
 	struct group *groups;
 	const char *node; /* of the container */
-	uint64_t mappings;
+	uint64_t mapped; /* bytes */
 	int fd;
 	bool type1; /* the IOMMU type is set, which the first group makes possible */
 };
@@ -80,13 +82,21 @@ static int open_at(const char *node, const struct transport *ops, struct transpo
 	return 0;
 }
 
-static int space_open(struct transport_space **out)
+/* A container has one address space, so @beside is of no use to it. */
+static int space_open(struct transport_space *beside, uint32_t flags, struct transport_space **out)
 {
+	(void)beside;
+	(void)flags; /* type1 can always tell what is dirty */
 	return open_at(CONTAINER, &transport_group, out);
 }
 
-static int compat_open(struct transport_space **out)
+static int compat_open(struct transport_space *beside, uint32_t flags,
+		       struct transport_space **out)
 {
+	(void)beside;
+	if (flags & VFC_IOMMU_DIRTY)
+		return vfc_fail(EOPNOTSUPP, VFC_REASON_UNSUPPORTED, NOWHERE,
+				"iommufd's container does not track dirty pages: use cdev or group");
 	return open_at(COMPAT, &transport_compat, out);
 }
 
@@ -192,7 +202,7 @@ static void group_put(struct group_space *space, struct group *group)
 {
 	bool last = space->groups == group && !group->next;
 
-	if (group->devices || (last && space->mappings))
+	if (group->devices || (last && space->mapped))
 		return;
 	group_close(space, group);
 	if (!space->groups)
@@ -290,162 +300,82 @@ static int device_group(struct transport_device *base)
 	return ((struct group_device *)base)->group->number;
 }
 
-static int get_space_info(struct group_space *space, uint32_t size,
-			  struct vfio_iommu_type1_info **info)
+static int space_info(struct transport_space *base, struct transport_space_info *info)
 {
-	int rc;
+	return type1_info(((struct group_space *)base)->fd, info);
+}
 
-	*info = sys_alloc(size);
-	if (!*info)
-		return vfc_no_memory();
-	(*info)->argsz = size;
-	rc = sys_ioctl(space->fd, VFIO_IOMMU_GET_INFO, *info);
+static int map(struct transport_space *base, const struct transport_memory *memory, uint64_t *iova,
+	       uint64_t length, uint32_t flags)
+{
+	struct group_space *space = (struct group_space *)base;
+	int rc = type1_map(space->fd, memory, *iova, length, flags);
+
 	if (rc == 0)
-		return 0;
-	free(*info);
-	*info = NULL;
-	return vfc_fail(rc, VFC_REASON_NONE, WHERE("VFIO_IOMMU_GET_INFO", NULL), "%s", "");
-}
-
-/*
- * Take @length bytes out of an info structure of @size bytes; false when they are not all inside.
- * Copied, because kernels before 6.6 do not align a capability to the 64-bit numbers in it
- * (vfio_info_cap_add() in drivers/vfio/vfio_main.c).
- */
-static bool take(void *to, const void *info, uint32_t size, uint32_t offset, size_t length)
-{
-	if (offset > size || length > size - offset)
-		return false;
-	memcpy(to, (const char *)info + offset, length);
-	return true;
-}
-
-static int take_ranges(const void *info, uint32_t size, uint32_t offset,
-		       struct transport_space_info *out)
-{
-	struct vfio_iommu_type1_info_cap_iova_range cap;
-	size_t bytes;
-
-	if (!take(&cap, info, size, offset, sizeof(cap)) ||
-	    cap.nr_iovas > (size - offset - sizeof(cap)) / sizeof(*out->ranges))
-		return vfc_fail(EBADMSG, VFC_REASON_MALFORMED, WHERE("VFIO_IOMMU_GET_INFO", NULL),
-				"the list of IOVA ranges does not fit into its structure");
-	bytes = cap.nr_iovas * sizeof(*out->ranges);
-	out->ranges = sys_alloc(bytes ? bytes : 1);
-	if (!out->ranges)
-		return vfc_no_memory();
-	take(out->ranges, info, size, offset + sizeof(cap), bytes);
-	out->range_count = cap.nr_iovas;
-	return 0;
-}
-
-static int parse_caps(const struct vfio_iommu_type1_info *info, uint32_t size,
-		      struct transport_space_info *out)
-{
-	struct vfio_iommu_type1_info_dma_avail avail;
-	struct vfio_info_cap_header header;
-	uint32_t offset = info->cap_offset;
-	int rc = 0;
-
-	while (rc == 0 && offset >= sizeof(*info) &&
-	       take(&header, info, size, offset, sizeof(header))) {
-		if (header.id == VFIO_IOMMU_TYPE1_INFO_CAP_IOVA_RANGE && !out->ranges)
-			rc = take_ranges(info, size, offset, out);
-		if (header.id == VFIO_IOMMU_TYPE1_INFO_DMA_AVAIL &&
-		    take(&avail, info, size, offset, sizeof(avail)))
-			/* All ones is how iommufd says that there is no limit. */
-			out->entries_left = avail.avail == UINT32_MAX ? UINT64_MAX : avail.avail;
-		if (header.next <= offset) /* offsets must grow, so that a chain that loops ends */
-			break;
-		offset = header.next;
-	}
+		space->mapped += length;
 	return rc;
-}
-
-/* Kernels before 5.4 do not tell: then all of it, and a map outside fails in the kernel. */
-static int whole_range(struct transport_space_info *out)
-{
-	out->ranges = sys_alloc(sizeof(*out->ranges));
-	if (!out->ranges)
-		return vfc_no_memory();
-	out->ranges->end = UINT64_MAX;
-	out->range_count = 1;
-	return 0;
-}
-
-static int space_info(struct transport_space *base, struct transport_space_info *out)
-{
-	struct group_space *space = (struct group_space *)base;
-	struct vfio_iommu_type1_info *info;
-	uint32_t size = sizeof(*info);
-	int rc;
-
-	*out = (struct transport_space_info){.entries_left = UINT64_MAX};
-	if (!space->type1)
-		return vfc_fail(ENODEV, VFC_REASON_NONE, NOWHERE,
-				"no device is attached yet, open one first");
-	rc = get_space_info(space, size, &info);
-	if (rc == 0 && info->argsz > size && info->argsz <= INFO_MAX) {
-		size = info->argsz;
-		free(info);
-		rc = get_space_info(space, size, &info);
-	}
-	if (rc < 0)
-		return rc;
-	out->page_sizes = info->flags & VFIO_IOMMU_INFO_PGSIZES ? info->iova_pgsizes : 0x1000;
-	if (info->flags & VFIO_IOMMU_INFO_CAPS)
-		rc = parse_caps(info, size, out);
-	if (rc == 0 && !out->ranges)
-		rc = whole_range(out);
-	free(info);
-	return rc;
-}
-
-static int map(struct transport_space *base, void *va, uint64_t iova, uint64_t length,
-	       uint32_t flags)
-{
-	struct group_space *space = (struct group_space *)base;
-	struct vfio_iommu_type1_dma_map request = {
-		.argsz = sizeof(request),
-		.flags = flags,
-		.vaddr = (uintptr_t)va,
-		.iova = iova,
-		.size = length,
-	};
-	int rc = sys_ioctl(space->fd, VFIO_IOMMU_MAP_DMA, &request);
-
-	if (rc < 0)
-		return hint_map(rc, "VFIO_IOMMU_MAP_DMA", va, iova, length);
-	space->mappings++;
-	return 0;
 }
 
 static int unmap(struct transport_space *base, uint64_t iova, uint64_t length)
 {
 	struct group_space *space = (struct group_space *)base;
-	struct vfio_iommu_type1_dma_unmap request = {
-		.argsz = sizeof(request),
-		.iova = iova,
-		.size = length,
-	};
-	int rc = sys_ioctl(space->fd, VFIO_IOMMU_UNMAP_DMA, &request);
-	struct error_where where = WHERE("VFIO_IOMMU_UNMAP_DMA", NULL, iova, length);
+	int rc = type1_unmap(space->fd, iova, length);
+
+	if (rc == 0)
+		space->mapped -= length;
+	return rc;
+}
+
+static int dirty_track(struct transport_space *base, bool on)
+{
+	return type1_dirty_track(((struct group_space *)base)->fd, on);
+}
+
+static int dirty_read(struct transport_space *base, uint64_t iova, uint64_t length, uint64_t page,
+		      uint64_t *bitmap)
+{
+	return type1_dirty_read(((struct group_space *)base)->fd, iova, length, page, bitmap);
+}
+
+/*
+ * iommufd keeps the address of what it maps, for a domain that comes later. A file's memory has
+ * none that lasts, so it is mapped by iommufd's own request. The container's IOAS is made by the
+ * first request that needs it.
+ */
+static int compat_ioas(struct transport_space *base, uint32_t *ioas)
+{
+	struct group_space *space = (struct group_space *)base;
+	struct iommu_vfio_ioas request = {.size = sizeof(request), .op = IOMMU_VFIO_IOAS_GET};
+	int rc = sys_ioctl(space->fd, IOMMU_VFIO_IOAS, &request);
 
 	if (rc < 0)
-		return vfc_fail(rc, VFC_REASON_NONE, where, "the kernel kept the mapping");
-	/* Success with another size means that our books and the kernel's differ: never ignore it. */
-	if (request.size != length)
-		return vfc_fail(EIO, VFC_REASON_MALFORMED, where,
-				"the kernel unmapped %" PRIu64 " bytes instead", request.size);
-	space->mappings--;
-	return 0;
+		return vfc_fail(rc, VFC_REASON_NONE, WHERE("IOMMU_VFIO_IOAS", COMPAT), "%s",
+				rc == -ENODEV ? "the container has no IOAS before its first device" : "");
+	*ioas = request.ioas_id;
+	return space->fd;
+}
+
+static int compat_map(struct transport_space *base, const struct transport_memory *memory,
+		      uint64_t *iova, uint64_t length, uint32_t flags)
+{
+	struct group_space *space = (struct group_space *)base;
+	uint32_t ioas;
+	int rc;
+
+	if (memory->va)
+		return map(base, memory, iova, length, flags);
+	rc = compat_ioas(base, &ioas);
+	if (rc >= 0)
+		rc = fd_ioas_map_file(space->fd, ioas, memory, *iova, length, flags);
+	if (rc == 0)
+		space->mapped += length;
+	return rc;
 }
 
 #define COMMON                            \
 	.check = check,                   \
 	.space_close = space_close,       \
 	.space_info = space_info,         \
-	.map = map,                       \
 	.unmap = unmap,                   \
 	.open = device_open,              \
 	.close = device_close,            \
@@ -460,7 +390,21 @@ static int unmap(struct transport_space *base, uint64_t iova, uint64_t length)
 	.mmap = fd_mmap
 
 const struct transport transport_group = {
-	.name = "group", .usable = usable, .space_open = space_open, COMMON};
+	.name = "group",
+	.usable = usable,
+	.space_open = space_open,
+	.map = map,
+	.dirty_track = dirty_track,
+	.dirty_read = dirty_read,
+	COMMON,
+};
 
 const struct transport transport_compat = {
-	.name = "compat", .usable = compat_usable, .space_open = compat_open, COMMON};
+	.name = "compat",
+	.usable = compat_usable,
+	.space_open = compat_open,
+	.map = compat_map,
+	.iommufd = compat_ioas,
+	.share_region = fd_share_region,
+	COMMON,
+};

@@ -33,21 +33,44 @@ struct transport_space_info {
 	uint64_t entries_left; /* UINT64_MAX: the kernel does not say */
 	struct vfio_iova_range *ranges; /* ascending; free() it */
 	size_t range_count;
+	bool physical; /* nothing translates: map() tells the address, and takes none */
 };
+
+/* What is mapped: memory of this process, or of a file. */
+struct transport_memory {
+	void *va; /* NULL: it is the file's */
+	int fd;
+	uint64_t offset;
+};
+
+/* What can be left out is NULL, and the caller says that the transport cannot do it. */
 
 struct transport {
 	const char *name;
 
 	/* Would opening @name (NULL: some device) work for this caller, as far as can be seen? */
 	bool (*usable)(const char *name);
-	int (*space_open)(struct transport_space **space);
+	/* @beside: a space of this transport to share an iommufd with, or NULL. @flags: VFC_IOMMU_DIRTY. */
+	int (*space_open)(struct transport_space *beside, uint32_t flags,
+			  struct transport_space **space);
 	void (*space_close)(struct transport_space *space);
-	/* Fails with -ENODEV until a device is attached. Read again after each attach. */
+	/* Only while a device is attached. Read again after each attach. */
 	int (*space_info)(struct transport_space *space, struct transport_space_info *info);
-	/* @flags: VFIO_DMA_MAP_FLAG_*. */
-	int (*map)(struct transport_space *space, void *va, uint64_t iova, uint64_t length,
-		   uint32_t flags);
+	/* @flags: VFIO_DMA_MAP_FLAG_*. @iova: in; out where the space is physical. */
+	int (*map)(struct transport_space *space, const struct transport_memory *memory,
+		   uint64_t *iova, uint64_t length, uint32_t flags);
+	/* The range is one that was mapped, or several that lie one after another. */
 	int (*unmap)(struct transport_space *space, uint64_t iova, uint64_t length);
+	/* Whether copy() and attach() work between the two. */
+	bool (*related)(struct transport_space *space, struct transport_space *other);
+	int (*copy)(struct transport_space *to, struct transport_space *from, uint64_t at,
+		    uint64_t iova, uint64_t length, uint32_t flags);
+	int (*dirty_track)(struct transport_space *space, bool on);
+	/* One mapping. Bits are added to those set in @bitmap. */
+	int (*dirty_read)(struct transport_space *space, uint64_t iova, uint64_t length,
+			  uint64_t page, uint64_t *bitmap);
+	/* The descriptor. */
+	int (*iommufd)(struct transport_space *space, uint32_t *ioas);
 
 	/* Is there such a device, and with a driver for this transport? Before anything is opened. */
 	int (*check)(const char *name);
@@ -55,6 +78,16 @@ struct transport {
 	int (*open)(const char *name, struct transport_space *space,
 		    struct transport_device **device);
 	void (*close)(struct transport_device *device);
+	/* To a space that is related to its own. */
+	int (*attach)(struct transport_device *device, struct transport_space *space);
+	int (*detach)(struct transport_device *device);
+	/* @space: NULL detaches. */
+	int (*attach_pasid)(struct transport_device *device, uint32_t pasid,
+			    struct transport_space *space);
+	int (*iommufd_id)(struct transport_device *device, uint32_t *id);
+	/* A dma-buf of a part of a region; the descriptor. */
+	int (*share_region)(struct transport_device *device, uint32_t index, uint64_t offset,
+			    uint64_t length);
 	int (*group)(struct transport_device *device); /* number; -1: none */
 	int (*device_info)(struct transport_device *device, struct vfio_device_info *info);
 	/* With its chain of capabilities; free() it. */

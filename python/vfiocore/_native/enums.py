@@ -8,6 +8,7 @@ from enum import IntEnum, IntFlag
 __all__ = [
     "BarFlag",
     "DeviceFlag",
+    "IommuFlag",
     "IrqFlag",
     "IrqIndex",
     "Knob",
@@ -74,6 +75,14 @@ class MapFlag(IntFlag):
     READ = 1
     WRITE = 2
     FIXED = 4
+    IDENTITY = 8
+
+
+class IommuFlag(IntFlag):
+    """How an address space is opened, and what it is (vfiocore/iommu.h)."""
+
+    DIRTY = 1
+    PHYSICAL = 2
 
 
 class IrqIndex(IntEnum):

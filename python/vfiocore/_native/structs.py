@@ -50,7 +50,12 @@ class Error(Structure):
 
 
 class IommuOpts(Sized):
-    _fields_ = [("size", c_uint32), ("reserved", c_uint32), ("transport", c_void_p)]
+    _fields_ = [
+        ("size", c_uint32),
+        ("flags", c_uint32),
+        ("transport", c_void_p),
+        ("beside", c_void_p),
+    ]
 
 
 class IovaRange(Structure):
@@ -66,6 +71,8 @@ class IommuInfo(Sized):
         ("mapped", c_uint64),
         ("entries_left", c_uint64),
         ("transport", c_char * 16),
+        ("flags", c_uint32),
+        ("reserved", c_uint32),
     ]
 
 
@@ -75,6 +82,9 @@ class MapOpts(Sized):
         ("flags", c_uint32),
         ("align", c_uint64),
         ("highest", c_uint64),
+        ("page", c_uint64),
+        ("progress", c_void_p),
+        ("progress_argument", c_void_p),
     ]
 
 
@@ -89,7 +99,13 @@ class Mapping(Structure):
 
 
 class Dma(Structure):
-    _fields_ = [("va", c_void_p), ("iova", c_uint64), ("length", c_uint64), ("iommu", c_void_p)]
+    _fields_ = [
+        ("va", c_void_p),
+        ("iova", c_uint64),
+        ("length", c_uint64),
+        ("page", c_uint64),
+        ("iommu", c_void_p),
+    ]
 
 
 class Pool(Structure):

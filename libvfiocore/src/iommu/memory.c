@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: MIT */
+/* Memory that is not the process's own: files, other devices' BARs, what another space has. */
+#include <errno.h>
+#include <inttypes.h>
+#include <vfiocore.h>
+
+#include "../device.h"
+#include "../kernel/sys.h"
+#include "space.h"
+
+static int check_named(const struct vfc_map_opts *opts)
+{
+	int rc = map_check_opts(opts);
+
+	if (rc == 0 && opts->flags & VFC_MAP_IDENTITY)
+		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE,
+				"VFC_MAP_IDENTITY is for memory of this process: this has no address");
+	return rc;
+}
+
+static int map_file(struct vfc_iommu *iommu, int fd, uint64_t offset, uint64_t length,
+		    uint64_t *iova, const struct vfc_map_opts *opts)
+{
+	const struct transport_memory memory = {.fd = fd, .offset = offset};
+	int rc = check_named(opts);
+
+	if (rc < 0)
+		return rc;
+	pthread_mutex_lock(&iommu->lock);
+	rc = map_check(iommu, offset, length, WHERE(.length = length));
+	if (rc == 0)
+		rc = map_memory(iommu, &memory, length, iova, opts);
+	pthread_mutex_unlock(&iommu->lock);
+	return rc;
+}
+
+int vfc_iommu_map_file(struct vfc_iommu *iommu, int fd, uint64_t offset, uint64_t length,
+		       uint64_t *iova, const struct vfc_map_opts *opts)
+{
+	return vfc_done(map_file(iommu, fd, offset, length, iova, opts ? opts : &map_defaults));
+}
+
+/* type1 takes a BAR like memory, by the address at which it is mapped (vaddr_get_pfns()). */
+static int map_bar(struct vfc_iommu *iommu, struct vfc_device *device, struct region *region,
+		   uint64_t offset, uint64_t length, uint64_t *iova, const struct vfc_map_opts *opts)
+{
+	volatile void *address = NULL;
+	struct transport_memory memory = {.fd = -1};
+	int rc = region_address(device, region, offset, length, &address);
+
+	if (rc < 0)
+		return rc;
+	if (!address)
+		return vfc_fail(EOPNOTSUPP, VFC_REASON_UNSUPPORTED, WHERE(.object = device->name),
+				"this part of the region cannot be mapped, so no other device can "
+				"reach it");
+	memory.va = (void *)(uintptr_t)address;
+	pthread_mutex_lock(&iommu->lock);
+	rc = map_check(iommu, offset, length, WHERE(.length = length));
+	if (rc == 0)
+		rc = map_memory(iommu, &memory, length, iova, opts);
+	pthread_mutex_unlock(&iommu->lock);
+	return rc;
+}
+
+static int map_region(struct vfc_iommu *iommu, struct vfc_device *device, uint32_t index,
+		      uint64_t offset, uint64_t length, uint64_t *iova,
+		      const struct vfc_map_opts *opts)
+{
+	struct region *region;
+	int fd, rc = check_named(opts);
+
+	if (rc == 0)
+		rc = region_check(device, index, offset, length, 0, &region);
+	if (rc < 0)
+		return rc;
+	if (!iommu->ops->iommufd)
+		return map_bar(iommu, device, region, offset, length, iova, opts);
+	if (!device->ops->share_region)
+		return space_cannot(iommu, "reach a BAR of a device of another transport");
+	fd = device->ops->share_region(device->transport, index, offset, length);
+	if (fd < 0)
+		return fd;
+	rc = map_file(iommu, fd, 0, length, iova, opts);
+	sys_close(fd);
+	return rc;
+}
+
+int vfc_iommu_map_region(struct vfc_iommu *iommu, struct vfc_device *device, uint32_t index,
+			 uint64_t offset, uint64_t length, uint64_t *iova,
+			 const struct vfc_map_opts *opts)
+{
+	return vfc_done(map_region(iommu, device, index, offset, length, iova,
+				   opts ? opts : &map_defaults));
+}
+
+/* What @from has there; all of the range, in one mapping. */
+static int find_source(struct vfc_iommu *from, uint64_t at, uint64_t length,
+		       struct vfc_mapping *mapping)
+{
+	struct error_where where = WHERE(.iova = at, .length = length);
+	bool found;
+
+	pthread_mutex_lock(&from->lock);
+	found = iova_find(&from->map, at, mapping);
+	pthread_mutex_unlock(&from->lock);
+	if (!found)
+		return vfc_fail(ENOENT, VFC_REASON_IOVA, where, "nothing is mapped there");
+	if (length > mapping->length - (at - mapping->iova))
+		return vfc_fail(EINVAL, VFC_REASON_IOVA, where,
+				"the mapping there ends at 0x%" PRIx64 ": a copy is of one mapping",
+				mapping->iova + mapping->length - 1);
+	return 0;
+}
+
+/* The two spaces of one iommufd: the kernel looks up the source in its own books. */
+static int copy_locked(struct vfc_iommu *to, struct vfc_iommu *from, uint64_t at, uint64_t length,
+		       uint64_t *iova, const struct vfc_map_opts *opts)
+{
+	uint64_t place = *iova;
+	int rc = map_check(to, at, length, WHERE(.iova = at, .length = length));
+
+	if (rc == 0)
+		rc = map_place(to, NULL, length, opts, &place);
+	if (rc == 0)
+		rc = to->ops->copy(to->space, from->space, at, place, length,
+				   map_kernel_flags(map_access(opts)));
+	if (rc < 0)
+		return rc;
+	*iova = place;
+	return 0;
+}
+
+static int copy(struct vfc_iommu *to, struct vfc_iommu *from, uint64_t at, uint64_t length,
+		uint64_t *iova, const struct vfc_map_opts *opts)
+{
+	bool related = to->ops == from->ops && to->ops->related &&
+		       to->ops->related(to->space, from->space);
+	struct vfc_mapping source;
+	void *va;
+	int rc = check_named(opts);
+
+	if (rc == 0)
+		rc = find_source(from, at, length, &source);
+	if (rc < 0)
+		return rc;
+	va = source.va ? (char *)source.va + (at - source.iova) : NULL;
+	if (!related && !va)
+		return space_cannot(to, "copy memory of a file from a space whose iommufd it does not "
+					"share; map the file here, too");
+	if (!related || !to->ops->copy)
+		return vfc_iommu_map(to, va, length, iova, opts);
+	pthread_mutex_lock(&to->lock);
+	rc = copy_locked(to, from, at, length, iova, opts);
+	if (rc == 0)
+		map_record(to, va, *iova, length, opts);
+	pthread_mutex_unlock(&to->lock);
+	return rc;
+}
+
+int vfc_iommu_copy(struct vfc_iommu *to, struct vfc_iommu *from, uint64_t at, uint64_t length,
+		   uint64_t *iova, const struct vfc_map_opts *opts)
+{
+	return vfc_done(copy(to, from, at, length, iova, opts ? opts : &map_defaults));
+}

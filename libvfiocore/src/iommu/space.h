@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/* The inside of an address space, for the files that are it. */
+#ifndef VFC_IOMMU_SPACE_H
+#define VFC_IOMMU_SPACE_H
+
+#include <pthread.h>
+
+#include "../error.h"
+#include "../transport/transport.h"
+#include "iommu.h"
+#include "iova.h"
+
+/* A mapping that is being made, with the lock released now and then. */
+struct pending {
+	struct pending *next;
+	uint64_t iova;
+};
+
+struct vfc_iommu {
+	const struct transport *ops;
+	struct transport_space *space;
+	pthread_mutex_t lock; /* all below, and every call through ops with this space */
+	struct iova_map map;
+	struct pending *pending;
+	uint64_t page_sizes;
+	uint32_t devices;
+	uint32_t holders;
+	bool physical;
+};
+
+static inline uint64_t space_page(const struct vfc_iommu *iommu)
+{
+	return iommu->page_sizes & -iommu->page_sizes;
+}
+
+/* map.c. With the lock held, except where it says so. */
+extern const struct vfc_map_opts map_defaults;
+int map_check_opts(const struct vfc_map_opts *opts);
+uint32_t map_access(const struct vfc_map_opts *opts);
+/* Is a device attached, and are these multiples of a page? */
+int map_check(const struct vfc_iommu *iommu, uint64_t position, uint64_t length,
+	      struct error_where where);
+/* Choose the place, or check the one that was asked for; room for one more in the books. */
+int map_place(struct vfc_iommu *iommu, const void *va, uint64_t length,
+	      const struct vfc_map_opts *opts, uint64_t *iova);
+int map_memory(struct vfc_iommu *iommu, const struct transport_memory *memory, uint64_t length,
+	       uint64_t *iova, const struct vfc_map_opts *opts);
+void map_record(struct vfc_iommu *iommu, void *va, uint64_t iova, uint64_t length,
+		const struct vfc_map_opts *opts);
+uint32_t map_kernel_flags(uint32_t access);
+/* The mapping that is exactly this. */
+int map_find(struct vfc_iommu *iommu, uint64_t iova, uint64_t length, struct vfc_mapping *mapping);
+int map_remove(struct vfc_iommu *iommu, const struct vfc_mapping *mapping);
+
+/* "this transport cannot do it": what is a verb with its object, "copy mappings". */
+int space_cannot(const struct vfc_iommu *iommu, const char *what);
+
+#endif

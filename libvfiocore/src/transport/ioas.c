@@ -1,0 +1,384 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * An IOAS: what is mapped there, every device attached to it reaches.
+ * Source: Documentation/userspace-api/iommufd.rst, drivers/iommu/iommufd/{ioas,hw_pagetable}.c.
+ */
+#include "ioas.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <vfiocore/iommu.h>
+
+#include "../error.h"
+#include "../kernel/iommufd.h"
+#include "../kernel/sys.h"
+#include "fd.h"
+#include "hints.h"
+
+/* Far above what reserved ranges make of an address space; a count beyond is not believed. */
+#define RANGES_MAX 65536
+
+static struct ioas *of(struct transport_space *space)
+{
+	return (struct ioas *)space;
+}
+
+static int iommufd_open(struct iommufd **out)
+{
+	struct iommufd *iommufd = sys_alloc(sizeof(*iommufd));
+	int rc;
+
+	if (!iommufd)
+		return vfc_no_memory();
+	iommufd->fd = rc = sys_open(IOMMUFD, O_RDWR);
+	if (rc < 0) {
+		free(iommufd);
+		return hint_node(rc, IOMMUFD);
+	}
+	*out = iommufd;
+	return 0;
+}
+
+/* The descriptor takes all objects and mappings with it. */
+static void iommufd_put(struct iommufd *iommufd)
+{
+	if (__atomic_sub_fetch(&iommufd->spaces, 1, __ATOMIC_ACQ_REL))
+		return;
+	sys_close(iommufd->fd);
+	free(iommufd);
+}
+
+static int alloc_ioas(struct ioas *space)
+{
+	struct iommu_ioas_alloc alloc = {.size = sizeof(alloc)};
+	int rc = sys_ioctl(space->iommufd->fd, IOMMU_IOAS_ALLOC, &alloc);
+
+	if (rc < 0)
+		return vfc_fail(rc, VFC_REASON_NONE, WHERE("IOMMU_IOAS_ALLOC", IOMMUFD), "%s", "");
+	space->ioas = alloc.out_ioas_id;
+	return 0;
+}
+
+static int open_in(struct ioas *space, struct ioas *beside)
+{
+	int rc = 0;
+
+	if (beside)
+		space->iommufd = beside->iommufd;
+	else
+		rc = iommufd_open(&space->iommufd);
+	if (rc < 0)
+		return rc;
+	__atomic_add_fetch(&space->iommufd->spaces, 1, __ATOMIC_RELAXED);
+	rc = alloc_ioas(space);
+	if (rc < 0)
+		iommufd_put(space->iommufd);
+	return rc;
+}
+
+int ioas_open(struct transport_space *beside, uint32_t flags, struct transport_space **out)
+{
+	struct ioas *space = sys_alloc(sizeof(*space));
+	int rc;
+
+	if (!space)
+		return vfc_no_memory();
+	space->base.ops = &transport_cdev;
+	space->dirty = flags & VFC_IOMMU_DIRTY;
+	rc = open_in(space, beside ? of(beside) : NULL);
+	if (rc < 0) {
+		free(space);
+		return rc;
+	}
+	*out = &space->base;
+	return 0;
+}
+
+static void destroy(struct ioas *space, uint32_t id)
+{
+	struct iommu_destroy request = {.size = sizeof(request), .id = id};
+
+	sys_ioctl(space->iommufd->fd, IOMMU_DESTROY, &request);
+}
+
+void ioas_close(struct transport_space *base)
+{
+	struct ioas *space = of(base);
+
+	destroy(space, space->ioas);
+	iommufd_put(space->iommufd);
+	free(space);
+}
+
+static int get_ranges(struct ioas *space, struct vfio_iova_range *ranges, uint32_t room,
+		      struct iommu_ioas_iova_ranges *request)
+{
+	*request = (struct iommu_ioas_iova_ranges){
+		.size = sizeof(*request),
+		.ioas_id = space->ioas,
+		.num_iovas = room,
+		/* Both interfaces have ranges of a first and a last address. */
+		.allowed_iovas = (uintptr_t)ranges,
+	};
+	return sys_ioctl(space->iommufd->fd, IOMMU_IOAS_IOVA_RANGES, request);
+}
+
+static int read_ranges(struct ioas *space, struct transport_space_info *out,
+		       struct iommu_ioas_iova_ranges *request)
+{
+	int rc = get_ranges(space, NULL, 0, request);
+	uint32_t count = request->num_iovas;
+
+	if (rc < 0 && rc != -EMSGSIZE)
+		return rc;
+	if (count > RANGES_MAX)
+		return -EMSGSIZE;
+	out->ranges = sys_alloc((count ? count : 1) * sizeof(*out->ranges));
+	if (!out->ranges)
+		return -ENOMEM;
+	rc = get_ranges(space, out->ranges, count, request);
+	out->range_count = request->num_iovas < count ? request->num_iovas : count;
+	return rc;
+}
+
+int ioas_info(struct transport_space *base, struct transport_space_info *out)
+{
+	struct iommu_ioas_iova_ranges request;
+	int rc;
+
+	*out = (struct transport_space_info){.entries_left = UINT64_MAX};
+	rc = read_ranges(of(base), out, &request);
+	if (rc < 0) {
+		free(out->ranges);
+		return vfc_fail(rc, VFC_REASON_NONE, WHERE("IOMMU_IOAS_IOVA_RANGES", IOMMUFD), "%s",
+				"");
+	}
+	out->page_sizes = request.out_iova_alignment;
+	return 0;
+}
+
+int ioas_map(struct transport_space *base, const struct transport_memory *memory, uint64_t *iova,
+	     uint64_t length, uint32_t flags)
+{
+	struct ioas *space = of(base);
+	struct iommu_ioas_map request = {
+		.size = sizeof(request),
+		.flags = fd_ioas_flags(flags),
+		.ioas_id = space->ioas,
+		.user_va = (uintptr_t)memory->va,
+		.length = length,
+		.iova = *iova,
+	};
+	int rc;
+
+	if (!memory->va)
+		return fd_ioas_map_file(space->iommufd->fd, space->ioas, memory, *iova, length, flags);
+	rc = sys_ioctl(space->iommufd->fd, IOMMU_IOAS_MAP, &request);
+	return rc < 0 ? hint_map(rc, "IOMMU_IOAS_MAP", memory->va, *iova, length) : 0;
+}
+
+int ioas_unmap(struct transport_space *base, uint64_t iova, uint64_t length)
+{
+	struct iommu_ioas_unmap request = {
+		.size = sizeof(request),
+		.ioas_id = of(base)->ioas,
+		.iova = iova,
+		.length = length,
+	};
+	int rc = sys_ioctl(of(base)->iommufd->fd, IOMMU_IOAS_UNMAP, &request);
+	struct error_where where = WHERE("IOMMU_IOAS_UNMAP", NULL, iova, length);
+
+	if (rc < 0)
+		return vfc_fail(rc, VFC_REASON_NONE, where, "the kernel kept the mapping");
+	if (request.length != length)
+		return vfc_fail(EIO, VFC_REASON_MALFORMED, where,
+				"the kernel unmapped %" PRIu64 " bytes instead", request.length);
+	return 0;
+}
+
+bool ioas_related(struct transport_space *space, struct transport_space *other)
+{
+	return of(space)->iommufd == of(other)->iommufd;
+}
+
+int ioas_copy(struct transport_space *to, struct transport_space *from, uint64_t at, uint64_t iova,
+	      uint64_t length, uint32_t flags)
+{
+	struct iommu_ioas_copy request = {
+		.size = sizeof(request),
+		.flags = fd_ioas_flags(flags),
+		.dst_ioas_id = of(to)->ioas,
+		.src_ioas_id = of(from)->ioas,
+		.length = length,
+		.dst_iova = iova,
+		.src_iova = at,
+	};
+	int rc = sys_ioctl(of(to)->iommufd->fd, IOMMU_IOAS_COPY, &request);
+
+	if (rc == -ENOENT)
+		return vfc_fail(rc, VFC_REASON_IOVA, WHERE("IOMMU_IOAS_COPY", NULL, at, length),
+				"the source was unmapped meanwhile");
+	return rc < 0 ? hint_map(rc, "IOMMU_IOAS_COPY", NULL, iova, length) : 0;
+}
+
+int ioas_iommufd(struct transport_space *space, uint32_t *id)
+{
+	*id = of(space)->ioas;
+	return of(space)->iommufd->fd;
+}
+
+static int attach(int fd, uint32_t table)
+{
+	struct vfio_device_attach_iommufd_pt request = {.argsz = sizeof(request), .pt_id = table};
+
+	return sys_ioctl(fd, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &request);
+}
+
+static int set_tracking(struct ioas *space, const struct hwpt *hwpt, bool on)
+{
+	struct iommu_hwpt_set_dirty_tracking request = {
+		.size = sizeof(request),
+		.flags = on ? IOMMU_HWPT_DIRTY_TRACKING_ENABLE : 0,
+		.hwpt_id = hwpt->id,
+	};
+	int rc = sys_ioctl(space->iommufd->fd, IOMMU_HWPT_SET_DIRTY_TRACKING, &request);
+
+	return rc < 0 ? vfc_fail(rc, VFC_REASON_NONE, WHERE("IOMMU_HWPT_SET_DIRTY_TRACKING"), "%s", "")
+		      : 0;
+}
+
+static int new_hwpt(struct ioas *space, uint32_t device, const char *name, struct hwpt **out)
+{
+	struct iommu_hwpt_alloc request = {
+		.size = sizeof(request),
+		.flags = IOMMU_HWPT_ALLOC_DIRTY_TRACKING,
+		.dev_id = device,
+		.pt_id = space->ioas,
+	};
+	struct hwpt *hwpt = sys_alloc(sizeof(*hwpt));
+	int rc;
+
+	if (!hwpt)
+		return vfc_no_memory();
+	rc = sys_ioctl(space->iommufd->fd, IOMMU_HWPT_ALLOC, &request);
+	if (rc < 0) {
+		free(hwpt);
+		return vfc_fail(rc, rc == -EOPNOTSUPP ? VFC_REASON_UNSUPPORTED : VFC_REASON_NONE,
+				WHERE("IOMMU_HWPT_ALLOC", name), "%s",
+				rc == -EOPNOTSUPP ? "this device's IOMMU cannot track dirty pages: open "
+						    "the address space without VFC_IOMMU_DIRTY"
+						  : "");
+	}
+	hwpt->id = request.out_hwpt_id;
+	hwpt->next = space->hwpts;
+	space->hwpts = hwpt;
+	*out = hwpt;
+	return 0;
+}
+
+void ioas_put(struct ioas *space, struct hwpt *hwpt)
+{
+	struct hwpt **link = &space->hwpts;
+
+	if (!hwpt || --hwpt->devices)
+		return;
+	while (*link != hwpt)
+		link = &(*link)->next;
+	*link = hwpt->next;
+	destroy(space, hwpt->id);
+	free(hwpt);
+}
+
+/* A page table that another device has may do; that the kernel knows. */
+static int attach_dirty(struct ioas *space, int fd, uint32_t device, const char *name,
+			struct hwpt **out)
+{
+	struct hwpt *hwpt;
+	int rc;
+
+	for (hwpt = space->hwpts; hwpt; hwpt = hwpt->next) {
+		if (attach(fd, hwpt->id) == 0) {
+			hwpt->devices++;
+			*out = hwpt;
+			return 0;
+		}
+	}
+	rc = new_hwpt(space, device, name, &hwpt);
+	if (rc < 0)
+		return rc;
+	hwpt->devices = 1;
+	rc = space->tracking ? set_tracking(space, hwpt, true) : 0;
+	if (rc == 0) {
+		rc = attach(fd, hwpt->id);
+		if (rc < 0)
+			vfc_fail(rc, VFC_REASON_NONE, WHERE("VFIO_DEVICE_ATTACH_IOMMUFD_PT", name),
+				 "%s", "");
+	}
+	if (rc < 0)
+		ioas_put(space, hwpt);
+	else
+		*out = hwpt;
+	return rc;
+}
+
+int ioas_attach(struct ioas *space, int fd, uint32_t device, const char *name, struct hwpt **hwpt)
+{
+	int rc;
+
+	*hwpt = NULL;
+	if (space->dirty)
+		return attach_dirty(space, fd, device, name, hwpt);
+	rc = attach(fd, space->ioas);
+	return rc < 0 ? vfc_fail(rc, VFC_REASON_NONE, WHERE("VFIO_DEVICE_ATTACH_IOMMUFD_PT", name),
+				 "the device cannot reach what is mapped in this space already, or its "
+				 "IOMMU does not fit with those attached")
+		      : 0;
+}
+
+int ioas_dirty_track(struct transport_space *base, bool on)
+{
+	struct ioas *space = of(base);
+	struct hwpt *hwpt;
+	int rc = 0;
+
+	if (!space->dirty)
+		return vfc_fail(EOPNOTSUPP, VFC_REASON_UNSUPPORTED, NOWHERE,
+				"open the address space with VFC_IOMMU_DIRTY: it decides on the page "
+				"tables that devices get");
+	for (hwpt = space->hwpts; hwpt && rc == 0; hwpt = hwpt->next)
+		rc = set_tracking(space, hwpt, on);
+	if (rc == 0) {
+		space->tracking = on;
+		return 0;
+	}
+	for (struct hwpt *done = space->hwpts; done != hwpt; done = done->next)
+		set_tracking(space, done, space->tracking);
+	return rc;
+}
+
+int ioas_dirty_read(struct transport_space *base, uint64_t iova, uint64_t length, uint64_t page,
+		    uint64_t *bitmap)
+{
+	struct ioas *space = of(base);
+	int rc = 0;
+
+	if (!space->tracking)
+		return vfc_fail(EINVAL, VFC_REASON_NONE, NOWHERE, "was vfc_iommu_dirty_start() called?");
+	for (struct hwpt *hwpt = space->hwpts; hwpt && rc == 0; hwpt = hwpt->next) {
+		struct iommu_hwpt_get_dirty_bitmap request = {
+			.size = sizeof(request),
+			.hwpt_id = hwpt->id,
+			.iova = iova,
+			.length = length,
+			.page_size = page,
+			.data = (uintptr_t)bitmap,
+		};
+
+		rc = sys_ioctl(space->iommufd->fd, IOMMU_HWPT_GET_DIRTY_BITMAP, &request);
+	}
+	return rc < 0 ? vfc_fail(rc, VFC_REASON_NONE,
+				 WHERE("IOMMU_HWPT_GET_DIRTY_BITMAP", NULL, iova, length), "%s", "")
+		      : 0;
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/* The address space that is an IOAS of an iommufd, and the page tables of devices attached to it. */
+#ifndef VFC_TRANSPORT_IOAS_H
+#define VFC_TRANSPORT_IOAS_H
+
+#include "transport.h"
+
+#define IOMMUFD "/dev/iommu"
+
+/* The descriptor, for all spaces that were opened beside one another. */
+struct iommufd {
+	unsigned spaces; /* atomic */
+	int fd;
+};
+
+/* A page table that notes writes, made for the first device that needed it. */
+struct hwpt {
+	struct hwpt *next;
+	uint32_t id;
+	unsigned devices;
+};
+
+struct ioas {
+	struct transport_space base;
+	struct iommufd *iommufd;
+	struct hwpt *hwpts; /* only where dirty pages are tracked */
+	uint32_t ioas;
+	bool dirty;    /* opened to track dirty pages */
+	bool tracking; /* doing so now */
+};
+
+int ioas_open(struct transport_space *beside, uint32_t flags, struct transport_space **space);
+void ioas_close(struct transport_space *space);
+int ioas_info(struct transport_space *space, struct transport_space_info *info);
+int ioas_map(struct transport_space *space, const struct transport_memory *memory, uint64_t *iova,
+	     uint64_t length, uint32_t flags);
+int ioas_unmap(struct transport_space *space, uint64_t iova, uint64_t length);
+bool ioas_related(struct transport_space *space, struct transport_space *other);
+int ioas_copy(struct transport_space *to, struct transport_space *from, uint64_t at, uint64_t iova,
+	      uint64_t length, uint32_t flags);
+int ioas_dirty_track(struct transport_space *space, bool on);
+int ioas_dirty_read(struct transport_space *space, uint64_t iova, uint64_t length, uint64_t page,
+		    uint64_t *bitmap);
+int ioas_iommufd(struct transport_space *space, uint32_t *id);
+
+/*
+ * Attach the device of descriptor @fd, whose id in the iommufd is @device: to the IOAS, and *@hwpt
+ * is NULL, or where dirty pages are tracked to a page table that does it.
+ */
+int ioas_attach(struct ioas *space, int fd, uint32_t device, const char *name, struct hwpt **hwpt);
+/* A device left the page table. */
+void ioas_put(struct ioas *space, struct hwpt *hwpt);
+
+#endif
