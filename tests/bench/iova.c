@@ -135,9 +135,9 @@ static void add(struct bench *b, size_t slot)
 		check(plain_allocate(&b->plain, length, &mapping.iova), "no IOVA");
 		plain_insert(&b->plain, &mapping);
 	} else {
-		check(iova_allocate(&b->map, length, length, UINT64_MAX, &mapping.iova), "no IOVA");
+		check(iova_allocate(&b->map, length, length, UINT64_MAX, 0, &mapping.iova), "no IOVA");
 		check(iova_reserve(&b->map) == 0, "no memory");
-		iova_insert(&b->map, &mapping);
+		iova_insert(&b->map, &mapping, 0);
 	}
 	b->iovas[slot] = mapping.iova;
 }
@@ -226,7 +226,7 @@ static void find_va(struct bench *b)
 	if (b->is_plain)
 		check(plain_find_va(&b->plain, va), "lost");
 	else
-		check(iova_find_va(&b->map, (void *)va, &found), "lost");
+		check(iova_find_va(&b->map, (void *)va, &found) == 1, "lost");
 }
 
 static const struct figure {

@@ -240,11 +240,12 @@ static int check_memory(const struct vfc_iommu *iommu, const void *va, uint64_t 
 	return 0;
 }
 
-static int place_fixed(struct vfc_iommu *iommu, uint64_t iova, uint64_t length,
+static int place_fixed(struct vfc_iommu *iommu, uint64_t iova, uint64_t length, uint64_t guard,
 		       const struct vfc_map_opts *opts, struct error_where where)
 {
 	uint64_t page = iommu->page_sizes & -iommu->page_sizes;
 	uint64_t align = opts->align > page ? opts->align : page;
+	struct vfc_mapping other;
 	char windows[200];
 
 	if (iova % align)
@@ -260,9 +261,14 @@ static int place_fixed(struct vfc_iommu *iommu, uint64_t iova, uint64_t length,
 				"the IOMMU and its reserved ranges (MSI and others) leave these windows: %s",
 				windows);
 	}
-	if (iova_overlaps(&iommu->map, iova, length))
+	if (!iova_conflicts(&iommu->map, iova, length, guard, &other))
+		return 0;
+	if (other.iova <= iova + (length - 1) && iova <= other.iova + (other.length - 1))
 		return vfc_fail(EEXIST, VFC_REASON_IOVA, where, "a mapping is there already");
-	return 0;
+	return vfc_fail(EEXIST, VFC_REASON_IOVA, where,
+			"the guard of one reaches the other: 0x%" PRIx64 "-0x%" PRIx64
+			" is mapped, and it or the new mapping keeps what is beside it free",
+			other.iova, other.iova + (other.length - 1));
 }
 
 static uint64_t natural_align(uint64_t length, uint64_t page)
@@ -274,8 +280,8 @@ static uint64_t natural_align(uint64_t length, uint64_t page)
 	return align;
 }
 
-static int place(struct vfc_iommu *iommu, uint64_t length, const struct vfc_map_opts *opts,
-		 uint64_t *iova, struct error_where where)
+static int place(struct vfc_iommu *iommu, uint64_t length, uint64_t guard,
+		 const struct vfc_map_opts *opts, uint64_t *iova, struct error_where where)
 {
 	uint64_t page = iommu->page_sizes & -iommu->page_sizes;
 	uint64_t highest = opts->highest ? opts->highest : UINT64_MAX;
@@ -285,13 +291,26 @@ static int place(struct vfc_iommu *iommu, uint64_t length, const struct vfc_map_
 	if (align & (align - 1))
 		return vfc_fail(EINVAL, VFC_REASON_ALIGNMENT, where,
 				"the alignment %" PRIu64 " is not a power of two", align);
-	if (iova_allocate(&iommu->map, length, align < page ? page : align, highest, iova))
+	if (iova_allocate(&iommu->map, length, align < page ? page : align, highest, guard, iova))
 		return 0;
 	describe_windows(&iommu->map, windows, sizeof(windows));
 	return vfc_fail(ENOSPC, VFC_REASON_OUT_OF_IOVA, where,
 			"no free range aligned to 0x%" PRIx64 " up to 0x%" PRIx64
-			" in the windows %s; %zu mappings live",
-			align, highest, windows, iommu->map.count);
+			" with a guard of 0x%" PRIx64 " in the windows %s; %zu mappings live",
+			align, highest, guard, windows, iommu->map.count);
+}
+
+/* Whole pages. */
+static int round_guard(const struct vfc_iommu *iommu, uint64_t *guard, struct error_where where)
+{
+	uint64_t page = iommu->page_sizes & -iommu->page_sizes;
+
+	if (*guard > IOVA_GUARD_MAX - (page - 1))
+		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, where,
+				"a guard of %" PRIu64 " bytes was asked for; the most is 0x%" PRIx64,
+				*guard, IOVA_GUARD_MAX - (page - 1));
+	*guard = (*guard + (page - 1)) & -page;
+	return 0;
 }
 
 static int map_locked(struct vfc_iommu *iommu, void *va, uint64_t length, uint64_t *iova,
@@ -299,15 +318,17 @@ static int map_locked(struct vfc_iommu *iommu, void *va, uint64_t length, uint64
 {
 	uint32_t access = opts->flags & (VFC_MAP_READ | VFC_MAP_WRITE);
 	bool fixed = opts->flags & VFC_MAP_FIXED;
-	uint64_t place_at = fixed ? *iova : 0;
+	uint64_t place_at = fixed ? *iova : 0, guard = opts->guard;
 	struct error_where where = WHERE(.iova = place_at, .length = length);
 	int rc = check_memory(iommu, va, length, where);
 
 	if (!access)
 		access = VFC_MAP_READ | VFC_MAP_WRITE;
 	if (rc == 0)
-		rc = fixed ? place_fixed(iommu, place_at, length, opts, where)
-			   : place(iommu, length, opts, &place_at, where);
+		rc = round_guard(iommu, &guard, where);
+	if (rc == 0)
+		rc = fixed ? place_fixed(iommu, place_at, length, guard, opts, where)
+			   : place(iommu, length, guard, opts, &place_at, where);
 	if (rc == 0)
 		rc = iova_reserve(&iommu->map);
 	if (rc == 0)
@@ -316,8 +337,9 @@ static int map_locked(struct vfc_iommu *iommu, void *va, uint64_t length, uint64
 					     (access & VFC_MAP_WRITE ? VFIO_DMA_MAP_FLAG_WRITE : 0));
 	if (rc < 0)
 		return rc;
-	iova_insert(&iommu->map, &(struct vfc_mapping){.iova = place_at, .length = length,
-						       .va = va, .flags = access});
+	iova_insert(&iommu->map,
+		    &(struct vfc_mapping){.iova = place_at, .length = length, .va = va, .flags = access},
+		    guard);
 	*iova = place_at;
 	return 0;
 }
@@ -410,12 +432,12 @@ int vfc_iommu_find_iova(struct vfc_iommu *iommu, uint64_t iova, struct vfc_mappi
 
 int vfc_iommu_find_va(struct vfc_iommu *iommu, const void *va, struct vfc_mapping *mapping)
 {
-	bool found;
+	int rc;
 
 	pthread_mutex_lock(&iommu->lock);
-	found = iova_find_va(&iommu->map, va, mapping);
+	rc = iova_find_va(&iommu->map, va, mapping);
 	pthread_mutex_unlock(&iommu->lock);
-	return vfc_done(found ? 0
-			      : vfc_fail(ENOENT, VFC_REASON_IOVA, NOWHERE,
-					 "the memory at %p is not mapped", va));
+	if (rc == 0)
+		rc = vfc_fail(ENOENT, VFC_REASON_IOVA, NOWHERE, "the memory at %p is not mapped", va);
+	return vfc_done(rc < 0 ? rc : 0);
 }

@@ -75,6 +75,7 @@ class MapOpts(Sized):
         ("flags", c_uint32),
         ("align", c_uint64),
         ("highest", c_uint64),
+        ("guard", c_uint64),
     ]
 
 
