@@ -79,7 +79,10 @@ def test_part_of_a_buffer(iommu: vfiocore.Iommu, memory: mmap.mmap) -> None:
 
 
 def test_guard(iommu: vfiocore.Iommu, memory: mmap.mmap) -> None:
-    with memoryview(memory)[:PAGE] as page, iommu.alloc(PAGE, align=1 << 20, guard=3 * PAGE - 1) as buffer:
+    with (
+        memoryview(memory)[:PAGE] as page,
+        iommu.alloc(PAGE, align=1 << 20, guard=3 * PAGE - 1) as buffer,
+    ):
         for distance in (-3, -1, 1, 3):
             with pytest.raises(vfiocore.IovaError, match="guard of one reaches"):
                 iommu.map(page, iova=buffer.iova + distance * PAGE)
