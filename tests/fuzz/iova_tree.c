@@ -153,6 +153,10 @@ static void walk(void)
 		cursor_at(i);
 		CHECK_EQ(tree_next(&tree), i + 1 < count);
 	}
+	for (size_t i = count; i-- > 0;) {
+		cursor_at(i);
+		CHECK_EQ(tree_prev(&tree), i > 0);
+	}
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

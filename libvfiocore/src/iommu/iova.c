@@ -311,11 +311,11 @@ void iova_remove(struct iova_map *map, uint64_t iova)
 	range = tree_get(tree);
 	is_after = tree_peek(tree, &after);
 	/* Before the removal, for the same reason. */
-	if (iova && tree_floor(tree, iova - 1, UINT64_MAX)) {
+	if (tree_prev(tree)) {
 		before = tree_get(tree);
 		tree_set_weight(tree, order_between(&before, is_after ? &after : NULL));
+		tree_next(tree);
 	}
-	tree_floor(tree, iova, UINT64_MAX);
 	tree_remove(tree);
 	if (map->va_known && range.tie) {
 		tree_floor(&map->by_va, range.tie, iova);

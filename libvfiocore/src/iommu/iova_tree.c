@@ -110,11 +110,23 @@ static unsigned rank(const struct tree_node *node, uint64_t key, uint64_t tie)
 	return n;
 }
 
+/* The cursor's range is the one: the next is above, in this leaf or, by the bound, in another. */
+static bool is_there(const struct tree *tree, uint64_t key, uint64_t tie)
+{
+	const struct tree_node *leaf = tree->node[0];
+	unsigned i = tree->slot[0];
+
+	return (leaf->key[i] < key || (leaf->key[i] == key && leaf->rest[i].tie <= tie)) &&
+	       (i + 1 == TREE_WIDTH || key < leaf->key[i + 1]);
+}
+
 bool tree_floor(struct tree *tree, uint64_t key, uint64_t tie)
 {
 	struct tree_node *node = tree->root;
 	unsigned n = 0;
 
+	if (tree->near && key < tree->bound && is_there(tree, key, tie))
+		return true;
 	/* Equal keys may be in the leaf before this one too: only a key above its first is here. */
 	if (tree->near && tree->node[0]->key[0] < key && key < tree->bound) {
 		tree->slot[0] = rank(tree->node[0], key, tie) - 1;
@@ -198,6 +210,24 @@ bool tree_next(struct tree *tree)
 	if (level)
 		tree->near = false;
 	descend(tree, level);
+	return true;
+}
+
+bool tree_prev(struct tree *tree)
+{
+	unsigned level = 0;
+
+	while (level < tree->levels && tree->slot[level] == 0)
+		level++;
+	if (level == tree->levels)
+		return false;
+	tree->slot[level]--;
+	if (level)
+		tree->near = false;
+	while (level-- > 0) {
+		tree->node[level] = tree->node[level + 1]->rest[tree->slot[level + 1]].at.child;
+		tree->slot[level] = tree->node[level]->count - 1;
+	}
 	return true;
 }
 

@@ -59,8 +59,9 @@ bool tree_floor(struct tree *tree, uint64_t key, uint64_t tie);
 void tree_first(struct tree *tree);
 /* To the first range of at least @weight from here on; false: none, and the cursor is nowhere. */
 bool tree_heavy(struct tree *tree, uint64_t weight);
-/* To the next range; false: there is none, and the cursor stays. */
+/* To the next range, or the one before; false: there is none, and the cursor stays. */
 bool tree_next(struct tree *tree);
+bool tree_prev(struct tree *tree);
 /* What tree_next() would go to. */
 bool tree_peek(const struct tree *tree, struct tree_range *range);
 struct tree_range tree_get(const struct tree *tree);
