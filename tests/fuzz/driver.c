@@ -11,7 +11,7 @@
 #include "input.h"
 
 #define LONGEST (1 << 16)
-#define RANDOM_INPUTS 150
+#define RANDOM_INPUTS 100
 
 static uint8_t data[LONGEST];
 

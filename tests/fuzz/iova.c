@@ -110,16 +110,48 @@ static void set_owner(const struct live *l, int who)
 		owner[i] = who;
 }
 
+static void same(const struct vfc_mapping *found, const struct live *l)
+{
+	CHECK_EQ(found->iova, base + l->page * PAGE);
+	CHECK_EQ(found->length, l->pages * PAGE);
+	CHECK(found->va == va_of(l));
+	CHECK_EQ(found->flags, l->flags);
+}
+
+static void look_up_va(void)
+{
+	uint64_t at = input_below(&in, VA_PAGES + 70);
+	const struct live *best = NULL;
+	struct vfc_mapping found;
+
+	for (size_t i = 0; i < live_count; i++) {
+		const struct live *l = &live[i];
+
+		if (!l->va_page || at < l->va_page || at >= l->va_page + l->pages)
+			continue;
+		if (!best || l->va_page < best->va_page ||
+		    (l->va_page == best->va_page && l->page < best->page))
+			best = l;
+	}
+	CHECK_EQ(iova_find_va(&map, memory + at * PAGE + input_below(&in, PAGE), &found),
+		 best != NULL);
+	if (best)
+		same(&found, best);
+	CHECK_EQ(iova_find_va(&map, NULL, &found), 0);
+}
+
 static void add(uint64_t page, uint64_t pages, uint64_t guard)
 {
 	struct live *l = &live[live_count];
 	uint64_t before = map.bytes;
 
+	CHECK_EQ(iova_reserve(&map), 0);
+	if (input_byte(&in) < 16)
+		look_up_va(); /* which may make the index meanwhile */
 	/* Bits of the flags that mean nothing here are kept. */
 	*l = (struct live){page, pages, guard, input_below(&in, VA_PAGES),
 			   (uint32_t)(input_byte(&in) * 0x01010101)};
 	set_owner(l, (int)live_count++);
-	CHECK_EQ(iova_reserve(&map), 0);
 	iova_insert(&map,
 		    &(struct vfc_mapping){.iova = base + page * PAGE, .length = pages * PAGE,
 					  .va = va_of(l), .flags = l->flags},
@@ -199,14 +231,6 @@ static void release(void)
 	CHECK_EQ(map.count, live_count);
 }
 
-static void same(const struct vfc_mapping *found, const struct live *l)
-{
-	CHECK_EQ(found->iova, base + l->page * PAGE);
-	CHECK_EQ(found->length, l->pages * PAGE);
-	CHECK(found->va == va_of(l));
-	CHECK_EQ(found->flags, l->flags);
-}
-
 static void look_up_iova(void)
 {
 	uint64_t page = input_below(&in, PAGES);
@@ -216,28 +240,6 @@ static void look_up_iova(void)
 	CHECK_EQ(is, owner[page] != NOBODY);
 	if (is)
 		same(&found, &live[owner[page]]);
-}
-
-static void look_up_va(void)
-{
-	uint64_t at = input_below(&in, VA_PAGES + 70);
-	const struct live *best = NULL;
-	struct vfc_mapping found;
-
-	for (size_t i = 0; i < live_count; i++) {
-		const struct live *l = &live[i];
-
-		if (!l->va_page || at < l->va_page || at >= l->va_page + l->pages)
-			continue;
-		if (!best || l->va_page < best->va_page ||
-		    (l->va_page == best->va_page && l->page < best->page))
-			best = l;
-	}
-	CHECK_EQ(iova_find_va(&map, memory + at * PAGE + input_below(&in, PAGE), &found),
-		 best != NULL);
-	if (best)
-		same(&found, best);
-	CHECK_EQ(iova_find_va(&map, NULL, &found), 0);
 }
 
 static void empty(void)

@@ -100,7 +100,7 @@ static void erase(uint64_t key, uint64_t tie)
 
 static void run_of(void (*what)(uint64_t, uint64_t, uint64_t), uint64_t key)
 {
-	uint64_t length = input_below(&in, 64), stride = 1 + input_below(&in, 8);
+	uint64_t length = input_below(&in, 32), stride = 1 + input_below(&in, 8);
 	uint64_t tie = input_below(&in, 8), weight = input_below(&in, 4), down = input_below(&in, 2);
 
 	for (uint64_t i = 0; i < length; i++)
@@ -176,9 +176,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			erase(key, input_below(&in, 8));
 		else if (what < 210)
 			heavy(key, input_below(&in, 70));
-		else if (what < 254)
+		else if (what < 255)
 			reweigh(key, input_below(&in, 70));
-		else
+		else if (key < KEYS / 16)
 			walk();
 	}
 	walk();

@@ -352,24 +352,24 @@ bool iova_find(struct iova_map *map, uint64_t iova, struct vfc_mapping *mapping)
 
 static int index_va(struct iova_map *map)
 {
-	struct vfc_mapping mapping;
-	bool more = iova_first(map, &mapping);
+	bool more = map->count > 0;
+	int rc;
 
-	while (more) {
+	if (more)
+		tree_first(&map->by_iova);
+	/* Room for one more is left over: of a caller who reserved it before. */
+	while ((rc = tree_reserve(&map->by_va)) == 0 && more) {
 		struct tree_range range = tree_get(&map->by_iova);
-		int rc = tree_reserve(&map->by_va);
+		struct vfc_mapping mapping = mapping_of(&range);
 
-		if (rc < 0) {
-			tree_destroy(&map->by_va);
-			return rc;
-		}
-		mapping = mapping_of(&range);
 		if (mapping.va)
 			insert_by_va(&map->by_va, &mapping);
 		more = tree_next(&map->by_iova);
 	}
-	map->va_known = true;
-	return 0;
+	map->va_known = rc == 0;
+	if (rc < 0)
+		tree_destroy(&map->by_va);
+	return rc;
 }
 
 int iova_find_va(struct iova_map *map, const void *va, struct vfc_mapping *mapping)
