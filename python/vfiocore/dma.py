@@ -69,10 +69,18 @@ class DmaBuffer:
         write: bool = True,
         align: int = 0,
         highest: int = 0,
+        guard: int = 0,
     ) -> None:
         if length <= 0:
             raise invalid(f"a DMA buffer of {length} bytes")
-        options = {"iova": iova, "read": read, "write": write, "align": align, "highest": highest}
+        options = {
+            "iova": iova,
+            "read": read,
+            "write": write,
+            "align": align,
+            "highest": highest,
+            "guard": guard,
+        }
         pages = [mmap.PAGESIZE, *iommu.page_sizes[:1]]
         size = _round_up(unsigned(length, 64, "the length"), max(pages))
         memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)

@@ -87,7 +87,9 @@ class Mapping:
         return f"<Mapping {state}, {self.length:#x} bytes at {self.address:#x}>"
 
 
-def _map_opts(*, fixed: bool, read: bool, write: bool, align: int, highest: int) -> MapOpts:
+def _map_opts(
+    *, fixed: bool, read: bool, write: bool, align: int, highest: int, guard: int
+) -> MapOpts:
     """The keyword arguments of :meth:`Iommu.map` as C takes them."""
     if not (read or write):
         raise invalid("a mapping that the device may neither read nor write is of no use")
@@ -96,6 +98,7 @@ def _map_opts(*, fixed: bool, read: bool, write: bool, align: int, highest: int)
         flags=int(flags | (MapFlag.FIXED if fixed else 0)),
         align=unsigned(align, 64, "the alignment"),
         highest=unsigned(highest, 64, "the highest address"),
+        guard=unsigned(guard, 64, "the guard"),
     )
 
 
@@ -219,6 +222,7 @@ class Iommu(NativeObject):
         write: bool = True,
         align: int = 0,
         highest: int = 0,
+        guard: int = 0,
     ) -> Mapping:
         """Let the attached devices reach a buffer.
 
@@ -230,16 +234,25 @@ class Iommu(NativeObject):
             align: of the IOVA, a power of two in bytes; 0: the natural one up to 2 MiB.
             highest: the last address that the device can reach, 0xfffffff for a 28-bit engine;
                 0: any.
+            guard: bytes before and behind it, rounded up to pages, in which no other mapping is
+                put: a device that runs past either end meets a fault. Guards may overlap.
 
         Raises:
             TypeError: the buffer is not writable.
             InvalidArgument, Misaligned: empty or unaligned.
-            IovaError: ``iova`` is outside of the windows, or taken.
+            IovaError: ``iova`` is outside of the windows, taken, or within a guard.
             OutOfIova, EntryLimit, MemlockLimit, BadMemory, NoDevice.
 
         Source: vfc_iommu_map() in vfiocore/iommu.h.
         """
-        options = {"iova": iova, "read": read, "write": write, "align": align, "highest": highest}
+        options = {
+            "iova": iova,
+            "read": read,
+            "write": write,
+            "align": align,
+            "highest": highest,
+            "guard": guard,
+        }
         with memoryview(buffer) as view:
             length = view.nbytes
         export = (c_char * length).from_buffer(buffer)
@@ -260,10 +273,18 @@ class Iommu(NativeObject):
         write: bool = True,
         align: int = 0,
         highest: int = 0,
+        guard: int = 0,
     ) -> int:
         """Like :meth:`map`, for memory that the caller knows by address and must keep mapped in
         this process until it calls :meth:`unmap`. Return: the IOVA."""
-        options = {"iova": iova, "read": read, "write": write, "align": align, "highest": highest}
+        options = {
+            "iova": iova,
+            "read": read,
+            "write": write,
+            "align": align,
+            "highest": highest,
+            "guard": guard,
+        }
         return self._map(address, length, **options).iova
 
     def _map(self, address: int, length: int, *, iova: int | None, **options: Any) -> Mapping:
@@ -333,6 +354,7 @@ class Iommu(NativeObject):
         write: bool = True,
         align: int = 0,
         highest: int = 0,
+        guard: int = 0,
     ) -> DmaBuffer:
         """Zeroed memory that the attached devices can reach; arguments and errors of :meth:`map`.
 
@@ -341,5 +363,12 @@ class Iommu(NativeObject):
         from .dma import DmaBuffer
 
         return DmaBuffer(
-            self, length, iova=iova, read=read, write=write, align=align, highest=highest
+            self,
+            length,
+            iova=iova,
+            read=read,
+            write=write,
+            align=align,
+            highest=highest,
+            guard=guard,
         )

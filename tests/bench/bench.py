@@ -147,6 +147,7 @@ def iova_figures() -> list[Compiled]:
     return [
         *(Compiled(f"iova.{pattern}.{live}", "ns/pair", plain + what, "bench-iova")
           for pattern, what in [("alloc_free", "a random live range replaced"),
+                                ("alloc_free_va", "a random live range replaced, found by address"),
                                 ("recycle", "the newest live range replaced"),
                                 ("fifo", "the oldest live range replaced")]
           for live in ("1k", "100k", "1m")),

@@ -117,6 +117,18 @@ def test_bad_requests(
     assert iommu.mappings == 0
 
 
+def test_guard(iommu: vfiocore.Iommu, memory: mmap.mmap) -> None:
+    with memoryview(memory)[:PAGE] as page:
+        with iommu.map(page, guard=PAGE) as mapping:
+            around = [mapping.iova - PAGE, mapping.iova + PAGE]
+            for iova in around:
+                with pytest.raises(vfiocore.IovaError, match="guard"):
+                    iommu.map(page, iova=iova)
+        for iova in around:
+            with iommu.map(page, iova=iova) as mapping:
+                assert mapping.iova == iova
+
+
 def test_highest_address_and_alignment(iommu: vfiocore.Iommu, memory: mmap.mmap) -> None:
     with iommu.map(memory, highest=0xFFFFFFF, align=1 << 20) as mapping:
         assert mapping.iova + len(memory) - 1 <= 0xFFFFFFF

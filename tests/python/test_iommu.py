@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import mmap
 from collections.abc import Iterator
 
@@ -16,6 +17,10 @@ PAGE = mmap.PAGESIZE
 MSI_WINDOW = 0xFEE00000
 
 pytestmark = pytest.mark.usefixtures("leaks")
+
+
+def _address(memory: mmap.mmap) -> int:
+    return ctypes.addressof(ctypes.c_char.from_buffer(memory))
 
 
 @pytest.fixture
@@ -71,6 +76,34 @@ def test_mapped_memory_cannot_go_away(iommu: vfiocore.Iommu, memory: mmap.mmap) 
 def test_part_of_a_buffer(iommu: vfiocore.Iommu, memory: mmap.mmap) -> None:
     with memoryview(memory)[PAGE : 2 * PAGE] as view, iommu.map(view) as mapping:
         assert mapping.length == PAGE
+
+
+def test_guard(iommu: vfiocore.Iommu, memory: mmap.mmap) -> None:
+    with (
+        memoryview(memory)[:PAGE] as page,
+        iommu.alloc(PAGE, align=1 << 20, guard=3 * PAGE - 1) as buffer,
+    ):
+        for distance in (-3, -1, 1, 3):
+            with pytest.raises(vfiocore.IovaError, match="guard of one reaches"):
+                iommu.map(page, iova=buffer.iova + distance * PAGE)
+        with pytest.raises(vfiocore.IovaError, match="guard of one reaches"):
+            iommu.map(page, iova=buffer.iova + 9 * PAGE, guard=9 * PAGE)
+        with iommu.map(page, iova=buffer.iova + 4 * PAGE, guard=2 * PAGE) as near:
+            assert near.mapped
+        at = buffer.iova + PAGE
+        buffer.close()
+        iommu.unmap(iommu.map_address(_address(memory), PAGE, iova=at, guard=PAGE), PAGE)
+        with pytest.raises(vfiocore.InvalidArgument, match="the most is"):
+            iommu.map(page, guard=1 << 60)
+
+
+def test_guards_take_up_space(iommu: vfiocore.Iommu) -> None:
+    with iommu.alloc(PAGE, guard=16 * PAGE, highest=64 * PAGE - 1) as first:
+        assert first.iova == PAGE  # the guard reaches over the window's border
+        with iommu.alloc(PAGE, highest=64 * PAGE - 1) as second:
+            assert second.iova == 18 * PAGE
+            with pytest.raises(vfiocore.OutOfIova, match="guard of 0x2e000"):
+                iommu.alloc(PAGE, guard=46 * PAGE, highest=64 * PAGE - 1)
 
 
 def test_direction(iommu: vfiocore.Iommu, memory: mmap.mmap) -> None:

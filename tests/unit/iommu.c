@@ -127,6 +127,36 @@ static void highest_address(void)
 	CHECK_EQ(vfc_iommu_unmap_all(iommu), 4 * PAGE);
 }
 
+static int map_guarded(void *va, uint64_t iova, uint64_t guard)
+{
+	struct vfc_map_opts opts = {.size = sizeof(opts), .flags = VFC_MAP_FIXED, .guard = guard};
+
+	return vfc_iommu_map(iommu, va, PAGE, &iova, &opts);
+}
+
+static void guards(void)
+{
+	struct vfc_map_opts opts = {.size = sizeof(opts), .guard = PAGE + 1, .highest = 6 * PAGE - 1};
+	uint64_t iova = 0, first;
+
+	/* Pages 1 and 4: two pages of guard each, after rounding, and they overlap. */
+	CHECK_EQ(vfc_iommu_map(iommu, memory, PAGE, &first, &opts), 0);
+	CHECK_EQ(first, PAGE);
+	CHECK_EQ(vfc_iommu_map(iommu, memory, PAGE, &iova, &opts), 0);
+	CHECK_EQ(iova, 4 * PAGE);
+	refused(vfc_iommu_map(iommu, memory, PAGE, &iova, &opts), ENOSPC, VFC_REASON_OUT_OF_IOVA, 2);
+	refused(map_at(memory, PAGE, 2 * PAGE), EEXIST, VFC_REASON_IOVA, 2);
+	CHECK(strstr(vfc_error_last()->hint, "guard"));
+	refused(map_at(memory, PAGE, 4 * PAGE), EEXIST, VFC_REASON_IOVA, 2);
+	CHECK(!strstr(vfc_error_last()->hint, "guard"));
+	refused(map_guarded(memory, 9 * PAGE, 5 * PAGE), EEXIST, VFC_REASON_IOVA, 2);
+	CHECK(strstr(vfc_error_last()->hint, "0x4000-0x4fff"));
+	refused(map_guarded(memory, 9 * PAGE, UINT64_C(1) << 44), EINVAL, VFC_REASON_ARGUMENT, 2);
+	CHECK_EQ(vfc_iommu_unmap(iommu, first, PAGE), 0);
+	CHECK_EQ(map_at(memory, PAGE, PAGE), 0);
+	CHECK_EQ(vfc_iommu_unmap_all(iommu), 2 * PAGE);
+}
+
 static void limits(void)
 {
 	uint64_t iova = 0, left = 4;
@@ -250,6 +280,7 @@ int main(void)
 	bad_memory();
 	bad_iova();
 	highest_address();
+	guards();
 	limits();
 	many();
 	shared_space();

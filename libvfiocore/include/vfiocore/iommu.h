@@ -69,6 +69,7 @@ struct vfc_map_opts {
 	uint32_t flags;   /* enum vfc_map_flags */
 	uint64_t align;   /* of the IOVA: a power of two, bytes; 0: the natural one up to 2 MiB */
 	uint64_t highest; /* last address the device can reach (a 28-bit engine: 0xfffffff); 0: any */
+	uint64_t guard;   /* bytes kept free before and behind it, rounded up to pages; 0: none */
 	/*
 	 * vfc_dma_alloc(): the size of the pages of memory behind the buffer, 2 MiB or 1 GiB; with
 	 * too few of them free, the next smaller size is taken, see struct vfc_dma. 0: any.
@@ -120,8 +121,11 @@ VFC_API int vfc_iommu_ranges(struct vfc_iommu *iommu, struct vfc_iova_range *ran
  * @va, @length: multiples of the smallest IOMMU page.
  * @iova: out; with VFC_MAP_FIXED in and out.
  * IOVA 0 is only given out on request, since many devices take it for "none".
+ * In a guard there is no other mapping for as long as this one lives, so that a device which runs
+ * past either end meets a fault. Guards may overlap each other and the border of a window, and the
+ * kernel knows nothing of them. Guards are below 16 TiB.
  * The memory stays pinned, and must stay mapped in this process, until it is unmapped.
- * Errors: -EINVAL (zero, unaligned, outside of the windows), -EEXIST (IOVA taken), -EFAULT (memory
+ * Errors: -EINVAL (zero, unaligned, outside of the windows), -EEXIST (IOVA taken, or guarded), -EFAULT (memory
  * not mapped), -ENOMEM (locked-memory limit), -ENOSPC (no IOVA left, or too many mappings),
  * -ENODEV (no device attached), -ECANCELED (@opts->progress said so). Thread-safe.
  */
@@ -194,6 +198,9 @@ VFC_API int64_t vfc_iommu_unmap_all(struct vfc_iommu *iommu);
 
 /*
  * vfc_iommu_find_iova() / vfc_iommu_find_va() - the mapping that holds an IOVA, or an address.
+ * The first vfc_iommu_find_va() in a space makes an index by address, in the order of a microsecond
+ * a mapping; from then on it is kept up to date, which costs each map and unmap about as much as the
+ * one by IOVA does; it may answer -ENOMEM.
  * Errors: -ENOENT. Thread-safe.
  */
 VFC_API int vfc_iommu_find_iova(struct vfc_iommu *iommu, uint64_t iova, struct vfc_mapping *mapping);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "iova.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,7 +9,7 @@
  * The weight of a mapping, by IOVA: the order of the gap behind it, that is 1 + log2 of the largest
  * block of 2^n bytes, aligned to 2^n, that the gap holds; 0: no gap. It tells what fits where a
  * size does not (a gap of 3 MiB need not hold 2 MiB aligned to 2 MiB), and it seldom changes, so
- * that the levels above a leaf are seldom written.
+ * that the levels above a leaf are seldom written. A gap is what the guards beside it leave.
  *
  * The weight of a mapping, by address: the address of its last byte.
  */
@@ -16,6 +17,16 @@
 static uint64_t last_of(const struct tree_range *range)
 {
 	return range->key + (range->length - 1);
+}
+
+static uint64_t guard_of(const struct tree_range *range)
+{
+	return range->guard * IOVA_GUARD_UNIT;
+}
+
+static uint64_t larger(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
 }
 
 static unsigned log2_floor(uint64_t value)
@@ -43,13 +54,38 @@ static bool fits(uint64_t first, uint64_t last, uint64_t length, uint64_t align,
 	return true;
 }
 
-/* Of the gap [first, last], which is less than 2^64 bytes. */
-static uint64_t order_of(uint64_t first, uint64_t last)
+/*
+ * Where something that keeps @guard bytes free may be, between two mappings; NULL: the end of the
+ * space is there. False: nowhere.
+ */
+static bool between(const struct tree_range *before, const struct tree_range *after, uint64_t guard,
+		    uint64_t *first, uint64_t *last)
 {
-	uint64_t place;
+	uint64_t low = before ? larger(guard_of(before), guard) : 0;
+	uint64_t high = after ? larger(guard_of(after), guard) : 0;
+
+	*first = 0;
+	*last = UINT64_MAX;
+	if (before) {
+		if (low >= UINT64_MAX - last_of(before))
+			return false;
+		*first = last_of(before) + 1 + low;
+	}
+	if (after) {
+		if (high >= after->key)
+			return false;
+		*last = after->key - 1 - high;
+	}
+	return *first <= *last;
+}
+
+/* Of the gap between the two. One of them there is, so it is less than 2^64 bytes. */
+static uint64_t order_between(const struct tree_range *before, const struct tree_range *after)
+{
+	uint64_t first, last, place;
 	unsigned order;
 
-	if (last - first == UINT64_MAX) /* empty */
+	if (!between(before, after, 0, &first, &last))
 		return 0;
 	order = log2_floor(last - first + 1);
 	/* Half as large a block fits wherever the gap begins. */
@@ -77,7 +113,7 @@ int iova_reserve(struct iova_map *map)
 {
 	int rc = tree_reserve(&map->by_iova);
 
-	return rc < 0 ? rc : tree_reserve(&map->by_va);
+	return rc < 0 || !map->va_known ? rc : tree_reserve(&map->by_va);
 }
 
 bool iova_in_window(const struct iova_map *map, uint64_t iova, uint64_t length)
@@ -90,59 +126,90 @@ bool iova_in_window(const struct iova_map *map, uint64_t iova, uint64_t length)
 	return false;
 }
 
-bool iova_overlaps(struct iova_map *map, uint64_t iova, uint64_t length)
+static struct vfc_mapping mapping_of(const struct tree_range *range)
 {
-	struct tree_range range;
+	return (struct vfc_mapping){.iova = range->key, .length = range->length,
+				    .va = (void *)(uintptr_t)range->tie, .flags = range->flags};
+}
 
-	if (!tree_floor(&map->by_iova, iova + (length - 1), UINT64_MAX))
+/* The mappings at or below @iova, where the cursor then is, and above; NULL: there is none. */
+struct neighbours {
+	struct tree_range range[2];
+	struct tree_range *before, *after;
+};
+
+static void find_neighbours(struct tree *tree, uint64_t iova, struct neighbours *n)
+{
+	bool after;
+
+	n->before = n->after = NULL;
+	if (tree_floor(tree, iova, UINT64_MAX)) {
+		n->range[0] = tree_get(tree);
+		n->before = &n->range[0];
+		after = tree_peek(tree, &n->range[1]);
+	} else {
+		after = tree->levels;
+		if (after)
+			n->range[1] = tree_get(tree);
+	}
+	if (after)
+		n->after = &n->range[1];
+}
+
+bool iova_conflicts(struct iova_map *map, uint64_t iova, uint64_t length, uint64_t guard,
+		    struct vfc_mapping *with)
+{
+	uint64_t first, last, end = iova + (length - 1);
+	struct neighbours n;
+
+	find_neighbours(&map->by_iova, end, &n);
+	if (n.before && (!between(n.before, NULL, guard, &first, &last) || iova < first))
+		*with = mapping_of(n.before);
+	else if (n.after && (!between(NULL, n.after, guard, &first, &last) || end > last))
+		*with = mapping_of(n.after);
+	else
 		return false;
-	range = tree_get(&map->by_iova);
-	return last_of(&range) >= iova;
+	return true;
 }
 
 struct request {
-	uint64_t length, align;
+	uint64_t length, align, guard;
 	uint64_t order; /* of the gaps to look at */
 };
 
-/* The last IOVA before the next mapping; without one, that of the space. */
-static uint64_t gap_end(const struct tree *tree)
+/* Between the two, as far as that is in [first, last]. */
+static bool fits_between(const struct tree_range *before, const struct tree_range *after,
+			 uint64_t first, uint64_t last, const struct request *request,
+			 uint64_t *iova)
 {
-	uint64_t next;
+	uint64_t low, high;
 
-	return tree_next_key(tree, &next) ? next - 1 : UINT64_MAX;
+	return between(before, after, request->guard, &low, &high) &&
+	       fits(larger(first, low), high < last ? high : last, request->length, request->align,
+		    iova);
 }
 
-/* In the gap behind the mapping that the cursor is at, as far as it is in [first, last]. */
+/* In the gap behind the mapping that the cursor is at. */
 static bool fits_behind(const struct tree *tree, uint64_t first, uint64_t last,
 			const struct request *request, uint64_t *iova)
 {
-	struct tree_range range = tree_get(tree);
-	uint64_t before = last_of(&range), end = gap_end(tree);
+	struct tree_range before = tree_get(tree), after;
 
-	if (before >= last)
-		return false;
-	return fits(first > before ? first : before + 1, end < last ? end : last, request->length,
-		    request->align, iova);
+	return fits_between(&before, tree_peek(tree, &after) ? &after : NULL, first, last, request,
+			    iova);
 }
 
 /* In the gap that @first lies in, then in those of the order asked for, within [first, last]. */
 static bool search(struct tree *tree, uint64_t first, uint64_t last, const struct request *request,
 		   uint64_t *iova)
 {
-	if (tree_floor(tree, first, UINT64_MAX)) {
-		if (fits_behind(tree, first, last, request, iova))
-			return true;
-		if (!tree_next(tree))
-			return false;
-	} else {
-		uint64_t end = tree->levels ? tree_get(tree).key - 1 : UINT64_MAX;
+	struct neighbours n;
 
-		if (fits(first, end < last ? end : last, request->length, request->align, iova))
-			return true;
-		if (!tree->levels)
-			return false;
-	}
+	find_neighbours(tree, first, &n);
+	if (fits_between(n.before, n.after, first, last, request, iova))
+		return true;
+	if (!n.after || (n.before && !tree_next(tree)))
+		return false;
 	while (tree_heavy(tree, request->order) && tree_get(tree).key <= last) {
 		if (fits_behind(tree, first, last, request, iova))
 			return true;
@@ -169,18 +236,21 @@ static bool search_windows(struct iova_map *map, uint64_t from, uint64_t highest
 }
 
 bool iova_allocate(struct iova_map *map, uint64_t length, uint64_t align, uint64_t highest,
-		   uint64_t *iova)
+		   uint64_t guard, uint64_t *iova)
 {
-	uint64_t most = length > align ? length : align, least = length < align ? length : align;
-	struct request request = {length, align, 2 + log2_floor(most)};
+	uint64_t most = larger(length, align), least = length < align ? length : align;
+	uint64_t guards = guard; /* in front of it, aligned, and behind */
+	struct request request = {length, align, guard, 0};
 	bool found;
 
-	if (!(most & (most - 1)))
-		request.order--;
+	align_up(&guards, align);
+	guards += guard;
+	most = most > UINT64_MAX - guards ? UINT64_MAX : most + guards;
+	request.order = 1 + log2_floor(most) + ((most & (most - 1)) != 0);
 	/*
 	 * Any gap that holds a block of 2^n bytes for both length and alignment will do. Without
 	 * one, a smaller gap may yet, which only a look at each can tell; a length that is a power
-	 * of two and its own alignment, the common case, never needs that.
+	 * of two and its own alignment, the common case, never needs that without a guard.
 	 * From 1: many devices take address 0 for "none".
 	 */
 	found = search_windows(map, map->next ? map->next : 1, highest, &request, iova) ||
@@ -195,25 +265,20 @@ bool iova_allocate(struct iova_map *map, uint64_t length, uint64_t align, uint64
 	return found;
 }
 
-static void insert_by_iova(struct tree *tree, const struct vfc_mapping *mapping)
+static void insert_by_iova(struct tree *tree, const struct vfc_mapping *mapping, uint64_t guard)
 {
-	struct tree_range before, range = {.key = mapping->iova, .tie = (uintptr_t)mapping->va,
-					   .length = mapping->length, .flags = mapping->flags};
-	bool behind = tree_floor(tree, mapping->iova, UINT64_MAX);
-	uint64_t end = UINT64_MAX;
+	struct tree_range range = {.key = mapping->iova, .tie = (uintptr_t)mapping->va,
+				   .length = mapping->length, .flags = mapping->flags,
+				   .guard = (uint32_t)(guard / IOVA_GUARD_UNIT)};
+	struct neighbours n;
 
-	if (behind) {
-		before = tree_get(tree);
-		end = gap_end(tree);
-	} else if (tree->levels) {
-		end = tree_get(tree).key - 1;
-	}
-	range.weight = order_of(last_of(&range) + 1, end);
-	tree_insert(tree, !behind, &range);
-	if (behind) {
+	find_neighbours(tree, mapping->iova, &n);
+	range.weight = order_between(&range, n.after);
+	tree_insert(tree, !n.before, &range);
+	if (n.before) {
 		/* After the new one, which mostly has the gap's old order: the parents keep it. */
-		tree_floor(tree, before.key, UINT64_MAX);
-		tree_set_weight(tree, order_of(last_of(&before) + 1, mapping->iova - 1));
+		tree_floor(tree, n.before->key, UINT64_MAX);
+		tree_set_weight(tree, order_between(n.before, &range));
 	}
 }
 
@@ -227,10 +292,11 @@ static void insert_by_va(struct tree *tree, const struct vfc_mapping *mapping)
 	tree_insert(tree, !behind, &range);
 }
 
-void iova_insert(struct iova_map *map, const struct vfc_mapping *mapping)
+void iova_insert(struct iova_map *map, const struct vfc_mapping *mapping, uint64_t guard)
 {
-	insert_by_iova(&map->by_iova, mapping);
-	insert_by_va(&map->by_va, mapping);
+	insert_by_iova(&map->by_iova, mapping, guard);
+	if (map->va_known && mapping->va)
+		insert_by_va(&map->by_va, mapping);
 	map->count++;
 	map->bytes += mapping->length;
 }
@@ -238,70 +304,89 @@ void iova_insert(struct iova_map *map, const struct vfc_mapping *mapping)
 void iova_remove(struct iova_map *map, uint64_t iova)
 {
 	struct tree *tree = &map->by_iova;
-	struct tree_range range, before;
-	uint64_t end;
+	struct tree_range range, before, after;
+	bool is_after;
 
 	tree_floor(tree, iova, UINT64_MAX);
 	range = tree_get(tree);
-	end = gap_end(tree);
+	is_after = tree_peek(tree, &after);
 	/* Before the removal, for the same reason. */
-	if (iova && tree_floor(tree, iova - 1, UINT64_MAX)) {
+	if (tree_prev(tree)) {
 		before = tree_get(tree);
-		tree_set_weight(tree, order_of(last_of(&before) + 1, end));
+		tree_set_weight(tree, order_between(&before, is_after ? &after : NULL));
+		tree_next(tree);
 	}
-	tree_floor(tree, iova, UINT64_MAX);
 	tree_remove(tree);
-	tree_floor(&map->by_va, range.tie, iova);
-	tree_remove(&map->by_va);
+	if (map->va_known && range.tie) {
+		tree_floor(&map->by_va, range.tie, iova);
+		tree_remove(&map->by_va);
+	}
 	map->count--;
 	map->bytes -= range.length;
 }
 
-/* What the cursor of by_iova is at. */
-static struct vfc_mapping current(const struct iova_map *map)
-{
-	struct tree_range range = tree_get(&map->by_iova);
-
-	return (struct vfc_mapping){.iova = range.key, .length = range.length,
-				    .va = (void *)(uintptr_t)range.tie, .flags = range.flags};
-}
-
 bool iova_first(struct iova_map *map, struct vfc_mapping *mapping)
 {
+	struct tree_range range;
+
 	if (!map->count)
 		return false;
 	tree_first(&map->by_iova);
-	*mapping = current(map);
+	range = tree_get(&map->by_iova);
+	*mapping = mapping_of(&range);
 	return true;
 }
 
 bool iova_find(struct iova_map *map, uint64_t iova, struct vfc_mapping *mapping)
 {
-	struct vfc_mapping at;
+	struct tree_range range;
 
 	if (!tree_floor(&map->by_iova, iova, UINT64_MAX))
 		return false;
-	at = current(map);
-	if (iova - at.iova >= at.length)
+	range = tree_get(&map->by_iova);
+	if (iova - range.key >= range.length)
 		return false;
-	*mapping = at;
+	*mapping = mapping_of(&range);
 	return true;
 }
 
-bool iova_find_va(struct iova_map *map, const void *va, struct vfc_mapping *mapping)
+static int index_va(struct iova_map *map)
+{
+	bool more = map->count > 0;
+	int rc;
+
+	if (more)
+		tree_first(&map->by_iova);
+	/* Room for one more is left over: of a caller who reserved it before. */
+	while ((rc = tree_reserve(&map->by_va)) == 0 && more) {
+		struct tree_range range = tree_get(&map->by_iova);
+		struct vfc_mapping mapping = mapping_of(&range);
+
+		if (mapping.va)
+			insert_by_va(&map->by_va, &mapping);
+		more = tree_next(&map->by_iova);
+	}
+	map->va_known = rc == 0;
+	if (rc < 0)
+		tree_destroy(&map->by_va);
+	return rc;
+}
+
+int iova_find_va(struct iova_map *map, const void *va, struct vfc_mapping *mapping)
 {
 	struct tree_range range;
+	int rc = map->va_known ? 0 : index_va(map);
 
+	if (rc < 0 || !map->by_va.levels)
+		return rc;
 	/* The first that ends at or above it holds it, or begins above it and so do all after. */
-	if (!map->count)
-		return false;
 	tree_first(&map->by_va);
 	if (!tree_heavy(&map->by_va, (uintptr_t)va))
-		return false;
+		return 0;
 	range = tree_get(&map->by_va);
 	if (range.key > (uintptr_t)va)
-		return false;
+		return 0;
 	*mapping = (struct vfc_mapping){.iova = range.tie, .length = range.length,
 					.va = (void *)(uintptr_t)range.key, .flags = range.flags};
-	return true;
+	return 1;
 }

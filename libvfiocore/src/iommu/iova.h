@@ -6,6 +6,11 @@
  * Windows are the usable ranges: an IOVA outside of them is never given out or accepted. They only
  * bound a search, so they may change at any time; a mapping that they leave outside stays until it
  * is removed.
+ *
+ * A guard is a number of bytes on either side of a mapping in which no other mapping may be. Guards
+ * may overlap each other, and the border of a window. Two mappings are thus as far apart as the
+ * larger of their guards, and no guard reaches beyond the next mapping: to place one it takes a look
+ * at its two neighbours only.
  */
 #ifndef VFC_IOMMU_IOVA_H
 #define VFC_IOMMU_IOVA_H
@@ -17,8 +22,13 @@
 #include "../kernel/uapi.h"
 #include "iova_tree.h"
 
+/* Guards are multiples of it, and below 2^32 of it; IOMMUs have no smaller pages. */
+#define IOVA_GUARD_UNIT UINT64_C(4096)
+#define IOVA_GUARD_MAX (UINT32_MAX * IOVA_GUARD_UNIT)
+
 struct iova_map {
 	struct tree by_iova, by_va;
+	bool va_known; /* by_va has all mappings; before, none */
 	size_t count;
 	uint64_t bytes;
 	struct vfio_iova_range *windows; /* ascending, disjoint; owned */
@@ -32,17 +42,23 @@ void iova_set_windows(struct iova_map *map, struct vfio_iova_range *windows, siz
 /* Room for one more mapping, so that iova_insert() cannot fail. */
 int iova_reserve(struct iova_map *map);
 /*
- * A free IOVA above 0 for @length bytes, none of them above @highest; false: there is none.
+ * A free IOVA above 0 for @length bytes, none of them above @highest, with @guard bytes free on both
+ * sides; false: there is none.
  * The search goes up from where the last one ended, then from the bottom: an IOVA is used again
  * late, so that a device which still writes to an old one meets a fault and not the next owner's
  * memory.
  */
 bool iova_allocate(struct iova_map *map, uint64_t length, uint64_t align, uint64_t highest,
-		   uint64_t *iova);
+		   uint64_t guard, uint64_t *iova);
 bool iova_in_window(const struct iova_map *map, uint64_t iova, uint64_t length);
-bool iova_overlaps(struct iova_map *map, uint64_t iova, uint64_t length);
-/* The mapping must not overlap another. */
-void iova_insert(struct iova_map *map, const struct vfc_mapping *mapping);
+/*
+ * Whether a mapping is in the way of this one, with @guard bytes on both sides: it overlaps, or
+ * either is within the other's guard.
+ */
+bool iova_conflicts(struct iova_map *map, uint64_t iova, uint64_t length, uint64_t guard,
+		    struct vfc_mapping *with);
+/* There must be no conflict. Without a va (NULL) it is not found by address. */
+void iova_insert(struct iova_map *map, const struct vfc_mapping *mapping, uint64_t guard);
 /* The mapping that starts at @iova, which there must be. */
 void iova_remove(struct iova_map *map, uint64_t iova);
 /* The mapping with the lowest IOVA; false: there is none. */
@@ -51,8 +67,10 @@ bool iova_first(struct iova_map *map, struct vfc_mapping *mapping);
 bool iova_find(struct iova_map *map, uint64_t iova, struct vfc_mapping *mapping);
 /*
  * A mapping that holds the address. Of several it is the one whose memory begins lowest, and of
- * those the one with the lowest IOVA.
+ * those the one with the lowest IOVA. Return: 1; 0: none; -ENOMEM.
+ * The first call makes the index that it needs: most spaces never ask, and to keep the index would
+ * double what it costs to map and unmap.
  */
-bool iova_find_va(struct iova_map *map, const void *va, struct vfc_mapping *mapping);
+int iova_find_va(struct iova_map *map, const void *va, struct vfc_mapping *mapping);
 
 #endif

@@ -21,7 +21,7 @@ union tree_slot {
 struct rest {
 	uint64_t tie;
 	union tree_slot at;
-	uint32_t flags;
+	uint32_t flags, guard;
 };
 
 /*
@@ -110,11 +110,23 @@ static unsigned rank(const struct tree_node *node, uint64_t key, uint64_t tie)
 	return n;
 }
 
+/* The cursor's range is the one: the next is above, in this leaf or, by the bound, in another. */
+static bool is_there(const struct tree *tree, uint64_t key, uint64_t tie)
+{
+	const struct tree_node *leaf = tree->node[0];
+	unsigned i = tree->slot[0];
+
+	return (leaf->key[i] < key || (leaf->key[i] == key && leaf->rest[i].tie <= tie)) &&
+	       (i + 1 == TREE_WIDTH || key < leaf->key[i + 1]);
+}
+
 bool tree_floor(struct tree *tree, uint64_t key, uint64_t tie)
 {
 	struct tree_node *node = tree->root;
 	unsigned n = 0;
 
+	if (tree->near && key < tree->bound && is_there(tree, key, tie))
+		return true;
 	/* Equal keys may be in the leaf before this one too: only a key above its first is here. */
 	if (tree->near && tree->node[0]->key[0] < key && key < tree->bound) {
 		tree->slot[0] = rank(tree->node[0], key, tie) - 1;
@@ -201,24 +213,49 @@ bool tree_next(struct tree *tree)
 	return true;
 }
 
-bool tree_next_key(const struct tree *tree, uint64_t *key)
+bool tree_prev(struct tree *tree)
+{
+	unsigned level = 0;
+
+	while (level < tree->levels && tree->slot[level] == 0)
+		level++;
+	if (level == tree->levels)
+		return false;
+	tree->slot[level]--;
+	if (level)
+		tree->near = false;
+	while (level-- > 0) {
+		tree->node[level] = tree->node[level + 1]->rest[tree->slot[level + 1]].at.child;
+		tree->slot[level] = tree->node[level]->count - 1;
+	}
+	return true;
+}
+
+static struct tree_range range_at(const struct tree_node *leaf, unsigned i)
+{
+	return (struct tree_range){.key = leaf->key[i], .tie = leaf->rest[i].tie,
+				   .weight = leaf->weight[i], .length = leaf->rest[i].at.length,
+				   .flags = leaf->rest[i].flags, .guard = leaf->rest[i].guard};
+}
+
+bool tree_peek(const struct tree *tree, struct tree_range *range)
 {
 	unsigned level = turn(tree);
+	const struct tree_node *node;
+	unsigned i;
 
 	if (level == tree->levels)
 		return false;
-	*key = tree->node[level]->key[tree->slot[level] + 1];
+	node = tree->node[level];
+	for (i = tree->slot[level] + 1; level > 0; level--, i = 0)
+		node = node->rest[i].at.child;
+	*range = range_at(node, i);
 	return true;
 }
 
 struct tree_range tree_get(const struct tree *tree)
 {
-	const struct tree_node *leaf = tree->node[0];
-	unsigned i = tree->slot[0];
-
-	return (struct tree_range){.key = leaf->key[i], .tie = leaf->rest[i].tie,
-				   .weight = leaf->weight[i],
-				   .length = leaf->rest[i].at.length, .flags = leaf->rest[i].flags};
+	return range_at(tree->node[0], tree->slot[0]);
 }
 
 /* @n entries from @from[@j] on to @to[@i] on; the two may be one node. */
@@ -248,7 +285,7 @@ static void drop(struct tree_node *node, unsigned i)
 /* What the parent says of @node. */
 static struct entry summary(struct tree_node *node)
 {
-	struct entry entry = {.key = node->key[0], .rest = {node->rest[0].tie, {.child = node}, 0}};
+	struct entry entry = {.key = node->key[0], .rest = {.tie = node->rest[0].tie, .at.child = node}};
 
 	for (unsigned i = 0; i < node->count; i++)
 		if (entry.weight < node->weight[i])
@@ -360,7 +397,8 @@ static void grow(struct tree *tree)
 void tree_insert(struct tree *tree, bool first, const struct tree_range *range)
 {
 	struct entry entry = {.key = range->key, .weight = range->weight,
-			      .rest = {range->tie, {.length = range->length}, range->flags}};
+			      .rest = {range->tie, {.length = range->length}, range->flags,
+				       range->guard}};
 	unsigned level = 0, i;
 
 	if (!tree->levels)

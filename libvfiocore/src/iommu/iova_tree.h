@@ -41,6 +41,7 @@ struct tree_range {
 	uint64_t weight;
 	uint64_t length;
 	uint32_t flags;
+	uint32_t guard; /* kept for the caller, as the flags are */
 };
 
 void tree_destroy(struct tree *tree);
@@ -58,9 +59,11 @@ bool tree_floor(struct tree *tree, uint64_t key, uint64_t tie);
 void tree_first(struct tree *tree);
 /* To the first range of at least @weight from here on; false: none, and the cursor is nowhere. */
 bool tree_heavy(struct tree *tree, uint64_t weight);
-/* To the next range; false: there is none, and the cursor stays. */
+/* To the next range, or the one before; false: there is none, and the cursor stays. */
 bool tree_next(struct tree *tree);
-bool tree_next_key(const struct tree *tree, uint64_t *key);
+bool tree_prev(struct tree *tree);
+/* What tree_next() would go to. */
+bool tree_peek(const struct tree *tree, struct tree_range *range);
 struct tree_range tree_get(const struct tree *tree);
 void tree_set_weight(struct tree *tree, uint64_t weight);
 /* Put @range behind the cursor, or before all (@first). */

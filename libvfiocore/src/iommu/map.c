@@ -73,11 +73,30 @@ static void describe_windows(const struct iova_map *map, char *text, size_t size
 					 i ? ", " : "", map->windows[i].start, map->windows[i].end);
 }
 
+/* Whole pages; map_place() has checked it. */
+static uint64_t guard_of(const struct vfc_iommu *iommu, const struct vfc_map_opts *opts)
+{
+	return (opts->guard + (space_page(iommu) - 1)) & -space_page(iommu);
+}
+
+static int check_guard(const struct vfc_iommu *iommu, const struct vfc_map_opts *opts,
+		       struct error_where where)
+{
+	uint64_t most = IOVA_GUARD_MAX & -space_page(iommu);
+
+	if (opts->guard <= most)
+		return 0;
+	return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, where,
+			"a guard of %" PRIu64 " bytes was asked for; the most is 0x%" PRIx64,
+			opts->guard, most);
+}
+
 static int place_fixed(struct vfc_iommu *iommu, uint64_t iova, uint64_t length,
 		       const struct vfc_map_opts *opts)
 {
 	struct error_where where = WHERE(.iova = iova, .length = length);
 	uint64_t align = opts->align > space_page(iommu) ? opts->align : space_page(iommu);
+	struct vfc_mapping other;
 	char windows[200];
 
 	if (iova % align)
@@ -93,9 +112,14 @@ static int place_fixed(struct vfc_iommu *iommu, uint64_t iova, uint64_t length,
 				"the IOMMU and its reserved ranges (MSI and others) leave these windows: %s",
 				windows);
 	}
-	if (iova_overlaps(&iommu->map, iova, length))
+	if (!iova_conflicts(&iommu->map, iova, length, guard_of(iommu, opts), &other))
+		return 0;
+	if (other.iova <= iova + (length - 1) && iova <= other.iova + (other.length - 1))
 		return vfc_fail(EEXIST, VFC_REASON_IOVA, where, "a mapping is there already");
-	return 0;
+	return vfc_fail(EEXIST, VFC_REASON_IOVA, where,
+			"the guard of one reaches the other: 0x%" PRIx64 "-0x%" PRIx64
+			" is mapped, and it or the new mapping keeps what is beside it free",
+			other.iova, other.iova + (other.length - 1));
 }
 
 static uint64_t natural_align(uint64_t length, uint64_t page)
@@ -118,18 +142,19 @@ static int place_free(struct vfc_iommu *iommu, uint64_t length, const struct vfc
 	if (align & (align - 1))
 		return vfc_fail(EINVAL, VFC_REASON_ALIGNMENT, where,
 				"the alignment %" PRIu64 " is not a power of two", align);
-	if (iova_allocate(&iommu->map, length, align < page ? page : align, highest, iova))
+	if (iova_allocate(&iommu->map, length, align < page ? page : align, highest,
+			  guard_of(iommu, opts), iova))
 		return 0;
 	describe_windows(&iommu->map, windows, sizeof(windows));
 	return vfc_fail(ENOSPC, VFC_REASON_OUT_OF_IOVA, where,
 			"no free range aligned to 0x%" PRIx64 " up to 0x%" PRIx64
-			" in the windows %s; %zu mappings live",
-			align, highest, windows, iommu->map.count);
+			" with a guard of 0x%" PRIx64 " in the windows %s; %zu mappings live",
+			align, highest, guard_of(iommu, opts), windows, iommu->map.count);
 }
 
 static int refuse_place(const struct vfc_map_opts *opts, struct error_where where)
 {
-	if (!(opts->flags & (VFC_MAP_FIXED | VFC_MAP_IDENTITY)))
+	if (!(opts->flags & (VFC_MAP_FIXED | VFC_MAP_IDENTITY)) && !opts->guard)
 		return 0;
 	return vfc_fail(EOPNOTSUPP, VFC_REASON_UNSUPPORTED, where,
 			"no IOMMU translates here: the device sees memory at its physical address, "
@@ -139,8 +164,10 @@ static int refuse_place(const struct vfc_map_opts *opts, struct error_where wher
 int map_place(struct vfc_iommu *iommu, const void *va, uint64_t length,
 	      const struct vfc_map_opts *opts, uint64_t *iova)
 {
-	int rc;
+	int rc = check_guard(iommu, opts, WHERE(.length = length));
 
+	if (rc < 0)
+		return rc;
 	if (iommu->physical)
 		rc = refuse_place(opts, WHERE(.iova = *iova, .length = length));
 	else if (opts->flags & VFC_MAP_IDENTITY)
@@ -157,6 +184,7 @@ static int check_physical(struct vfc_iommu *iommu, uint64_t iova, uint64_t lengt
 			  const struct vfc_map_opts *opts)
 {
 	struct error_where where = WHERE(.iova = iova, .length = length);
+	struct vfc_mapping other;
 	int rc = 0;
 
 	if (opts->highest && (iova > opts->highest || length - 1 > opts->highest - iova))
@@ -168,7 +196,7 @@ static int check_physical(struct vfc_iommu *iommu, uint64_t iova, uint64_t lengt
 		rc = vfc_fail(ENOSPC, VFC_REASON_OUT_OF_IOVA, where,
 			      "the memory is not aligned to %" PRIu64 ", and no IOMMU can move it",
 			      opts->align);
-	else if (iova_overlaps(&iommu->map, iova, length))
+	else if (iova_conflicts(&iommu->map, iova, length, 0, &other))
 		rc = vfc_fail(EEXIST, VFC_REASON_IOVA, where,
 			      "this memory is mapped already, and has one address without an IOMMU");
 	if (rc < 0)
@@ -179,8 +207,10 @@ static int check_physical(struct vfc_iommu *iommu, uint64_t iova, uint64_t lengt
 void map_record(struct vfc_iommu *iommu, void *va, uint64_t iova, uint64_t length,
 		const struct vfc_map_opts *opts)
 {
-	iova_insert(&iommu->map, &(struct vfc_mapping){.iova = iova, .length = length, .va = va,
-						       .flags = map_access(opts)});
+	iova_insert(&iommu->map,
+		    &(struct vfc_mapping){.iova = iova, .length = length, .va = va,
+					  .flags = map_access(opts)},
+		    guard_of(iommu, opts));
 }
 
 /* Tell, and let others work meanwhile. */
@@ -377,12 +407,12 @@ int vfc_iommu_find_iova(struct vfc_iommu *iommu, uint64_t iova, struct vfc_mappi
 
 int vfc_iommu_find_va(struct vfc_iommu *iommu, const void *va, struct vfc_mapping *mapping)
 {
-	bool found;
+	int rc;
 
 	pthread_mutex_lock(&iommu->lock);
-	found = iova_find_va(&iommu->map, va, mapping);
+	rc = iova_find_va(&iommu->map, va, mapping);
 	pthread_mutex_unlock(&iommu->lock);
-	return vfc_done(found ? 0
-			      : vfc_fail(ENOENT, VFC_REASON_IOVA, NOWHERE,
-					 "the memory at %p is not mapped", va));
+	if (rc == 0)
+		rc = vfc_fail(ENOENT, VFC_REASON_IOVA, NOWHERE, "the memory at %p is not mapped", va);
+	return vfc_done(rc < 0 ? rc : 0);
 }

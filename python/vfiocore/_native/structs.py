@@ -82,6 +82,7 @@ class MapOpts(Sized):
         ("flags", c_uint32),
         ("align", c_uint64),
         ("highest", c_uint64),
+        ("guard", c_uint64),
         ("page", c_uint64),
         ("progress", c_void_p),
         ("progress_argument", c_void_p),
