@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import json
 import mmap
-import re
 import socket
 import struct
 import subprocess
@@ -22,7 +21,7 @@ from pathlib import Path
 
 import vfiocore
 from vfiocore import cli, pci
-from vfiocore.lab.kmsg import KernelLog
+from vfiocore.lab.kmsg import KernelLog, faults
 from vfiocore.lab.machines import MACHINES
 
 OURS = MACHINES["intel"].device("nic0").bdf
@@ -170,10 +169,9 @@ def send_from_kernel(interface: str) -> None:
             time.sleep(0.05)
 
 
-def faults(log: KernelLog, bdf: str, stray: int) -> list[str]:
+def reported(log: KernelLog, bdf: str, stray: int) -> list[str]:
     """What the IOMMU reported of this device and address."""
-    pattern = re.compile(rf"DMAR:.*\[(0000:)?{bdf.removeprefix('0000:')}\].*fault addr 0x{stray:x}")
-    return [text for text in log.new() if pattern.search(text)]
+    return [text for text in log.new() if (bdf, stray) in faults([text])]
 
 
 def isolation(interface: str) -> None:
@@ -193,7 +191,7 @@ def isolation(interface: str) -> None:
             stray = first + PAGE
             stray_descriptors(device.bar(0), ring, stray)
             send_from_kernel(interface)
-            seen = faults(log, OURS, stray)
+            seen = reported(log, OURS, stray)
             for text in seen[:2]:
                 print(f"kernel: {text}")
             check(bool(seen), f"the IOMMU reported no fault of {OURS} at 0x{stray:x}")

@@ -1,7 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""A skip is not a pass: with --no-skips, which ci/test gives, it fails the run."""
+"""A skip is not a pass: with --no-skips, which ci/test gives, it fails the run.
+
+And for tests in guests, a user who is not root.
+"""
 
 from __future__ import annotations
+
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -19,3 +25,15 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         names = ", ".join(sorted({report.nodeid for report in skipped}))
         reporter.write_line(f"skipped, and --no-skips was given: {names}", red=True)
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.fixture(scope="session")
+def ordinary_user() -> int:
+    """The id of a user who may read this interpreter and the project, wherever they are.
+
+    Both may lie in a home that only its owner enters; a guest's copy of it is our own to open.
+    """
+    for path in (Path(sys.base_prefix), Path(sys.prefix), Path(__file__)):
+        for folder in path.resolve().parents:
+            folder.chmod(folder.stat().st_mode | 0o555)
+    return 4242

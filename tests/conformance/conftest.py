@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""One suite for every transport: what differs is in DIFFERENCES, and nothing else may.
+"""One suite for every IOMMU and transport: what differs is in the tables here, nothing else may.
 
 On the host it runs on the fake transport; in a guest of the lab on those that its kernel offers,
 with an emulated 82574L, which is what the fake is a model of.
@@ -7,6 +7,7 @@ with an emulated 82574L, which is what the fake is a model of.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -16,24 +17,56 @@ from vfiocore import pci
 from vfiocore.lab.machines import MACHINES
 from vfiocore.lab.plugin import in_guest
 
-# It needs a device that does DMA on command.
-collect_ignore = [] if in_guest() else ["test_dma.py"]
+# They need a device that does DMA on command, or a kernel that counts what is pinned.
+collect_ignore = [] if in_guest() else ["test_dma.py", "test_memlock.py", "test_sigkill.py"]
 
-# By machine; "host" is no machine.
-TRANSPORTS = {"host": ["fake"], "intel": ["group"], "iommufd": ["group", "cdev", "compat"]}
+MACHINE = os.environ.get("VFIOCORE_LAB_MACHINE", "host")  # "host" is no machine
 
-# What a transport cannot do, and why. A test asks for it by the fixture `differs`.
-DIFFERENCES = {
-    ("cdev", "entry limit"): "iommufd has no limit on the number of mappings",
-    ("compat", "entry limit"): "it is iommufd that keeps the mappings",
-    ("fake", "limit by module parameter"): "the model's limit is a knob",
+BUILT = ("group", "cdev", "compat")
+TRANSPORTS = {
+    "host": ("fake",),
+    "intel": ("group",),
+    "iommufd": BUILT,
+    "iommufd39": BUILT,
+    "scalable": BUILT,
+    "scalable39": BUILT,
+    "amd": BUILT,
+    "virtio": BUILT,
 }
+
+# What a machine or a transport does otherwise, and why; "*" is any of them. A test asks for it by
+# the fixture `differs`.
+DIFFERENCES = {
+    ("*", "cdev", "entry limit"): "iommufd has no limit on the number of mappings",
+    ("*", "compat", "entry limit"): "it is iommufd that keeps the mappings",
+    ("*", "cdev", "page sizes"): "an IOAS tells its alignment, not the IOMMU's page sizes",
+    ("*", "fake", "limit by module parameter"): "the model's limit is a knob",
+    ("amd", "*", "no fault is logged"): "QEMU 7.2's AMD-Vi writes no event",
+    # DMA_FL_PTE_PRESENT in drivers/iommu/intel/iommu.c: the bit that means "read" in these tables
+    ("intel", "*", "write only is readable"): "Linux 6.1 sets a bit too many in VT-d's tables",
+}
+
+# How many address bits the IOMMU translates. Of two the one depends on QEMU's version.
+WIDTHS = {
+    "host": (39,),
+    "intel": (39,),
+    "iommufd": (48,),
+    "iommufd39": (39,),
+    "scalable": (48,),
+    "scalable39": (39,),
+    "amd": (48, 64),
+    "virtio": (64, 39),
+}
+
+# What lies between the windows: the interrupts' range, and on AMD HyperTransport's.
+INTERRUPTS = (0xFEE00000, 0xFEEFFFFF)
+HYPERTRANSPORT = (0xFD_0000_0000, 0xFF_FFFF_FFFF)
+HOLES = dict.fromkeys(TRANSPORTS, (INTERRUPTS,)) | {"amd": (INTERRUPTS, HYPERTRANSPORT)}
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "transport" in metafunc.fixturenames:
-        machine = metafunc.config.getoption("lab") if in_guest() else "host"
-        metafunc.parametrize("transport", TRANSPORTS[machine], scope="module")
+        metafunc.parametrize("transport", TRANSPORTS[MACHINE], scope="module")
 
 
 @pytest.fixture(scope="module")
@@ -50,8 +83,9 @@ def name(transport: str) -> Iterator[str]:
 
 @pytest.fixture
 def differs(transport: str) -> Callable[[str], bool]:
-    """Whether that is one of the declared differences of the transport."""
-    return lambda what: (transport, what) in DIFFERENCES
+    """Whether that is one of the declared differences of this machine and transport."""
+    places = [(m, t) for m in (MACHINE, "*") for t in (transport, "*")]
+    return lambda what: any((*place, what) in DIFFERENCES for place in places)
 
 
 @pytest.fixture
@@ -64,3 +98,28 @@ def device(name: str, transport: str) -> Iterator[vfiocore.Device]:
 @pytest.fixture
 def iommu(device: vfiocore.Device) -> vfiocore.Iommu:
     return device.iommu
+
+
+@pytest.fixture
+def width() -> tuple[int, ...]:
+    """How many address bits the machine's IOMMU may have."""
+    return WIDTHS[MACHINE]
+
+
+@pytest.fixture
+def holes() -> tuple[tuple[int, int], ...]:
+    """The reserved ranges of the machine, as (first, last)."""
+    return HOLES[MACHINE]
+
+
+@pytest.fixture
+def edu_user(ordinary_user: int, transport: str) -> Iterator[int]:
+    """An ordinary user who may open the machine's first edu."""
+    edu = MACHINES["intel"].device("edu").bdf
+    pci.bind(edu, uid=ordinary_user, gid=ordinary_user)
+    if transport != "group":
+        os.chown("/dev/iommu", ordinary_user, ordinary_user)
+    yield ordinary_user
+    if transport != "group":
+        os.chown("/dev/iommu", 0, 0)
+    pci.unbind(edu)

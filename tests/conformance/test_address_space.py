@@ -4,18 +4,13 @@
 from __future__ import annotations
 
 import mmap
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 import vfiocore
-from vfiocore import fake
 
 PAGE = mmap.PAGESIZE
-LIMIT = Path("/sys/module/vfio_iommu_type1/parameters/dma_entry_limit")
-
-Differs = Callable[[str], bool]
 
 
 @pytest.fixture
@@ -36,25 +31,6 @@ def test_map_find_unmap(iommu: vfiocore.Iommu, memory: mmap.mmap) -> None:
         assert (iommu.mappings, iommu.mapped) == (1, 16 * PAGE)
     assert (iommu.mappings, iommu.mapped) == (0, 0)
     assert iommu.find_iova(mapping.iova) is None
-
-
-def test_the_edges_of_every_window(iommu: vfiocore.Iommu, memory: mmap.mmap) -> None:
-    length = len(memory)
-    for low, high in iommu.ranges:
-        for iova in (low, high + 1 - length):
-            with iommu.map(memory, iova=iova) as mapping:
-                assert mapping.iova == iova
-        with pytest.raises(vfiocore.IovaError, match="windows"):
-            iommu.map(memory, iova=high + 1 - PAGE)
-    assert iommu.mappings == 0
-
-
-def test_windows_leave_the_interrupt_range_out(iommu: vfiocore.Iommu, memory: mmap.mmap) -> None:
-    assert iommu.ranges[0] == (0, 0xFEDFFFFF)
-    assert iommu.ranges[1][0] == 0xFEF00000
-    for iova in (0xFEE00000, 0xFEE00000 - PAGE):
-        with pytest.raises(vfiocore.IovaError, match="0xfedfffff, 0xfef00000"):
-            iommu.map(memory, iova=iova)
 
 
 def test_a_taken_iova(iommu: vfiocore.Iommu, memory: mmap.mmap) -> None:
@@ -159,36 +135,3 @@ def test_mappings_outlive_the_device_in_a_shared_space(
             assert iommu.find_iova(mapping.iova) is not None
             mapping.close()
         assert iommu.mappings == 0
-
-
-@pytest.fixture
-def entry_limit(name: str, transport: str, differs: Differs) -> Iterator[int]:
-    """Eight mappings and no more, by whatever sets the limit."""
-    if differs("limit by module parameter") or differs("entry limit"):
-        yield 8
-        return
-    before = LIMIT.read_text()
-    LIMIT.write_text("8")
-    yield 8
-    LIMIT.write_text(before)
-
-
-def test_the_entry_limit(
-    entry_limit: int, name: str, transport: str, differs: Differs, memory: mmap.mmap
-) -> None:
-    with vfiocore.open(name, transport=transport) as device:
-        if differs("limit by module parameter"):
-            fake.set(device, fake.Knob.ENTRY_LIMIT, entry_limit)
-        maps = [device.iommu.map(memory) for _ in range(entry_limit)]
-        if differs("entry limit"):
-            assert device.iommu.entries_left is None
-            maps.append(device.iommu.map(memory))
-        else:
-            with pytest.raises(vfiocore.EntryLimit, match="use fewer and larger"):
-                device.iommu.map(memory)
-            assert device.iommu.mappings == entry_limit
-            maps.pop().close()
-            maps.append(device.iommu.map(memory))  # recovers
-        for mapping in maps:
-            mapping.close()
-        assert device.iommu.mappings == 0

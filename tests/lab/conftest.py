@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -75,15 +74,3 @@ def kernel_nic(lab_machine: Machine) -> Iterator[str]:
     if loaded:
         subprocess.run(["modprobe", "-r", "e1000e"], check=True)
     pci.unbind(nic1)
-
-
-@pytest.fixture(scope="session")
-def ordinary_user() -> int:
-    """The id of a user who may read this interpreter and the project, wherever they are.
-
-    Both may lie in a home that only its owner enters; the guest's copy of it is our own to open.
-    """
-    for path in (Path(sys.base_prefix), Path(sys.prefix), Path(__file__)):
-        for folder in path.resolve().parents:
-            folder.chmod(folder.stat().st_mode | 0o555)
-    return 4242

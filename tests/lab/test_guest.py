@@ -33,7 +33,9 @@ def test_no_driver_holds_a_device(lab_machine: Machine) -> None:
     assert held == []
 
 
-@pytest.mark.machine("intel", "width", "iommufd", "amd")
+@pytest.mark.machine(
+    *("intel", "width", "iommufd", "iommufd39", "scalable", "scalable39", "amd", "virtio")
+)
 def test_each_device_has_a_group_of_its_own(lab_machine: Machine) -> None:
     groups = [PCI / d.bdf / "iommu_group" / "devices" for d in lab_machine.devices]
     assert [len(list(group.iterdir())) for group in groups] == [1] * len(groups)
@@ -48,6 +50,14 @@ def test_the_pair_shares_a_group(lab_machine: Machine) -> None:
 @pytest.mark.machine("none", "noiommu")
 def test_there_is_no_iommu() -> None:
     assert list(Path("/sys/kernel/iommu_groups").iterdir()) == []
+
+
+@pytest.mark.machine("iommufd", "noiommu")
+def test_huge_pages_are_reserved(lab_machine: Machine) -> None:
+    root = Path("/sys/kernel/mm/hugepages")
+    assert (root / "hugepages-2048kB/nr_hugepages").read_text() == "32\n"
+    gigantic = (root / "hugepages-1048576kB/nr_hugepages").read_text()
+    assert gigantic == ("1\n" if lab_machine.name == "iommufd" else "0\n")
 
 
 def test_vfio_is_loaded() -> None:

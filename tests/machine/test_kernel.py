@@ -88,13 +88,26 @@ def test_image_and_what_belongs_to_it(built: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "option", ["IOMMUFD", "IOMMUFD_TEST", "VFIO_DEVICE_CDEV", "VFIO_NOIOMMU", "FAULT_INJECTION"]
+    "option",
+    [
+        "FAULT_INJECTION",
+        "HUGETLBFS",
+        "INTEL_IOMMU_DEBUGFS",
+        "IOMMUFD",
+        "IOMMUFD_NOIOMMU",
+        "IOMMUFD_TEST",
+        "PCI_P2PDMA",
+        "UDMABUF",
+        "VFIO_DEVICE_CDEV",
+        "VFIO_NOIOMMU",
+        "VFIO_PCI_DMABUF",
+    ],
 )
 def test_options(built: Path, option: str) -> None:
     assert f"CONFIG_{option}=y\n" in (built.parent / "config").read_text()
 
 
-@pytest.mark.parametrize("machine", ["iommufd", "amd"])
+@pytest.mark.parametrize("machine", ["iommufd", "scalable", "amd", "virtio"])
 def test_cdev_behind_an_iommu(built: Path, lab_run: Run, machine: str) -> None:
     found = _look(lab_run, machine)
     assert found["release"].endswith("-vfiocore")

@@ -87,6 +87,21 @@ def test_dry_run_prints_qemus_command_line(lab_run: Run) -> None:
     assert "intel-iommu" not in done.stdout
 
 
+@pytest.mark.parametrize(
+    ("known", "expected"), [("x-scalable-mode", "x-scalable-mode=on"), ("", ",scalable-mode=on")]
+)
+def test_scalable_mode_by_the_name_that_qemu_knows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, known: str, expected: str
+) -> None:
+    fake = tmp_path / "qemu"
+    fake.write_text(f"#!/bin/sh\necho 'intel-iommu options:'\necho '  {known}=<bool>'\n")
+    fake.chmod(0o755)
+    monkeypatch.setenv("VFIOCORE_ACCEL", "tcg")
+    monkeypatch.setenv("VFIOCORE_QEMU", str(fake))
+    command = " ".join(qemu.dry_run(qemu.plan(machines.find("scalable"))))
+    assert expected in command
+
+
 def test_trace_names_register_accesses(lab_run: Run, tmp_path: Path) -> None:
     trace = tmp_path / "trace"
     done = lab_run("--machine", "width", "--trace", str(trace), "--", "true")

@@ -122,6 +122,21 @@ static int map_no_memory(int rc, struct error_where where, uint64_t length)
 			length / 1024, locked / 1024, limit / 1024);
 }
 
+static int entry_limit(int rc, struct error_where where)
+{
+	char path[SYSFS_PATH], figure[40] = "";
+	int64_t limit;
+
+	sysfs_path(path, "module/vfio_iommu_type1/parameters/dma_entry_limit");
+	limit = sysfs_number(path, -1);
+	if (limit >= 0)
+		snprintf(figure, sizeof(figure), " than %" PRId64, limit);
+	return vfc_fail(rc, VFC_REASON_ENTRY_LIMIT, where,
+			"the kernel takes no more mappings%s: use fewer and larger ones, or raise the "
+			"limit (module parameter vfio_iommu_type1.dma_entry_limit)",
+			figure);
+}
+
 int hint_map(int rc, const char *call, const void *va, uint64_t iova, uint64_t length)
 {
 	struct error_where where = WHERE(call, NULL, iova, length);
@@ -135,9 +150,7 @@ int hint_map(int rc, const char *call, const void *va, uint64_t iova, uint64_t l
 	case -ENOMEM:
 		return map_no_memory(rc, where, length);
 	case -ENOSPC:
-		return vfc_fail(rc, VFC_REASON_ENTRY_LIMIT, where,
-				"the kernel takes no more mappings: use fewer and larger ones, or raise "
-				"the limit (module parameter vfio_iommu_type1.dma_entry_limit)");
+		return entry_limit(rc, where);
 	case -EEXIST:
 		return vfc_fail(rc, VFC_REASON_IOVA, where, "a mapping is there already");
 	case -EINVAL:

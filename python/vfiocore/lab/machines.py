@@ -24,6 +24,12 @@ Q35 = "q35,kernel-irqchip=split"
 # miss them. intremap: without it type1 refuses MSI as unsafe.
 INTEL_IOMMU = "intel-iommu,intremap=on,caching-mode=on,snoop-control=on"
 
+# Where the IOMMU remaps no interrupts VFIO must be told to trust the devices.
+UNSAFE_INTERRUPTS = (
+    "vfio_iommu_type1.allow_unsafe_interrupts=1",
+    "iommufd.allow_unsafe_interrupts=1",
+)
+
 
 @dataclass(frozen=True)
 class Device:
@@ -94,7 +100,13 @@ _EDU = Device(
     "edu",
     "0000:00:03.0",
     "edu,id=edu,bus=pcie.0,addr=3",
-    "edu: INTx, one MSI, DMA below 256 MiB, no reset",
+    "edu: INTx, one MSI, 28 address bits, no reset",
+)
+_EDU1 = Device(
+    "edu1",
+    "0000:00:05.0",
+    "edu,id=edu1,bus=pcie.0,addr=5,dma_mask=0xffffffffffffffff",
+    "edu with 64 address bits",
 )
 _TESTDEV = Device(
     "testdev",
@@ -105,8 +117,11 @@ _TESTDEV = Device(
 
 _INTEL = Machine(
     name="intel",
-    doc="Intel VT-d; two e1000e joined on one hub with the user network; edu; pci-testdev",
-    devices=(_NIC0, _NIC1, _EDU, _TESTDEV),
+    doc="Intel VT-d, 39-bit IOVAs; two e1000e joined on one hub with the user network; edu twice; "
+    "pci-testdev",
+    devices=(_NIC0, _NIC1, _EDU, _TESTDEV, _EDU1),
+    # Said, because the default depends on QEMU's version.
+    iommu_device=f"{INTEL_IOMMU},aw-bits=39",
     qemu=(*_port("port1", 1), *_port("port2", 2), *_hub(2)),
 )
 
@@ -122,31 +137,66 @@ _NONE = replace(
 _IOMMUFD = replace(
     _INTEL,
     name="iommufd",
-    doc="the machine intel on the built kernel: /dev/iommu, /dev/vfio/devices, 48-bit IOVAs",
+    doc="the machine intel on the built kernel: /dev/iommu, /dev/vfio/devices; 48-bit IOVAs; huge "
+    "pages",
     iommu_device=f"{INTEL_IOMMU},aw-bits=48",
     kernel="built",
+    # A page of 1 GiB must lie on a multiple of it, clear of the initramfs at the memory's end. The
+    # host gives the memory when it is touched.
+    memory=2560,
+    cmdline=("hugepagesz=1G", "hugepages=1", "hugepagesz=2M", "hugepages=32"),
+)
+
+_IOMMUFD39 = replace(
+    _IOMMUFD,
+    name="iommufd39",
+    doc="the machine iommufd with 39-bit IOVAs: page tables of three levels",
+    iommu_device=f"{INTEL_IOMMU},aw-bits=39",
+)
+
+_SCALABLE = replace(
+    _IOMMUFD,
+    name="scalable",
+    doc="the machine iommufd with VT-d's scalable mode: tables by PASID; 48-bit IOVAs",
+    iommu_device=f"{INTEL_IOMMU},aw-bits=48,scalable-mode=on",
+)
+
+_SCALABLE39 = replace(
+    _SCALABLE,
+    name="scalable39",
+    doc="the machine scalable with 39-bit IOVAs",
+    iommu_device=f"{INTEL_IOMMU},aw-bits=39,scalable-mode=on",
 )
 
 _NOIOMMU = replace(
     _NONE,
     name="noiommu",
-    doc="the machine none on the built kernel, with VFIO's no-IOMMU mode allowed",
+    doc="the machine none on the built kernel, with VFIO's no-IOMMU mode allowed; pages of 2 MiB",
     kernel="built",
-    cmdline=("vfio.enable_unsafe_noiommu_mode=1",),
+    cmdline=("vfio.enable_unsafe_noiommu_mode=1", "hugepagesz=2M", "hugepages=32"),
 )
 
-# Linux 7 misses the southbridge's IOAPIC in QEMU's tables and does not remap interrupts, so VFIO
-# must be told to trust the devices.
+# Linux 7 misses the southbridge's IOAPIC in QEMU's tables and does not remap interrupts.
 _AMD = replace(
     _INTEL,
     name="amd",
-    doc="the machine intel with AMD-Vi in place of VT-d, on the built kernel",
+    doc="the machine intel with AMD-Vi in place of VT-d, on the built kernel; 48-bit IOVAs",
     iommu="amd",
     iommu_device="amd-iommu,intremap=on",
     # It comes with a PCI function, which takes the lowest free slot.
     iommu_first=False,
     kernel="built",
-    cmdline=("vfio_iommu_type1.allow_unsafe_interrupts=1", "iommufd.allow_unsafe_interrupts=1"),
+    cmdline=UNSAFE_INTERRUPTS,
+)
+
+# It remaps no interrupts. Linux 7.3 oopses in it when it powers off (viommu_remove()): by then the
+# host has its answer and has ended QEMU.
+_VIRTIO = replace(
+    _AMD,
+    name="virtio",
+    doc="the machine intel with virtio-iommu in place of VT-d, on the built kernel; 64-bit IOVAs",
+    iommu="virtio",
+    iommu_device="virtio-iommu-pci,bus=pcie.0,addr=6",
 )
 
 _SHARED = Machine(
@@ -203,7 +253,11 @@ _WIDTH = Machine(
 )
 
 MACHINES: dict[str, Machine] = {
-    m.name: m for m in (_INTEL, _NONE, _SHARED, _WIDTH, _IOMMUFD, _NOIOMMU, _AMD)
+    m.name: m
+    for m in (
+        *(_INTEL, _NONE, _SHARED, _WIDTH),
+        *(_IOMMUFD, _IOMMUFD39, _SCALABLE, _SCALABLE39, _AMD, _VIRTIO, _NOIOMMU),
+    )
 }
 
 

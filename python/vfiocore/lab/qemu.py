@@ -96,7 +96,7 @@ def command(plan: Plan, channels: dict[str, str], accel: str) -> list[str]:
     argv += ["-kernel", str(_fast_image(plan.kernel, accel))]
     argv += ["-initrd", str(build(plan.kernel, machine.modules))]
     argv += ["-append", _cmdline(machine)]
-    iommu = ["-device", machine.iommu_device] if machine.iommu_device else []
+    iommu = ["-device", _spelled(machine.iommu_device)] if machine.iommu_device else []
     argv += iommu if machine.iommu_first else []
     argv += machine.qemu
     for device in machine.devices:
@@ -107,6 +107,17 @@ def command(plan: Plan, channels: dict[str, str], accel: str) -> list[str]:
         argv += ["-trace", "memory_region_ops_read", "-trace", "memory_region_ops_write"]
         argv += ["-D", str(plan.trace)]
     return [*argv, *plan.extra]
+
+
+def _spelled(device: str) -> str:
+    """Until version 11.1 scalable mode is an experiment for QEMU, and has a name that says so."""
+    option = "scalable-mode"
+    if option not in device:
+        return device
+    model = device.partition(",")[0]
+    known = subprocess.run([program(), "-device", f"{model},help"], capture_output=True, check=True)
+    experimental = f"x-{option}"
+    return device.replace(option, experimental) if experimental in known.stdout.decode() else device
 
 
 def dry_run(plan: Plan) -> list[str]:
