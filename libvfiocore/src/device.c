@@ -166,7 +166,8 @@ static int check_idle(struct vfc_device *device)
 				children);
 	if (device->own_iommu && iommu_held(device->iommu))
 		return vfc_fail(EBUSY, VFC_REASON_BUSY, WHERE(.object = device->name),
-				"DMA buffers live in the device's address space: free them first");
+				"DMA buffers or map caches live in the device's address space: "
+				"free them first");
 	if (device->own_iommu && iommu_devices(device->iommu) > 1)
 		return vfc_fail(EBUSY, VFC_REASON_BUSY, WHERE(.object = device->name),
 				"another device is attached to this one's address space: close it first");

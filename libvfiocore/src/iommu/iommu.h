@@ -14,7 +14,7 @@ const char *iommu_transport_name(struct vfc_iommu *iommu);
 int iommu_attach(struct vfc_iommu *iommu, const char *name, struct transport_device **device);
 void iommu_detach(struct vfc_iommu *iommu, struct transport_device *device);
 
-/* A DMA buffer holds the space open: vfc_iommu_close() answers -EBUSY while there is one. */
+/* A DMA buffer or map cache holds the space open: vfc_iommu_close() answers -EBUSY while there is one. */
 void iommu_hold(struct vfc_iommu *iommu);
 void iommu_release(struct vfc_iommu *iommu);
 bool iommu_held(struct vfc_iommu *iommu);
