@@ -78,7 +78,7 @@ static void a_union_leaves_what_is_referenced(void)
 
 static void what_is_idle_goes_by_age(void)
 {
-	open_cache((struct vfc_mapcache_opts){.bytes = 4 * PAGE});
+	open_cache((struct vfc_mapcache_opts){.limit = 4 * PAGE});
 	for (uint64_t i = 0; i < 4; i++)
 		touch(2 * i, 1);
 	counts(0, 4, 4);

@@ -134,7 +134,7 @@ static void compare(bool exact, const struct vfc_mapcache_opts *opts)
 	CHECK_EQ(knob(VFC_FAKE_PINNED), now.live_bytes + now.idle_bytes);
 	if (!exact) {
 		CHECK(now.live_entries + now.idle_entries <= opts->entries || !now.idle_entries);
-		CHECK(now.live_bytes + now.idle_bytes <= opts->bytes || !now.idle_entries);
+		CHECK(now.live_bytes + now.idle_bytes <= opts->limit || !now.idle_entries);
 		CHECK(!held_count == !now.live_entries);
 		return;
 	}
@@ -152,7 +152,7 @@ static void compare(bool exact, const struct vfc_mapcache_opts *opts)
 
 static void random_run(const struct vfc_mapcache_opts *opts, unsigned steps)
 {
-	bool exact = !opts->bytes;
+	bool exact = !opts->limit;
 
 	open_cache(*opts);
 	set_owner(0, PAGES, NOBODY);
@@ -178,15 +178,15 @@ static void random_run(const struct vfc_mapcache_opts *opts, unsigned steps)
 
 static void random_runs(void)
 {
-	struct vfc_mapcache_opts opts = {.bytes = 0};
+	struct vfc_mapcache_opts opts = {.limit = 0};
 
 	random_run(&opts, 20000);
-	opts = (struct vfc_mapcache_opts){.bytes = 20 * PAGE, .entries = 6};
+	opts = (struct vfc_mapcache_opts){.limit = 20 * PAGE, .entries = 6};
 	random_run(&opts, 40000);
 	opts.granule = 4 * PAGE;
 	random_run(&opts, 40000);
 	/* The kernel's limits: as many as are referenced at once and what replaces them. */
-	opts = (struct vfc_mapcache_opts){.bytes = PAGES * PAGE, .entries = 100};
+	opts = (struct vfc_mapcache_opts){.limit = PAGES * PAGE, .entries = 100};
 	CHECK_EQ(vfc_fake_set(device, VFC_FAKE_ENTRY_LIMIT, REFERENCES), 0);
 	random_run(&opts, 40000);
 	CHECK_EQ(vfc_fake_set(device, VFC_FAKE_ENTRY_LIMIT, 65535), 0);
@@ -195,7 +195,7 @@ static void random_runs(void)
 /* Whatever fails must say so and leave nothing; what works in spite of it must be right. */
 static int sequence(void)
 {
-	struct vfc_mapcache_opts opts = {.size = sizeof(opts), .bytes = 8 * PAGE, .granule = 2 * PAGE};
+	struct vfc_mapcache_opts opts = {.size = sizeof(opts), .limit = 8 * PAGE, .granule = 2 * PAGE};
 	static const uint8_t pages[][2] = {{0, 1}, {3, 2}, {8, 4}, {4, 1}, {1, 5}, {20, 3}};
 	struct vfc_reach reach[6];
 	int rc = vfc_mapcache_open(iommu, &opts, &cache), now, got[6];

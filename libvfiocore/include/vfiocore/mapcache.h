@@ -62,7 +62,7 @@ struct vfc_reach {
 struct vfc_mapcache_opts {
 	uint32_t size;    /* sizeof(struct vfc_mapcache_opts) */
 	uint32_t flags;   /* VFC_MAP_READ and VFC_MAP_WRITE, of all mappings; neither: both */
-	uint64_t bytes;   /* that stay mapped, unless more are referenced; 0: 1 GiB */
+	uint64_t limit;   /* bytes that stay mapped, unless more are referenced; 0: 1 GiB */
 	uint64_t entries; /* mappings that stay, likewise; 0: 32768 */
 	uint64_t granule; /* bytes, a power of two of at least 4096; 0: exact pages */
 	uint64_t highest; /* last address that the device can reach; 0: any */

@@ -14,7 +14,7 @@
 #define GRANULE_MIN 4096
 #define TABLE (SLOTS * sizeof(struct vfc_mapcache_entry *) + sizeof(uint64_t))
 #define MAGIC UINT64_C(0x6d61706361636865)
-#define DEFAULT_BYTES (UINT64_C(1) << 30)
+#define DEFAULT_LIMIT (UINT64_C(1) << 30)
 #define DEFAULT_ENTRIES 32768 /* half of what type1 takes in all */
 
 static struct mapcache *inner(struct vfc_mapcache *cache)
@@ -77,7 +77,7 @@ static struct span span_of(struct mapcache *cache, struct span request, enum wid
 /* Unmap what is idle of @span and touches it, and widen it by that. False: there was nothing. */
 static bool merge(struct mapcache *cache, struct span *span)
 {
-	uint64_t before = cache->entries, most = cache->opts.bytes, va;
+	uint64_t before = cache->entries, most = cache->opts.limit, va;
 	struct entry *entry;
 
 	while (span->first && (entry = entries_at(cache, span->first - 1)) && !entry->hot.refs &&
@@ -374,7 +374,7 @@ static int open_cache(struct vfc_iommu *iommu, const struct vfc_mapcache_opts *o
 		return rc;
 	}
 	cache->opts = *opts;
-	cache->opts.bytes = opts->bytes ? opts->bytes : DEFAULT_BYTES;
+	cache->opts.limit = opts->limit ? opts->limit : DEFAULT_LIMIT;
 	cache->opts.entries = opts->entries ? opts->entries : DEFAULT_ENTRIES;
 	cache->queue = (struct link){&cache->queue, &cache->queue};
 	cache->busy = (struct link){&cache->busy, &cache->busy};

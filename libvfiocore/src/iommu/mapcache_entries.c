@@ -149,7 +149,7 @@ uint64_t entries_evict(struct mapcache *cache)
 
 void entries_trim(struct mapcache *cache)
 {
-	while (cache->entries > cache->opts.entries || cache->bytes > cache->opts.bytes)
+	while (cache->entries > cache->opts.entries || cache->bytes > cache->opts.limit)
 		if (!entries_evict(cache))
 			return;
 }
