@@ -10,14 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
+from edu_device import EDU, Edu
 
 import vfiocore
 from vfiocore import pci
 from vfiocore.lab.machines import MACHINES
 from vfiocore.lab.plugin import in_guest
 
-# It needs a device that does DMA on command.
-collect_ignore = [] if in_guest() else ["test_dma.py"]
+# They need a device that does DMA on command.
+collect_ignore = [] if in_guest() else ["test_dma.py", "test_cached_dma.py"]
 
 # By machine; "host" is no machine.
 TRANSPORTS = {"host": ["fake"], "intel": ["group"], "iommufd": ["group", "cdev", "compat"]}
@@ -64,3 +65,12 @@ def device(name: str, transport: str) -> Iterator[vfiocore.Device]:
 @pytest.fixture
 def iommu(device: vfiocore.Device) -> vfiocore.Iommu:
     return device.iommu
+
+
+@pytest.fixture
+def edu(transport: str) -> Iterator[Edu]:
+    """The device that does DMA on command."""
+    pci.bind(EDU)
+    with vfiocore.open(EDU, transport=transport) as device:
+        yield Edu(device)
+    pci.unbind(EDU)

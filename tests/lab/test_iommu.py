@@ -30,6 +30,17 @@ with vfiocore.open(sys.argv[1]) as device:
     assert device.iommu.mappings == 1
     small.close()
     device.iommu.alloc(1 << 20).close()
+    with device.iommu.cache() as cache:
+        for _ in range(20):  # what is idle makes room
+            cache.get(bytearray(200 << 10)).close()
+        assert cache.stats.evictions > 10, cache.stats
+        with cache.get(bytearray(600 << 10)):
+            try:
+                cache.get(bytearray(600 << 10))
+            except vfiocore.MemlockLimit as error:
+                assert "ulimit -l" in str(error), error
+            else:
+                raise SystemExit("over the limit, and nothing was said")
 print("ok")
 """
 
