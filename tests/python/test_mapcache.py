@@ -149,12 +149,12 @@ def test_a_dropped_buffer_lives_until_its_mapping_goes(cache: vfiocore.MapCache)
 
 
 def test_an_evicted_buffer_is_let_go(iommu: vfiocore.Iommu) -> None:
-    with iommu.cache(entries=2) as cache:
-        blocks = [Block(1 << 20) for _ in range(5)]
+    with iommu.cache(limit=2 * PAGE) as cache:
+        blocks = [mmap.mmap(-1, PAGE) for _ in range(5)]  # which share no page
         alive = [weakref.ref(block) for block in blocks]
         while blocks:
             cache.get(blocks.pop()).close()
-        assert sum(ref() is not None for ref in alive) == cache.stats.idle_entries <= 2
+        assert sum(ref() is not None for ref in alive) == cache.stats.idle_entries == 2
     assert not any(ref() for ref in alive)
 
 
@@ -220,8 +220,7 @@ def test_every_mapped_page_has_a_buffer_that_keeps_it(
             now = cache.stats
             assert len(cache._held) == now.live_entries + now.idle_entries == iommu.mappings
             assert pages_without_a_buffer(cache) == 0
-        assert now.merges > 20
-        assert now.evictions > 20
+        assert min(now.merges, now.evictions) > 20, now
         for reach in reaches:
             reach.close()
 
