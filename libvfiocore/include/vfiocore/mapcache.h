@@ -108,7 +108,7 @@ VFC_API int vfc_mapcache_close(struct vfc_mapcache *cache);
 VFC_API int vfc_mapcache_miss(struct vfc_mapcache *cache, const void *va, uint64_t length,
 			      struct vfc_reach *reach);
 
-/* vfc_mapcache_idle() - what vfc_mapcache_put() calls when a mapping goes idle for the first time. */
+/* vfc_mapcache_idle() - what vfc_mapcache_put() calls with a last put that eviction must know of. */
 VFC_API void vfc_mapcache_idle(struct vfc_mapcache *cache, struct vfc_mapcache_entry *entry);
 
 /*
