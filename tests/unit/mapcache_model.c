@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The map cache on the fake transport: random gets, puts, forgets and flushes against an oracle that
- * has an owner for each page and plain loops; then each system call of a sequence failing in turn.
+ * The map cache on the fake transport: random gets, puts, forgets and flushes against an oracle
+ * that has an owner for each page and plain loops; then each system call of a sequence failing.
  */
 #include <errno.h>
 

@@ -3,7 +3,7 @@
  * A map cache: make any buffer reachable for devices, cheaply enough to do it for each packet.
  *
  * vfc_mapcache_get() answers with the IOVA of the bytes, vfc_mapcache_put() says that devices are
- * done with them. In between they are mapped; afterwards the mapping stays, idle, for the next time.
+ * done with them. In between they are mapped; afterwards the mapping stays, idle, for the next get.
  *
  *  - Mappings are whole pages: devices reach the rest of the first and of the last page, too.
  *  - A request inside of a mapping is a hit. One that overlaps some maps the union, anew, since its
@@ -12,7 +12,7 @@
  *    again), while more is mapped than the options allow, or when the kernel takes no more mappings
  *    or locked memory, or the IOVA space is used up. What is referenced stays, whatever the limits.
  *  - When mappings run out, a request first takes the idle ones that touch it into its own.
- *  - With a granule each new mapping is widened to multiples of it, where that much memory is there.
+ *  - With a granule each new mapping is widened to multiples of it, where there is so much memory.
  *
  * A hit is an array look-up by page, without a lock or a system call. A cache belongs to one thread
  * or to the caller's lock; any number of caches may share an address space.
@@ -21,7 +21,7 @@
  * when the allocator may unmap it) vfc_mapcache_forget() must be called, or a later get for what is
  * at that address then answers with the old pages.
  *
- * fork(). The child has the memory of the parent's and none of the mappings: there every get answers
+ * fork(). The child has a copy of the memory and none of the mappings: there every get answers
  * -ECHILD, a put does nothing, and vfc_mapcache_close() releases memory only.
  *
  * vfc_iommu_unmap_all() takes the cache's mappings, too, and the cache does not see it: put all and
@@ -108,7 +108,7 @@ VFC_API int vfc_mapcache_close(struct vfc_mapcache *cache);
 VFC_API int vfc_mapcache_miss(struct vfc_mapcache *cache, const void *va, uint64_t length,
 			      struct vfc_reach *reach);
 
-/* vfc_mapcache_idle() - what vfc_mapcache_put() calls with a last put that eviction must know of. */
+/* vfc_mapcache_idle() - what vfc_mapcache_put() calls when eviction must know of a last put. */
 VFC_API void vfc_mapcache_idle(struct vfc_mapcache *cache, struct vfc_mapcache_entry *entry);
 
 /*
@@ -147,14 +147,14 @@ VFC_INLINE void vfc_mapcache_put(struct vfc_mapcache *cache, const struct vfc_re
 }
 
 /*
- * vfc_mapcache_flush() - unmap all that is idle. When this returns 0 no device can reach it any more.
+ * vfc_mapcache_flush() - unmap all that is idle. When it returns 0 no device can reach that again.
  * Errors: -ECHILD; the kernel's, when it did not unmap: then some is unmapped, and the rest idle.
  */
 VFC_API int vfc_mapcache_flush(struct vfc_mapcache *cache);
 
 /*
- * vfc_mapcache_forget() - unmap what is idle and touches @length bytes at @va, which are about to go
- * away. Mappings go whole. (NULL, UINT64_MAX): everything.
+ * vfc_mapcache_forget() - unmap what is idle and has a part of the @length bytes at @va, which are
+ * about to go away. Mappings go whole. (NULL, UINT64_MAX): everything.
  * Errors: -EBUSY (a part is referenced; nothing has changed), -EINVAL, -ECHILD; the kernel's.
  */
 VFC_API int vfc_mapcache_forget(struct vfc_mapcache *cache, const void *va, uint64_t length);

@@ -3,8 +3,8 @@
  * The mappings of a map cache, and which of them go first.
  *
  * Three lists hold them: `queue` for eviction, oldest first; `busy` those that eviction need not
- * look at; `stale` those that a larger one has replaced. The first two are in the index, by address,
- * and never overlap there.
+ * look at; `stale` those that a larger one has replaced. The first two are in the index, by
+ * address, and never overlap there.
  *
  * So that a hit and a put write to the mapping alone, the queue is put in order lazily: eviction
  * moves to `busy` what it finds referenced, and to the end what was used again. A mapping that is
