@@ -20,6 +20,7 @@
 #include "vfiocore/fake.h"
 #include "vfiocore/iommu.h"
 #include "vfiocore/irq.h"
+#include "vfiocore/mapcache.h"
 #include "vfiocore/mmio.h"
 #include "vfiocore/nic.h"
 #include "vfiocore/pci.h"

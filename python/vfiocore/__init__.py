@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         fake,
         iommu,
         irq,
+        mapcache,
         nic,
         pci,
         region,
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     )
     from .iommu import Iommu, Mapping, MappingInfo
     from .irq import Interrupt, IrqInfo, IrqSet
+    from .mapcache import MapCache, MapCacheStats, Reach
     from .nic import LinkState, Nic, NicStats
     from .pci import PciBar, PciInfo
     from .region import Region
@@ -77,6 +79,8 @@ __all__ = [
     "IrqSet",
     "LinkState",
     "Malformed",
+    "MapCache",
+    "MapCacheStats",
     "Mapping",
     "MappingInfo",
     "MemlockLimit",
@@ -92,6 +96,7 @@ __all__ = [
     "PciBar",
     "PciInfo",
     "PermissionDenied",
+    "Reach",
     "Reason",
     "Region",
     "Unsupported",
@@ -105,6 +110,7 @@ __all__ = [
     "fake",
     "iommu",
     "irq",
+    "mapcache",
     "nic",
     "open",
     "pci",
@@ -125,12 +131,15 @@ _HOME = {
     "IrqInfo": "irq",
     "IrqSet": "irq",
     "LinkState": "nic",
+    "MapCache": "mapcache",
+    "MapCacheStats": "mapcache",
     "Mapping": "iommu",
     "MappingInfo": "iommu",
     "Nic": "nic",
     "NicStats": "nic",
     "PciBar": "pci",
     "PciInfo": "pci",
+    "Reach": "mapcache",
     "Region": "region",
 }
 _MODULES = frozenset(name for name in __all__ if name.islower() and name.isalpha())

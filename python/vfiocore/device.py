@@ -104,7 +104,8 @@ class Device(NativeObject):
         """Stop the device's DMA, close it and detach it. A second call does nothing.
 
         Raises:
-            DeviceBusy: an interrupt set or NIC of it is open; nothing has changed.
+            DeviceBusy: an interrupt set or NIC of it is open, or a map cache of its own address
+                space; nothing has changed.
 
         Source: vfc_device_close() in vfiocore/device.h.
         """

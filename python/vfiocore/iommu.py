@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from typing import Any, Self
 
     from .dma import DmaBuffer
+    from .mapcache import MapCache
 
 __all__ = ["Iommu", "Mapping", "MappingInfo"]
 
@@ -111,7 +112,8 @@ class Iommu(NativeObject):
 
     Nothing can be mapped before the first device is attached (:class:`NoDevice`): the kernel
     knows neither windows nor page sizes until then. Mapping and unmapping are thread-safe.
-    Context manager; it cannot be closed while a device is attached (:class:`DeviceBusy`).
+    Context manager; it cannot be closed while a device is attached or a map cache is open
+    (:class:`DeviceBusy`).
     """
 
     _title = "IOMMU address space"
@@ -135,13 +137,14 @@ class Iommu(NativeObject):
         self._owned = owned
         # By IOVA. It also keeps the memory alive, whatever happens to the caller's references.
         self._mappings: dict[int, Mapping] = {}
+        self._caches: set[MapCache] = set()
 
     def close(self) -> None:
         """Unmap everything and close. A second call does nothing; neither does a call for the
         space that a device has of its own: that one is closed with its device.
 
         Raises:
-            DeviceBusy: a device is attached.
+            DeviceBusy: a device is attached, or a map cache is open.
         """
         if self._handle is not None and self._owned:
             check(lib.vfc_iommu_close(self._handle))
@@ -321,9 +324,11 @@ class Iommu(NativeObject):
             mapping._forget()
 
     def unmap_all(self) -> int:
-        """Unmap everything, a NIC's rings too. Return: bytes unmapped."""
+        """Unmap everything, a NIC's rings and what map caches hold, too. Return: bytes unmapped."""
         count = check(lib.vfc_iommu_unmap_all(self._native()))
         self._forget_all()
+        for cache in list(self._caches):
+            cache._emptied()
         return count
 
     def find_iova(self, iova: int) -> MappingInfo | None:
@@ -371,4 +376,23 @@ class Iommu(NativeObject):
             align=align,
             highest=highest,
             guard=guard,
+        )
+
+    def cache(
+        self,
+        *,
+        limit: int = 0,
+        entries: int = 0,
+        read: bool = True,
+        write: bool = True,
+        highest: int = 0,
+    ) -> MapCache:
+        """A new map cache, which makes any buffer reachable and remembers that it is.
+
+        Arguments: see :class:`MapCache`.
+        """
+        from .mapcache import MapCache
+
+        return MapCache(
+            self, limit=limit, entries=entries, read=read, write=write, highest=highest
         )

@@ -156,6 +156,19 @@ def iova_figures() -> list[Compiled]:
     ]
 
 
+def cache_figures() -> list[Compiled]:
+    find = "vfc_iommu_find_va(), "
+    return [
+        Compiled(f"translate.cached{suffix}", "ns/get and put", baseline, "bench-mapcache")
+        for suffix, baseline in [
+            ("", find + "one mapping"),
+            (".256", find + "as many mappings in turn"),
+            (".4096", find + "as many mappings in turn"),
+            (".map", "vfc_iommu_map() and vfc_iommu_unmap() on the fake"),
+        ]
+    ]
+
+
 def figures() -> list[Figure | Compiled]:
     register = Register()
     bare = "python -c pass"
@@ -168,6 +181,7 @@ def figures() -> list[Figure | Compiled]:
         Figure("mmio.python.unchecked", "ns/read", "bare ctypes call of vfc_mmio_read32, no checks",
                register.ours, register.unchecked),
         *iova_figures(),
+        *cache_figures(),
         Figure("lab.first_test", "s", "vfio lab run -- true, the whole run", first_test, bare_guest,
                rounds=3),
     ]

@@ -7,18 +7,26 @@ with an emulated 82574L, which is what the fake is a model of.
 
 from __future__ import annotations
 
+import mmap
 import os
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
+from edu_engine import EDU, EDU1, NIC, WORD, Edu
 
 import vfiocore
 from vfiocore import pci
+from vfiocore.lab.kmsg import Fault, KernelLog, faults
 from vfiocore.lab.machines import MACHINES
 from vfiocore.lab.plugin import in_guest
 
+Differs = Callable[[str], bool]
+Operation = Callable[[int, int], None]
+
 # They need a device that does DMA on command, or a kernel that counts what is pinned.
-collect_ignore = [] if in_guest() else ["test_dma.py", "test_memlock.py", "test_sigkill.py"]
+IN_GUESTS = ["test_cached_dma.py", "test_dma.py", "test_memlock.py", "test_sigkill.py"]
+collect_ignore = [] if in_guest() else IN_GUESTS
 
 MACHINE = os.environ.get("VFIOCORE_LAB_MACHINE", "host")  # "host" is no machine
 
@@ -115,11 +123,66 @@ def holes() -> tuple[tuple[int, int], ...]:
 @pytest.fixture
 def edu_user(ordinary_user: int, transport: str) -> Iterator[int]:
     """An ordinary user who may open the machine's first edu."""
-    edu = MACHINES["intel"].device("edu").bdf
-    pci.bind(edu, uid=ordinary_user, gid=ordinary_user)
+    pci.bind(EDU, uid=ordinary_user, gid=ordinary_user)
     if transport != "group":
         os.chown("/dev/iommu", ordinary_user, ordinary_user)
     yield ordinary_user
     if transport != "group":
         os.chown("/dev/iommu", 0, 0)
-    pci.unbind(edu)
+    pci.unbind(EDU)
+
+
+@pytest.fixture(scope="module")
+def both() -> Iterator[None]:
+    """Both edu, and a NIC, bound to vfio-pci."""
+    names = (NIC, EDU, EDU1)
+    for name in names:
+        pci.bind(name)
+    yield
+    for name in names:
+        pci.unbind(name)
+
+
+@pytest.fixture
+def edu(both: None, transport: str) -> Iterator[Edu]:
+    """An edu with 28 address bits."""
+    with vfiocore.open(EDU, transport=transport) as device:
+        yield Edu(device)
+
+
+@pytest.fixture
+def edu1(both: None, transport: str) -> Iterator[Edu]:
+    """An edu with 64 address bits, in a space of its own."""
+    with vfiocore.open(EDU1, transport=transport) as device:
+        yield Edu(device)
+
+
+@pytest.fixture
+def stopped(differs: Differs) -> Iterator[Callable[[Edu, Operation, int], bool]]:
+    """Try an operation that must fail: whether the IOMMU reports this device and address.
+
+    Tried again for a while: the kernel reports a few faults in five seconds and no more.
+    """
+    log = KernelLog()
+
+    def stopped(edu: Edu, operate: Operation, iova: int) -> bool:
+        end = time.monotonic() + 15
+        while time.monotonic() < end:
+            operate(iova, WORD)
+            if differs("no fault is logged"):
+                return True
+            time.sleep(0.05)
+            if any(is_of(fault, edu, iova) for fault in faults(log.new())):
+                return True
+            time.sleep(0.45)
+        return False
+
+    yield stopped
+    log.close()
+
+
+def is_of(fault: Fault, edu: Edu, iova: int) -> bool:
+    return (fault.bdf, fault.address & -mmap.PAGESIZE) == (
+        edu.device.name,
+        iova & -mmap.PAGESIZE,
+    )

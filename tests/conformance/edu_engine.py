@@ -6,6 +6,14 @@ from __future__ import annotations
 import time
 
 import vfiocore
+from vfiocore.lab.machines import MACHINES
+
+NIC, EDU, EDU1 = (MACHINES["intel"].device(name).bdf for name in ("nic0", "edu", "edu1"))
+
+# What the kernel says when either edu is stopped: VT-d, then virtio-iommu, which reports each word
+# of a stray access, so that it is short.
+FAULTS = r"DMAR:.*\[(0000:)?00:0[35]\.0\]|DMAR: DRHD: handling fault|page fault from EP (24|40) "
+WORD = 4
 
 SOURCE, DESTINATION, COUNT, COMMAND = 0x80, 0x88, 0x90, 0x98
 START, TO_MEMORY = 1, 2

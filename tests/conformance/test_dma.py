@@ -4,83 +4,21 @@
 from __future__ import annotations
 
 import mmap
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
-from edu_engine import HIGHEST, Edu, copies
+from edu_engine import EDU, EDU1, FAULTS, HIGHEST, NIC, WORD, Edu, copies
 
 import vfiocore
-from vfiocore import pci
-from vfiocore.lab.kmsg import Fault, KernelLog, faults
-from vfiocore.lab.machines import MACHINES
+from vfiocore.lab.kmsg import KernelLog, faults
 
-# VT-d, then virtio-iommu.
-pytestmark = pytest.mark.kernel_log(
-    allow=r"DMAR:.*\[(0000:)?00:0[35]\.0\]|DMAR: DRHD: handling fault|page fault from EP (24|40) "
-)
+pytestmark = pytest.mark.kernel_log(allow=FAULTS)
 
-NIC, EDU, EDU1 = (MACHINES["intel"].device(name).bdf for name in ("nic0", "edu", "edu1"))
 PAGE = mmap.PAGESIZE
 PATTERN = bytes(range(256))
-# virtio-iommu reports each word of a stray access, so that it is short.
-WORD = 4
 
 Differs = Callable[[str], bool]
 Operation = Callable[[int, int], None]
-
-
-@pytest.fixture(scope="module")
-def both() -> Iterator[None]:
-    """Both edu, and a NIC, bound to vfio-pci."""
-    names = (NIC, EDU, EDU1)
-    for name in names:
-        pci.bind(name)
-    yield
-    for name in names:
-        pci.unbind(name)
-
-
-@pytest.fixture
-def edu(both: None, transport: str) -> Iterator[Edu]:
-    """An edu with 28 address bits."""
-    with vfiocore.open(EDU, transport=transport) as device:
-        yield Edu(device)
-
-
-@pytest.fixture
-def edu1(both: None, transport: str) -> Iterator[Edu]:
-    """An edu with 64 address bits, in a space of its own."""
-    with vfiocore.open(EDU1, transport=transport) as device:
-        yield Edu(device)
-
-
-@pytest.fixture
-def stopped(differs: Differs) -> Iterator[Callable[[Edu, Operation, int], bool]]:
-    """Try an operation that must fail: whether the IOMMU reports this device and address.
-
-    Tried again for a while: the kernel reports a few faults in five seconds and no more.
-    """
-    log = KernelLog()
-
-    def stopped(edu: Edu, operate: Operation, iova: int) -> bool:
-        end = time.monotonic() + 15
-        while time.monotonic() < end:
-            operate(iova, WORD)
-            if differs("no fault is logged"):
-                return True
-            time.sleep(0.05)
-            if any(is_of(fault, edu, iova) for fault in faults(log.new())):
-                return True
-            time.sleep(0.45)
-        return False
-
-    yield stopped
-    log.close()
-
-
-def is_of(fault: Fault, edu: Edu, iova: int) -> bool:
-    return (fault.bdf, fault.address & -PAGE) == (edu.device.name, iova & -PAGE)
 
 
 def test_there_and_back(edu: Edu) -> None:

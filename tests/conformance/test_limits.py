@@ -45,7 +45,8 @@ def test_the_entry_limit(
             assert device.iommu.entries_left is None
             maps.append(device.iommu.map(memory))
         else:
-            with pytest.raises(vfiocore.EntryLimit, match=rf" {entry_limit}\b.*use fewer and larger"):
+            cure = rf" {entry_limit}\b.*use fewer and larger"
+            with pytest.raises(vfiocore.EntryLimit, match=cure):
                 device.iommu.map(memory)
             assert device.iommu.mappings == entry_limit
             assert device.iommu.entries_left == 0

@@ -7,9 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from vfiocore.lab.machines import MACHINES
+from edu_engine import EDU
 
-EDU = MACHINES["intel"].device("edu").bdf
 HERE = Path(__file__).parent
 
 UNPRIVILEGED = """
@@ -42,6 +41,17 @@ with vfiocore.open(bdf, transport=transport) as device:
     for _ in range(3):
         with device.iommu.alloc(1 << 20, highest=HIGHEST) as all_of_it:
             copies(edu, all_of_it.iova, all_of_it.iova + 64)
+    with device.iommu.cache() as cache:
+        for _ in range(20):  # what is idle makes room
+            cache.get(bytearray(200 << 10)).close()
+        assert cache.stats.evictions > 10, cache.stats
+        with cache.get(bytearray(600 << 10)):
+            try:
+                cache.get(bytearray(600 << 10))
+            except vfiocore.MemlockLimit as error:
+                assert "ulimit -l" in str(error), error
+            else:
+                raise SystemExit("over the limit, and nothing was said")
 print("ok")
 """
 

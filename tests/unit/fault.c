@@ -101,6 +101,25 @@ static int open_only(void)
 	return rc;
 }
 
+/* The second get takes the first's mapping into its own. */
+static void use_cache(struct vfc_iommu *iommu, int *rc)
+{
+	struct vfc_mapcache *cache;
+	struct vfc_reach reach;
+
+	if (note(rc, vfc_mapcache_open(iommu, NULL, &cache)) < 0)
+		return;
+	for (uint64_t i = 1; i < 3; i++)
+		if (note(rc, vfc_mapcache_get(cache, memory + PAGE / 2, i * PAGE, &reach)) == 0)
+			vfc_mapcache_put(cache, &reach);
+	if (note(rc, vfc_mapcache_forget(cache, memory, PAGE)) < 0)
+		CHECK_EQ(vfc_mapcache_forget(cache, memory, PAGE), 0);
+	if (note(rc, vfc_mapcache_get(cache, memory, PAGE, &reach)) == 0)
+		vfc_mapcache_put(cache, &reach);
+	if (note(rc, vfc_mapcache_close(cache)) < 0)
+		CHECK_EQ(vfc_mapcache_close(cache), 0);
+}
+
 static void use_space(struct vfc_iommu *iommu, int *rc)
 {
 	uint64_t iova = 0;
@@ -116,6 +135,7 @@ static void use_space(struct vfc_iommu *iommu, int *rc)
 	if (note(rc, vfc_pool_init(&pool, iommu, 2048, 4)) == 0)
 		if (note(rc, vfc_pool_destroy(&pool)) < 0)
 			CHECK_EQ(vfc_pool_destroy(&pool), 0);
+	use_cache(iommu, rc);
 	if (note(rc, vfc_iommu_map(iommu, memory, PAGE, &iova, NULL)) == 0)
 		if (note(rc, (int)vfc_iommu_unmap_all(iommu)) < 0)
 			CHECK_EQ(vfc_iommu_unmap_all(iommu), PAGE);

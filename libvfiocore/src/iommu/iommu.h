@@ -27,8 +27,8 @@ int iommu_movable(struct vfc_iommu *iommu, struct vfc_iommu *to, bool pasid);
 void iommu_forget_pasid(struct vfc_iommu *iommu);
 
 /*
- * DMA buffers and detached devices hold the space open: vfc_iommu_close() answers -EBUSY while there
- * are any.
+ * DMA buffers, map caches and detached devices hold the space open: vfc_iommu_close() answers -EBUSY
+ * while there are any.
  */
 void iommu_hold(struct vfc_iommu *iommu);
 void iommu_release(struct vfc_iommu *iommu);

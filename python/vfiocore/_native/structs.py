@@ -99,6 +99,53 @@ class Mapping(Structure):
     ]
 
 
+class MapCacheEntry(Structure):
+    _fields_ = [
+        ("va", c_uint64),
+        ("length", c_uint64),
+        ("iova", c_uint64),
+        ("refs", c_uint32),
+        ("used", c_uint16),
+        ("queued", c_uint16),
+    ]
+
+
+class MapCache(Structure):
+    _fields_ = [("slots", c_void_p), ("mask", c_uint64), ("hits", c_uint64)]
+
+
+class Reach(Structure):
+    _fields_ = [("iova", c_uint64), ("entry", c_void_p)]
+
+
+class MapCacheOpts(Sized):
+    _fields_ = [
+        ("size", c_uint32),
+        ("flags", c_uint32),
+        ("limit", c_uint64),
+        ("entries", c_uint64),
+        ("granule", c_uint64),
+        ("highest", c_uint64),
+        ("dropped", c_void_p),
+        ("context", c_void_p),
+    ]
+
+
+class MapCacheStats(Sized):
+    _fields_ = [
+        ("size", c_uint32),
+        ("reserved", c_uint32),
+        ("hits", c_uint64),
+        ("misses", c_uint64),
+        ("evictions", c_uint64),
+        ("merges", c_uint64),
+        ("live_entries", c_uint64),
+        ("live_bytes", c_uint64),
+        ("idle_entries", c_uint64),
+        ("idle_bytes", c_uint64),
+    ]
+
+
 class Dma(Structure):
     _fields_ = [
         ("va", c_void_p),

@@ -47,6 +47,11 @@ STRUCTS: dict[str, type[ctypes.Structure]] = {
     "vfc_iommu_info": structs.IommuInfo,
     "vfc_map_opts": structs.MapOpts,
     "vfc_mapping": structs.Mapping,
+    "vfc_mapcache_entry": structs.MapCacheEntry,
+    "vfc_mapcache": structs.MapCache,
+    "vfc_reach": structs.Reach,
+    "vfc_mapcache_opts": structs.MapCacheOpts,
+    "vfc_mapcache_stats": structs.MapCacheStats,
     "vfc_dma": structs.Dma,
     "vfc_pool": structs.Pool,
     "vfc_device_opts": structs.DeviceOpts,
@@ -107,6 +112,8 @@ def c_type(text: str) -> Any:
 _DEVICE = "struct vfc_device *"
 _IOMMU = "struct vfc_iommu *"
 _IRQ = "struct vfc_irq *"
+_CACHE = "struct vfc_mapcache *"
+_REACH = "struct vfc_reach *"
 _NIC = "struct vfc_nic *"
 _POOL = "struct vfc_pool *"
 _RING = "struct vfc_ring *"
@@ -235,6 +242,21 @@ PROTOTYPES: dict[str, tuple[str, ...]] = {
     "vfc_irq_rearm": ("int", _IRQ),
     "vfc_irq_unmask": ("int", _IRQ),
     "vfc_irq_trigger": ("int", _IRQ, "uint32_t"),
+    # mapcache.h
+    "vfc_mapcache_open": (
+        "int",
+        _IOMMU,
+        "const struct vfc_mapcache_opts *",
+        "struct vfc_mapcache **",
+    ),
+    "vfc_mapcache_close": ("int", _CACHE),
+    "vfc_mapcache_miss": ("int", _CACHE, "const void *", "uint64_t", _REACH),
+    "vfc_mapcache_idle": ("void", _CACHE, "struct vfc_mapcache_entry *"),
+    "vfc_mapcache_get": ("int", _CACHE, "const void *", "uint64_t", _REACH),
+    "vfc_mapcache_put": ("void", _CACHE, "const struct vfc_reach *"),
+    "vfc_mapcache_flush": ("int", _CACHE),
+    "vfc_mapcache_forget": ("int", _CACHE, "const void *", "uint64_t"),
+    "vfc_mapcache_stats": ("int", _CACHE, "struct vfc_mapcache_stats *"),
     # mmio.h
     "vfc_mmio_read8": ("uint8_t", "const volatile void *"),
     "vfc_mmio_read16": ("uint16_t", "const volatile void *"),

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The mappings of a map cache, and which of them go first.
+ *
+ * Three lists hold them: `queue` for eviction, oldest first; `busy` those that eviction need not
+ * look at; `stale` those that a larger one has replaced. The first two are in the index, by
+ * address, and never overlap there.
+ *
+ * So that a hit and a put write to the mapping alone, the queue is put in order lazily: eviction
+ * moves to `busy` what it finds referenced, and to the end what was used again. A mapping that is
+ * not queued comes to the queue by its next last put.
+ */
+#ifndef VFC_IOMMU_MAPCACHE_ENTRIES_H
+#define VFC_IOMMU_MAPCACHE_ENTRIES_H
+
+#include <stdbool.h>
+#include <vfiocore/mapcache.h>
+
+#include "iova_tree.h"
+
+struct link {
+	struct link *next, *prev;
+};
+
+struct entry {
+	struct vfc_mapcache_entry hot;
+	struct link link;
+	bool stale;
+};
+
+struct span {
+	uint64_t first, end; /* end > first */
+};
+
+struct mapcache {
+	struct vfc_mapcache hot;
+	struct vfc_iommu *iommu;
+	/* Beside the table, in memory that fork() wipes: only the process that opened it finds it. */
+	uint64_t *magic;
+	struct vfc_mapcache_opts opts; /* defaults filled in */
+	uint64_t page;                 /* what is mapped at least; 0: not known yet */
+	struct tree index;             /* key: address, tie: struct entry */
+	struct link queue, busy, stale;
+	uint64_t entries, bytes;
+	uint64_t misses, evictions, merges;
+};
+
+struct entry *entry_of(struct link *link);
+bool entry_overlaps(const struct entry *entry, struct span span);
+
+/* In the index: the mapping that holds an address, and the highest one that overlaps; or NULL. */
+struct entry *entries_at(struct mapcache *cache, uint64_t va);
+struct entry *entries_overlapping(struct mapcache *cache, struct span span);
+
+/* Put a new one, whose IOVA is known, in place of those that it overlaps. tree_reserve() first. */
+void entries_insert(struct mapcache *cache, struct entry *entry, struct span span);
+
+/* Its last put: see the top. */
+void entries_idle(struct mapcache *cache, struct entry *entry);
+
+/* Unmap an idle mapping. If that fails all stays as it was. */
+int entries_drop(struct mapcache *cache, struct entry *entry);
+/* The same where nobody needs to know of a failure: it will be tried again. */
+bool entries_try_drop(struct mapcache *cache, struct entry *entry);
+int entries_drop_idle(struct mapcache *cache, struct link *list);
+
+/* Unmap the oldest idle mapping. Return: its bytes; 0: there is none, or the kernel did not. */
+uint64_t entries_evict(struct mapcache *cache);
+/* Keep to the limits, as far as what is idle allows. */
+void entries_trim(struct mapcache *cache);
+
+/* Forget all of them, mapped as they are. */
+void entries_free(struct mapcache *cache);
+
+#endif
