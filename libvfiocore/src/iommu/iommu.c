@@ -63,7 +63,7 @@ static int iommu_open(const struct vfc_iommu_opts *opts, struct vfc_iommu **out)
 	rc = find_transport(opts, &iommu->ops);
 	if (rc == 0)
 		rc = iommu->ops->space_open(opts && opts->beside ? opts->beside->space : NULL,
-					    opts ? opts->flags : 0, &iommu->space);
+					    opts ? opts->flags : 0, -1, &iommu->space);
 	if (rc < 0) {
 		free(iommu);
 		return rc;

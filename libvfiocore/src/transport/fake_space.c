@@ -18,11 +18,7 @@
 #include "../error.h"
 #include "../kernel/sys.h"
 #include "fd.h"
-
-#ifndef MADV_POPULATE_READ /* Linux 5.14 */
-#define MADV_POPULATE_READ 22
-#define MADV_POPULATE_WRITE 23
-#endif
+#include "touch.h"
 
 #define PAGE_SIZES UINT64_C(0x40201000) /* 4 KiB, 2 MiB, 1 GiB */
 #define PAGE_MASK UINT64_C(0xfff)
@@ -54,10 +50,12 @@ static struct fake_iommufd *new_iommufd(void)
 	return iommufd;
 }
 
-int fake_space_open(struct transport_space *beside, uint32_t flags, struct transport_space **out)
+int fake_space_open(struct transport_space *beside, uint32_t flags, int fd,
+		    struct transport_space **out)
 {
 	struct fake_space *space = sys_alloc(sizeof(*space));
 
+	(void)fd;    /* it has none */
 	(void)flags; /* it can always tell what is dirty */
 	if (!space)
 		return vfc_no_memory();
@@ -138,25 +136,6 @@ static struct fake_mapping *find(struct fake_space *space, uint64_t iova, uint64
 	void *node = tfind(&key, &space->mappings, compare);
 
 	return node ? *(struct fake_mapping **)node : NULL;
-}
-
-/*
- * Whether pinning would succeed: populating asks the kernel the same question. Kernels before
- * 5.14 do not know it (EINVAL); there any advice tells at least whether all of it is mapped.
- */
-static int touch(void *va, uint64_t length, uint32_t flags)
-{
-	bool write = flags & VFIO_DMA_MAP_FLAG_WRITE;
-	int rc = sys_madvise(va, length, write ? MADV_POPULATE_WRITE : MADV_POPULATE_READ);
-	uint8_t probe[1];
-
-	if (rc != -EINVAL)
-		return rc;
-	/* EINVAL is also the answer to memory that may not be accessed so. */
-	if (sys_madvise((void *)((uintptr_t)probe & ~(uintptr_t)(sys_page_size() - 1)), 1,
-			MADV_POPULATE_READ) == 0)
-		return -EFAULT;
-	return sys_madvise(va, length, MADV_NORMAL);
 }
 
 static bool in_window(uint64_t iova, uint64_t last)
