@@ -275,17 +275,22 @@ bool iova_first(struct iova_map *map, struct vfc_mapping *mapping)
 	return true;
 }
 
-bool iova_find(struct iova_map *map, uint64_t iova, struct vfc_mapping *mapping)
+bool iova_last_in(struct iova_map *map, uint64_t first, uint64_t last, struct vfc_mapping *mapping)
 {
 	struct vfc_mapping at;
 
-	if (!tree_floor(&map->by_iova, iova, UINT64_MAX))
+	if (!tree_floor(&map->by_iova, last, UINT64_MAX))
 		return false;
 	at = current(map);
-	if (iova - at.iova >= at.length)
+	if (at.iova < first && first - at.iova >= at.length)
 		return false;
 	*mapping = at;
 	return true;
+}
+
+bool iova_find(struct iova_map *map, uint64_t iova, struct vfc_mapping *mapping)
+{
+	return iova_last_in(map, iova, iova, mapping);
 }
 
 bool iova_find_va(struct iova_map *map, const void *va, struct vfc_mapping *mapping)

@@ -41,6 +41,8 @@ bool iova_allocate(struct iova_map *map, uint64_t length, uint64_t align, uint64
 		   uint64_t *iova);
 bool iova_in_window(const struct iova_map *map, uint64_t iova, uint64_t length);
 bool iova_overlaps(struct iova_map *map, uint64_t iova, uint64_t length);
+/* The mapping that reaches highest of those that lie in [@first, @last], if in part; false: none. */
+bool iova_last_in(struct iova_map *map, uint64_t first, uint64_t last, struct vfc_mapping *mapping);
 /* The mapping must not overlap another. */
 void iova_insert(struct iova_map *map, const struct vfc_mapping *mapping);
 /* The mapping that starts at @iova, which there must be. */

@@ -245,10 +245,11 @@ int cdev_adopt(int fd, const char *name, struct transport_space *base,
 	device = new_device(base, &info);
 	if (!device)
 		return -ENOMEM;
-	device->device.fd = fd;
 	device->adopted = true;
-	rc = adopt_join(device, &info);
+	device->device.fd = sys_dup(fd);
+	rc = device->device.fd < 0 ? hint_node(device->device.fd, name) : adopt_join(device, &info);
 	if (rc < 0) {
+		sys_close(device->device.fd);
 		free(device);
 		return rc;
 	}
@@ -363,6 +364,7 @@ const struct transport transport_cdev = {
 	.open = cdev_open,
 	.adopt = cdev_adopt,
 	.close = cdev_close,
+	.reserved = hint_reserved,
 	.attach = device_attach,
 	.detach = device_detach,
 	.attach_pasid = device_attach_pasid,

@@ -33,18 +33,6 @@ static int choose_type(struct container *container, uint32_t type, uint32_t othe
 			"the kernel offers no type1 IOMMU here: modprobe vfio_iommu_type1");
 }
 
-static int open_node(struct container *container, uint32_t type, uint32_t other)
-{
-	int rc = container->fd = sys_open(container->node, O_RDWR);
-
-	if (rc < 0)
-		return hint_node(rc, container->node);
-	rc = choose_type(container, type, other);
-	if (rc < 0)
-		sys_close(container->fd);
-	return rc;
-}
-
 /* Whoever opened it may have set its type. */
 static int read_state(struct container *container)
 {
@@ -61,6 +49,20 @@ static int read_state(struct container *container)
 			container->base.ops->name);
 }
 
+static int start(struct container *container, uint32_t type, uint32_t other, int fd)
+{
+	int rc = container->fd = fd < 0 ? sys_open(container->node, O_RDWR) : sys_dup(fd);
+
+	if (rc < 0)
+		return hint_node(rc, container->node);
+	rc = choose_type(container, type, other);
+	if (rc == 0 && container->adopted)
+		rc = read_state(container);
+	if (rc < 0)
+		sys_close(container->fd);
+	return rc;
+}
+
 int container_open(const char *node, const struct transport *ops, uint32_t type, uint32_t other,
 		   int fd, struct transport_space **out)
 {
@@ -71,11 +73,8 @@ int container_open(const char *node, const struct transport *ops, uint32_t type,
 		return vfc_no_memory();
 	container->base.ops = ops;
 	container->node = node;
-	container->fd = fd;
 	container->adopted = fd >= 0;
-	rc = fd < 0 ? open_node(container, type, other) : choose_type(container, type, other);
-	if (rc == 0 && container->adopted)
-		rc = read_state(container);
+	rc = start(container, type, other, fd);
 	if (rc < 0) {
 		free(container);
 		return rc;

@@ -30,8 +30,8 @@ struct container {
 };
 
 /*
- * @type: the IOMMU type wanted; @other: that will do where it is not offered, or 0. @fd: a container
- * that is open already, the space's own from then on, or -1.
+ * @type: the IOMMU type wanted; @other: that will do where it is not offered, or 0. @fd: one that is
+ * open already, of which the space gets a duplicate, or -1.
  */
 int container_open(const char *node, const struct transport *ops, uint32_t type, uint32_t other,
 		   int fd, struct transport_space **space);

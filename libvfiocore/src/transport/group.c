@@ -149,25 +149,37 @@ int group_device_open(const char *name, struct transport_space *base, struct tra
 	return 0;
 }
 
+static int take_over(struct group_device *device, int fd)
+{
+	char path[SYSFS_PATH], number[16];
+	int rc;
+
+	sysfs_path(path, "bus/pci/devices/%s/iommu_group", device->device.name);
+	sysfs_link(path, number, sizeof(number));
+	rc = container_add_group(device->container, number[0] ? atoi(number) : -1, &device->group);
+	if (rc < 0)
+		return rc;
+	rc = device->device.fd = sys_dup(fd);
+	if (rc >= 0)
+		return 0;
+	container_put_group(device->container, device->group, -1);
+	return hint_node(rc, device->device.name);
+}
+
 /* Its group is attached by another process, and to this container: on its word, nobody tells. */
 int group_device_adopt(int fd, const char *name, struct transport_space *base,
 		       struct transport_device **out)
 {
-	struct container *container = (struct container *)base;
-	struct group_device *device = new_device(container, name);
-	char path[SYSFS_PATH], number[16];
+	struct group_device *device = new_device((struct container *)base, name);
 	int rc;
 
 	if (!device)
 		return -ENOMEM;
-	sysfs_path(path, "bus/pci/devices/%s/iommu_group", name);
-	sysfs_link(path, number, sizeof(number));
-	rc = container_add_group(container, number[0] ? atoi(number) : -1, &device->group);
+	rc = take_over(device, fd);
 	if (rc < 0) {
 		free(device);
 		return rc;
 	}
-	device->device.fd = fd;
 	*out = &device->device.base;
 	return 0;
 }
@@ -266,6 +278,7 @@ static int compat_map(struct transport_space *base, const struct transport_memor
 	.unmap = unmap,                   \
 	.open = group_device_open,        \
 	.close = group_device_close,      \
+	.reserved = hint_reserved,        \
 	.group = group_device_group,      \
 	.device_info = fd_device_info,    \
 	.region_info = fd_region_info,    \

@@ -110,8 +110,8 @@ int handle_find(int fd, struct handle *handle)
 	return 0;
 }
 
-int handle_refuse(int fd, const struct handle *handle, enum handle_kind wanted)
+int handle_refuse(int fd, const struct handle *handle, const char *wanted)
 {
-	return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE, "descriptor %d is %s; wanted is %s", fd,
-			handle->text, nodes[wanted]);
+	return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE, "descriptor %d is %s: %s", fd, handle->text,
+			wanted);
 }

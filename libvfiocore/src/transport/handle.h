@@ -13,7 +13,7 @@ struct handle {
 
 /* -EBADF: it is not open. What is none of ours is HANDLE_NONE. */
 int handle_find(int fd, struct handle *handle);
-/* "descriptor 7 is ..., and ... is wanted". */
-int handle_refuse(int fd, const struct handle *handle, enum handle_kind wanted);
+/* "descriptor 7 is ...: @wanted". */
+int handle_refuse(int fd, const struct handle *handle, const char *wanted);
 
 #endif

@@ -196,3 +196,23 @@ int hint_map(int rc, const char *call, const void *va, uint64_t iova, uint64_t l
 		return vfc_fail(rc, VFC_REASON_NONE, where, "%s", "");
 	}
 }
+
+/* Documentation/ABI/testing/sysfs-kernel-iommu_groups. */
+int hint_reserved(struct transport_space *space, const char *device,
+		  struct transport_reserved *ranges, int room)
+{
+	char path[SYSFS_PATH];
+	int count = 0;
+	FILE *file;
+
+	(void)space;
+	sysfs_path(path, "bus/pci/devices/%s/iommu_group/reserved_regions", device);
+	file = fopen(path, "re");
+	while (file && count < room &&
+	       fscanf(file, "%" SCNx64 " %" SCNx64 " %23s", &ranges[count].start, &ranges[count].end,
+		      ranges[count].type) == 3)
+		count += strcmp(ranges[count].type, "direct-relaxable") != 0;
+	if (file)
+		fclose(file);
+	return count;
+}

@@ -28,7 +28,6 @@ static struct ioas *of(struct transport_space *space)
 	return (struct ioas *)space;
 }
 
-/* @fd: one that is open already, or -1. */
 static int iommufd_open(int fd, struct iommufd **out)
 {
 	struct iommufd *iommufd = sys_alloc(sizeof(*iommufd));
@@ -36,7 +35,7 @@ static int iommufd_open(int fd, struct iommufd **out)
 
 	if (!iommufd)
 		return vfc_no_memory();
-	iommufd->fd = rc = fd < 0 ? sys_open(IOMMUFD, O_RDWR) : fd;
+	iommufd->fd = rc = fd < 0 ? sys_open(IOMMUFD, O_RDWR) : sys_dup(fd);
 	if (rc < 0) {
 		free(iommufd);
 		return hint_node(rc, IOMMUFD);
@@ -65,7 +64,6 @@ int ioas_probe(struct ioas *space, uint32_t *ioas)
 	return 0;
 }
 
-/* An iommufd that was open already stays open when this fails: it is not ours yet. */
 static int open_in(struct ioas *space, struct ioas *beside, int fd)
 {
 	int rc = 0;
@@ -78,8 +76,6 @@ static int open_in(struct ioas *space, struct ioas *beside, int fd)
 		return rc;
 	__atomic_add_fetch(&space->iommufd->spaces, 1, __ATOMIC_RELAXED);
 	rc = ioas_probe(space, &space->ioas);
-	if (rc < 0 && fd >= 0)
-		space->iommufd->fd = -1;
 	if (rc < 0)
 		iommufd_put(space->iommufd);
 	return rc;

@@ -43,6 +43,12 @@ struct transport_memory {
 	uint64_t offset;
 };
 
+/* Addresses that a device cannot use. */
+struct transport_reserved {
+	uint64_t start, end;
+	char type[24];
+};
+
 /* What can be left out is NULL, and the caller says that the transport cannot do it. */
 
 /* What a descriptor is: handle.c. */
@@ -66,7 +72,7 @@ struct transport {
 	bool (*usable)(const char *name);
 	/*
 	 * @beside: a space of this transport to share an iommufd with, or NULL. @flags: VFC_IOMMU_DIRTY.
-	 * @fd: its descriptor that is open already, -1: none. It is the space's on success.
+	 * @fd: its descriptor that is open already, of which the space gets a duplicate; -1: none.
 	 */
 	int (*space_open)(struct transport_space *beside, uint32_t flags, int fd,
 			  struct transport_space **space);
@@ -94,10 +100,13 @@ struct transport {
 	/* Open and attach in one: the group path cannot do the one without the other. */
 	int (*open)(const char *name, struct transport_space *space,
 		    struct transport_device **device);
-	/* As open(), of a descriptor of that kind, which is the device's on success. */
+	/* As open(), of a descriptor of that kind, of which the device gets a duplicate. */
 	int (*adopt)(int fd, const char *name, struct transport_space *space,
 		     struct transport_device **device);
 	void (*close)(struct transport_device *device);
+	/* Where the device @name can have no mapping, at most @room of it. Return: how many. */
+	int (*reserved)(struct transport_space *space, const char *name,
+			struct transport_reserved *ranges, int room);
 	/* To a space that is related to its own. */
 	int (*attach)(struct transport_device *device, struct transport_space *space);
 	int (*detach)(struct transport_device *device);
