@@ -18,6 +18,7 @@
 #include "test.h"
 
 #define PAGE 4096
+#define HUGE (2 << 20)
 #define SECOND INT64_C(1000000000)
 #define TOO_MANY 2000
 
@@ -229,13 +230,17 @@ int main(int argc, char **argv)
 {
 	if (argc > 1)
 		name = argv[1];
-	memory = mmap(NULL, 4 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	/* Where no IOMMU translates it must lie together: there the machine has huge pages. */
+	memory = mmap(NULL, HUGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1,
+		      0);
+	if (memory == MAP_FAILED)
+		memory = mmap(NULL, HUGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	CHECK(memory != MAP_FAILED);
 	sweep("open", open_only);
 	sweep("shared space", shared_space);
 	sweep("interrupts", interrupts);
 	if (is_fake())
 		sweep("network", network);
-	CHECK_EQ(munmap(memory, 4 * PAGE), 0);
+	CHECK_EQ(munmap(memory, HUGE), 0);
 	return 0;
 }
