@@ -94,7 +94,7 @@ def test_memory_in_pieces_is_refused(device: vfiocore.Device) -> None:
         memory[(page * 37 % 64) * PAGE] = 1
         other[page * PAGE] = 1
     before = locked()
-    with pytest.raises(vfiocore.BadMemory, match="only the first .* KiB.*huge page"):
+    with pytest.raises(vfiocore.BadMemory, match=r"only the first .* KiB.*huge page"):
         device.iommu.map(memory)
     assert (device.iommu.mappings, locked()) == (0, before)
 

@@ -118,7 +118,7 @@ def test_a_device_with_an_iommu_keeps_it(edu: str, transport: str) -> None:
 
 @pytest.mark.machine("intel")
 def test_a_kernel_without_the_mode() -> None:
-    with pytest.raises(vfiocore.Unsupported, match="no such mode .CONFIG_VFIO_NOIOMMU"):
+    with pytest.raises(vfiocore.Unsupported, match=r"no such mode \(CONFIG_VFIO_NOIOMMU"):
         vfiocore.Iommu("noiommu")
 
 
