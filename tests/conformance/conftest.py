@@ -20,7 +20,11 @@ from vfiocore.lab.plugin import in_guest
 collect_ignore = [] if in_guest() else ["test_dma.py"]
 
 # By machine; "host" is no machine.
-TRANSPORTS = {"host": ["fake"], "intel": ["group"], "iommufd": ["group", "cdev", "compat"]}
+TRANSPORTS = {
+    "host": ["fake"],
+    "intel": ["group", "group-v1"],
+    "iommufd": ["group", "group-v1", "cdev", "compat"],
+}
 
 # What a transport cannot do, and why. A test asks for it by the fixture `differs`.
 DIFFERENCES = {

@@ -24,7 +24,8 @@ def sweep(name: str, transport: str) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    for what in ("open", "shared space", "interrupts"):
+    adopted = ["adopted"] if transport in {"group", "cdev"} else []
+    for what in ("open", "shared space", "interrupts", *adopted):
         assert f"{what}: " in done.stderr
 
 
