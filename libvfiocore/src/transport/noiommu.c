@@ -300,7 +300,10 @@ static int lock(struct physical *mapping, uint32_t flags)
 	int fd, rc = touch(mapping->va, mapping->length, flags);
 
 	if (rc < 0)
-		return hint_map(rc == -ENOMEM ? -EFAULT : rc, "madvise", mapping->va, 0, mapping->length);
+		return vfc_fail(EFAULT, VFC_REASON_BAD_MEMORY, WHERE("madvise", .length = mapping->length),
+				"some of the memory at %p is not mapped in this process, not writable, or a "
+				"device's, of which no address is told here (the transport noiommu can)",
+				mapping->va);
 	rc = sys_mlock(mapping->va, mapping->length);
 	if (rc < 0)
 		return hint_map(rc == -EPERM ? -ENOMEM : rc, "mlock", mapping->va, 0, mapping->length);
