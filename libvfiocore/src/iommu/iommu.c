@@ -198,21 +198,20 @@ static int explain(struct vfc_iommu *iommu, const char *name, int rc)
 {
 	struct transport_reserved ranges[RESERVED_MAX];
 	struct vfc_error error = *vfc_error_last();
-	struct vfc_mapping mapping;
+	uint64_t iova, length;
 	int count = 0;
 
 	/* As type1 says it, and as iommufd does. */
 	if ((rc == -EINVAL || rc == -EADDRINUSE) && iommu->map.count && iommu->ops->reserved)
 		count = iommu->ops->reserved(iommu->space, name, ranges, RESERVED_MAX);
 	for (int i = 0; i < count; i++)
-		if (iova_last_in(&iommu->map, ranges[i].start, ranges[i].end, &mapping))
-			return vfc_fail(rc, VFC_REASON_IOVA,
-					WHERE(error.call, name, mapping.iova, mapping.length),
+		if (iova_last_in(&iommu->map, ranges[i].start, ranges[i].end, &iova, &length))
+			return vfc_fail(rc, VFC_REASON_IOVA, WHERE(error.call, name, iova, length),
 					"the device cannot use 0x%" PRIx64 "-0x%" PRIx64 " (%s), where "
 					"0x%" PRIx64 "-0x%" PRIx64 " is mapped already: unmap that, or open "
 					"the device before",
-					ranges[i].start, ranges[i].end, ranges[i].type, mapping.iova,
-					mapping.iova + mapping.length - 1);
+					ranges[i].start, ranges[i].end, ranges[i].type, iova,
+					iova + length - 1);
 	vfc_error_restore(&error);
 	return rc;
 }

@@ -73,6 +73,19 @@ void iova_set_windows(struct iova_map *map, struct vfio_iova_range *windows, siz
 	map->window_count = count;
 }
 
+bool iova_last_in(struct iova_map *map, uint64_t first, uint64_t last, uint64_t *iova,
+		  uint64_t *length)
+{
+	struct tree_range range;
+
+	if (!tree_floor(&map->by_iova, last, UINT64_MAX))
+		return false;
+	range = tree_get(&map->by_iova);
+	*iova = range.key;
+	*length = range.length;
+	return range.key >= first || first - range.key < range.length;
+}
+
 int iova_reserve(struct iova_map *map)
 {
 	int rc = tree_reserve(&map->by_iova);
@@ -275,22 +288,17 @@ bool iova_first(struct iova_map *map, struct vfc_mapping *mapping)
 	return true;
 }
 
-bool iova_last_in(struct iova_map *map, uint64_t first, uint64_t last, struct vfc_mapping *mapping)
+bool iova_find(struct iova_map *map, uint64_t iova, struct vfc_mapping *mapping)
 {
 	struct vfc_mapping at;
 
-	if (!tree_floor(&map->by_iova, last, UINT64_MAX))
+	if (!tree_floor(&map->by_iova, iova, UINT64_MAX))
 		return false;
 	at = current(map);
-	if (at.iova < first && first - at.iova >= at.length)
+	if (iova - at.iova >= at.length)
 		return false;
 	*mapping = at;
 	return true;
-}
-
-bool iova_find(struct iova_map *map, uint64_t iova, struct vfc_mapping *mapping)
-{
-	return iova_last_in(map, iova, iova, mapping);
 }
 
 bool iova_find_va(struct iova_map *map, const void *va, struct vfc_mapping *mapping)
