@@ -45,7 +45,8 @@ static int device_attach(struct vfc_device *device, struct vfc_iommu *iommu)
 		return 0;
 	rc = check_moves(device, iommu);
 	if (rc == 0)
-		rc = iommu_attach(iommu, device->attached ? before : NULL, device->transport, 0);
+		rc = iommu_attach(iommu, device->attached ? before : NULL, device->transport,
+				  device->name, 0);
 	if (rc < 0)
 		return rc;
 	if (!device->attached)
@@ -105,7 +106,7 @@ static int attach_pasid(struct vfc_device *device, uint32_t number, struct vfc_i
 		if (!fresh)
 			return vfc_no_memory();
 	}
-	rc = iommu_attach(iommu, pasid->iommu, device->transport, number);
+	rc = iommu_attach(iommu, pasid->iommu, device->transport, device->name, number);
 	if (rc < 0) {
 		free(fresh);
 		return rc;

@@ -10,6 +10,8 @@
 #include "error.h"
 #include "iommu/iommu.h"
 #include "kernel/sys.h"
+#include "pci/sysfs.h"
+#include "transport/handle.h"
 
 /* PCI Local Bus 3.0, section 6.2.2. */
 #define COMMAND 0x04
@@ -55,14 +57,9 @@ static int read_info(struct vfc_device *device)
 	return regions_open(device);
 }
 
-/* "fake:" in a name chooses the transport of an address space of its own. */
-static int own_iommu(struct vfc_device *device, const char *name)
+static int own_iommu(struct vfc_device *device, const char *name, const char *transport)
 {
-	struct vfc_iommu_opts opts = {
-		.size = sizeof(opts),
-		/* A model is named with its transport, whatever the environment says. */
-		.transport = strncmp(name, "fake:", 5) ? NULL : "fake",
-	};
+	struct vfc_iommu_opts opts = {.size = sizeof(opts), .transport = transport};
 	const struct transport *ops;
 	int rc;
 
@@ -78,9 +75,9 @@ static int own_iommu(struct vfc_device *device, const char *name)
 	return rc;
 }
 
-static int open_in(struct vfc_device *device, const char *name)
+static int open_in(struct vfc_device *device, int fd)
 {
-	int rc = iommu_open_device(device->iommu, name, &device->transport);
+	int rc = iommu_open_device(device->iommu, device->name, fd, &device->transport);
 
 	if (rc < 0)
 		return rc;
@@ -94,25 +91,21 @@ static int open_in(struct vfc_device *device, const char *name)
 	return rc;
 }
 
-static int device_open(const char *name, const struct vfc_device_opts *opts,
-		       struct vfc_device **out)
+/* @iommu: NULL: one of its own. @fd: its descriptor that is open already, or -1. */
+static int new_device(const char *name, struct vfc_iommu *iommu, const char *transport, int fd,
+		      struct vfc_device **out)
 {
-	struct vfc_device *device;
+	struct vfc_device *device = sys_alloc(sizeof(*device));
 	int rc = 0;
 
-	if (!name || (opts && opts->size < sizeof(*opts)))
-		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE,
-				"name is %s, opts->size %u must be sizeof(struct vfc_device_opts)",
-				name ? name : "NULL", opts ? opts->size : 0);
-	device = sys_alloc(sizeof(*device));
 	if (!device)
 		return vfc_no_memory();
 	snprintf(device->name, sizeof(device->name), "%s", name);
-	device->iommu = opts ? opts->iommu : NULL;
-	if (!device->iommu)
-		rc = own_iommu(device, name);
+	device->iommu = iommu;
+	if (!iommu)
+		rc = own_iommu(device, name, transport);
 	if (rc == 0) {
-		rc = open_in(device, name);
+		rc = open_in(device, fd);
 		if (rc < 0)
 			vfc_iommu_close(device->own);
 	}
@@ -125,10 +118,91 @@ static int device_open(const char *name, const struct vfc_device_opts *opts,
 	return 0;
 }
 
+static int check_opts(const struct vfc_device_opts *opts)
+{
+	if (!opts || opts->size >= sizeof(*opts))
+		return 0;
+	return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE,
+			"opts->size is %u and must be sizeof(struct vfc_device_opts)", opts->size);
+}
+
+static int device_open(const char *name, const struct vfc_device_opts *opts,
+		       struct vfc_device **out)
+{
+	int rc = check_opts(opts);
+
+	if (rc < 0)
+		return rc;
+	if (!name)
+		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE, "the device's name is NULL");
+	/* A model is named with its transport, whatever the environment says. */
+	return new_device(name, opts ? opts->iommu : NULL, strncmp(name, "fake:", 5) ? NULL : "fake", -1,
+			  out);
+}
+
 int vfc_device_open(const char *name, const struct vfc_device_opts *opts,
 		    struct vfc_device **device)
 {
 	return vfc_done(device_open(name, opts, device));
+}
+
+static int check_name(const char *given, const struct handle *handle, char name[VFC_PCI_NAME])
+{
+	int rc;
+
+	if (!given && !handle->name[0])
+		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE,
+				"the kernel does not tell which device the descriptor is of (Linux 7.2 "
+				"would): pass its name, too");
+	rc = pci_canonical(given ? given : handle->name, name);
+	if (rc == 0 && handle->name[0] && strcmp(handle->name, name))
+		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, WHERE(.object = name),
+				"the descriptor is of %s", handle->name);
+	return rc;
+}
+
+static int check_handle(int fd, const struct handle *handle, struct vfc_iommu *iommu)
+{
+	enum handle_kind wanted = iommu ? iommu_device_handle(iommu) : HANDLE_CDEV;
+
+	if (handle->kind && handle->kind == wanted)
+		return 0;
+	if (handle->kind == HANDLE_DEVICE && !iommu)
+		return handle_refuse(fd, handle,
+				     "give opts->iommu, the container that its group is in (vfc_iommu_adopt())");
+	return handle_refuse(fd, handle, wanted == HANDLE_CDEV
+					 ? "wanted is a device's, of /dev/vfio/devices/vfioN"
+				 : wanted == HANDLE_DEVICE
+					 ? "wanted is a device's, of VFIO_GROUP_GET_DEVICE_FD"
+					 : "the address space's transport knows no descriptors");
+}
+
+static int device_adopt(int fd, const char *given, const struct vfc_device_opts *opts,
+			struct vfc_device **out)
+{
+	struct vfc_iommu *iommu = opts ? opts->iommu : NULL;
+	struct handle handle;
+	char name[VFC_PCI_NAME] = "";
+	int rc = check_opts(opts);
+
+	if (rc == 0)
+		rc = handle_find(fd, &handle);
+	if (rc == 0)
+		rc = check_handle(fd, &handle, iommu);
+	if (rc == 0)
+		rc = check_name(given, &handle, name);
+	/* The device has a duplicate, so a failure leaves the caller's as it was. */
+	if (rc == 0)
+		rc = new_device(name, iommu, "cdev", fd, out);
+	if (rc == 0)
+		sys_close(fd);
+	return rc;
+}
+
+int vfc_device_adopt(int fd, const char *name, const struct vfc_device_opts *opts,
+		     struct vfc_device **device)
+{
+	return vfc_done(device_adopt(fd, name, opts, device));
 }
 
 static int command(struct vfc_device *device, uint16_t clear, uint16_t set)

@@ -39,6 +39,9 @@ static int set_locked(struct fake_device *fake, uint32_t knob, uint64_t value)
 	case VFC_FAKE_MEMLOCK_LIMIT:
 		fake->space->memlock_limit = value;
 		return 0;
+	case VFC_FAKE_HIGHEST:
+		fake->space->next_highest = value;
+		return 0;
 	case VFC_FAKE_LINK:
 		fake->link = value != 0;
 		return 0;
@@ -69,6 +72,7 @@ static int get_locked(const struct fake_device *fake, uint32_t knob, uint64_t *v
 		[VFC_FAKE_FAULT_IOVA] = space->fault_iova,
 		[VFC_FAKE_RESETS] = fake->resets,
 		[VFC_FAKE_DROPPED] = fake->dropped,
+		[VFC_FAKE_HIGHEST] = space->next_highest,
 	};
 
 	if (knob >= sizeof(values) / sizeof(*values))

@@ -103,6 +103,7 @@ __all__ = [
     "VfioError",
     "WaitTimeout",
     "__version__",
+    "adopt",
     "config",
     "device",
     "dma",
@@ -152,8 +153,10 @@ def open(name: str, *, iommu: Iommu | None = None, transport: str | None = None)
         name: a PCI name, ``"0000:01:00.0"``; or ``"fake:e1000e"`` for the in-process model.
         iommu: the address space to share; by default the device gets one of its own.
         transport: how to reach the device, ``"cdev"`` (iommufd), ``"group"``, ``"compat"`` (a
-            group with iommufd as its container) or ``"fake"``; by default the environment's
-            ``VFIOCORE_TRANSPORT``, else the best there is. Not together with ``iommu``.
+            group with iommufd as its container), ``"group-v1"`` (type1 version 1), ``"noiommu"``
+            or ``"noiommu-group"`` (without an IOMMU: the device reaches all memory) or
+            ``"fake"``; by default the environment's ``VFIOCORE_TRANSPORT``, else the best of the
+            first two. Not together with ``iommu``.
 
     Raises:
         NoDevice, NoDriver, NoIommu, NotViable, DeviceBusy, PermissionDenied: the message says
@@ -164,6 +167,29 @@ def open(name: str, *, iommu: Iommu | None = None, transport: str | None = None)
     from .device import Device
 
     return Device(name, iommu=iommu, transport=transport)
+
+
+def adopt(fd: int, name: str | None = None, *, iommu: Iommu | None = None) -> Device:
+    """A device of a descriptor that somebody else opened, passed over a socket or inherited.
+
+    Args:
+        fd: of ``/dev/vfio/devices/vfioN``, not bound yet or bound to the iommufd of ``iommu``; or
+            a group's (``VFIO_GROUP_GET_DEVICE_FD``), whose group is in the container of ``iommu``.
+            It is the library's when this returns, and unchanged when it raises.
+        name: its PCI name; None: as the kernel tells it, which for a group's device Linux 7.2 does.
+        iommu: the address space, as a rule from :meth:`Iommu.adopt`; None: a new one, for a
+            ``vfioN`` where this process may open ``/dev/iommu``.
+
+    Raises:
+        InvalidArgument: not open, another kind of descriptor, another device than ``name``, bound
+            to another iommufd, no group in the container, or no name.
+        DeviceBusy, NotViable: as for :func:`open`.
+
+    Source: vfc_device_adopt() in vfiocore/device.h.
+    """
+    from .device import Device
+
+    return Device.adopt(fd, name, iommu=iommu)
 
 
 def __getattr__(name: str) -> object:

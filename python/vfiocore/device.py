@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 from ctypes import byref
 
-from ._native.call import NativeObject, check, encoded, error, open_handle
+from ._native.call import NativeObject, check, encoded, error, fileno, open_handle
 from ._native.enums import DeviceFlag, IrqIndex, RegionIndex
 from ._native.loader import lib
 from ._native.structs import DeviceInfo, DeviceOpts
@@ -80,6 +80,21 @@ class Device(NativeObject):
             if own is not None:
                 own.close()
             raise
+        self._setup(space, own)
+
+    @classmethod
+    def adopt(cls, fd: int, name: str | None = None, *, iommu: Iommu | None = None) -> Device:
+        """A device of a descriptor: :func:`vfiocore.adopt`, where arguments and errors are told."""
+        text = None if name is None else encoded(name, "a device's name")
+        opts = DeviceOpts.sized(iommu=iommu._native() if iommu is not None else None)
+        self = cls.__new__(cls)
+        self._handle = open_handle(lib.vfc_device_adopt, fileno(fd), text, byref(opts))
+        self._setup(iommu, None)
+        return self
+
+    def _setup(self, space: Iommu | None, own: Iommu | None) -> None:
+        from .iommu import Iommu
+
         self._own = own
         if space is None:
             space = Iommu._borrow(lib.vfc_device_iommu(self._handle))

@@ -12,7 +12,7 @@ import mmap
 from ctypes import addressof, c_char
 
 from ._native.call import unsigned
-from .errors import Reason, closed, invalid
+from .errors import Reason, VfioError, closed, invalid
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,9 +23,33 @@ if TYPE_CHECKING:
 
 __all__ = ["DmaBuffer"]
 
+# linux/mman.h
+_MAP_HUGETLB, _MAP_HUGE_SHIFT = 0x40000, 26
+_MIB2, _GIB = 2 << 20, 1 << 30
+
 
 def _round_up(length: int, page: int) -> int:
     return (length + page - 1) & -page
+
+
+def _memory(size: int, flags: int = 0) -> mmap.mmap:
+    return mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | flags)
+
+
+def _huge(size: int, page: int) -> mmap.mmap:
+    """Huge pages: without an IOMMU memory is contiguous in one page only."""
+    from errno import ENOMEM
+
+    try:
+        return _memory(size, _MAP_HUGETLB | (page.bit_length() - 1) << _MAP_HUGE_SHIFT)
+    except OSError:
+        hint = (
+            f"not enough free huge pages of {page >> 10} KiB: reserve them "
+            f"(/sys/kernel/mm/hugepages/hugepages-{page >> 10}kB/nr_hugepages)"
+        )
+        raise VfioError(
+            ENOMEM, f"DMA buffer of {size} bytes: {hint}", length=size, hint=hint
+        ) from None
 
 
 def _address(memory: mmap.mmap) -> int:
@@ -81,9 +105,12 @@ class DmaBuffer:
             "highest": highest,
             "guard": guard,
         }
-        pages = [mmap.PAGESIZE, *iommu.page_sizes[:1]]
-        size = _round_up(unsigned(length, 64, "the length"), max(pages))
-        memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        page = max([mmap.PAGESIZE, *iommu.page_sizes[:1]])
+        unsigned(length, 64, "the length")
+        if length > page and iommu.physical:
+            page = _MIB2 if length <= _MIB2 else _GIB
+        size = _round_up(length, page)
+        memory = _huge(size, page) if page >= _MIB2 else _memory(size)
         try:
             memory.madvise(mmap.MADV_DONTFORK)
             # Python's own memory rather than an export of it is kept: exports are the user's.

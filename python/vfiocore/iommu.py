@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from ctypes import addressof, byref, c_char, c_char_p, c_uint64, c_void_p, cast
 
-from ._native.call import NativeObject, check, encoded, open_handle, unsigned
-from ._native.enums import MapFlag
+from ._native.call import NativeObject, check, encoded, fileno, open_handle, unsigned
+from ._native.enums import IommuFlag, MapFlag
 from ._native.loader import lib
 from ._native.structs import IommuInfo, IommuOpts, IovaRange, MapOpts
 from ._native.structs import Mapping as NativeMapping
@@ -103,12 +103,20 @@ def _map_opts(
     )
 
 
+def _iommu_opts(transport: str | None) -> IommuOpts:
+    opts = IommuOpts.sized()
+    if transport is not None:
+        opts.text = c_char_p(encoded(transport, "a transport"))  # alive as long as the struct
+        opts.transport = cast(opts.text, c_void_p)
+    return opts
+
+
 class Iommu(NativeObject):
     """An address space that devices share: ``vfiocore.open(name, iommu=space)``.
 
     Args:
-        transport: ``"cdev"``, ``"group"``, ``"compat"`` or ``"fake"``; by default the
-            environment's ``VFIOCORE_TRANSPORT``, else the best there is.
+        transport: one of those of :func:`vfiocore.open`; by default the environment's
+            ``VFIOCORE_TRANSPORT``, else the best there is.
 
     Nothing can be mapped before the first device is attached (:class:`NoDevice`): the kernel
     knows neither windows nor page sizes until then. Mapping and unmapping are thread-safe.
@@ -119,11 +127,30 @@ class Iommu(NativeObject):
     _title = "IOMMU address space"
 
     def __init__(self, transport: str | None = None) -> None:
-        opts = IommuOpts.sized()
-        text = None if transport is None else c_char_p(encoded(transport, "a transport"))
-        if text is not None:
-            opts.transport = cast(text, c_void_p)
+        opts = _iommu_opts(transport)
         self._setup(open_handle(lib.vfc_iommu_open, byref(opts)), owned=True)
+
+    @classmethod
+    def adopt(cls, fd: int, *, transport: str | None = None) -> Iommu:
+        """An address space of a descriptor that somebody else opened, passed over a socket or
+        inherited.
+
+        Args:
+            fd: of ``/dev/iommu`` (a new space in that iommufd) or ``/dev/vfio/vfio`` (that
+                container's). It is the library's when this returns, and unchanged when it raises.
+            transport: another that uses the same kind of descriptor, ``"compat"``, ``"group-v1"``,
+                ``"noiommu"``, ``"noiommu-group"``; by default ``"cdev"`` or ``"group"``.
+
+        Raises:
+            InvalidArgument: not open, or another kind of descriptor.
+            Unsupported: a container with another IOMMU type.
+
+        Source: vfc_iommu_adopt() in vfiocore/iommu.h.
+        """
+        opts = _iommu_opts(transport)
+        self = cls.__new__(cls)
+        self._setup(open_handle(lib.vfc_iommu_adopt, fileno(fd), byref(opts)), owned=True)
+        return self
 
     @classmethod
     def _borrow(cls, handle: int) -> Iommu:
@@ -185,6 +212,12 @@ class Iommu(NativeObject):
         """The IOMMU's page sizes in bytes, ascending; empty before the first device."""
         bits: int = self._info().page_sizes
         return [1 << bit for bit in range(64) if bits >> bit & 1]
+
+    @property
+    def physical(self) -> bool:
+        """Whether no IOMMU translates: IOVAs are physical addresses, and nothing keeps the devices
+        from the rest of memory. Known after the first device."""
+        return bool(self._info().flags & IommuFlag.PHYSICAL)
 
     @property
     def ranges(self) -> list[tuple[int, int]]:

@@ -33,8 +33,8 @@ MACHINE = os.environ.get("VFIOCORE_LAB_MACHINE", "host")  # "host" is no machine
 BUILT = ("group", "cdev", "compat")
 TRANSPORTS = {
     "host": ("fake",),
-    "intel": ("group",),
-    "iommufd": BUILT,
+    "intel": ("group", "group-v1"),
+    "iommufd": (*BUILT, "group-v1"),
     "iommufd39": BUILT,
     "scalable": BUILT,
     "scalable39": BUILT,
@@ -124,10 +124,10 @@ def holes() -> tuple[tuple[int, int], ...]:
 def edu_user(ordinary_user: int, transport: str) -> Iterator[int]:
     """An ordinary user who may open the machine's first edu."""
     pci.bind(EDU, uid=ordinary_user, gid=ordinary_user)
-    if transport != "group":
+    if transport in ("cdev", "compat"):
         os.chown("/dev/iommu", ordinary_user, ordinary_user)
     yield ordinary_user
-    if transport != "group":
+    if transport in ("cdev", "compat"):
         os.chown("/dev/iommu", 0, 0)
     pci.unbind(EDU)
 

@@ -45,6 +45,17 @@ def edu(bound: Callable[[str], str]) -> str:
     return bound("edu")
 
 
+@pytest.fixture
+def huge() -> Iterator[None]:
+    """Huge pages, without which memory of more than a page is in pieces."""
+    pages = Path("/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages")
+    before = pages.read_text()
+    pages.write_text("16")
+    assert int(pages.read_text()) == 16
+    yield
+    pages.write_text(before)
+
+
 def load_e1000e() -> bool:
     """Load the kernel's driver; False: it is built in, and holds no device until it is told to."""
     if Path("/sys/bus/pci/drivers/e1000e").exists():

@@ -24,7 +24,8 @@ def sweep(name: str, transport: str) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    for what in ("open", "shared space", "interrupts"):
+    adopted = ["adopted"] if transport in {"group", "cdev"} else []
+    for what in ("open", "shared space", "interrupts", *adopted):
         assert f"{what}: " in done.stderr
 
 
@@ -36,4 +37,15 @@ def test_by_the_group(edu: str) -> None:
 @pytest.mark.machine("iommufd")
 @pytest.mark.parametrize("transport", ["cdev", "compat"])
 def test_by_iommufd(edu: str, transport: str) -> None:
+    sweep(edu, transport)
+
+
+@pytest.mark.machine("intel", "iommufd")
+def test_by_type1_version_1(edu: str) -> None:
+    sweep(edu, "group-v1")
+
+
+@pytest.mark.machine("noiommu")
+@pytest.mark.parametrize("transport", ["noiommu", "noiommu-group"])
+def test_without_an_iommu(edu: str, huge: None, transport: str) -> None:
     sweep(edu, transport)

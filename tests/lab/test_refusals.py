@@ -109,6 +109,19 @@ def test_a_kernel_without_iommufd(nic0: str, transport: str) -> None:
         vfiocore.open(nic0, transport=transport)
 
 
+@pytest.mark.machine("intel", "iommufd")
+@pytest.mark.parametrize("transport", ["noiommu", "noiommu-group"])
+def test_a_device_with_an_iommu_keeps_it(edu: str, transport: str) -> None:
+    with pytest.raises(vfiocore.Unsupported, match="an IOMMU translates for the device"):
+        vfiocore.open(edu, transport=transport)
+
+
+@pytest.mark.machine("intel")
+def test_a_kernel_without_the_mode() -> None:
+    with pytest.raises(vfiocore.Unsupported, match=r"no such mode \(CONFIG_VFIO_NOIOMMU"):
+        vfiocore.Iommu("noiommu")
+
+
 @pytest.mark.machine("none")
 def test_no_iommu(lab_machine: Machine, capsys: pytest.CaptureFixture[str]) -> None:
     name = lab_machine.device("nic0").bdf

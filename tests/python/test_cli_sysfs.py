@@ -92,6 +92,18 @@ def test_list_states(machine: Machine, capsys: pytest.CaptureFixture[str]) -> No
     assert states[DISK] == "unsafe"
 
 
+def test_a_device_without_an_iommu_is_to_be_named(
+    machine: Machine, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine.bind(DISK, "vfio-pci")
+    machine.write(machine.sysfs / "kernel/iommu_groups/10/name", "vfio-noiommu")
+    cures = [obstacle["cure"] for obstacle in as_json(capsys, "info", DISK)["obstacles"]]
+    assert "VFIOCORE_TRANSPORT=noiommu" in cures[0]
+    monkeypatch.setenv("VFIOCORE_TRANSPORT", "noiommu-group")
+    problems = [obstacle["problem"] for obstacle in as_json(capsys, "info", DISK)["obstacles"]]
+    assert not any("IOMMU" in problem for problem in problems)
+
+
 @pytest.mark.parametrize(
     ("options", "names"),
     [

@@ -185,3 +185,25 @@ def test_a_fork_leaves_the_parents_device_alone(device: vfiocore.Device) -> None
     assert device in module._open
     module._close_leftovers(os.getpid() + 1)
     assert not device.closed
+
+
+def test_what_cannot_be_adopted() -> None:
+    reader, writer = os.pipe()
+    try:
+        with pytest.raises(vfiocore.InvalidArgument, match="is pipe"):
+            vfiocore.adopt(reader)
+        with pytest.raises(vfiocore.InvalidArgument, match="is pipe"):
+            vfiocore.Iommu.adopt(reader)
+        with (
+            vfiocore.Iommu("fake") as iommu,
+            pytest.raises(vfiocore.InvalidArgument, match="knows no descriptors"),
+        ):
+            vfiocore.adopt(reader, "0000:01:00.0", iommu=iommu)
+        with pytest.raises(TypeError):
+            vfiocore.adopt("fd")  # type: ignore[arg-type]
+        with pytest.raises(vfiocore.InvalidArgument, match="no descriptor"):
+            vfiocore.Iommu.adopt(2**40)
+        os.fstat(reader)  # still the caller's
+    finally:
+        os.close(reader)
+        os.close(writer)

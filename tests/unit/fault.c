@@ -5,24 +5,33 @@
  * nothing else: no descriptor, no mapping, no pin; memory is what the sanitizers watch.
  *
  * fault [DEVICE]: on the model, or on a real device (tests/lab/test_fault.py), with as much of it as
- * that one has: no frames come back there, and there is no second one for the shared space.
+ * that one has: no frames come back there, and there is no second one for the shared space. By the
+ * transports group and cdev, descriptors that others opened are adopted there, too.
  */
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <unistd.h>
 #include <vfiocore.h>
 
 #include "kernel/sys.h"
+#include "kernel/uapi.h"
 #include "test.h"
 
 #define PAGE 4096
+#define HUGE (2 << 20)
 #define SECOND INT64_C(1000000000)
 #define TOO_MANY 2000
 
 static uint8_t *memory; /* 4 pages */
 static const char *name = "fake:e1000e";
+static const char *by = ""; /* a transport */
+static unsigned armed; /* which call is to fail */
 
 static int count_fds(void)
 {
@@ -164,6 +173,68 @@ static int shared_space(void)
 	return rc;
 }
 
+/* As a privileged helper would open them; none of these calls is made to fail. */
+struct handed {
+	int space, group, device;
+};
+
+static void hand_over(struct handed *handed)
+{
+	struct vfc_pci_info info = {.size = sizeof(info)};
+	char node[64];
+
+	sys_fault_arm(0);
+	CHECK_EQ(vfc_pci_info(name, &info), 0);
+	*handed = (struct handed){-1, -1, -1};
+	if (!strcmp(by, "cdev")) {
+		handed->space = open("/dev/iommu", O_RDWR);
+		snprintf(node, sizeof(node), "/dev/vfio/devices/%s", info.vfio_cdev);
+		handed->device = open(node, O_RDWR);
+	} else {
+		handed->space = open("/dev/vfio/vfio", O_RDWR);
+		snprintf(node, sizeof(node), "/dev/vfio/%d", info.iommu_group);
+		handed->group = open(node, O_RDWR);
+		CHECK_EQ(ioctl(handed->group, VFIO_GROUP_SET_CONTAINER, &handed->space), 0);
+		CHECK_EQ(ioctl(handed->space, VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU), 0);
+		handed->device = ioctl(handed->group, VFIO_GROUP_GET_DEVICE_FD, name);
+	}
+	CHECK(handed->space >= 0 && handed->device >= 0);
+	sys_fault_arm(armed);
+}
+
+/* What a call that failed did not take is still there. */
+static void take_back(int fd)
+{
+	CHECK(fcntl(fd, F_GETFD) >= 0);
+	CHECK_EQ(close(fd), 0);
+}
+
+static int adopted(void)
+{
+	struct vfc_device_opts in = {.size = sizeof(in)};
+	struct vfc_device *device;
+	struct handed handed;
+	int rc = 0;
+
+	hand_over(&handed);
+	if (note(&rc, vfc_iommu_adopt(handed.space, NULL, &in.iommu)) < 0) {
+		take_back(handed.space);
+		take_back(handed.device);
+	} else {
+		if (note(&rc, vfc_device_adopt(handed.device, name, &in, &device)) < 0) {
+			take_back(handed.device);
+		} else {
+			use_space(in.iommu, &rc);
+			close_device(device);
+		}
+		if (vfc_iommu_close(in.iommu) < 0)
+			CHECK_EQ(vfc_iommu_close(in.iommu), 0);
+	}
+	if (handed.group >= 0)
+		take_back(handed.group);
+	return rc;
+}
+
 static int interrupts(void)
 {
 	struct vfc_device *device;
@@ -231,7 +302,7 @@ static void sweep(const char *what, int (*run)(void))
 	unsigned n = 0, calls;
 
 	do {
-		sys_fault_arm(++n);
+		sys_fault_arm(armed = ++n);
 		rc = run();
 		calls = sys_fault_count();
 		sys_fault_arm(0);
@@ -247,15 +318,23 @@ static void sweep(const char *what, int (*run)(void))
 
 int main(int argc, char **argv)
 {
+	if (getenv("VFIOCORE_TRANSPORT"))
+		by = getenv("VFIOCORE_TRANSPORT");
 	if (argc > 1)
 		name = argv[1];
-	memory = mmap(NULL, 4 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	/* Where no IOMMU translates it must lie together: there the machine has huge pages. */
+	memory = mmap(NULL, HUGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1,
+		      0);
+	if (memory == MAP_FAILED)
+		memory = mmap(NULL, HUGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	CHECK(memory != MAP_FAILED);
 	sweep("open", open_only);
 	sweep("shared space", shared_space);
 	sweep("interrupts", interrupts);
 	if (is_fake())
 		sweep("network", network);
-	CHECK_EQ(munmap(memory, 4 * PAGE), 0);
+	else if (!strcmp(by, "group") || !strcmp(by, "cdev"))
+		sweep("adopted", adopted);
+	CHECK_EQ(munmap(memory, HUGE), 0);
 	return 0;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Discovery and hints on a sysfs tree made by the test. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,8 @@
 
 #include "pci/sysfs.h"
 #include "test.h"
+#include "transport/handle.h"
+#include "transport/hints.h"
 
 static char root[] = "/tmp/vfiocore-sysfs-XXXXXX";
 
@@ -191,6 +194,62 @@ static void bind_that_fails(void)
 	CHECK_EQ(vfc_error_last()->reason, VFC_REASON_NO_IOMMU);
 }
 
+/* /dev/null stands in for whatever sysfs says that it is. */
+static void what_a_descriptor_is(void)
+{
+	static const struct {
+		const char *target;
+		enum handle_kind kind;
+		const char *name;
+	} nodes[] = {
+		{"../../devices/virtual/misc/iommu", HANDLE_IOMMUFD, ""},
+		{"../../devices/virtual/misc/vfio", HANDLE_CONTAINER, ""},
+		{"../../devices/virtual/vfio/7", HANDLE_GROUP, ""},
+		{"../../devices/virtual/vfio/noiommu-0", HANDLE_GROUP, ""},
+		{"../../devices/pci0000:00/0000:00:01.0/0000:01:00.0/vfio-dev/vfio3", HANDLE_CDEV,
+		 "0000:01:00.0"},
+		{"../../devices/virtual/mem/null", HANDLE_NONE, ""},
+		{"vfio", HANDLE_NONE, ""},
+	};
+	struct handle handle;
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	CHECK_EQ(handle_find(null, &handle), 0);
+	CHECK_EQ(handle.kind, HANDLE_NONE); /* sysfs knows nothing of it */
+	folder("dev");
+	folder("dev/char");
+	for (size_t i = 0; i < sizeof(nodes) / sizeof(*nodes); i++) {
+		char path[256];
+
+		link_to("dev/char/1:3", nodes[i].target);
+		CHECK_EQ(handle_find(null, &handle), 0);
+		CHECK_EQ(handle.kind, nodes[i].kind);
+		CHECK(!strcmp(handle.name, nodes[i].name));
+		path_of(path, "dev/char/1:3");
+		CHECK_EQ(unlink(path), 0);
+	}
+	CHECK_EQ(close(null), 0);
+	CHECK_EQ(handle_find(null, &handle), -EBADF);
+	CHECK(strstr(vfc_error_last()->hint, "is not open"));
+}
+
+static void reserved_ranges(void)
+{
+	struct transport_reserved ranges[4];
+
+	CHECK_EQ(hint_reserved(NULL, "0000:01:00.0", ranges, 4), 0); /* before Linux 4.11 */
+	file("kernel/iommu_groups/7/reserved_regions",
+	     "0x0000000000000000 0x00000000000fffff direct-relaxable\n"
+	     "0x00000000bf800000 0x00000000bf9fffff direct\n"
+	     "0x00000000fee00000 0x00000000feefffff msi\n"
+	     "0x000000fd00000000 0x000000ffffffffff reserved\n");
+	CHECK_EQ(hint_reserved(NULL, "0000:01:00.0", ranges, 4), 3);
+	CHECK_EQ(ranges[0].start, 0xbf800000);
+	CHECK_EQ(ranges[2].end, UINT64_C(0xffffffffff));
+	CHECK(!strcmp(ranges[1].type, "msi"));
+	CHECK_EQ(hint_reserved(NULL, "0000:01:00.0", ranges, 1), 1);
+}
+
 int main(void)
 {
 	char command[64], state[256];
@@ -206,6 +265,8 @@ int main(void)
 	not_bound_to_vfio();
 	bind_without_driver();
 	bind_that_fails();
+	what_a_descriptor_is();
+	reserved_ranges();
 	snprintf(command, sizeof(command), "rm -rf %s", root);
 	CHECK_EQ(system(command), 0);
 	return 0;

@@ -57,7 +57,19 @@ struct uapi_entry {
 	SIZE(vfio_iommu_type1_dma_map), FIELD(vfio_iommu_type1_dma_map, vaddr),                  \
 	FIELD(vfio_iommu_type1_dma_map, iova), FIELD(vfio_iommu_type1_dma_map, size),            \
 	SIZE(vfio_iommu_type1_dma_unmap), FIELD(vfio_iommu_type1_dma_unmap, iova),               \
-	FIELD(vfio_iommu_type1_dma_unmap, size)
+	FIELD(vfio_iommu_type1_dma_unmap, size), NUMBER(VFIO_TYPE1_IOMMU),                       \
+	NUMBER(VFIO_NOIOMMU_IOMMU), NUMBER(VFIO_DEVICE_FEATURE),                                 \
+	NUMBER(VFIO_DEVICE_FEATURE_GET), NUMBER(VFIO_DEVICE_FEATURE_SET),                        \
+	NUMBER(VFIO_DEVICE_FEATURE_PROBE), SIZE(vfio_device_feature),                            \
+	FIELD(vfio_device_feature, flags), FIELD(vfio_device_feature, data),                     \
+	NUMBER(VFIO_IOMMU_DIRTY_PAGES), NUMBER(VFIO_IOMMU_DIRTY_PAGES_FLAG_START),               \
+	NUMBER(VFIO_IOMMU_DIRTY_PAGES_FLAG_STOP),                                                \
+	NUMBER(VFIO_IOMMU_DIRTY_PAGES_FLAG_GET_BITMAP), SIZE(vfio_iommu_type1_dirty_bitmap),     \
+	FIELD(vfio_iommu_type1_dirty_bitmap, flags), FIELD(vfio_iommu_type1_dirty_bitmap, data), \
+	SIZE(vfio_bitmap), FIELD(vfio_bitmap, size), FIELD(vfio_bitmap, data),                   \
+	SIZE(vfio_iommu_type1_dirty_bitmap_get),                                                 \
+	FIELD(vfio_iommu_type1_dirty_bitmap_get, size),                                          \
+	FIELD(vfio_iommu_type1_dirty_bitmap_get, bitmap)
 
 /* Only newer headers have these: tests/machine/test_uapi.py takes those of the lab's kernel. */
 #ifdef UAPI_IOMMUFD
@@ -190,7 +202,13 @@ struct uapi_entry {
 	FIELD(vfio_device_attach_iommufd_pt, pasid), NUMBER(VFIO_DEVICE_DETACH_PASID),	\
 	SIZE(vfio_device_detach_iommufd_pt),						\
 	FIELD(vfio_device_detach_iommufd_pt, flags),					\
-	FIELD(vfio_device_detach_iommufd_pt, pasid)
+	FIELD(vfio_device_detach_iommufd_pt, pasid),					\
+	NUMBER(VFIO_DEVICE_FEATURE_DMA_BUF), SIZE(vfio_region_dma_range),		\
+	FIELD(vfio_region_dma_range, length), SIZE(vfio_device_feature_dma_buf),	\
+	FIELD(vfio_device_feature_dma_buf, open_flags),					\
+	FIELD(vfio_device_feature_dma_buf, flags),					\
+	FIELD(vfio_device_feature_dma_buf, nr_ranges),					\
+	FIELD(vfio_device_feature_dma_buf, dma_ranges)
 #else
 #define UAPI_IOMMUFD_LIST
 #endif

@@ -45,6 +45,21 @@ VFC_API int vfc_device_open(const char *name, const struct vfc_device_opts *opts
 			    struct vfc_device **device);
 
 /*
+ * vfc_device_adopt() - a device of a descriptor that somebody else opened.
+ * @fd: of /dev/vfio/devices/vfioN, not bound yet or bound to the iommufd of @opts->iommu; or of
+ * VFIO_GROUP_GET_DEVICE_FD, with its group in the container of @opts->iommu (that it is in this one
+ * and not another the kernel does not tell). See vfc_iommu_adopt().
+ * @name: its BDF; NULL: as the kernel tells it, which for a group's device Linux 7.2 does.
+ * @opts: iommu NULL: a new address space, for a vfioN where the caller may open /dev/iommu.
+ * On success the library has closed @fd and works with a duplicate, which is close-on-exec; on
+ * failure @fd is as it was, but may be bound to the iommufd or attached to nothing.
+ * Errors: -EBADF (not open), -EINVAL (another kind of descriptor, another device than @name, bound to
+ * another iommufd, no group in the container, no name), -EBUSY, those of vfc_device_open().
+ */
+VFC_API int vfc_device_adopt(int fd, const char *name, const struct vfc_device_opts *opts,
+			     struct vfc_device **device);
+
+/*
  * vfc_device_close() - stop the device's DMA, close it, detach it.
  * Mapped regions become invalid. -EBUSY while an interrupt set or NIC of it is open, and for its own
  * address space while a DMA buffer lives or another device is attached there.
@@ -60,7 +75,7 @@ VFC_API struct vfc_iommu *vfc_device_iommu(struct vfc_device *device);
 /*
  * vfc_device_attach() - attach to another address space, in place of the one it is attached to.
  * There is no moment at which it is attached to neither. What it reached before it reaches no more.
- * Errors: -EOPNOTSUPP (group, compat: a group has its container for as long as it is open),
+ * Errors: -EOPNOTSUPP (group, compat, noiommu: a group has its container for as long as it is open),
  * -EINVAL (a space that does not share the iommufd, see vfc_iommu_opts.beside), -EBUSY (a NIC of
  * the device is open, with rings in the old space), else the kernel's (something is mapped there
  * that this device's IOMMU cannot map). One thread, or the caller's lock.

@@ -21,7 +21,7 @@ enum vfc_reason {
 	VFC_REASON_ENTRY_LIMIT = 11, /* the kernel's limit on the number of mappings is reached */
 	VFC_REASON_IOVA = 12,        /* the IOVA is outside of the windows, or mapped already */
 	VFC_REASON_OUT_OF_IOVA = 13, /* no free IOVA range satisfies the request */
-	VFC_REASON_BAD_MEMORY = 14,  /* the memory is not mapped in this process, or not writable */
+	VFC_REASON_BAD_MEMORY = 14,  /* memory not mapped here, not writable, or (no IOMMU) in pieces */
 	VFC_REASON_GONE = 15,        /* the device answers with all ones: unplugged or in reset */
 	VFC_REASON_MALFORMED = 16,   /* a device or the kernel handed over something impossible */
 	VFC_REASON_TIMEOUT = 17,     /* the time given by the caller has passed */

@@ -24,7 +24,8 @@ enum vfc_iommu_flags {
 	VFC_IOMMU_DIRTY = 1 << 0,
 	/*
 	 * vfc_iommu_info(): no IOMMU translates. What a mapping answers is a physical address, the
-	 * memory must be contiguous there, and nothing keeps a device from the rest of memory.
+	 * memory must be contiguous there, and nothing keeps a device from the rest of memory. Known
+	 * after the first attach. Only the transports noiommu and noiommu-group are so.
 	 */
 	VFC_IOMMU_PHYSICAL = 1 << 1,
 };
@@ -32,7 +33,11 @@ enum vfc_iommu_flags {
 struct vfc_iommu_opts {
 	uint32_t size; /* sizeof(struct vfc_iommu_opts) */
 	uint32_t flags; /* VFC_IOMMU_DIRTY or 0 */
-	/* "cdev", "group", "compat", "fake"; NULL: the environment's VFIOCORE_TRANSPORT, else the best there is */
+	/*
+	 * "cdev", "group", "compat", "fake"; "group-v1" (type1 version 1); "noiommu", "noiommu-group"
+	 * (no IOMMU, which is unsafe: VFC_IOMMU_PHYSICAL). NULL: the environment's VFIOCORE_TRANSPORT,
+	 * else the best of the first two that there is.
+	 */
 	const char *transport;
 	/*
 	 * A space of the same transport whose iommufd this one shares. Devices can move between the
@@ -100,6 +105,19 @@ VFC_BEGIN_DECLS
  * Errors: -ENOENT / -ENODEV (no VFIO in this kernel), -EACCES, -EINVAL (unknown transport).
  */
 VFC_API int vfc_iommu_open(const struct vfc_iommu_opts *opts, struct vfc_iommu **iommu);
+
+/*
+ * vfc_iommu_adopt() - an address space of a descriptor that somebody else opened: /dev/iommu (a new
+ * space in that iommufd) or /dev/vfio/vfio (that container's), passed over a socket or inherited.
+ * @opts: transport NULL: cdev or group, as the descriptor is; or another that uses the same kind.
+ * On success the library has closed @fd and works with a duplicate, which is close-on-exec; on
+ * failure @fd is as it was. What others map in the same container is not in the library's books,
+ * and is theirs to unmap. Closing unmaps what the library mapped.
+ * Errors: -EBADF (not open), -EINVAL (another kind of descriptor), -EOPNOTSUPP (a container with
+ * another IOMMU type), those of vfc_iommu_open().
+ * Source: sysfs and /proc tell the kind; no request is tried.
+ */
+VFC_API int vfc_iommu_adopt(int fd, const struct vfc_iommu_opts *opts, struct vfc_iommu **iommu);
 
 /*
  * vfc_iommu_close() - unmap all and close. -EBUSY while a device is attached or a DMA buffer lives.

@@ -1,16 +1,26 @@
 /* SPDX-License-Identifier: MIT */
 /* The address space as an object, and the devices that come and go. */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <vfiocore.h>
 
 #include "../kernel/sys.h"
+#include "../transport/handle.h"
 #include "space.h"
+
+/* The kernel lists a handful. */
+#define RESERVED_MAX 32
 
 const char *iommu_transport_name(struct vfc_iommu *iommu)
 {
 	return iommu->ops->name;
+}
+
+enum handle_kind iommu_device_handle(struct vfc_iommu *iommu)
+{
+	return iommu->ops->device_handle;
 }
 
 int space_cannot(const struct vfc_iommu *iommu, const char *what)
@@ -50,20 +60,19 @@ static int find_transport(const struct vfc_iommu_opts *opts, const struct transp
 	return rc;
 }
 
-static int iommu_open(const struct vfc_iommu_opts *opts, struct vfc_iommu **out)
+/* @fd: its descriptor that is open already, or -1. */
+static int new_space(const struct transport *ops, const struct vfc_iommu_opts *opts, int fd,
+		     struct vfc_iommu **out)
 {
-	struct vfc_iommu *iommu;
-	int rc = check_opts(opts);
+	struct vfc_iommu *iommu = sys_alloc(sizeof(*iommu));
+	int rc;
 
-	if (rc < 0)
-		return rc;
-	iommu = sys_alloc(sizeof(*iommu));
 	if (!iommu)
 		return vfc_no_memory();
-	rc = find_transport(opts, &iommu->ops);
-	if (rc == 0)
-		rc = iommu->ops->space_open(opts && opts->beside ? opts->beside->space : NULL,
-					    opts ? opts->flags : 0, &iommu->space);
+	iommu->ops = ops;
+	iommu->adopted = fd >= 0;
+	rc = ops->space_open(opts && opts->beside ? opts->beside->space : NULL,
+			     opts ? opts->flags : 0, fd, &iommu->space);
 	if (rc < 0) {
 		free(iommu);
 		return rc;
@@ -73,9 +82,72 @@ static int iommu_open(const struct vfc_iommu_opts *opts, struct vfc_iommu **out)
 	return 0;
 }
 
+static int iommu_open(const struct vfc_iommu_opts *opts, struct vfc_iommu **iommu)
+{
+	const struct transport *ops;
+	int rc = check_opts(opts);
+
+	if (rc == 0)
+		rc = find_transport(opts, &ops);
+	return rc < 0 ? rc : new_space(ops, opts, -1, iommu);
+}
+
 int vfc_iommu_open(const struct vfc_iommu_opts *opts, struct vfc_iommu **iommu)
 {
 	return vfc_done(iommu_open(opts, iommu));
+}
+
+static int find_adopter(int fd, const struct vfc_iommu_opts *opts, const struct transport **ops)
+{
+	struct handle handle;
+	const char *name = opts ? opts->transport : NULL;
+	int rc = handle_find(fd, &handle);
+
+	if (rc == 0 && handle.kind != HANDLE_IOMMUFD && handle.kind != HANDLE_CONTAINER)
+		rc = handle_refuse(fd, &handle, "an address space is /dev/iommu or /dev/vfio/vfio");
+	if (rc == 0 && opts && opts->beside)
+		rc = vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE,
+			      "opts->beside is of no use: the descriptor is the iommufd. Open further "
+			      "spaces beside this one");
+	if (rc == 0)
+		rc = transport_find(name ? name : handle.kind == HANDLE_IOMMUFD ? "cdev" : "group", NULL,
+				    ops);
+	if (rc == 0 && (*ops)->space_handle != handle.kind)
+		rc = handle_refuse(fd, &handle, "that is not what the named transport uses");
+	return rc;
+}
+
+/* The space has a duplicate, so a failure leaves the caller's as it was. */
+static int iommu_adopt(int fd, const struct vfc_iommu_opts *opts, struct vfc_iommu **iommu)
+{
+	const struct transport *ops;
+	int rc = check_opts(opts);
+
+	if (rc == 0)
+		rc = find_adopter(fd, opts, &ops);
+	if (rc == 0)
+		rc = new_space(ops, opts, fd, iommu);
+	if (rc == 0)
+		sys_close(fd);
+	return rc;
+}
+
+int vfc_iommu_adopt(int fd, const struct vfc_iommu_opts *opts, struct vfc_iommu **iommu)
+{
+	return vfc_done(iommu_adopt(fd, opts, iommu));
+}
+
+/* Where others have the descriptor, too, closing ours drops nothing. */
+static void drop_mappings(struct vfc_iommu *iommu)
+{
+	struct vfc_error before = *vfc_error_last();
+	struct vfc_mapping mapping;
+
+	while (iommu->adopted && iova_first(&iommu->map, &mapping)) {
+		iommu->ops->unmap(iommu->space, mapping.iova, mapping.length);
+		iova_remove(&iommu->map, mapping.iova);
+	}
+	vfc_error_restore(&before);
 }
 
 int vfc_iommu_close(struct vfc_iommu *iommu)
@@ -94,6 +166,7 @@ int vfc_iommu_close(struct vfc_iommu *iommu)
 					 "devices hold it: close them first",
 					 devices, holders));
 	/* Closing the space drops its mappings, whatever became of them before. */
+	drop_mappings(iommu);
 	iommu->ops->space_close(iommu->space);
 	iova_destroy(&iommu->map);
 	pthread_mutex_destroy(&iommu->lock);
@@ -133,12 +206,45 @@ static int read_windows(struct vfc_iommu *iommu)
 	return 0;
 }
 
-int iommu_open_device(struct vfc_iommu *iommu, const char *name, struct transport_device **device)
+/* A further device does not fit: is it for a mapping that lies where the device cannot have one? */
+static int explain(struct vfc_iommu *iommu, const char *name, int rc)
+{
+	struct transport_reserved ranges[RESERVED_MAX];
+	struct vfc_error error = *vfc_error_last();
+	uint64_t iova, length;
+	int count = 0;
+
+	/* As type1 says it, and as iommufd does. */
+	if ((rc == -EINVAL || rc == -EADDRINUSE) && iommu->map.count && iommu->ops->reserved)
+		count = iommu->ops->reserved(iommu->space, name, ranges, RESERVED_MAX);
+	for (int i = 0; i < count; i++)
+		if (iova_last_in(&iommu->map, ranges[i].start, ranges[i].end, &iova, &length))
+			return vfc_fail(rc, VFC_REASON_IOVA, WHERE(error.call, name, iova, length),
+					"the device cannot use 0x%" PRIx64 "-0x%" PRIx64 " (%s), where "
+					"0x%" PRIx64 "-0x%" PRIx64 " is mapped already: unmap that, or open "
+					"the device before",
+					ranges[i].start, ranges[i].end, ranges[i].type, iova,
+					iova + length - 1);
+	vfc_error_restore(&error);
+	return rc;
+}
+
+static int open_or_adopt(struct vfc_iommu *iommu, const char *name, int fd,
+			 struct transport_device **device)
+{
+	int rc = fd < 0 ? iommu->ops->open(name, iommu->space, device)
+			: iommu->ops->adopt(fd, name, iommu->space, device);
+
+	return rc < 0 ? explain(iommu, name, rc) : 0;
+}
+
+int iommu_open_device(struct vfc_iommu *iommu, const char *name, int fd,
+		      struct transport_device **device)
 {
 	int rc;
 
 	pthread_mutex_lock(&iommu->lock);
-	rc = iommu->ops->open(name, iommu->space, device);
+	rc = open_or_adopt(iommu, name, fd, device);
 	if (rc == 0) {
 		rc = read_windows(iommu);
 		if (rc < 0)
@@ -203,7 +309,7 @@ static int attach_locked(struct vfc_iommu *iommu, struct vfc_iommu *from,
 }
 
 int iommu_attach(struct vfc_iommu *iommu, struct vfc_iommu *from, struct transport_device *device,
-		 uint32_t pasid)
+		 const char *name, uint32_t pasid)
 {
 	int rc;
 
@@ -211,7 +317,9 @@ int iommu_attach(struct vfc_iommu *iommu, struct vfc_iommu *from, struct transpo
 		return 0;
 	lock_both(iommu, from);
 	rc = attach_locked(iommu, from, device, pasid);
-	if (rc == 0) {
+	if (rc < 0) {
+		rc = explain(iommu, name, rc);
+	} else {
 		iommu->devices++;
 		if (from)
 			from->devices--;

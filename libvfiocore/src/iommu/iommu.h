@@ -9,9 +9,15 @@
 #include "../transport/transport.h"
 
 const char *iommu_transport_name(struct vfc_iommu *iommu);
+/* What devices can be taken over by descriptor into it: enum handle_kind. */
+enum handle_kind iommu_device_handle(struct vfc_iommu *iommu);
 
-/* Open @name through the space's transport, attach it, read the windows again; and back. */
-int iommu_open_device(struct vfc_iommu *iommu, const char *name, struct transport_device **device);
+/*
+ * Open @name through the space's transport, or take its descriptor @fd (-1: none) over, attach it,
+ * read the windows again; and back.
+ */
+int iommu_open_device(struct vfc_iommu *iommu, const char *name, int fd,
+		      struct transport_device **device);
 void iommu_close_device(struct vfc_iommu *iommu, struct transport_device *device, bool attached);
 
 /*
@@ -19,7 +25,7 @@ void iommu_close_device(struct vfc_iommu *iommu, struct transport_device *device
  * is not NULL, and stays open. @pasid 0: its own requests; else those of that PASID.
  */
 int iommu_attach(struct vfc_iommu *iommu, struct vfc_iommu *from, struct transport_device *device,
-		 uint32_t pasid);
+		 const char *name, uint32_t pasid);
 int iommu_detach(struct vfc_iommu *iommu, struct transport_device *device, uint32_t pasid);
 /* Can a device of @iommu move to @to (NULL: nowhere)? Else a record says why not. */
 int iommu_movable(struct vfc_iommu *iommu, struct vfc_iommu *to, bool pasid);

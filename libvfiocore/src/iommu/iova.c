@@ -109,6 +109,19 @@ void iova_set_windows(struct iova_map *map, struct vfio_iova_range *windows, siz
 	map->window_count = count;
 }
 
+bool iova_last_in(struct iova_map *map, uint64_t first, uint64_t last, uint64_t *iova,
+		  uint64_t *length)
+{
+	struct tree_range range;
+
+	if (!tree_floor(&map->by_iova, last, UINT64_MAX))
+		return false;
+	range = tree_get(&map->by_iova);
+	*iova = range.key;
+	*length = range.length;
+	return range.key >= first || first - range.key < range.length;
+}
+
 int iova_reserve(struct iova_map *map)
 {
 	int rc = tree_reserve(&map->by_iova);

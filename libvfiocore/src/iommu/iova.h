@@ -39,6 +39,9 @@ struct iova_map {
 void iova_destroy(struct iova_map *map);
 /* Takes @windows over. */
 void iova_set_windows(struct iova_map *map, struct vfio_iova_range *windows, size_t count);
+/* The mapping that reaches highest of those that lie in [@first, @last], if in part; false: none. */
+bool iova_last_in(struct iova_map *map, uint64_t first, uint64_t last, uint64_t *iova,
+		  uint64_t *length);
 /* Room for one more mapping, so that iova_insert() cannot fail. */
 int iova_reserve(struct iova_map *map);
 /*

@@ -26,6 +26,7 @@ struct vfc_iommu {
 	uint32_t devices;
 	uint32_t holders;
 	bool physical;
+	bool adopted; /* its descriptor was passed, and others may have it, too */
 };
 
 static inline uint64_t space_page(const struct vfc_iommu *iommu)

@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -77,6 +78,26 @@ void sys_close(int fd)
 	errno = saved;
 }
 
+int sys_dup(int fd)
+{
+	FAIL_ON_DEMAND(-EMFILE);
+	return CALL(fcntl(fd, F_DUPFD_CLOEXEC, 0));
+}
+
+int sys_character_device(int fd, unsigned *major, unsigned *minor)
+{
+	struct stat status;
+	int rc;
+
+	FAIL_ON_DEMAND(-ENOMEM);
+	rc = CALL(fstat(fd, &status));
+	if (rc < 0)
+		return rc;
+	*major = major(status.st_rdev);
+	*minor = minor(status.st_rdev);
+	return S_ISCHR(status.st_mode);
+}
+
 int sys_ioctl(int fd, unsigned long request, void *argument)
 {
 	FAIL_ON_DEMAND(-EIO);
@@ -140,6 +161,20 @@ int sys_madvise(void *address, size_t length, int advice)
 {
 	FAIL_ON_DEMAND(-ENOMEM);
 	return CALL(madvise(address, length, advice));
+}
+
+int sys_mlock(const void *address, size_t length)
+{
+	FAIL_ON_DEMAND(-EAGAIN);
+	return CALL(mlock(address, length));
+}
+
+void sys_munlock(const void *address, size_t length)
+{
+	int saved = errno;
+
+	munlock(address, length);
+	errno = saved;
 }
 
 int sys_eventfd(void)

@@ -16,6 +16,8 @@
 int sys_open(const char *path, int flags);
 int sys_create(const char *path, mode_t mode); /* truncates */
 void sys_close(int fd);
+int sys_dup(int fd); /* close-on-exec */
+int sys_character_device(int fd, unsigned *major, unsigned *minor); /* 1: it is one; 0: it is not */
 int sys_ioctl(int fd, unsigned long request, void *argument);
 /* For the requests that take a value or a string in place of a structure. */
 int sys_ioctl_value(int fd, unsigned long request, unsigned long value);
@@ -26,6 +28,8 @@ ssize_t sys_write(int fd, const void *data, size_t length);
 int sys_mmap(size_t length, int protection, int flags, int fd, uint64_t position, void **address);
 void sys_munmap(void *address, size_t length);
 int sys_madvise(void *address, size_t length, int advice);
+int sys_mlock(const void *address, size_t length);
+void sys_munlock(const void *address, size_t length);
 int sys_eventfd(void);                  /* non-blocking, close-on-exec */
 void sys_eventfd_raise(int fd);         /* as the kernel does: cannot fail */
 int sys_memfd(const char *name, uint64_t length);

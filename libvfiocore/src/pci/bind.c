@@ -88,7 +88,7 @@ static int write_attribute(const char *name, const char *file, const char *text)
  */
 static int check_unused(const char *name)
 {
-	char driver[32], path[SYSFS_PATH], group[16], node[64];
+	char driver[32], path[SYSFS_PATH], group[16], node[PCI_GROUP_NODE];
 	int fd;
 
 	current_driver(name, driver);
@@ -96,7 +96,7 @@ static int check_unused(const char *name)
 	sysfs_link(path, group, sizeof(group));
 	if (!strstr(driver, "vfio") || !group[0])
 		return 0;
-	snprintf(node, sizeof(node), "/dev/vfio/%s", group);
+	pci_group_node(atoi(group), node);
 	fd = sys_open(node, O_RDWR);
 	sys_close(fd);
 	if (fd != -EBUSY)
@@ -191,7 +191,7 @@ static int give_nodes(const char *name, int uid, int gid)
 		return vfc_fail(ENODEV, VFC_REASON_NO_IOMMU, WHERE(.object = name),
 				"the device is bound, but it is in no IOMMU group: there is no node that "
 				"could be handed over");
-	snprintf(node, sizeof(node), "/dev/vfio/%d", info.iommu_group);
+	pci_group_node(info.iommu_group, node);
 	for (int64_t end = sys_now() + NODE_WAIT_NS; !sys_exists(node) && sys_now() < end;)
 		sys_sleep(10000000);
 	rc = give(node, uid, gid);

@@ -222,6 +222,20 @@ void pci_group_holders(int group, char *text, size_t size)
 	}
 }
 
+bool pci_group_unsafe(int group)
+{
+	char path[SYSFS_PATH], name[32];
+
+	sysfs_path(path, "kernel/iommu_groups/%d/name", group);
+	return sysfs_read(path, name, sizeof(name)) == 0 && !strcmp(name, "vfio-noiommu");
+}
+
+void pci_group_node(int group, char node[PCI_GROUP_NODE])
+{
+	snprintf(node, PCI_GROUP_NODE, "/dev/vfio/%s%d", pci_group_unsafe(group) ? "noiommu-" : "",
+		 group);
+}
+
 static void read_bars(const char *name, struct vfc_pci_info *info)
 {
 	uint64_t first, last, flags;

@@ -4,6 +4,7 @@
 #define VFC_PCI_SYSFS_H
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -35,5 +36,11 @@ int pci_find(const char *name, char canonical[VFC_PCI_NAME]);
  * from being viable; "" when there are none.
  */
 void pci_group_holders(int group, char *text, size_t size);
+
+/* Did VFIO make the group up, for a device that no IOMMU translates for (vfio_noiommu_group_alloc())? */
+bool pci_group_unsafe(int group);
+/* Its device node. */
+#define PCI_GROUP_NODE 40
+void pci_group_node(int group, char node[PCI_GROUP_NODE]);
 
 #endif

@@ -3,6 +3,8 @@
  * The character-device path: /dev/vfio/devices/vfioN, attached to an IOAS of /dev/iommu.
  * Source: Documentation/driver-api/vfio.rst ("VFIO device cdev"), drivers/vfio/device_cdev.c.
  */
+#include "cdev.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -18,23 +20,28 @@
 #include "hints.h"
 #include "ioas.h"
 
-#define NODES "/dev/vfio/devices"
-
 struct cdev_device {
 	struct fd_device device;
 	struct ioas *space; /* that it is or was attached to */
 	struct hwpt *hwpt;  /* NULL: attached to the IOAS, or to nothing */
 	uint32_t id;        /* in the iommufd */
 	int group;
+	bool adopted; /* another process may have it open, too */
 };
 
 static void node_of(const struct vfc_pci_info *info, char node[64])
 {
-	snprintf(node, 64, NODES "/%.31s", info->vfio_cdev);
+	snprintf(node, 64, CDEV_NODES "/%.31s", info->vfio_cdev);
 }
 
-/* 1: our kind of device; its details in @info. 0: it is not, and nothing is recorded. */
-static bool offered(const char *name, struct vfc_pci_info *info, char node[64])
+/* Where nothing translates an IOAS is a list of addresses, which mean nothing to the device. */
+static bool is_physical(const struct vfc_pci_info *info)
+{
+	return !strncmp(info->vfio_cdev, CDEV_NOIOMMU, strlen(CDEV_NOIOMMU));
+}
+
+/* Nothing is recorded. */
+bool cdev_offered(const char *name, bool physical, struct vfc_pci_info *info, char node[64])
 {
 	struct vfc_error before = *vfc_error_last();
 
@@ -44,7 +51,7 @@ static bool offered(const char *name, struct vfc_pci_info *info, char node[64])
 		return false;
 	}
 	node_of(info, node);
-	return info->vfio_cdev[0] && sys_exists(node);
+	return info->vfio_cdev[0] && is_physical(info) == physical && sys_exists(node);
 }
 
 static bool usable(const char *name)
@@ -54,24 +61,32 @@ static bool usable(const char *name)
 
 	if (!sys_accessible(IOMMUFD))
 		return false;
-	return name ? offered(name, &info, node) && sys_accessible(node) : sys_exists(NODES);
+	return name ? cdev_offered(name, false, &info, node) && sys_accessible(node)
+		    : sys_exists(CDEV_NODES);
 }
 
-static int check(const char *name)
+int cdev_check(const char *name, bool physical)
 {
 	struct vfc_pci_info info;
 	char canonical[VFC_PCI_NAME] = "", node[64];
 	int rc = pci_find(name, canonical);
 
-	if (rc < 0 || offered(canonical, &info, node))
+	if (rc < 0 || cdev_offered(canonical, physical, &info, node))
 		return rc;
-	if (info.iommu_group < 0)
-		return hint_no_iommu(canonical);
+	rc = hint_translation(&info, physical);
+	if (rc < 0)
+		return rc;
 	if (!strstr(info.driver, "vfio"))
 		return hint_no_driver(canonical, info.driver);
 	return vfc_fail(ENODEV, VFC_REASON_UNSUPPORTED, WHERE(.object = canonical),
 			"the kernel makes no character device of it (CONFIG_VFIO_DEVICE_CDEV is off, "
-			"or before Linux 6.6): use the transport \"group\"");
+			"or before Linux %s): use the transport \"%s\"",
+			physical ? "7.3" : "6.6", physical ? "noiommu-group" : "group");
+}
+
+static int check(const char *name)
+{
+	return cdev_check(name, false);
 }
 
 static int bind_failed(int rc, const struct vfc_pci_info *info)
@@ -87,13 +102,20 @@ static int bind_failed(int rc, const struct vfc_pci_info *info)
 	/* EINVAL is what a device says that is bound through another descriptor (vfio_main.c). */
 	if (rc == -EBUSY || rc == -EINVAL)
 		return vfc_fail(EBUSY, VFC_REASON_BUSY, where,
-				"the device is open already, here or elsewhere: `fuser -v " NODES
+				"the device is open already, here or elsewhere: `fuser -v " CDEV_NODES
 				"/%s /dev/vfio/%d` shows where",
 				info->vfio_cdev, info->iommu_group);
 	return vfc_fail(rc, VFC_REASON_NONE, where, "%s",
 			rc == -EPERM ? "the platform does not isolate interrupts; where that risk is "
 				       "taken: iommufd.allow_unsafe_interrupts=1"
 				     : "");
+}
+
+static int detach(struct cdev_device *device)
+{
+	struct vfio_device_detach_iommufd_pt request = {.argsz = sizeof(request)};
+
+	return sys_ioctl(device->device.fd, VFIO_DEVICE_DETACH_IOMMUFD_PT, &request);
 }
 
 /* Bind to our iommufd, then attach to the space's page table. */
@@ -107,27 +129,43 @@ static int join(struct cdev_device *device, const struct vfc_pci_info *info)
 	if (rc < 0)
 		return bind_failed(rc, info);
 	device->id = bind.out_devid;
-	return ioas_attach(device->space, fd, device->id, info->name, &device->hwpt);
+	rc = ioas_attach(device->space, fd, device->id, info->name, &device->hwpt);
+	if (rc == 0)
+		ioas_count_device(device->space, 1);
+	return rc;
 }
 
-static int device_open(const char *name, struct transport_space *base,
-		       struct transport_device **out)
+static struct cdev_device *new_device(struct transport_space *base, const struct vfc_pci_info *info)
+{
+	struct cdev_device *device = sys_alloc(sizeof(*device));
+
+	if (!device) {
+		vfc_no_memory();
+		return NULL;
+	}
+	device->device.base.ops = base->ops;
+	device->space = (struct ioas *)base;
+	snprintf(device->device.name, sizeof(device->device.name), "%s", info->name);
+	device->group = info->iommu_group;
+	return device;
+}
+
+int cdev_open(const char *name, struct transport_space *base, struct transport_device **out)
 {
 	struct vfc_pci_info info = {.size = sizeof(info)};
 	struct cdev_device *device;
 	char node[64];
-	int rc = check(name);
+	int rc = base->ops->check(name);
 
 	if (rc < 0)
 		return rc;
 	rc = vfc_pci_info(name, &info);
 	if (rc < 0)
 		return rc;
-	device = sys_alloc(sizeof(*device));
+	device = new_device(base, &info);
 	if (!device)
-		return vfc_no_memory();
+		return -ENOMEM;
 	node_of(&info, node);
-	device->space = (struct ioas *)base;
 	device->device.fd = sys_open(node, O_RDWR);
 	rc = device->device.fd < 0 ? hint_node(device->device.fd, node) : join(device, &info);
 	if (rc < 0) {
@@ -135,17 +173,98 @@ static int device_open(const char *name, struct transport_space *base,
 		free(device);
 		return rc;
 	}
-	device->device.base.ops = &transport_cdev;
-	snprintf(device->device.name, sizeof(device->device.name), "%s", info.name);
-	device->group = info.iommu_group;
 	*out = &device->device.base;
 	return 0;
 }
 
-static void device_close(struct transport_device *base)
+static int not_ours(const char *name)
+{
+	return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, WHERE("VFIO_DEVICE_BIND_IOMMUFD", name),
+			"the device is bound to another iommufd than that of the address space: adopt "
+			"that one, or have the device passed before it is bound");
+}
+
+/*
+ * The kernel does not tell to which iommufd a device is bound, and ids mean something in each. So
+ * first: is there a device in ours that we did not bind? Then: does attaching it to a new IOAS of
+ * ours make that busy?
+ */
+static int check_bound_here(struct cdev_device *device)
+{
+	uint32_t probe;
+	int rc = ioas_strangers(device->space);
+
+	if (rc == 0)
+		return not_ours(device->device.name);
+	if (rc > 0)
+		rc = ioas_probe(device->space, &probe);
+	if (rc < 0)
+		return rc;
+	rc = ioas_attach_to(device->device.fd, probe);
+	if (ioas_destroy(device->space, probe) != -EBUSY || rc < 0)
+		return not_ours(device->device.name);
+	rc = ioas_attach(device->space, device->device.fd, 0, device->device.name, &device->hwpt);
+	if (rc < 0)
+		detach(device);
+	ioas_destroy(device->space, probe);
+	return rc;
+}
+
+static int adopt_bound(struct cdev_device *device)
+{
+	if (device->space->dirty)
+		return vfc_fail(EOPNOTSUPP, VFC_REASON_UNSUPPORTED, WHERE(.object = device->device.name),
+				"the device was bound before it was passed, and the kernel no longer tells "
+				"its id, which tracking dirty pages needs: have it passed unbound");
+	return check_bound_here(device);
+}
+
+/* Bound already, or not yet: only a bound one answers. */
+static int adopt_join(struct cdev_device *device, const struct vfc_pci_info *info)
+{
+	struct vfc_error before = *vfc_error_last();
+	struct vfio_device_info ignored;
+
+	if (fd_device_info(&device->device.base, &ignored) == 0)
+		return adopt_bound(device);
+	vfc_error_restore(&before);
+	return join(device, info);
+}
+
+int cdev_adopt(int fd, const char *name, struct transport_space *base,
+	       struct transport_device **out)
+{
+	struct vfc_pci_info info = {.size = sizeof(info)};
+	struct cdev_device *device;
+	int rc = base->ops->check(name);
+
+	if (rc == 0)
+		rc = vfc_pci_info(name, &info);
+	if (rc < 0)
+		return rc;
+	device = new_device(base, &info);
+	if (!device)
+		return -ENOMEM;
+	device->adopted = true;
+	device->device.fd = sys_dup(fd);
+	rc = device->device.fd < 0 ? hint_node(device->device.fd, name) : adopt_join(device, &info);
+	if (rc < 0) {
+		sys_close(device->device.fd);
+		free(device);
+		return rc;
+	}
+	*out = &device->device.base;
+	return 0;
+}
+
+void cdev_close(struct transport_device *base)
 {
 	struct cdev_device *device = (struct cdev_device *)base;
 
+	if (device->adopted) /* while others have it open, closing does not */
+		detach(device);
+	if (device->id)
+		ioas_count_device(device->space, -1);
 	sys_close(device->device.fd);
 	ioas_put(device->space, device->hwpt);
 	free(device);
@@ -170,8 +289,7 @@ static int device_attach(struct transport_device *base, struct transport_space *
 static int device_detach(struct transport_device *base)
 {
 	struct cdev_device *device = (struct cdev_device *)base;
-	struct vfio_device_detach_iommufd_pt request = {.argsz = sizeof(request)};
-	int rc = sys_ioctl(device->device.fd, VFIO_DEVICE_DETACH_IOMMUFD_PT, &request);
+	int rc = detach(device);
 
 	if (rc < 0)
 		return vfc_fail(rc, VFC_REASON_NONE,
@@ -210,19 +328,27 @@ static int device_attach_pasid(struct transport_device *base, uint32_t pasid,
 	return rc < 0 ? pasid_failed(device, "VFIO_DEVICE_ATTACH_PASID", rc, pasid) : 0;
 }
 
-static int device_id(struct transport_device *base, uint32_t *id)
+int cdev_id(struct transport_device *base, uint32_t *id)
 {
-	*id = ((struct cdev_device *)base)->id;
+	struct cdev_device *device = (struct cdev_device *)base;
+
+	if (!device->id)
+		return vfc_fail(EOPNOTSUPP, VFC_REASON_UNSUPPORTED, WHERE(.object = device->device.name),
+				"the device was bound before it was passed: whoever bound it was told the "
+				"id, and the kernel does not tell it again");
+	*id = device->id;
 	return 0;
 }
 
-static int device_group(struct transport_device *base)
+int cdev_group(struct transport_device *base)
 {
 	return ((struct cdev_device *)base)->group;
 }
 
 const struct transport transport_cdev = {
 	.name = "cdev",
+	.space_handle = HANDLE_IOMMUFD,
+	.device_handle = HANDLE_CDEV,
 	.usable = usable,
 	.check = check,
 	.space_open = ioas_open,
@@ -235,14 +361,16 @@ const struct transport transport_cdev = {
 	.dirty_track = ioas_dirty_track,
 	.dirty_read = ioas_dirty_read,
 	.iommufd = ioas_iommufd,
-	.open = device_open,
-	.close = device_close,
+	.open = cdev_open,
+	.adopt = cdev_adopt,
+	.close = cdev_close,
+	.reserved = hint_reserved,
 	.attach = device_attach,
 	.detach = device_detach,
 	.attach_pasid = device_attach_pasid,
-	.iommufd_id = device_id,
+	.iommufd_id = cdev_id,
 	.share_region = fd_share_region,
-	.group = device_group,
+	.group = cdev_group,
 	.device_info = fd_device_info,
 	.region_info = fd_region_info,
 	.irq_info = fd_irq_info,

@@ -168,6 +168,23 @@ static int check(const char *name)
 	return find_model(name, &model);
 }
 
+/* Into its space, and into life. */
+static int enter(struct fake_device *device)
+{
+	int rc;
+
+	pthread_mutex_lock(&device->iommufd->lock);
+	rc = fake_enter(device->space);
+	pthread_mutex_unlock(&device->iommufd->lock);
+	if (rc < 0)
+		return rc;
+	device->attached = true;
+	rc = start(device);
+	if (rc < 0)
+		fake_detach(&device->base);
+	return rc;
+}
+
 static int device_open(const char *name, struct transport_space *space,
 		       struct transport_device **out)
 {
@@ -182,17 +199,13 @@ static int device_open(const char *name, struct transport_space *space,
 		return rc;
 	device->space = (struct fake_space *)space;
 	device->iommufd = device->space->iommufd;
-	device->attached = true;
 	model->config(device->config, device->writable);
 	model->reset(device);
-	rc = start(device);
+	rc = enter(device);
 	if (rc < 0) {
 		release(device);
 		return rc;
 	}
-	pthread_mutex_lock(&device->iommufd->lock);
-	device->space->devices++;
-	pthread_mutex_unlock(&device->iommufd->lock);
 	*out = &device->base;
 	return 0;
 }
@@ -408,6 +421,7 @@ const struct transport transport_fake = {
 	.check = check,
 	.open = device_open,
 	.close = device_close,
+	.reserved = fake_reserved,
 	.attach = fake_attach,
 	.detach = fake_detach,
 	.group = device_group,

@@ -37,6 +37,8 @@ struct fake_space {
 	uint64_t entries, entry_limit;
 	uint64_t pinned, memlock_limit;
 	uint64_t faults, fault_iova;
+	uint64_t highest;      /* that devices can use, */
+	uint64_t next_highest; /* and those that are attached from now on */
 	unsigned devices;
 	bool dirty; /* writes are noted, */
 	uint64_t epoch; /* for the so-many-eth time */
@@ -96,7 +98,7 @@ struct fake_device {
 extern const struct fake_model fake_model_e1000e;
 
 /* The address space, fake_space.c. */
-int fake_space_open(struct transport_space *beside, uint32_t flags,
+int fake_space_open(struct transport_space *beside, uint32_t flags, int fd,
 		    struct transport_space **space);
 void fake_space_close(struct transport_space *space);
 int fake_space_info(struct transport_space *space, struct transport_space_info *info);
@@ -104,6 +106,10 @@ int fake_map(struct transport_space *space, const struct transport_memory *memor
 	     uint64_t length, uint32_t flags);
 int fake_unmap(struct transport_space *space, uint64_t iova, uint64_t length);
 bool fake_related(struct transport_space *space, struct transport_space *other);
+int fake_reserved(struct transport_space *space, const char *name,
+		  struct transport_reserved *ranges, int room);
+/* A device comes, with the lock held. */
+int fake_enter(struct fake_space *space);
 int fake_attach(struct transport_device *device, struct transport_space *space);
 int fake_detach(struct transport_device *device);
 int fake_dirty_track(struct transport_space *space, bool on);

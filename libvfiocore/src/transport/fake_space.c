@@ -18,11 +18,7 @@
 #include "../error.h"
 #include "../kernel/sys.h"
 #include "fd.h"
-
-#ifndef MADV_POPULATE_READ /* Linux 5.14 */
-#define MADV_POPULATE_READ 22
-#define MADV_POPULATE_WRITE 23
-#endif
+#include "touch.h"
 
 #define PAGE_SIZES UINT64_C(0x40201000) /* 4 KiB, 2 MiB, 1 GiB */
 #define PAGE_MASK UINT64_C(0xfff)
@@ -40,10 +36,11 @@ struct fake_mapping {
 /* The MSI doorbell page range of x86 is cut out, as the kernel does. */
 static const struct vfio_iova_range windows[] = {
 	{0, UINT64_C(0xfedfffff)},
-	{UINT64_C(0xfef00000), (UINT64_C(1) << 39) - 1},
+	{UINT64_C(0xfef00000), UINT64_MAX},
 };
 
 #define WINDOWS (sizeof(windows) / sizeof(*windows))
+#define HIGHEST ((UINT64_C(1) << 39) - 1)
 
 static struct fake_iommufd *new_iommufd(void)
 {
@@ -54,10 +51,12 @@ static struct fake_iommufd *new_iommufd(void)
 	return iommufd;
 }
 
-int fake_space_open(struct transport_space *beside, uint32_t flags, struct transport_space **out)
+int fake_space_open(struct transport_space *beside, uint32_t flags, int fd,
+		    struct transport_space **out)
 {
 	struct fake_space *space = sys_alloc(sizeof(*space));
 
+	(void)fd;    /* it has none */
 	(void)flags; /* it can always tell what is dirty */
 	if (!space)
 		return vfc_no_memory();
@@ -72,6 +71,7 @@ int fake_space_open(struct transport_space *beside, uint32_t flags, struct trans
 	space->base.ops = &transport_fake;
 	space->entry_limit = ENTRY_LIMIT;
 	space->memlock_limit = UINT64_MAX;
+	space->highest = space->next_highest = HIGHEST;
 	*out = &space->base;
 	return 0;
 }
@@ -102,24 +102,33 @@ void fake_space_close(struct transport_space *base)
 	free(space);
 }
 
+static int get_windows(uint64_t highest, struct transport_space_info *info)
+{
+	info->ranges = sys_alloc(sizeof(windows));
+	if (!info->ranges)
+		return vfc_no_memory();
+	for (size_t i = 0; i < WINDOWS && windows[i].start <= highest; i++) {
+		info->ranges[i] = windows[i];
+		if (info->ranges[i].end > highest)
+			info->ranges[i].end = highest;
+		info->range_count++;
+	}
+	return 0;
+}
+
 int fake_space_info(struct transport_space *base, struct transport_space_info *info)
 {
 	struct fake_space *space = (struct fake_space *)base;
-	struct vfio_iova_range *ranges;
+	uint64_t highest;
 
 	pthread_mutex_lock(&space->iommufd->lock);
 	memset(info, 0, sizeof(*info));
 	info->page_sizes = PAGE_SIZES;
 	info->entries_left =
 		space->entry_limit > space->entries ? space->entry_limit - space->entries : 0;
+	highest = space->highest;
 	pthread_mutex_unlock(&space->iommufd->lock);
-	ranges = sys_alloc(sizeof(windows));
-	if (!ranges)
-		return vfc_no_memory();
-	memcpy(ranges, windows, sizeof(windows));
-	info->ranges = ranges;
-	info->range_count = WINDOWS;
-	return 0;
+	return get_windows(highest, info);
 }
 
 /* Ranges that overlap are "equal", so that a search by range finds any mapping in it. */
@@ -140,30 +149,11 @@ static struct fake_mapping *find(struct fake_space *space, uint64_t iova, uint64
 	return node ? *(struct fake_mapping **)node : NULL;
 }
 
-/*
- * Whether pinning would succeed: populating asks the kernel the same question. Kernels before
- * 5.14 do not know it (EINVAL); there any advice tells at least whether all of it is mapped.
- */
-static int touch(void *va, uint64_t length, uint32_t flags)
-{
-	bool write = flags & VFIO_DMA_MAP_FLAG_WRITE;
-	int rc = sys_madvise(va, length, write ? MADV_POPULATE_WRITE : MADV_POPULATE_READ);
-	uint8_t probe[1];
-
-	if (rc != -EINVAL)
-		return rc;
-	/* EINVAL is also the answer to memory that may not be accessed so. */
-	if (sys_madvise((void *)((uintptr_t)probe & ~(uintptr_t)(sys_page_size() - 1)), 1,
-			MADV_POPULATE_READ) == 0)
-		return -EFAULT;
-	return sys_madvise(va, length, MADV_NORMAL);
-}
-
-static bool in_window(uint64_t iova, uint64_t last)
+static bool in_window(const struct fake_space *space, uint64_t iova, uint64_t last)
 {
 	for (size_t i = 0; i < WINDOWS; i++)
 		if (iova >= windows[i].start && last <= windows[i].end)
-			return true;
+			return last <= space->highest;
 	return false;
 }
 
@@ -185,11 +175,11 @@ static int check_map(struct fake_space *space, const void *va, uint64_t iova, ui
 		return vfc_fail(ENOSPC, VFC_REASON_ENTRY_LIMIT, where,
 				"all %" PRIu64 " mappings that the space may have are in use: use fewer "
 				"and larger ones, or raise VFC_FAKE_ENTRY_LIMIT", space->entry_limit);
-	if (!in_window(iova, last))
+	if (!in_window(space, iova, last))
 		return vfc_fail(EINVAL, VFC_REASON_IOVA, where,
 				"the IOMMU translates 0x0-0x%" PRIx64 " and 0x%" PRIx64 "-0x%" PRIx64,
 				(uint64_t)windows[0].end, (uint64_t)windows[1].start,
-				(uint64_t)windows[1].end);
+				space->highest);
 	if (length > space->memlock_limit || space->pinned > space->memlock_limit - length)
 		return vfc_fail(ENOMEM, VFC_REASON_MEMLOCK, where,
 				"needs %" PRIu64 " KiB locked memory beside %" PRIu64 " KiB locked "
@@ -393,17 +383,53 @@ bool fake_related(struct transport_space *space, struct transport_space *other)
 	return ((struct fake_space *)space)->iommufd == ((struct fake_space *)other)->iommufd;
 }
 
+int fake_reserved(struct transport_space *base, const char *name,
+		  struct transport_reserved *ranges, int room)
+{
+	struct fake_space *space = (struct fake_space *)base;
+
+	(void)name;
+	(void)room; /* there is one */
+	pthread_mutex_lock(&space->iommufd->lock);
+	*ranges = (struct transport_reserved){space->next_highest + 1, UINT64_MAX, "reserved"};
+	pthread_mutex_unlock(&space->iommufd->lock);
+	return 1;
+}
+
+/* As vfio_iommu_aper_conflict() does. */
+int fake_enter(struct fake_space *space)
+{
+	if (space->next_highest < space->highest) {
+		if (find(space, space->next_highest + 1, UINT64_MAX))
+			return vfc_fail(EINVAL, VFC_REASON_NONE, WHERE("VFIO_GROUP_SET_CONTAINER"),
+					"the group does not fit with those attached already");
+		space->highest = space->next_highest;
+	}
+	space->devices++;
+	return 0;
+}
+
+static int attach_locked(struct fake_device *device, struct fake_space *space)
+{
+	int rc = fake_enter(space);
+
+	if (rc < 0)
+		return rc;
+	device->space->devices -= device->attached;
+	device->space = space;
+	device->attached = true;
+	return 0;
+}
+
 int fake_attach(struct transport_device *base, struct transport_space *space)
 {
 	struct fake_device *device = (struct fake_device *)base;
+	int rc;
 
 	pthread_mutex_lock(&device->iommufd->lock);
-	device->space->devices -= device->attached;
-	device->space = (struct fake_space *)space;
-	device->space->devices++;
-	device->attached = true;
+	rc = attach_locked(device, (struct fake_space *)space);
 	pthread_mutex_unlock(&device->iommufd->lock);
-	return 0;
+	return rc;
 }
 
 int fake_detach(struct transport_device *base)

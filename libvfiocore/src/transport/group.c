@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The group/container path: /dev/vfio/vfio, /dev/vfio/GROUP, IOMMU type1 v2.
- * Source: Documentation/driver-api/vfio.rst, drivers/vfio/{container,group,vfio_iommu_type1}.c.
+ * The group path: devices that /dev/vfio/GROUP gives, in a container of IOMMU type1.
+ * Source: Documentation/driver-api/vfio.rst, drivers/vfio/{group,vfio_iommu_type1}.c.
  */
+#include "group.h"
+
 #include <errno.h>
-#include <fcntl.h>
-#include <inttypes.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,220 +15,66 @@
 #include "../kernel/iommufd.h"
 #include "../kernel/sys.h"
 #include "../pci/sysfs.h"
+#include "container.h"
 #include "fd.h"
 #include "hints.h"
 #include "type1.h"
 
-#define CONTAINER "/dev/vfio/vfio"
-#define COMPAT "/dev/iommu" /* iommufd answers a container's requests (iommufd/vfio_compat.c) */
-
-/* A group is opened once a process, so devices of one group share this. */
-struct group {
-	struct group *next;
-	unsigned devices;
-	int number;
-	int fd;
-	char name[24]; /* "group 7" */
-};
-
-struct group_space {
-	struct transport_space base;
-	struct group *groups;
-	const char *node; /* of the container */
-	uint64_t mapped; /* bytes */
-	int fd;
-	bool type1; /* the IOMMU type is set, which the first group makes possible */
-};
-
 struct group_device {
 	struct fd_device device;
-	struct group_space *space;
+	struct container *container;
 	struct group *group;
 };
 
-static int open_container(struct group_space *space)
-{
-	int rc;
-
-	space->fd = sys_open(space->node, O_RDWR);
-	if (space->fd < 0)
-		return hint_node(space->fd, space->node);
-	rc = sys_ioctl_value(space->fd, VFIO_GET_API_VERSION, 0);
-	if (rc == VFIO_API_VERSION &&
-	    sys_ioctl_value(space->fd, VFIO_CHECK_EXTENSION, VFIO_TYPE1v2_IOMMU) > 0)
-		return 0;
-	sys_close(space->fd);
-	return vfc_fail(rc < 0 ? rc : EOPNOTSUPP, VFC_REASON_UNSUPPORTED,
-			WHERE("VFIO_CHECK_EXTENSION", space->node),
-			"the kernel offers no type1 v2 IOMMU here: modprobe vfio_iommu_type1");
-}
-
-static int open_at(const char *node, const struct transport *ops, struct transport_space **out)
-{
-	struct group_space *space = sys_alloc(sizeof(*space));
-	int rc;
-
-	if (!space)
-		return vfc_no_memory();
-	space->base.ops = ops;
-	space->node = node;
-	rc = open_container(space);
-	if (rc < 0) {
-		free(space);
-		return rc;
-	}
-	*out = &space->base;
-	return 0;
-}
-
 /* A container has one address space, so @beside is of no use to it. */
-static int space_open(struct transport_space *beside, uint32_t flags, struct transport_space **out)
+static int space_open(struct transport_space *beside, uint32_t flags, int fd,
+		      struct transport_space **out)
 {
 	(void)beside;
 	(void)flags; /* type1 can always tell what is dirty */
-	return open_at(CONTAINER, &transport_group, out);
+	return container_open(CONTAINER, &transport_group, VFIO_TYPE1v2_IOMMU, VFIO_TYPE1_IOMMU, fd,
+			      out);
 }
 
-static int compat_open(struct transport_space *beside, uint32_t flags,
+/*
+ * Version 1 may unmap more than it was asked to, up to the ends of the mappings concerned; whole
+ * mappings, which is what we unmap, it treats as version 2 does.
+ */
+static int v1_open(struct transport_space *beside, uint32_t flags, int fd,
+		   struct transport_space **out)
+{
+	(void)beside;
+	if (flags & VFC_IOMMU_DIRTY)
+		return vfc_fail(EOPNOTSUPP, VFC_REASON_UNSUPPORTED, NOWHERE,
+				"type1 version 1 does not track dirty pages: use cdev or group");
+	return container_open(CONTAINER, &transport_group_v1, VFIO_TYPE1_IOMMU, 0, fd, out);
+}
+
+static int compat_open(struct transport_space *beside, uint32_t flags, int fd,
 		       struct transport_space **out)
 {
 	(void)beside;
 	if (flags & VFC_IOMMU_DIRTY)
 		return vfc_fail(EOPNOTSUPP, VFC_REASON_UNSUPPORTED, NOWHERE,
 				"iommufd's container does not track dirty pages: use cdev or group");
-	return open_at(COMPAT, &transport_compat, out);
+	return container_open(COMPAT, &transport_compat, VFIO_TYPE1v2_IOMMU, 0, fd, out);
 }
 
-static void group_close(struct group_space *space, struct group *group)
-{
-	struct group **link = &space->groups;
-
-	while (*link != group)
-		link = &(*link)->next;
-	*link = group->next;
-	sys_close(group->fd); /* leaves the container, too */
-	free(group);
-}
-
-static void space_close(struct transport_space *base)
-{
-	struct group_space *space = (struct group_space *)base;
-
-	while (space->groups)
-		group_close(space, space->groups);
-	sys_close(space->fd);
-	free(space);
-}
-
-static int check_group(struct group *group)
-{
-	struct vfio_group_status status = {.argsz = sizeof(status)};
-	char holders[300];
-	int rc = sys_ioctl(group->fd, VFIO_GROUP_GET_STATUS, &status);
-
-	if (rc < 0)
-		return vfc_fail(rc, VFC_REASON_NONE, WHERE("VFIO_GROUP_GET_STATUS", group->name), "%s", "");
-	if (status.flags & VFIO_GROUP_FLAGS_VIABLE)
-		return 0;
-	pci_group_holders(group->number, holders, sizeof(holders));
-	return vfc_fail(EPERM, VFC_REASON_NOT_VIABLE, WHERE("VFIO_GROUP_GET_STATUS", group->name),
-			"%s is not viable: %s; bind or unbind every device of the group",
-			group->name, holders[0] ? holders : "a member has a host driver");
-}
-
-/* The type is set once, when the first group has come. */
-static int attach(struct group_space *space, struct group *group)
-{
-	int rc = sys_ioctl(group->fd, VFIO_GROUP_SET_CONTAINER, &space->fd);
-
-	if (rc < 0)
-		return vfc_fail(rc, VFC_REASON_NONE, WHERE("VFIO_GROUP_SET_CONTAINER", group->name),
-				"the group does not fit with those attached already");
-	if (space->type1)
-		return 0;
-	rc = sys_ioctl_value(space->fd, VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU);
-	if (rc < 0)
-		return vfc_fail(rc, VFC_REASON_NONE, WHERE("VFIO_SET_IOMMU", group->name), "%s",
-				rc == -EPERM ? "the platform does not isolate interrupts; where that "
-					       "risk is taken: vfio_iommu_type1.allow_unsafe_interrupts=1"
-					     : "the IOMMU refused a domain for the group");
-	space->type1 = true;
-	return 0;
-}
-
-static int group_open(struct group_space *space, int number, struct group **out)
-{
-	char node[32];
-	struct group *group = sys_alloc(sizeof(*group));
-	int rc;
-
-	if (!group)
-		return vfc_no_memory();
-	group->number = number;
-	snprintf(group->name, sizeof(group->name), "group %d", number);
-	snprintf(node, sizeof(node), "/dev/vfio/%d", number);
-	group->fd = sys_open(node, O_RDWR);
-	rc = group->fd < 0 ? hint_node(group->fd, node) : check_group(group);
-	if (rc == 0)
-		rc = attach(space, group);
-	if (rc < 0) {
-		sys_close(group->fd);
-		free(group);
-		return rc;
-	}
-	group->next = space->groups;
-	space->groups = group;
-	*out = group;
-	return 0;
-}
-
-static int group_get(struct group_space *space, int number, struct group **out)
-{
-	for (struct group *group = space->groups; group; group = group->next) {
-		if (group->number == number) {
-			*out = group;
-			return 0;
-		}
-	}
-	return group_open(space, number, out);
-}
-
-/*
- * A container that loses its last group loses its mappings, too (container.c), and ours would be
- * wrong: so the last group stays while there are any.
- */
-static void group_put(struct group_space *space, struct group *group)
-{
-	bool last = space->groups == group && !group->next;
-
-	if (group->devices || (last && space->mapped))
-		return;
-	group_close(space, group);
-	if (!space->groups)
-		space->type1 = false;
-}
-
-static int find_group(const char *name, char canonical[VFC_PCI_NAME])
+/* The number of the group of a device that this kind of group is for. */
+static int find_group(const char *name, char canonical[VFC_PCI_NAME], bool physical)
 {
 	struct vfc_pci_info info = {.size = sizeof(info)};
 	int rc = pci_find(name, canonical);
 
 	if (rc == 0)
 		rc = vfc_pci_info(canonical, &info);
+	if (rc == 0)
+		rc = hint_translation(&info, physical);
 	if (rc < 0)
 		return rc;
-	if (info.iommu_group < 0)
-		return hint_no_iommu(canonical);
 	if (!strstr(info.driver, "vfio"))
 		return hint_no_driver(canonical, info.driver);
 	return info.iommu_group;
-}
-
-/* Never by itself: where this works the character device does, too. */
-static bool compat_usable(const char *name)
-{
-	(void)name;
-	return false;
 }
 
 static bool usable(const char *name)
@@ -238,103 +83,155 @@ static bool usable(const char *name)
 	return sys_accessible(CONTAINER);
 }
 
-static int check(const char *name)
+int group_check(const char *name, bool physical)
 {
 	char canonical[VFC_PCI_NAME] = "";
-	int number = find_group(name, canonical);
+	int number = find_group(name, canonical, physical);
 
 	return number < 0 ? number : 0;
 }
 
-static int device_open(const char *name, struct transport_space *base,
-		       struct transport_device **out)
+static int check(const char *name)
 {
-	struct group_space *space = (struct group_space *)base;
+	return group_check(name, false);
+}
+
+static struct group_device *new_device(struct container *container, const char *name)
+{
+	struct group_device *device = sys_alloc(sizeof(*device));
+
+	if (!device) {
+		vfc_no_memory();
+		return NULL;
+	}
+	device->device.base.ops = container->base.ops;
+	device->container = container;
+	snprintf(device->device.name, sizeof(device->device.name), "%s", name);
+	return device;
+}
+
+static int get_device(struct group_device *device, int number)
+{
+	const char *name = device->device.name;
+	int rc = container_get_group(device->container, number, &device->group);
+
+	if (rc < 0)
+		return rc;
+	rc = device->device.fd = sys_ioctl(device->group->fd, VFIO_GROUP_GET_DEVICE_FD, (void *)name);
+	if (rc >= 0)
+		return 0;
+	rc = vfc_fail(rc, rc == -EBUSY ? VFC_REASON_BUSY : VFC_REASON_NONE,
+		      WHERE("VFIO_GROUP_GET_DEVICE_FD", name), "%s",
+		      rc == -EBUSY ? "the device is open already"
+				   : "the device's driver would not open it");
+	container_put_group(device->container, device->group, -1);
+	return rc;
+}
+
+int group_device_open(const char *name, struct transport_space *base, struct transport_device **out)
+{
+	struct container *container = (struct container *)base;
 	struct group_device *device;
-	struct group *group = NULL;
 	char canonical[VFC_PCI_NAME] = "";
-	int rc, number = find_group(name, canonical);
+	int rc, number = find_group(name, canonical, container->type == VFIO_NOIOMMU_IOMMU);
 
 	if (number < 0)
 		return number;
-	device = sys_alloc(sizeof(*device));
+	device = new_device(container, canonical);
 	if (!device)
-		return vfc_no_memory();
-	rc = group_get(space, number, &group);
+		return -ENOMEM;
+	rc = get_device(device, number);
 	if (rc < 0) {
 		free(device);
 		return rc;
 	}
-	rc = sys_ioctl(group->fd, VFIO_GROUP_GET_DEVICE_FD, canonical);
-	if (rc < 0) {
-		rc = vfc_fail(rc, rc == -EBUSY ? VFC_REASON_BUSY : VFC_REASON_NONE,
-			      WHERE("VFIO_GROUP_GET_DEVICE_FD", canonical), "%s",
-			      rc == -EBUSY ? "the device is open already"
-					   : "the device's driver would not open it");
-		group_put(space, group);
-		free(device);
-		return rc;
-	}
-	device->device.base.ops = base->ops;
-	device->device.fd = rc;
-	snprintf(device->device.name, sizeof(device->device.name), "%s", canonical);
-	device->space = space;
-	device->group = group;
-	group->devices++;
 	*out = &device->device.base;
 	return 0;
 }
 
-static void device_close(struct transport_device *base)
+static int take_over(struct group_device *device, int fd)
+{
+	char path[SYSFS_PATH], number[16];
+	int rc;
+
+	sysfs_path(path, "bus/pci/devices/%s/iommu_group", device->device.name);
+	sysfs_link(path, number, sizeof(number));
+	rc = container_add_group(device->container, number[0] ? atoi(number) : -1, &device->group);
+	if (rc < 0)
+		return rc;
+	rc = device->device.fd = sys_dup(fd);
+	if (rc >= 0)
+		return 0;
+	container_put_group(device->container, device->group, -1);
+	return hint_node(rc, device->device.name);
+}
+
+/* Its group is attached by another process, and to this container: on its word, nobody tells. */
+int group_device_adopt(int fd, const char *name, struct transport_space *base,
+		       struct transport_device **out)
+{
+	struct group_device *device = new_device((struct container *)base, name);
+	int rc;
+
+	if (!device)
+		return -ENOMEM;
+	rc = take_over(device, fd);
+	if (rc < 0) {
+		free(device);
+		return rc;
+	}
+	*out = &device->device.base;
+	return 0;
+}
+
+void group_device_close(struct transport_device *base)
 {
 	struct group_device *device = (struct group_device *)base;
 
-	sys_close(device->device.fd);
-	device->group->devices--;
-	group_put(device->space, device->group);
+	container_put_group(device->container, device->group, device->device.fd);
 	free(device);
 }
 
-static int device_group(struct transport_device *base)
+int group_device_group(struct transport_device *base)
 {
 	return ((struct group_device *)base)->group->number;
 }
 
 static int space_info(struct transport_space *base, struct transport_space_info *info)
 {
-	return type1_info(((struct group_space *)base)->fd, info);
+	return type1_info(((struct container *)base)->fd, info);
 }
 
 static int map(struct transport_space *base, const struct transport_memory *memory, uint64_t *iova,
 	       uint64_t length, uint32_t flags)
 {
-	struct group_space *space = (struct group_space *)base;
-	int rc = type1_map(space->fd, memory, *iova, length, flags);
+	struct container *container = (struct container *)base;
+	int rc = type1_map(container->fd, memory, *iova, length, flags);
 
 	if (rc == 0)
-		space->mapped += length;
+		container->mapped += length;
 	return rc;
 }
 
 static int unmap(struct transport_space *base, uint64_t iova, uint64_t length)
 {
-	struct group_space *space = (struct group_space *)base;
-	int rc = type1_unmap(space->fd, iova, length);
+	struct container *container = (struct container *)base;
+	int rc = type1_unmap(container->fd, iova, length);
 
 	if (rc == 0)
-		space->mapped -= length;
+		container->mapped -= length;
 	return rc;
 }
 
 static int dirty_track(struct transport_space *base, bool on)
 {
-	return type1_dirty_track(((struct group_space *)base)->fd, on);
+	return type1_dirty_track(((struct container *)base)->fd, on);
 }
 
 static int dirty_read(struct transport_space *base, uint64_t iova, uint64_t length, uint64_t page,
 		      uint64_t *bitmap)
 {
-	return type1_dirty_read(((struct group_space *)base)->fd, iova, length, page, bitmap);
+	return type1_dirty_read(((struct container *)base)->fd, iova, length, page, bitmap);
 }
 
 /*
@@ -344,21 +241,21 @@ static int dirty_read(struct transport_space *base, uint64_t iova, uint64_t leng
  */
 static int compat_ioas(struct transport_space *base, uint32_t *ioas)
 {
-	struct group_space *space = (struct group_space *)base;
+	struct container *container = (struct container *)base;
 	struct iommu_vfio_ioas request = {.size = sizeof(request), .op = IOMMU_VFIO_IOAS_GET};
-	int rc = sys_ioctl(space->fd, IOMMU_VFIO_IOAS, &request);
+	int rc = sys_ioctl(container->fd, IOMMU_VFIO_IOAS, &request);
 
 	if (rc < 0)
 		return vfc_fail(rc, VFC_REASON_NONE, WHERE("IOMMU_VFIO_IOAS", COMPAT), "%s",
 				rc == -ENODEV ? "the container has no IOAS before its first device" : "");
 	*ioas = request.ioas_id;
-	return space->fd;
+	return container->fd;
 }
 
 static int compat_map(struct transport_space *base, const struct transport_memory *memory,
 		      uint64_t *iova, uint64_t length, uint32_t flags)
 {
-	struct group_space *space = (struct group_space *)base;
+	struct container *container = (struct container *)base;
 	uint32_t ioas;
 	int rc;
 
@@ -366,20 +263,23 @@ static int compat_map(struct transport_space *base, const struct transport_memor
 		return map(base, memory, iova, length, flags);
 	rc = compat_ioas(base, &ioas);
 	if (rc >= 0)
-		rc = fd_ioas_map_file(space->fd, ioas, memory, *iova, length, flags);
+		rc = fd_ioas_map_file(container->fd, ioas, memory, *iova, length, flags);
 	if (rc == 0)
-		space->mapped += length;
+		container->mapped += length;
 	return rc;
 }
 
 #define COMMON                            \
+	.device_handle = HANDLE_DEVICE,   \
+	.adopt = group_device_adopt,      \
 	.check = check,                   \
-	.space_close = space_close,       \
+	.space_close = container_close,   \
 	.space_info = space_info,         \
 	.unmap = unmap,                   \
-	.open = device_open,              \
-	.close = device_close,            \
-	.group = device_group,            \
+	.open = group_device_open,        \
+	.close = group_device_close,      \
+	.reserved = hint_reserved,        \
+	.group = group_device_group,      \
 	.device_info = fd_device_info,    \
 	.region_info = fd_region_info,    \
 	.irq_info = fd_irq_info,          \
@@ -391,6 +291,7 @@ static int compat_map(struct transport_space *base, const struct transport_memor
 
 const struct transport transport_group = {
 	.name = "group",
+	.space_handle = HANDLE_CONTAINER,
 	.usable = usable,
 	.space_open = space_open,
 	.map = map,
@@ -399,9 +300,19 @@ const struct transport transport_group = {
 	COMMON,
 };
 
+const struct transport transport_group_v1 = {
+	.name = "group-v1",
+	.space_handle = HANDLE_CONTAINER,
+	.by_name = true,
+	.space_open = v1_open,
+	.map = map,
+	COMMON,
+};
+
 const struct transport transport_compat = {
 	.name = "compat",
-	.usable = compat_usable,
+	.space_handle = HANDLE_IOMMUFD,
+	.by_name = true, /* where it works the character device does, too */
 	.space_open = compat_open,
 	.map = compat_map,
 	.iommufd = compat_ioas,

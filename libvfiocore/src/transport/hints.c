@@ -17,6 +17,9 @@ int hint_node(int rc, const char *node)
 	switch (rc) {
 	case -EACCES:
 	case -EPERM:
+		if (strstr(node, "/noiommu-"))
+			return vfc_fail(rc, VFC_REASON_PERMISSION, WHERE("open", node),
+					"VFIO without an IOMMU is for CAP_SYS_RAWIO only: run it as root");
 		return vfc_fail(rc, VFC_REASON_PERMISSION, WHERE("open", node),
 				"the node is not yours; as root: `vfio bind --user NAME BDF`, or chown %s",
 				node);
@@ -47,16 +50,41 @@ static void command_line(char *text, size_t size)
 	strcat(text, " ");
 }
 
-int hint_no_iommu(const char *device)
+/* 'Y', 'N'; "": the kernel was built without it, or has not loaded vfio. */
+static void noiommu_mode(char mode[4])
 {
-	char dmar[SYSFS_PATH], ivrs[SYSFS_PATH], groups[SYSFS_PATH], cmdline[2048];
+	char path[SYSFS_PATH];
+
+	sysfs_path(path, "module/vfio/parameters/enable_unsafe_noiommu_mode");
+	sysfs_read(path, mode, 4);
+}
+
+int hint_noiommu_off(const char *object)
+{
+	char mode[4];
+
+	noiommu_mode(mode);
+	return vfc_fail(ENODEV, VFC_REASON_UNSUPPORTED, WHERE(.object = object), "%s",
+			mode[0] == 'N' ? "the mode is off: as root, echo Y > "
+					 "/sys/module/vfio/parameters/enable_unsafe_noiommu_mode, then bind "
+					 "the device again; it lets the device reach all memory"
+			: mode[0]      ? "the kernel does not offer the mode here: bind the device to "
+					 "vfio-pci again"
+				       : "the kernel has no such mode (CONFIG_VFIO_NOIOMMU is off), or the "
+					 "module vfio is not loaded");
+}
+
+static int no_iommu(const char *device)
+{
+	char mode[4], dmar[SYSFS_PATH], ivrs[SYSFS_PATH], groups[SYSFS_PATH], cmdline[2048];
 	const char *why;
 
 	sysfs_path(dmar, "firmware/acpi/tables/DMAR");
 	sysfs_path(ivrs, "firmware/acpi/tables/IVRS");
 	sysfs_path(groups, "kernel/iommu_groups/0");
 	command_line(cmdline, sizeof(cmdline));
-	if (sys_exists(groups))
+	noiommu_mode(mode);
+	if (sys_exists(groups) && !pci_group_unsafe(0))
 		why = "other devices have IOMMU groups, but no IOMMU translates for this one";
 	else if (strstr(cmdline, " intel_iommu=off ") || strstr(cmdline, " amd_iommu=off ") ||
 		 strstr(cmdline, " iommu=off "))
@@ -71,7 +99,28 @@ int hint_no_iommu(const char *device)
 		why = "this machine has no IOMMU, or the firmware hides it: enable VT-d or AMD-Vi in the "
 		      "firmware setup (in QEMU: -device intel-iommu)";
 	return vfc_fail(ENODEV, VFC_REASON_NO_IOMMU, WHERE(.object = device),
-			"the device is in no IOMMU group: %s", why);
+			"the device is in no IOMMU group: %s%s", why,
+			mode[0] != 'Y' ? "" : "; the kernel allows its use without one, which is unsafe: "
+					      "the transport \"noiommu\" does that, if it is named");
+}
+
+int hint_translation(const struct vfc_pci_info *info, bool physical)
+{
+	bool unsafe = info->iommu_group >= 0 && pci_group_unsafe(info->iommu_group);
+	char mode[4];
+
+	if (!physical)
+		return info->iommu_group < 0 || unsafe ? no_iommu(info->name) : 0;
+	if (unsafe)
+		return 0;
+	if (info->iommu_group >= 0)
+		return vfc_fail(EINVAL, VFC_REASON_UNSUPPORTED, WHERE(.object = info->name),
+				"an IOMMU translates for the device (group %d): use the transport cdev or "
+				"group",
+				info->iommu_group);
+	noiommu_mode(mode);
+	return mode[0] == 'Y' && !strstr(info->driver, "vfio") ? hint_no_driver(info->name, info->driver)
+							      : hint_noiommu_off(info->name);
 }
 
 int hint_no_driver(const char *device, const char *driver)
@@ -159,4 +208,24 @@ int hint_map(int rc, const char *call, const void *va, uint64_t iova, uint64_t l
 	default:
 		return vfc_fail(rc, VFC_REASON_NONE, where, "%s", "");
 	}
+}
+
+/* Documentation/ABI/testing/sysfs-kernel-iommu_groups. */
+int hint_reserved(struct transport_space *space, const char *device,
+		  struct transport_reserved *ranges, int room)
+{
+	char path[SYSFS_PATH];
+	int count = 0;
+	FILE *file;
+
+	(void)space;
+	sysfs_path(path, "bus/pci/devices/%s/iommu_group/reserved_regions", device);
+	file = fopen(path, "re");
+	while (file && count < room &&
+	       fscanf(file, "%" SCNx64 " %" SCNx64 " %23s", &ranges[count].start, &ranges[count].end,
+		      ranges[count].type) == 3)
+		count += strcmp(ranges[count].type, "direct-relaxable") != 0;
+	if (file)
+		fclose(file);
+	return count;
 }

@@ -6,11 +6,21 @@
 #ifndef VFC_TRANSPORT_HINTS_H
 #define VFC_TRANSPORT_HINTS_H
 
+#include <stdbool.h>
 #include <stdint.h>
+#include <vfiocore/pci.h>
+
+#include "transport.h"
 
 int hint_node(int rc, const char *node);                     /* open() of a VFIO node */
-int hint_no_iommu(const char *device);                       /* no group: -ENODEV */
+/* Is the device one that an IOMMU translates for, or, if @physical, one that none does? -ENODEV. */
+int hint_translation(const struct vfc_pci_info *info, bool physical);
+int hint_noiommu_off(const char *object);                    /* the kernel has no such mode on */
 int hint_no_driver(const char *device, const char *driver);  /* not with VFIO: -ENODEV */
 int hint_map(int rc, const char *call, const void *va, uint64_t iova, uint64_t length);
+
+/* What the kernel keeps from the group's devices for itself; what it would give up is left out. */
+int hint_reserved(struct transport_space *space, const char *device,
+		  struct transport_reserved *ranges, int room);
 
 #endif

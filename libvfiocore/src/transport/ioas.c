@@ -20,19 +20,22 @@
 /* Far above what reserved ranges make of an address space; a count beyond is not believed. */
 #define RANGES_MAX 65536
 
+/* Far above what a process has of devices, spaces and page tables in an iommufd. */
+#define IDS_MAX 4096
+
 static struct ioas *of(struct transport_space *space)
 {
 	return (struct ioas *)space;
 }
 
-static int iommufd_open(struct iommufd **out)
+static int iommufd_open(int fd, struct iommufd **out)
 {
 	struct iommufd *iommufd = sys_alloc(sizeof(*iommufd));
 	int rc;
 
 	if (!iommufd)
 		return vfc_no_memory();
-	iommufd->fd = rc = sys_open(IOMMUFD, O_RDWR);
+	iommufd->fd = rc = fd < 0 ? sys_open(IOMMUFD, O_RDWR) : sys_dup(fd);
 	if (rc < 0) {
 		free(iommufd);
 		return hint_node(rc, IOMMUFD);
@@ -50,44 +53,45 @@ static void iommufd_put(struct iommufd *iommufd)
 	free(iommufd);
 }
 
-static int alloc_ioas(struct ioas *space)
+int ioas_probe(struct ioas *space, uint32_t *ioas)
 {
 	struct iommu_ioas_alloc alloc = {.size = sizeof(alloc)};
 	int rc = sys_ioctl(space->iommufd->fd, IOMMU_IOAS_ALLOC, &alloc);
 
 	if (rc < 0)
 		return vfc_fail(rc, VFC_REASON_NONE, WHERE("IOMMU_IOAS_ALLOC", IOMMUFD), "%s", "");
-	space->ioas = alloc.out_ioas_id;
+	*ioas = alloc.out_ioas_id;
 	return 0;
 }
 
-static int open_in(struct ioas *space, struct ioas *beside)
+static int open_in(struct ioas *space, struct ioas *beside, int fd)
 {
 	int rc = 0;
 
 	if (beside)
 		space->iommufd = beside->iommufd;
 	else
-		rc = iommufd_open(&space->iommufd);
+		rc = iommufd_open(fd, &space->iommufd);
 	if (rc < 0)
 		return rc;
 	__atomic_add_fetch(&space->iommufd->spaces, 1, __ATOMIC_RELAXED);
-	rc = alloc_ioas(space);
+	rc = ioas_probe(space, &space->ioas);
 	if (rc < 0)
 		iommufd_put(space->iommufd);
 	return rc;
 }
 
-int ioas_open(struct transport_space *beside, uint32_t flags, struct transport_space **out)
+int ioas_open_as(const struct transport *ops, struct transport_space *beside, uint32_t flags,
+		 int fd, struct transport_space **out)
 {
 	struct ioas *space = sys_alloc(sizeof(*space));
 	int rc;
 
 	if (!space)
 		return vfc_no_memory();
-	space->base.ops = &transport_cdev;
+	space->base.ops = ops;
 	space->dirty = flags & VFC_IOMMU_DIRTY;
-	rc = open_in(space, beside ? of(beside) : NULL);
+	rc = open_in(space, beside ? of(beside) : NULL, fd);
 	if (rc < 0) {
 		free(space);
 		return rc;
@@ -96,11 +100,39 @@ int ioas_open(struct transport_space *beside, uint32_t flags, struct transport_s
 	return 0;
 }
 
-static void destroy(struct ioas *space, uint32_t id)
+int ioas_open(struct transport_space *beside, uint32_t flags, int fd, struct transport_space **out)
+{
+	return ioas_open_as(&transport_cdev, beside, flags, fd, out);
+}
+
+static int destroy(struct ioas *space, uint32_t id)
 {
 	struct iommu_destroy request = {.size = sizeof(request), .id = id};
 
-	sys_ioctl(space->iommufd->fd, IOMMU_DESTROY, &request);
+	return sys_ioctl(space->iommufd->fd, IOMMU_DESTROY, &request);
+}
+
+int ioas_destroy(struct ioas *space, uint32_t ioas)
+{
+	return destroy(space, ioas);
+}
+
+void ioas_count_device(struct ioas *space, int change)
+{
+	__atomic_add_fetch(&space->iommufd->devices, (unsigned)change, __ATOMIC_RELAXED);
+}
+
+/* Ids are given out lowest first; objects of other kinds answer ENOENT (iommufd_get_object()). */
+int ioas_strangers(struct ioas *space)
+{
+	unsigned ours = __atomic_load_n(&space->iommufd->devices, __ATOMIC_RELAXED), devices = 0;
+
+	for (uint32_t id = 1; id < IDS_MAX && devices <= ours; id++) {
+		struct iommu_hw_info request = {.size = sizeof(request), .dev_id = id};
+
+		devices += sys_ioctl(space->iommufd->fd, IOMMU_GET_HW_INFO, &request) != -ENOENT;
+	}
+	return devices > ours;
 }
 
 void ioas_close(struct transport_space *base)
@@ -229,7 +261,7 @@ int ioas_iommufd(struct transport_space *space, uint32_t *id)
 	return of(space)->iommufd->fd;
 }
 
-static int attach(int fd, uint32_t table)
+int ioas_attach_to(int fd, uint32_t table)
 {
 	struct vfio_device_attach_iommufd_pt request = {.argsz = sizeof(request), .pt_id = table};
 
@@ -299,7 +331,7 @@ static int attach_dirty(struct ioas *space, int fd, uint32_t device, const char 
 	int rc;
 
 	for (hwpt = space->hwpts; hwpt; hwpt = hwpt->next) {
-		if (attach(fd, hwpt->id) == 0) {
+		if (ioas_attach_to(fd, hwpt->id) == 0) {
 			hwpt->devices++;
 			*out = hwpt;
 			return 0;
@@ -311,7 +343,7 @@ static int attach_dirty(struct ioas *space, int fd, uint32_t device, const char 
 	hwpt->devices = 1;
 	rc = space->tracking ? set_tracking(space, hwpt, true) : 0;
 	if (rc == 0) {
-		rc = attach(fd, hwpt->id);
+		rc = ioas_attach_to(fd, hwpt->id);
 		if (rc < 0)
 			vfc_fail(rc, VFC_REASON_NONE, WHERE("VFIO_DEVICE_ATTACH_IOMMUFD_PT", name),
 				 "%s", "");
@@ -330,7 +362,7 @@ int ioas_attach(struct ioas *space, int fd, uint32_t device, const char *name, s
 	*hwpt = NULL;
 	if (space->dirty)
 		return attach_dirty(space, fd, device, name, hwpt);
-	rc = attach(fd, space->ioas);
+	rc = ioas_attach_to(fd, space->ioas);
 	return rc < 0 ? vfc_fail(rc, VFC_REASON_NONE, WHERE("VFIO_DEVICE_ATTACH_IOMMUFD_PT", name),
 				 "the device cannot reach what is mapped in this space already, or its "
 				 "IOMMU does not fit with those attached")

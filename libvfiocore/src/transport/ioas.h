@@ -9,7 +9,8 @@
 
 /* The descriptor, for all spaces that were opened beside one another. */
 struct iommufd {
-	unsigned spaces; /* atomic */
+	unsigned spaces;  /* atomic */
+	unsigned devices; /* atomic: that were bound here and are open */
 	int fd;
 };
 
@@ -23,13 +24,18 @@ struct hwpt {
 struct ioas {
 	struct transport_space base;
 	struct iommufd *iommufd;
+	struct physical *physical; /* mappings where nothing translates, see noiommu.c */
+	uint64_t next;             /* the IOVA of the next of those */
 	struct hwpt *hwpts; /* only where dirty pages are tracked */
 	uint32_t ioas;
 	bool dirty;    /* opened to track dirty pages */
 	bool tracking; /* doing so now */
 };
 
-int ioas_open(struct transport_space *beside, uint32_t flags, struct transport_space **space);
+int ioas_open(struct transport_space *beside, uint32_t flags, int fd,
+	      struct transport_space **space);
+int ioas_open_as(const struct transport *ops, struct transport_space *beside, uint32_t flags,
+		 int fd, struct transport_space **space);
 void ioas_close(struct transport_space *space);
 int ioas_info(struct transport_space *space, struct transport_space_info *info);
 int ioas_map(struct transport_space *space, const struct transport_memory *memory, uint64_t *iova,
@@ -48,7 +54,15 @@ int ioas_iommufd(struct transport_space *space, uint32_t *id);
  * is NULL, or where dirty pages are tracked to a page table that does it.
  */
 int ioas_attach(struct ioas *space, int fd, uint32_t device, const char *name, struct hwpt **hwpt);
+int ioas_attach_to(int fd, uint32_t table); /* nothing is recorded */
 /* A device left the page table. */
 void ioas_put(struct ioas *space, struct hwpt *hwpt);
+
+/* Devices of the iommufd: one more or less of ours; are there others? */
+void ioas_count_device(struct ioas *space, int change);
+int ioas_strangers(struct ioas *space);
+/* An empty IOAS in the same iommufd; and away with an IOAS. */
+int ioas_probe(struct ioas *space, uint32_t *ioas);
+int ioas_destroy(struct ioas *space, uint32_t ioas);
 
 #endif

@@ -43,15 +43,38 @@ struct transport_memory {
 	uint64_t offset;
 };
 
+/* Addresses that a device cannot use. */
+struct transport_reserved {
+	uint64_t start, end;
+	char type[24];
+};
+
 /* What can be left out is NULL, and the caller says that the transport cannot do it. */
+
+/* What a descriptor is: handle.c. */
+enum handle_kind {
+	HANDLE_NONE,      /* none of these */
+	HANDLE_IOMMUFD,   /* /dev/iommu */
+	HANDLE_CONTAINER, /* /dev/vfio/vfio */
+	HANDLE_GROUP,     /* /dev/vfio/GROUP */
+	HANDLE_CDEV,      /* /dev/vfio/devices/vfioN */
+	HANDLE_DEVICE,    /* of VFIO_GROUP_GET_DEVICE_FD */
+};
 
 struct transport {
 	const char *name;
+	enum handle_kind space_handle, device_handle; /* HANDLE_NONE: there are no descriptors */
+	bool by_name; /* never taken unless it is named */
+	/* Taken in its place, when that was named and is not usable(); NULL: it fails and says why. */
+	const struct transport *otherwise;
 
 	/* Would opening @name (NULL: some device) work for this caller, as far as can be seen? */
 	bool (*usable)(const char *name);
-	/* @beside: a space of this transport to share an iommufd with, or NULL. @flags: VFC_IOMMU_DIRTY. */
-	int (*space_open)(struct transport_space *beside, uint32_t flags,
+	/*
+	 * @beside: a space of this transport to share an iommufd with, or NULL. @flags: VFC_IOMMU_DIRTY.
+	 * @fd: its descriptor that is open already, of which the space gets a duplicate; -1: none.
+	 */
+	int (*space_open)(struct transport_space *beside, uint32_t flags, int fd,
 			  struct transport_space **space);
 	void (*space_close)(struct transport_space *space);
 	/* Only while a device is attached. Read again after each attach. */
@@ -77,7 +100,13 @@ struct transport {
 	/* Open and attach in one: the group path cannot do the one without the other. */
 	int (*open)(const char *name, struct transport_space *space,
 		    struct transport_device **device);
+	/* As open(), of a descriptor of that kind, of which the device gets a duplicate. */
+	int (*adopt)(int fd, const char *name, struct transport_space *space,
+		     struct transport_device **device);
 	void (*close)(struct transport_device *device);
+	/* Where the device @name can have no mapping, at most @room of it. Return: how many. */
+	int (*reserved)(struct transport_space *space, const char *name,
+			struct transport_reserved *ranges, int room);
 	/* To a space that is related to its own. */
 	int (*attach)(struct transport_device *device, struct transport_space *space);
 	int (*detach)(struct transport_device *device);
@@ -108,6 +137,9 @@ struct transport {
 extern const struct transport transport_cdev;
 extern const struct transport transport_compat;
 extern const struct transport transport_group;
+extern const struct transport transport_group_v1;
+extern const struct transport transport_noiommu;
+extern const struct transport transport_noiommu_group;
 extern const struct transport transport_fake;
 
 /*

@@ -182,7 +182,9 @@ int type1_dirty_track(int fd, bool on)
 	int rc = sys_ioctl(fd, VFIO_IOMMU_DIRTY_PAGES, &request);
 
 	return rc < 0 ? vfc_fail(rc, VFC_REASON_NONE, WHERE("VFIO_IOMMU_DIRTY_PAGES"), "%s",
-				 rc == -ENOTTY ? "this kernel's container cannot (before Linux 5.8)" : "")
+				 rc == -ENOTTY ? "this kernel's container cannot (before Linux 5.8)"
+				 : rc == -EACCES ? "the kernel offers only type1 version 1, which cannot"
+						 : "")
 		      : 0;
 }
 

@@ -83,6 +83,14 @@ def encoded(text: str, what: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
 
 
+def fileno(fd: int) -> int:
+    """A descriptor as C takes it. Objects that own one would close it once more: take it out of
+    them (``detach()``)."""
+    if not -(2**31) <= index(fd) < 2**31:
+        raise invalid(f"{fd} is no descriptor")
+    return index(fd)
+
+
 def nanoseconds(timeout: float | None) -> int | None:
     """A timeout in seconds as nanoseconds; None stays None: without end."""
     if timeout is None:

@@ -133,3 +133,4 @@ class Knob(IntEnum):
     FAULT_IOVA = 8
     RESETS = 9
     DROPPED = 10
+    HIGHEST = 11

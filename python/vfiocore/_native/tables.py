@@ -138,6 +138,13 @@ PROTOTYPES: dict[str, tuple[str, ...]] = {
         "const struct vfc_device_opts *",
         "struct vfc_device **",
     ),
+    "vfc_device_adopt": (
+        "int",
+        "int",
+        "const char *",
+        "const struct vfc_device_opts *",
+        "struct vfc_device **",
+    ),
     "vfc_device_close": ("int", _DEVICE),
     "vfc_device_info": ("int", _DEVICE, "struct vfc_device_info *"),
     "vfc_device_iommu": (_IOMMU, _DEVICE),
@@ -171,6 +178,12 @@ PROTOTYPES: dict[str, tuple[str, ...]] = {
     "vfc_fake_get": ("int", _DEVICE, "uint32_t", "uint64_t *"),
     # iommu.h
     "vfc_iommu_open": ("int", "const struct vfc_iommu_opts *", "struct vfc_iommu **"),
+    "vfc_iommu_adopt": (
+        "int",
+        "int",
+        "const struct vfc_iommu_opts *",
+        "struct vfc_iommu **",
+    ),
     "vfc_iommu_close": ("int", _IOMMU),
     "vfc_iommu_info": ("int", _IOMMU, "struct vfc_iommu_info *"),
     "vfc_iommu_ranges": ("int", _IOMMU, "struct vfc_iova_range *", "size_t"),

@@ -254,7 +254,8 @@ def _noiommu(system: System) -> Check:
     return Check(
         "isolation",
         WARNING,
-        "the unsafe no-IOMMU mode is on: a device bound in it can reach all memory",
+        "the unsafe no-IOMMU mode is on: a device that is opened in it (by the transport "
+        "noiommu, if it is named) can reach all memory",
         "echo N | sudo tee /sys/module/vfio/parameters/enable_unsafe_noiommu_mode",
     )
 

@@ -72,6 +72,10 @@ def is_noiommu(group: int) -> bool:
         return False
 
 
+def _names_noiommu() -> bool:
+    return os.environ.get("VFIOCORE_TRANSPORT", "").startswith("noiommu")
+
+
 def blockers(members: Iterable[PciInfo]) -> list[PciInfo]:
     """Those of a group's devices whose host driver keeps VFIO from owning the group."""
     return [
@@ -119,6 +123,14 @@ def obstacles(info: PciInfo, members: Sequence[PciInfo]) -> list[Obstacle]:
     found = []
     if info.iommu_group < 0:
         found.append(Obstacle("no IOMMU translates for it", "turn the IOMMU on: see `vfio doctor`"))
+    elif is_noiommu(info.iommu_group) and not _names_noiommu():
+        found.append(
+            Obstacle(
+                "no IOMMU translates for it: it could reach all memory",
+                "turn the IOMMU on: see `vfio doctor`; or, if you trust the device,\n"
+                "VFIOCORE_TRANSPORT=noiommu",
+            )
+        )
     if not is_vfio_driver(info.driver):
         what = f"it is bound to {info.driver}" if info.driver else "it is bound to no driver"
         found.append(Obstacle(what, f"sudo vfio bind {info.name}"))

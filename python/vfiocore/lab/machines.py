@@ -168,9 +168,17 @@ _SCALABLE39 = replace(
     iommu_device=f"{INTEL_IOMMU},aw-bits=39,scalable-mode=on",
 )
 
+# Physical memory is where it is: edu must reach all of it.
+_EDU_WIDE = replace(
+    _EDU,
+    qemu=f"{_EDU.qemu},dma_mask=0xffffffffff",
+    doc="edu: INTx, one MSI, DMA with 40 address bits, no reset",
+)
+
 _NOIOMMU = replace(
     _NONE,
     name="noiommu",
+    devices=(_NIC0, _NIC1, _EDU_WIDE, _TESTDEV),
     doc="the machine none on the built kernel, with VFIO's no-IOMMU mode allowed; pages of 2 MiB",
     kernel="built",
     cmdline=("vfio.enable_unsafe_noiommu_mode=1", "hugepagesz=2M", "hugepages=32"),

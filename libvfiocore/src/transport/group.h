@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+/* Devices by their group, for the transports whose address space is a container. */
+#ifndef VFC_TRANSPORT_GROUP_H
+#define VFC_TRANSPORT_GROUP_H
+
+#include "transport.h"
+
+/* @physical: it is to be one that no IOMMU translates for. */
+int group_check(const char *name, bool physical);
+int group_device_open(const char *name, struct transport_space *space,
+		      struct transport_device **device);
+int group_device_adopt(int fd, const char *name, struct transport_space *space,
+		       struct transport_device **device);
+void group_device_close(struct transport_device *device);
+int group_device_group(struct transport_device *device);
+
+#endif
