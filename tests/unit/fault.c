@@ -115,8 +115,10 @@ static void use_cache(struct vfc_iommu *iommu, int *rc)
 {
 	struct vfc_mapcache *cache;
 	struct vfc_reach reach;
+	int opened = vfc_mapcache_open(iommu, NULL, &cache);
 
-	if (note(rc, vfc_mapcache_open(iommu, NULL, &cache)) < 0)
+	/* Without an IOMMU there is none. */
+	if (opened == -EOPNOTSUPP || note(rc, opened) < 0)
 		return;
 	for (uint64_t i = 1; i < 3; i++)
 		if (note(rc, vfc_mapcache_get(cache, memory + PAGE / 2, i * PAGE, &reach)) == 0)

@@ -91,7 +91,7 @@ VFC_BEGIN_DECLS
 
 /*
  * vfc_mapcache_open() - a new, empty cache. It holds the address space open.
- * Errors: -EINVAL, -ENOMEM. Thread-safe.
+ * Errors: -EINVAL, -ENOMEM, -EOPNOTSUPP (VFC_IOMMU_PHYSICAL: nothing translates). Thread-safe.
  */
 VFC_API int vfc_mapcache_open(struct vfc_iommu *iommu, const struct vfc_mapcache_opts *opts,
 			      struct vfc_mapcache **cache);

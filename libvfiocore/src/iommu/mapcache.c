@@ -363,6 +363,10 @@ static int open_cache(struct vfc_iommu *iommu, const struct vfc_mapcache_opts *o
 	if (!opts)
 		opts = &defaults;
 	rc = check_opts(opts);
+	if (rc == 0 && iommu_physical(iommu))
+		rc = vfc_fail(EOPNOTSUPP, VFC_REASON_UNSUPPORTED, NOWHERE,
+			      "no IOMMU translates here, so memory that lies apart cannot be made to "
+			      "look like one piece: use DMA buffers");
 	if (rc < 0)
 		return rc;
 	cache = sys_alloc(sizeof(*cache));
