@@ -19,6 +19,7 @@
 #include "vfiocore/error.h"
 #include "vfiocore/fake.h"
 #include "vfiocore/iommu.h"
+#include "vfiocore/iommufd.h"
 #include "vfiocore/irq.h"
 #include "vfiocore/mmio.h"
 #include "vfiocore/nic.h"

@@ -7,7 +7,6 @@
  * fault [DEVICE]: on the model, or on a real device (tests/lab/test_fault.py), with as much of it as
  * that one has: no frames come back there, and there is no second one for the shared space.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <stdbool.h>
 #include <string.h>
@@ -15,39 +14,14 @@
 #include <vfiocore.h>
 
 #include "kernel/sys.h"
+#include "sweep.h"
 #include "test.h"
 
 #define PAGE 4096
 #define SECOND INT64_C(1000000000)
-#define TOO_MANY 2000
 
 static uint8_t *memory; /* 4 pages */
 static const char *name = "fake:e1000e";
-
-static int count_fds(void)
-{
-	DIR *dir = opendir("/proc/self/fd");
-	int n = 0;
-
-	CHECK(dir);
-	while (readdir(dir))
-		n++;
-	closedir(dir);
-	return n;
-}
-
-/* The first failure is what counts; it has just left its record. */
-static int note(int *rc, int now)
-{
-	if (now < 0 && *rc == 0) {
-		const struct vfc_error *record = vfc_error_last();
-
-		CHECK_EQ(record->code, -now);
-		CHECK(!strncmp(record->operation, "vfc_", 4));
-		*rc = now;
-	}
-	return now;
-}
 
 static bool is_fake(void)
 {
@@ -202,27 +176,6 @@ static int network(void)
 	}
 	close_device(device);
 	return rc;
-}
-
-/* A run in which the n-th call failed must fail; the first without a failing call ends it. */
-static void sweep(const char *what, int (*run)(void))
-{
-	int fds = count_fds(), rc;
-	unsigned n = 0, calls;
-
-	do {
-		sys_fault_arm(++n);
-		rc = run();
-		calls = sys_fault_count();
-		sys_fault_arm(0);
-		CHECK_EQ(count_fds(), fds);
-		if (calls >= n && rc == 0)
-			fprintf(stderr, "%s: call %u failed and did no harm\n", what, n);
-		CHECK(n < TOO_MANY);
-	} while (calls >= n);
-	CHECK_EQ(rc, 0);
-	fprintf(stderr, "%s: %u points of failure\n", what, n - 1);
-	CHECK(n > 10);
 }
 
 int main(int argc, char **argv)
