@@ -299,7 +299,8 @@ static void map_and_unmap(int iommufd, uint32_t ioas, uint32_t other, int *rc)
 		if (note(rc, (int)vfc_iommufd_ioas_unmap(iommufd, ioas, iova, PAGE)) < 0)
 			CHECK_EQ(vfc_iommufd_ioas_unmap(iommufd, ioas, iova, PAGE), PAGE);
 	}
-	CHECK_EQ(vfc_iommufd_ioas_unmap(iommufd, ioas, 0, UINT64_MAX), 0); /* nothing is left */
+	if (note(rc, (int)vfc_iommufd_ioas_unmap(iommufd, ioas, 0, UINT64_MAX)) < 0)
+		CHECK_EQ(vfc_iommufd_ioas_unmap(iommufd, ioas, 0, UINT64_MAX), 0); /* nothing is left */
 }
 
 static void destroy(int iommufd, uint32_t id, int *rc)
