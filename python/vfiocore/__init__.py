@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         errors,
         fake,
         iommu,
+        iommufd,
         irq,
         nic,
         pci,
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
         WaitTimeout,
     )
     from .iommu import Iommu, Mapping, MappingInfo
+    from .iommufd import IommuFd
     from .irq import Interrupt, IrqInfo, IrqSet
     from .nic import LinkState, Nic, NicStats
     from .pci import PciBar, PciInfo
@@ -72,6 +74,7 @@ __all__ = [
     "Interrupt",
     "InvalidArgument",
     "Iommu",
+    "IommuFd",
     "IovaError",
     "IrqInfo",
     "IrqSet",
@@ -104,6 +107,7 @@ __all__ = [
     "errors",
     "fake",
     "iommu",
+    "iommufd",
     "irq",
     "nic",
     "open",
@@ -122,6 +126,7 @@ _HOME = {
     "DmaBuffer": "dma",
     "Interrupt": "irq",
     "Iommu": "iommu",
+    "IommuFd": "iommufd",
     "IrqInfo": "irq",
     "IrqSet": "irq",
     "LinkState": "nic",

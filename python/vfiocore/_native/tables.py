@@ -108,7 +108,6 @@ POINTERS: dict[str, Any] = {
     "uint8_t *": ctypes.c_char_p,
     "uint32_t *": ctypes.POINTER(ctypes.c_uint32),
     "uint64_t *": ctypes.POINTER(ctypes.c_uint64),
-    "uint32_t *": ctypes.POINTER(ctypes.c_uint32),
     "int *": ctypes.POINTER(ctypes.c_int),
 }
 
