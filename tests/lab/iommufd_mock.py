@@ -15,7 +15,7 @@ import struct
 from types import TracebackType
 from typing import Self
 
-from vfiocore.iommufd import Hwpt, IommuFd, Ioas
+from vfiocore.iommufd import Hwpt, Ioas, IommuFd
 
 _REQUEST = (ord(";") << 8) | 0xA0  # _IO(';', 0xa0) on x86
 

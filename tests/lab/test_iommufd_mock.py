@@ -346,19 +346,19 @@ def test_nesting_that_is_refused(
 
 
 def test_page_tables_of_pasids(iommufd: IommuFd, ioas: Ioas) -> None:
-    with mock.MockDevice(iommufd, ioas, mock.PASID) as device:
-        with (
-            iommufd.hwpt(device.id, ioas, pasid=True) as own,
-            iommufd.hwpt(device.id, ioas, pasid=True) as other,
-        ):
-            device.attach(own)
-            device.attach_pasid(5, other)
-            assert device.pasid_is_at(5, other)
-            with pytest.raises(vfiocore.DeviceBusy):
-                other.close()
-            device.detach_pasid(5)
-            assert device.pasid_is_at(5, None)
-            device.attach(ioas)
+    with (
+        mock.MockDevice(iommufd, ioas, mock.PASID) as device,
+        iommufd.hwpt(device.id, ioas, pasid=True) as own,
+        iommufd.hwpt(device.id, ioas, pasid=True) as other,
+    ):
+        device.attach(own)
+        device.attach_pasid(5, other)
+        assert device.pasid_is_at(5, other)
+        with pytest.raises(vfiocore.DeviceBusy):
+            other.close()
+        device.detach_pasid(5)
+        assert device.pasid_is_at(5, None)
+        device.attach(ioas)
 
 
 # Page faults.

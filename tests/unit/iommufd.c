@@ -122,6 +122,9 @@ static void bad_arguments(void)
 	REFUSED(vfc_iommufd_hw_queue_alloc(-1, 1, 1, 0, 0, PAGE, NULL));
 	REFUSED(vfc_iommufd_bind(-1, -1, NULL, NULL));
 	REFUSED(vfc_iommufd_attach(-1, NULL, -1));
+	CHECK_EQ(vfc_iommufd_attach(-1, &id, 1 << 20), -EINVAL);
+	CHECK_EQ(vfc_error_last()->reason, VFC_REASON_RANGE);
+	CHECK_EQ(vfc_iommufd_detach(-1, INT32_MAX), -EINVAL);
 	REFUSED(vfc_iommufd_hw_info(-1, 1, NULL, NULL, 0));
 	REFUSED(vfc_iommufd_hw_info(-1, 1, &hw_info, NULL, 8));
 	hw_info.size--;

@@ -387,7 +387,7 @@ VFC_API int vfc_iommufd_bind(int device, int iommufd, const uint8_t *token, uint
  * vfc_iommufd_attach() - let a bound device use a page table in place of the one before. Linux 6.6.
  * @page_table: in, an HWPT, or an IOAS for one that the kernel makes; out, the HWPT (of an emulated
  * device the IOAS).
- * @pasid: 0 or more, only that part of the device, Linux 6.15; negative: the device.
+ * @pasid: 1 to 2^20-1, only that part of the device, Linux 6.15; negative: the device.
  * Errors: -EINVAL (it does not fit the device), -EADDRINUSE (IOVAs that are mapped or allowed are
  * reserved for this device), -EBUSY (it is being reset), -EOPNOTSUPP, -ENOENT, those of pinning.
  */

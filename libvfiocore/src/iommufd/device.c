@@ -8,6 +8,17 @@
 #include "../memlock.h"
 #include "request.h"
 
+/* PCI Express 6.20.2.1: a PASID has at most 20 bits. Some kernels take anything. */
+#define PASIDS (1 << 20)
+
+static int check_pasid(int32_t pasid)
+{
+	if (pasid >= PASIDS)
+		return vfc_fail(EINVAL, VFC_REASON_RANGE, NOWHERE,
+				"PASID %" PRIi32 " has more than 20 bits", pasid);
+	return 0;
+}
+
 int vfc_iommufd_bind(int device, int iommufd, const uint8_t *token, uint32_t *id)
 {
 	static const struct meaning meanings[] = {
@@ -59,10 +70,10 @@ int vfc_iommufd_attach(int device, uint32_t *page_table, int32_t pasid)
 	struct vfio_device_attach_iommufd_pt request = {.argsz = sizeof(request)};
 	struct error_where where = WHERE("VFIO_DEVICE_ATTACH_IOMMUFD_PT");
 	struct object name;
-	int rc;
+	int rc = check_pasid(pasid);
 
-	if (!page_table)
-		return vfc_done(request_invalid("page_table is NULL"));
+	if (rc < 0 || !page_table)
+		return vfc_done(rc < 0 ? rc : request_invalid("page_table is NULL"));
 	name = object_name("page table", *page_table);
 	where.object = name.text;
 	request.pt_id = *page_table;
@@ -92,7 +103,10 @@ int vfc_iommufd_detach(int device, int32_t pasid)
 		{0},
 	};
 	struct vfio_device_detach_iommufd_pt request = {.argsz = sizeof(request)};
+	int rc = check_pasid(pasid);
 
+	if (rc < 0)
+		return vfc_done(rc);
 	if (pasid >= 0) {
 		request.flags = VFIO_DEVICE_DETACH_PASID;
 		request.pasid = (uint32_t)pasid;
