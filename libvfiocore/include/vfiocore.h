@@ -19,6 +19,7 @@
 #include "vfiocore/error.h"
 #include "vfiocore/fake.h"
 #include "vfiocore/iommu.h"
+#include "vfiocore/iommufd.h"
 #include "vfiocore/irq.h"
 #include "vfiocore/mapcache.h"
 #include "vfiocore/mmio.h"

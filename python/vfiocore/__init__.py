@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         errors,
         fake,
         iommu,
+        iommufd,
         irq,
         mapcache,
         nic,
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
         WaitTimeout,
     )
     from .iommu import Iommu, Mapping, MappingInfo
+    from .iommufd import IommuFd
     from .irq import Interrupt, IrqInfo, IrqSet
     from .mapcache import MapCache, MapCacheStats, Reach
     from .nic import LinkState, Nic, NicStats
@@ -74,6 +76,7 @@ __all__ = [
     "Interrupt",
     "InvalidArgument",
     "Iommu",
+    "IommuFd",
     "IovaError",
     "IrqInfo",
     "IrqSet",
@@ -110,6 +113,7 @@ __all__ = [
     "errors",
     "fake",
     "iommu",
+    "iommufd",
     "irq",
     "mapcache",
     "nic",
@@ -129,6 +133,7 @@ _HOME = {
     "DmaBuffer": "dma",
     "Interrupt": "irq",
     "Iommu": "iommu",
+    "IommuFd": "iommufd",
     "IrqInfo": "irq",
     "IrqSet": "irq",
     "LinkState": "nic",

@@ -52,7 +52,20 @@ def test_unknown_name() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["config", "device", "dma", "errors", "fake", "iommu", "irq", "nic", "pci", "region"]
+    "name",
+    [
+        "config",
+        "device",
+        "dma",
+        "errors",
+        "fake",
+        "iommu",
+        "iommufd",
+        "irq",
+        "nic",
+        "pci",
+        "region",
+    ],
 )
 def test_modules_list_what_they_have(name: str) -> None:
     module = importlib.import_module(f"vfiocore.{name}")

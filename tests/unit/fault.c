@@ -8,7 +8,6 @@
  * that one has: no frames come back there, and there is no second one for the shared space. By the
  * transports group and cdev, descriptors that others opened are adopted there, too.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
@@ -21,42 +20,16 @@
 
 #include "kernel/sys.h"
 #include "kernel/uapi.h"
+#include "sweep.h"
 #include "test.h"
 
 #define PAGE 4096
 #define HUGE (2 << 20)
 #define SECOND INT64_C(1000000000)
-#define TOO_MANY 2000
 
 static uint8_t *memory; /* 4 pages */
 static const char *name = "fake:e1000e";
 static const char *by = ""; /* a transport */
-static unsigned armed; /* which call is to fail */
-
-static int count_fds(void)
-{
-	DIR *dir = opendir("/proc/self/fd");
-	int n = 0;
-
-	CHECK(dir);
-	while (readdir(dir))
-		n++;
-	closedir(dir);
-	return n;
-}
-
-/* The first failure is what counts; it has just left its record. */
-static int note(int *rc, int now)
-{
-	if (now < 0 && *rc == 0) {
-		const struct vfc_error *record = vfc_error_last();
-
-		CHECK_EQ(record->code, -now);
-		CHECK(!strncmp(record->operation, "vfc_", 4));
-		*rc = now;
-	}
-	return now;
-}
 
 static bool is_fake(void)
 {
@@ -201,7 +174,7 @@ static void hand_over(struct handed *handed)
 		handed->device = ioctl(handed->group, VFIO_GROUP_GET_DEVICE_FD, name);
 	}
 	CHECK(handed->space >= 0 && handed->device >= 0);
-	sys_fault_arm(armed);
+	sys_fault_arm(sweep_armed);
 }
 
 /* What a call that failed did not take is still there. */
@@ -295,27 +268,6 @@ static int network(void)
 	}
 	close_device(device);
 	return rc;
-}
-
-/* A run in which the n-th call failed must fail; the first without a failing call ends it. */
-static void sweep(const char *what, int (*run)(void))
-{
-	int fds = count_fds(), rc;
-	unsigned n = 0, calls;
-
-	do {
-		sys_fault_arm(armed = ++n);
-		rc = run();
-		calls = sys_fault_count();
-		sys_fault_arm(0);
-		CHECK_EQ(count_fds(), fds);
-		if (calls >= n && rc == 0)
-			fprintf(stderr, "%s: call %u failed and did no harm\n", what, n);
-		CHECK(n < TOO_MANY);
-	} while (calls >= n);
-	CHECK_EQ(rc, 0);
-	fprintf(stderr, "%s: %u points of failure\n", what, n - 1);
-	CHECK(n > 10);
 }
 
 int main(int argc, char **argv)

@@ -17,7 +17,7 @@ struct uapi_entry {
 #define UAPI_LIST                                                                               \
 	NUMBER(VFIO_API_VERSION), NUMBER(VFIO_TYPE1v2_IOMMU), NUMBER(VFIO_GET_API_VERSION),      \
 	NUMBER(VFIO_CHECK_EXTENSION), NUMBER(VFIO_SET_IOMMU), NUMBER(VFIO_GROUP_GET_STATUS),     \
-	NUMBER(VFIO_GROUP_SET_CONTAINER), NUMBER(VFIO_GROUP_UNSET_CONTAINER),                    \
+	NUMBER(VFIO_GROUP_SET_CONTAINER),                                                        \
 	NUMBER(VFIO_GROUP_GET_DEVICE_FD), NUMBER(VFIO_GROUP_FLAGS_VIABLE),                       \
 	NUMBER(VFIO_GROUP_FLAGS_CONTAINER_SET), SIZE(vfio_group_status),                         \
 	FIELD(vfio_group_status, flags), SIZE(vfio_info_cap_header),                             \

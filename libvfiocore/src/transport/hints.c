@@ -10,6 +10,7 @@
 
 #include "../error.h"
 #include "../kernel/sys.h"
+#include "../memlock.h"
 #include "../pci/sysfs.h"
 
 int hint_node(int rc, const char *node)
@@ -135,42 +136,6 @@ int hint_no_driver(const char *device, const char *driver)
 			sys_exists(path) ? "" : "modprobe vfio-pci, then ", device);
 }
 
-/* A line "NAME: n kB" of /proc/self/status in bytes; 0 when there is none. */
-static uint64_t status_line(const char *text, const char *name)
-{
-	const char *line = strstr(text, name);
-
-	return line ? strtoull(line + strlen(name), NULL, 10) * 1024 : 0;
-}
-
-/* Memory of this process that counts against the limit: type1 calls it locked, iommufd pinned. */
-static uint64_t locked_now(void)
-{
-	char text[4096];
-	ssize_t n;
-	int fd = sys_open("/proc/self/status", O_RDONLY);
-
-	if (fd < 0)
-		return 0;
-	n = sys_read(fd, text, sizeof(text) - 1);
-	sys_close(fd);
-	text[n > 0 ? n : 0] = '\0';
-	return status_line(text, "VmLck:") + status_line(text, "VmPin:");
-}
-
-static int map_no_memory(int rc, struct error_where where, uint64_t length)
-{
-	uint64_t limit = sys_memlock_limit(), locked = locked_now();
-
-	if (limit == UINT64_MAX || (locked <= limit && length <= limit - locked))
-		return vfc_fail(rc, VFC_REASON_NONE, where, "the kernel is out of memory");
-	return vfc_fail(rc, VFC_REASON_MEMLOCK, where,
-			"needs %" PRIu64 " KiB locked memory beside %" PRIu64
-			" KiB locked already, the limit is %" PRIu64
-			" KiB: raise it (ulimit -l, LimitMEMLOCK=, /etc/security/limits.conf)",
-			length / 1024, locked / 1024, limit / 1024);
-}
-
 static int entry_limit(int rc, struct error_where where)
 {
 	char path[SYSFS_PATH], figure[40] = "";
@@ -197,7 +162,7 @@ int hint_map(int rc, const char *call, const void *va, uint64_t iova, uint64_t l
 				"not writable (see /proc/self/maps)",
 				(uintptr_t)va);
 	case -ENOMEM:
-		return map_no_memory(rc, where, length);
+		return memlock_failed(rc, where, length);
 	case -ENOSPC:
 		return entry_limit(rc, where);
 	case -EEXIST:

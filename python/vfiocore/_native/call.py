@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 # this in one go.
 SLICE_NS = 200_000_000
 
-_MAX = {8: 0xFF, 16: 0xFFFF, 32: 0xFFFF_FFFF, 64: 0xFFFF_FFFF_FFFF_FFFF}
+_MAX = {8: 0xFF, 16: 0xFFFF, 31: 0x7FFF_FFFF, 32: 0xFFFF_FFFF, 64: 0xFFFF_FFFF_FFFF_FFFF}
 
 
 def _text() -> str:

@@ -8,6 +8,18 @@ from enum import IntEnum, IntFlag
 __all__ = [
     "BarFlag",
     "DeviceFlag",
+    "DirtyFlag",
+    "EventFlag",
+    "EventType",
+    "FaultAccess",
+    "FaultFlag",
+    "HwCapability",
+    "HwQueueType",
+    "HwType",
+    "HwptData",
+    "HwptFlag",
+    "InvalidateData",
+    "IommuFdOption",
     "IommuFlag",
     "IrqFlag",
     "IrqIndex",
@@ -17,6 +29,8 @@ __all__ = [
     "Reason",
     "RegionFlag",
     "RegionIndex",
+    "ResponseCode",
+    "ViommuType",
 ]
 
 
@@ -134,3 +148,108 @@ class Knob(IntEnum):
     RESETS = 9
     DROPPED = 10
     HIGHEST = 11
+
+
+class IommuFdOption(IntEnum):
+    """Settings of an iommufd, or of one address space (vfiocore/iommufd.h)."""
+
+    RLIMIT_MODE = 0
+    HUGE_PAGES = 1
+
+
+class HwptFlag(IntFlag):
+    """What a page table is to be able to do (vfiocore/iommufd.h)."""
+
+    NEST_PARENT = 1
+    DIRTY_TRACKING = 2
+    PASID = 8
+
+
+class HwptData(IntEnum):
+    """Whose the data of a nested page table is (vfiocore/iommufd.h)."""
+
+    NONE = 0
+    VTD_S1 = 1
+    ARM_SMMUV3 = 2
+    AMD_GUEST = 3
+
+
+class HwType(IntEnum):
+    """Whose registers describe an IOMMU (vfiocore/iommufd.h)."""
+
+    NONE = 0
+    INTEL_VTD = 1
+    ARM_SMMUV3 = 2
+    TEGRA241_CMDQV = 3
+    AMD = 4
+
+
+class HwCapability(IntFlag):
+    """What an IOMMU can do for a device (vfiocore/iommufd.h)."""
+
+    DIRTY_TRACKING = 1
+    PASID_EXEC = 2
+    PASID_PRIV = 4
+    NO_ATS = 8
+
+
+class DirtyFlag(IntFlag):
+    """How written pages are read (vfiocore/iommufd.h)."""
+
+    KEEP = 1
+
+
+class InvalidateData(IntEnum):
+    """Whose the entries of an invalidation are (vfiocore/iommufd.h)."""
+
+    VTD_S1 = 0
+    ARM_SMMUV3 = 1
+
+
+class FaultFlag(IntFlag):
+    """What a page fault says of itself (vfiocore/iommufd.h)."""
+
+    PASID = 1
+    LAST = 2
+
+
+class FaultAccess(IntFlag):
+    """What a device wanted to do to the page (vfiocore/iommufd.h)."""
+
+    READ = 1
+    WRITE = 2
+    EXEC = 4
+    PRIV = 8
+
+
+class ResponseCode(IntEnum):
+    """The answer to a group of page faults (vfiocore/iommufd.h)."""
+
+    SUCCESS = 0
+    INVALID = 1
+
+
+class ViommuType(IntEnum):
+    """Kinds of a vIOMMU (vfiocore/iommufd.h)."""
+
+    ARM_SMMUV3 = 1
+    TEGRA241_CMDQV = 2
+
+
+class EventType(IntEnum):
+    """Kinds of a vIOMMU's events (vfiocore/iommufd.h)."""
+
+    ARM_SMMUV3 = 1
+    TEGRA241_CMDQV = 2
+
+
+class EventFlag(IntFlag):
+    """What an event says of itself (vfiocore/iommufd.h)."""
+
+    LOST = 1
+
+
+class HwQueueType(IntEnum):
+    """Kinds of queues that the hardware reads (vfiocore/iommufd.h)."""
+
+    TEGRA241_CMDQV = 1

@@ -337,3 +337,62 @@ class Packet(Structure):
         ("length", c_uint32),
         ("chunk", c_uint32),
     ]
+
+
+class HwptOpts(Sized):
+    _fields_ = [
+        ("size", c_uint32),
+        ("flags", c_uint32),
+        ("fault", c_uint32),
+        ("data_type", c_uint32),
+        ("data_length", c_uint32),
+        ("reserved", c_uint32),
+        ("data", c_void_p),
+    ]
+
+
+class HwInfo(Sized):
+    _fields_ = [
+        ("size", c_uint32),
+        ("type", c_uint32),
+        ("capabilities", c_uint64),
+        ("pasid_bits", c_uint32),
+        ("data_length", c_uint32),
+    ]
+
+
+class Dirty(Sized):
+    _fields_ = [
+        ("size", c_uint32),
+        ("flags", c_uint32),
+        ("iova", c_uint64),
+        ("length", c_uint64),
+        ("page_size", c_uint64),
+    ]
+
+
+class Fault(Structure):
+    _fields_ = [
+        ("flags", c_uint32),
+        ("device", c_uint32),
+        ("pasid", c_uint32),
+        ("group", c_uint32),
+        ("access", c_uint32),
+        ("reserved", c_uint32),
+        ("address", c_uint64),
+        ("length", c_uint32),
+        ("cookie", c_uint32),
+    ]
+
+
+class Response(Structure):
+    _fields_ = [("cookie", c_uint32), ("code", c_uint32)]
+
+
+class Event(Structure):
+    _fields_ = [
+        ("flags", c_uint32),
+        ("sequence", c_uint32),
+        ("lost", c_uint32),
+        ("length", c_uint32),
+    ]

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: MIT
+"""docs/kernel-interface.md names every request there is, its function, and tests that exist."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from vfiocore._native import tables
+
+# Defined by the headers, and not in the tables yet: no test executes them.
+WITHOUT_A_TEST = {"VFIO_DEVICE_FEATURE", "VFIO_IOMMU_DIRTY_PAGES"}
+
+ROW = re.compile(r"^\| `((?:IOMMU|VFIO)_\w+)` \| (\d+\.\d+) \| `(\w+)` \| (.*) \|$", re.M)
+DEFINED = re.compile(r"^#define ((?:IOMMU|VFIO)_\w+) _IO\(", re.M)
+
+
+@pytest.fixture(scope="module")
+def rows() -> list[tuple[str, ...]]:
+    text = (Path(__file__).parents[2] / "docs/kernel-interface.md").read_text()
+    return ROW.findall(text)
+
+
+def test_every_request_has_one_row(root: Path, rows: list[tuple[str, ...]]) -> None:
+    headers = (root / "libvfiocore/src/kernel").glob("*.h")
+    defined = {name for header in headers for name in DEFINED.findall(header.read_text())}
+    named = [row[0] for row in rows]
+    assert len(set(named)) == len(named)
+    assert set(named) == defined - WITHOUT_A_TEST
+    assert defined >= WITHOUT_A_TEST
+
+
+def test_all_of_iommufd_is_executed(rows: list[tuple[str, ...]]) -> None:
+    assert sum(name.startswith("IOMMU_") for name, *_ in rows) == 22
+
+
+def test_every_function_exists(root: Path, rows: list[tuple[str, ...]]) -> None:
+    for _, _, function, _ in rows:
+        assert function in tables.PROTOTYPES
+    # One of iommufd's verbs makes the request of its row, and says since when there is one.
+    folder = root / "libvfiocore/src/iommufd"
+    source = "\n".join(path.read_text() for path in sorted(folder.glob("*.c")))
+    for name, linux, function, _ in rows:
+        if function.startswith("vfc_iommufd_"):
+            assert re.search(rf'REQUEST\({name},\s+"{re.escape(linux)}\b', source), name
+
+
+def test_every_test_exists(root: Path, rows: list[tuple[str, ...]]) -> None:
+    for name, _, _, cell in rows:
+        tests = re.findall(r"`([\w/]+\.py)::(\w+)`", cell)
+        assert ", ".join(f"`{file}::{test}`" for file, test in tests) == cell, name
+        for file, test in tests:
+            text = (root / file).read_text()
+            assert re.search(rf"^def {test}\(", text, re.M), f"{name}: {file}::{test}"
