@@ -31,6 +31,14 @@ struct vfc_irq_info {
 	uint32_t count; /* vectors; 0: the device has none of this type */
 };
 
+struct vfc_irq_stats {
+	uint32_t size; /* in: sizeof(struct vfc_irq_stats) */
+	uint32_t armed; /* 1: the vector is armed */
+	uint64_t fired;    /* interrupts that waits have consumed */
+	uint64_t wakeups;  /* waits that consumed any: fired - wakeups were merged by the eventfd */
+	uint64_t spurious; /* waits that were woken and found that another had consumed it */
+};
+
 VFC_BEGIN_DECLS
 
 /* vfc_irq_info() - what the device offers of one type. Errors: -EINVAL (no such index). */
@@ -40,30 +48,88 @@ VFC_API int vfc_irq_info(struct vfc_device *device, uint32_t index, struct vfc_i
  * vfc_irq_open() - arm vectors 0 to @count-1 of one type.
  * A device has one of INTx, MSI and MSI-X armed at a time. MSI and MSI-X messages are writes by
  * the device: they need vfc_device_bus_master().
+ * The set belongs to the process that opened it: a child of fork() gets -ECHILD of every function
+ * but vfc_irq_close(), which then only frees memory, since what it consumed would be missing here.
  * Errors: -EINVAL (more than the device has), -EBUSY (another set is open), -EMFILE, the kernel's.
  */
 VFC_API int vfc_irq_open(struct vfc_device *device, uint32_t index, uint32_t count,
 			 struct vfc_irq **irq);
 
-/* vfc_irq_close() - disarm, turn the type off, close the eventfds. */
+/*
+ * vfc_irq_close() - disarm, turn the type off, close the eventfds. Nobody may wait meanwhile.
+ */
 VFC_API int vfc_irq_close(struct vfc_irq *irq);
+
+/*
+ * vfc_irq_resize() - the set has vectors 0 to @count-1 from now on: new ones are armed, those that
+ * are left over disarmed. Where the kernel cannot add vectors (VFC_IRQ_NORESIZE: always with MSI,
+ * with MSI-X before Linux 6.5) all are turned off and on again; then every armed eventfd is raised
+ * once, so that an interrupt which came between is not missed.
+ * Nobody may wait for a vector that goes. Errors: those of vfc_irq_open(); the set is as before.
+ */
+VFC_API int vfc_irq_resize(struct vfc_irq *irq, uint32_t count);
+
+/*
+ * vfc_irq_arm() / vfc_irq_disarm() - one vector of the set, which others of it do not notice.
+ * What fired before stays to be consumed. Errors: -EINVAL (no such vector), -EALREADY (it is armed,
+ * or is not), the kernel's. Thread-safe.
+ */
+VFC_API int vfc_irq_arm(struct vfc_irq *irq, uint32_t vector);
+VFC_API int vfc_irq_disarm(struct vfc_irq *irq, uint32_t vector);
 
 /* vfc_irq_fd() - the eventfd of a vector, non-blocking, owned by the set. -EINVAL: no such vector. */
 VFC_API int vfc_irq_fd(struct vfc_irq *irq, uint32_t vector);
 
 /*
+ * vfc_irq_poll_fd() - a descriptor that can be read from while any vector has fired and was not
+ * waited for: for poll(), epoll and event loops. It is an epoll instance, owned by the set.
+ * Errors: -EMFILE. Thread-safe.
+ */
+VFC_API int vfc_irq_poll_fd(struct vfc_irq *irq);
+
+/*
  * vfc_irq_wait() - wait until a vector fires, and consume what it counted.
  * @timeout: nanoseconds; 0: only look; negative: without end.
  * @count: out, interrupts since the last wait (the kernel may merge some); may be NULL.
+ * Nothing is missed between arming and waiting: the eventfd counts from the moment it is armed.
  * Errors: -ETIMEDOUT, -EINTR (a signal came), -EINVAL. Thread-safe.
  */
 VFC_API int vfc_irq_wait(struct vfc_irq *irq, uint32_t vector, int64_t timeout, uint64_t *count);
 
+/*
+ * vfc_irq_wait_any() - wait until some vector fires, and consume what it counted.
+ * @vector: out. Vectors that fire all the time take turns. Errors, thread-safety: vfc_irq_wait().
+ */
+VFC_API int vfc_irq_wait_any(struct vfc_irq *irq, int64_t timeout, uint32_t *vector,
+			     uint64_t *count);
+
+/*
+ * vfc_irq_wait_all() - wait until every armed vector has fired, and consume what they counted.
+ * @counts: in and out, one a vector of the set: what was consumed is added to it. Those that are
+ * not 0 when it is called have fired already, so after -ETIMEDOUT or -EINTR the same array goes on.
+ * Errors, thread-safety: vfc_irq_wait().
+ */
+VFC_API int vfc_irq_wait_all(struct vfc_irq *irq, int64_t timeout, uint64_t *counts);
+
+/* vfc_irq_stats() - what waits of this set have consumed. Errors: -EINVAL. Thread-safe. */
+VFC_API int vfc_irq_stats(struct vfc_irq *irq, uint32_t vector, struct vfc_irq_stats *stats);
+
 /* vfc_irq_rearm() - arm the same eventfds again, as is needed after vfc_device_reset(). */
 VFC_API int vfc_irq_rearm(struct vfc_irq *irq);
 
-/* vfc_irq_unmask() - let INTx, which the kernel masked when it fired, fire again. */
+/*
+ * vfc_irq_mask() / vfc_irq_unmask() - keep INTx from firing, and let it fire, again. The kernel masks it
+ * each time it fires. Errors: -EOPNOTSUPP (MSI and MSI-X are masked in the device's own registers).
+ */
+VFC_API int vfc_irq_mask(struct vfc_irq *irq);
 VFC_API int vfc_irq_unmask(struct vfc_irq *irq);
+
+/*
+ * vfc_irq_unmask_fd() - an eventfd that unmasks INTx when it is written to, by another thread, process
+ * or KVM (as the resample descriptor of an irqfd), without a system call on the device.
+ * Non-blocking, owned by the set. Errors: -EOPNOTSUPP, -EMFILE. Source: VFIO_IRQ_SET_ACTION_UNMASK.
+ */
+VFC_API int vfc_irq_unmask_fd(struct vfc_irq *irq);
 
 /* vfc_irq_trigger() - have the kernel raise a vector, as if the device had (for tests). */
 VFC_API int vfc_irq_trigger(struct vfc_irq *irq, uint32_t vector);

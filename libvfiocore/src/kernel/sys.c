@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -154,6 +155,41 @@ void sys_eventfd_raise(int fd)
 
 	eventfd_write(fd, 1);
 	errno = saved;
+}
+
+int sys_epoll(void)
+{
+	FAIL_ON_DEMAND(-EMFILE);
+	return CALL(epoll_create1(EPOLL_CLOEXEC));
+}
+
+int sys_epoll_add(int epoll, int fd, uint32_t data)
+{
+	struct epoll_event event = {.events = EPOLLIN, .data = {.u32 = data}};
+	int rc;
+
+	FAIL_ON_DEMAND(-ENOMEM);
+	rc = CALL(epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event));
+	return rc == -EEXIST ? 0 : rc;
+}
+
+/* epoll_wait() has milliseconds, and epoll_pwait2() came with Linux 5.11: ask with ppoll(). */
+int sys_epoll_wait(int epoll, uint32_t *data, int64_t timeout)
+{
+	struct pollfd poll = {.fd = epoll, .events = POLLIN};
+	struct epoll_event event;
+	int rc = sys_poll(&poll, 1, timeout);
+
+	if (rc > 0)
+		rc = CALL(epoll_wait(epoll, &event, 1, 0));
+	if (rc > 0)
+		*data = event.data.u32;
+	return rc;
+}
+
+int sys_pid(void)
+{
+	return getpid();
 }
 
 int sys_memfd(const char *name, uint64_t length)

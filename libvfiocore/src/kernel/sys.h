@@ -28,6 +28,10 @@ void sys_munmap(void *address, size_t length);
 int sys_madvise(void *address, size_t length, int advice);
 int sys_eventfd(void);                  /* non-blocking, close-on-exec */
 void sys_eventfd_raise(int fd);         /* as the kernel does: cannot fail */
+int sys_epoll(void);
+int sys_epoll_add(int epoll, int fd, uint32_t data); /* for reading; fd is there already: fine */
+int sys_epoll_wait(int epoll, uint32_t *data, int64_t timeout); /* ns; 1: @data fired, 0: none */
+int sys_pid(void);
 int sys_memfd(const char *name, uint64_t length);
 int sys_poll(struct pollfd *fds, nfds_t count, int64_t timeout); /* ns; negative: no end */
 int sys_readlink(const char *path, char *target, size_t size);  /* NUL-terminated */
