@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * An interrupt set: which vectors are armed, and how that changes.
- * Source: VFIO_DEVICE_SET_IRQS in include/uapi/linux/vfio.h, drivers/vfio/pci/vfio_pci_intrs.c.
+ * An interrupt set: opened, resized, closed.
+ * Source: drivers/vfio/pci/vfio_pci_intrs.c.
  */
 #include "irq.h"
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 #include <vfiocore.h>
 
 #include "device.h"
@@ -80,61 +79,6 @@ int irq_check(const struct vfc_irq *irq, uint32_t vector)
 	return irq_check_process(irq);
 }
 
-static int set_irqs(struct vfc_irq *irq, uint32_t flags, uint32_t start, uint32_t count)
-{
-	struct vfio_irq_set set = {
-		.argsz = sizeof(set),
-		.flags = flags,
-		.index = irq->index,
-		.start = start,
-		.count = count,
-	};
-
-	return irq->device->ops->set_irqs(irq->device->transport, &set);
-}
-
-/* Hand the kernel the eventfds of these vectors; -1 for those that are not to be armed. */
-static int set_fds(struct vfc_irq *irq, uint32_t action, uint32_t start, const int32_t *fds,
-		   uint32_t count)
-{
-	size_t size = sizeof(struct vfio_irq_set) + count * sizeof(*fds);
-	struct vfio_irq_set *set = sys_alloc(size);
-	int rc;
-
-	if (!set)
-		return vfc_no_memory();
-	set->argsz = (uint32_t)size;
-	set->flags = VFIO_IRQ_SET_DATA_EVENTFD | action;
-	set->index = irq->index;
-	set->start = start;
-	set->count = count;
-	memcpy(set->data, fds, count * sizeof(*fds));
-	rc = irq->device->ops->set_irqs(irq->device->transport, set);
-	free(set);
-	return rc;
-}
-
-/* Vectors @start to @end-1 as they are marked. */
-static int arm_range(struct vfc_irq *irq, uint32_t start, uint32_t end)
-{
-	int32_t *fds = sys_alloc((end - start) * sizeof(*fds));
-	int rc;
-
-	if (!fds)
-		return vfc_no_memory();
-	for (uint32_t i = start; i < end; i++)
-		fds[i - start] = irq->vectors[i].armed ? irq->vectors[i].fd : -1;
-	rc = set_fds(irq, VFIO_IRQ_SET_ACTION_TRIGGER, start, fds, end - start);
-	free(fds);
-	return rc;
-}
-
-/* Count 0 is what turns MSI and MSI-X off; descriptors of -1 would leave them on. */
-static int turn_off(struct vfc_irq *irq)
-{
-	return set_irqs(irq, VFIO_IRQ_SET_DATA_NONE | VFIO_IRQ_SET_ACTION_TRIGGER, 0, 0);
-}
-
 static int claim(struct vfc_device *device, uint32_t index)
 {
 	uint32_t bit = 1u << index, conflicts = bit & IRQS_EXCLUSIVE ? IRQS_EXCLUSIVE : bit, busy;
@@ -166,36 +110,79 @@ static int check_count(struct vfc_device *device, uint32_t count, uint32_t capac
 			"%u vectors were asked for, the device has %u of this type", count, capacity);
 }
 
+static void watch(struct vfc_irq *irq, int *rc, int epoll, uint32_t vector)
+{
+	if (epoll >= 0 && *rc == 0)
+		*rc = sys_epoll_add(epoll, irq->vectors[vector].fd, vector);
+}
+
+/* By hand: where a child of fork() has the eventfd open, too, closing ours removes nothing. */
+static void unwatch(struct vfc_irq *irq, uint32_t start, uint32_t end)
+{
+	for (uint32_t i = start; i < end; i++) {
+		if (irq->poll_fd >= 0)
+			sys_epoll_remove(irq->poll_fd, irq->vectors[i].fd);
+		if (irq->thread_fd >= 0)
+			sys_epoll_remove(irq->thread_fd, irq->vectors[i].fd);
+	}
+}
+
+/* What a vector counted when it was in the set before is not news. */
+static int join(struct vfc_irq *irq, uint32_t index)
+{
+	struct vector *vector = &irq->vectors[index];
+	int rc = 0;
+
+	sys_eventfd_take(vector->fd);
+	__atomic_store_n(&vector->fired, 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&vector->wakeups, 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&vector->spurious, 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&vector->armed, true, __ATOMIC_RELEASE);
+	__atomic_store_n(&vector->member, true, __ATOMIC_RELEASE);
+	watch(irq, &rc, irq->poll_fd, index);
+	watch(irq, &rc, irq->thread_fd, index);
+	return rc < 0 ? vfc_fail(rc, VFC_REASON_NONE, WHERE("epoll_ctl", irq->device->name),
+				 "vector %u cannot be watched (fs.epoll.max_user_watches)", index)
+		      : 0;
+}
+
 /* Eventfds for vectors @start to @end-1; what there was, of a set that was larger once, serves. */
 static int open_fds(struct vfc_irq *irq, uint32_t start, uint32_t end)
 {
-	for (uint32_t i = start; i < end; i++) {
-		struct vector *vector = &irq->vectors[i];
-		int fd = vector->fd < 0 ? sys_eventfd() : vector->fd;
+	int rc = 0;
 
-		if (fd >= 0 && vector->fd < 0 && irq->poll_fd >= 0) {
-			int rc = sys_epoll_add(irq->poll_fd, fd, i);
+	for (uint32_t i = start; i < end && rc == 0; i++) {
+		if (i == irq->opened) {
+			int fd = sys_eventfd();
 
-			if (rc < 0) {
-				sys_close(fd);
-				fd = rc;
-			}
+			if (fd < 0)
+				return vfc_fail(fd, VFC_REASON_NONE,
+						WHERE("eventfd", irq->device->name),
+						"%u vectors need as many descriptors (ulimit -n)", end);
+			irq->vectors[i].fd = fd;
+			irq->opened++;
 		}
-		if (fd < 0)
-			return vfc_fail(fd, VFC_REASON_NONE, WHERE("eventfd", irq->device->name),
-					"%u vectors need as many descriptors (ulimit -n)", end);
-		vector->fd = fd;
-		vector->armed = true;
+		rc = join(irq, i);
 	}
-	return 0;
+	return rc;
 }
 
-static void close_fds(struct vfc_irq *irq, uint32_t start, uint32_t end)
+static void leave(struct vfc_irq *irq, uint32_t start, uint32_t end)
 {
 	for (uint32_t i = start; i < end; i++) {
-		sys_close(irq->vectors[i].fd);
-		irq->vectors[i] = (struct vector){.fd = -1};
+		__atomic_store_n(&irq->vectors[i].armed, false, __ATOMIC_RELEASE);
+		__atomic_store_n(&irq->vectors[i].member, false, __ATOMIC_RELEASE);
 	}
+	unwatch(irq, start, end);
+}
+
+static void close_fds(struct vfc_irq *irq, uint32_t start)
+{
+	for (uint32_t i = start; i < irq->opened; i++) {
+		sys_close(irq->vectors[i].fd);
+		irq->vectors[i].fd = -1;
+	}
+	irq->opened = start;
 }
 
 static struct vfc_irq *new_set(struct vfc_device *device, const struct vfio_irq_info *info)
@@ -211,7 +198,7 @@ static struct vfc_irq *new_set(struct vfc_device *device, const struct vfio_irq_
 	irq->flags = known_flags(info);
 	irq->capacity = capacity;
 	irq->pid = sys_pid();
-	irq->poll_fd = irq->unmask_fd = -1;
+	irq->poll_fd = irq->unmask_fd = irq->thread_fd = -1;
 	for (uint32_t i = 0; i < capacity; i++)
 		irq->vectors[i].fd = -1;
 	return irq;
@@ -235,12 +222,12 @@ static int irq_open(struct vfc_device *device, uint32_t index, uint32_t count, s
 	if (rc == 0) {
 		rc = open_fds(irq, 0, count);
 		if (rc == 0)
-			rc = arm_range(irq, 0, count);
+			rc = irq_arm_range(irq, 0, count);
 		if (rc < 0)
 			unclaim(device, index);
 	}
 	if (rc < 0) {
-		close_fds(irq, 0, irq->capacity);
+		close_fds(irq, 0);
 		free(irq);
 		return rc;
 	}
@@ -259,15 +246,20 @@ int vfc_irq_open(struct vfc_device *device, uint32_t index, uint32_t count, stru
 int vfc_irq_close(struct vfc_irq *irq)
 {
 	struct vfc_error before = *vfc_error_last();
+	bool ours;
 
 	if (!irq)
 		return 0;
+	ours = irq->pid == sys_pid();
+	if (ours && irq->thread_fd >= 0)
+		return vfc_done(vfc_fail(EBUSY, VFC_REASON_BUSY, WHERE(.object = irq->device->name),
+					 "a thread serves the set: vfc_irq_thread_stop() first"));
 	/* A device that is gone cannot be disarmed and raises nothing any more. */
-	if (irq->pid == sys_pid() && turn_off(irq) < 0)
+	if (ours && irq_turn_off(irq) < 0)
 		vfc_error_restore(&before);
 	unclaim(irq->device, irq->index);
 	device_release(irq->device);
-	close_fds(irq, 0, irq->capacity);
+	close_fds(irq, 0);
 	sys_close(irq->poll_fd);
 	sys_close(irq->unmask_fd);
 	pthread_mutex_destroy(&irq->lock);
@@ -283,18 +275,28 @@ static void raise_all(struct vfc_irq *irq, uint32_t count)
 			sys_eventfd_raise(irq->vectors[i].fd);
 }
 
+/* Neither the new size nor the former could be had. */
+static int lost(struct vfc_irq *irq, int rc)
+{
+	return vfc_fail(rc, VFC_REASON_NONE, WHERE("VFIO_DEVICE_SET_IRQS", irq->device->name),
+			"the kernel turned all vectors off to add some, and did not take them back: "
+			"vfc_irq_rearm() tries again");
+}
+
 /* The kernel keeps as many vectors as it was first given: off, and on with more. */
 static int restart(struct vfc_irq *irq, uint32_t before, uint32_t count)
 {
 	struct vfc_error error;
-	int rc = turn_off(irq);
+	int rc = irq_turn_off(irq);
 
 	if (rc < 0)
 		return rc;
-	rc = arm_range(irq, 0, count);
+	rc = irq_arm_range(irq, 0, count);
 	if (rc < 0) {
 		error = *vfc_error_last();
-		if (arm_range(irq, 0, before) == 0)
+		if (irq_arm_range(irq, 0, before) < 0)
+			lost(irq, rc);
+		else
 			vfc_error_restore(&error);
 	}
 	raise_all(irq, before);
@@ -303,34 +305,32 @@ static int restart(struct vfc_irq *irq, uint32_t before, uint32_t count)
 
 static int grow(struct vfc_irq *irq, uint32_t count)
 {
-	uint32_t before = irq->count;
+	uint32_t before = irq->count, opened = irq->opened;
 	int rc = open_fds(irq, before, count);
 
 	if (rc == 0)
 		rc = irq->flags & VFC_IRQ_NORESIZE ? restart(irq, before, count)
-						   : arm_range(irq, before, count);
-	if (rc < 0)
-		close_fds(irq, before, count);
-	else
+						   : irq_arm_range(irq, before, count);
+	if (rc < 0) {
+		leave(irq, before, irq->opened < count ? irq->opened : count);
+		close_fds(irq, opened);
+	} else {
 		__atomic_store_n(&irq->count, count, __ATOMIC_RELEASE);
+	}
 	return rc;
 }
 
 static int shrink(struct vfc_irq *irq, uint32_t count)
 {
 	uint32_t before = irq->count;
-	int rc;
+	int rc = irq_disarm_range(irq, count, before);
 
-	for (uint32_t i = count; i < before; i++)
-		irq->vectors[i].armed = false;
-	rc = arm_range(irq, count, before);
-	if (rc < 0) {
-		for (uint32_t i = count; i < before; i++)
-			irq->vectors[i].armed = true;
+	if (rc < 0)
 		return rc;
-	}
 	__atomic_store_n(&irq->count, count, __ATOMIC_RELEASE);
-	close_fds(irq, count, before);
+	leave(irq, count, before);
+	for (uint32_t i = count; i < before; i++) /* whoever waits for it shall look */
+		sys_eventfd_raise(irq->vectors[i].fd);
 	return 0;
 }
 
@@ -351,124 +351,3 @@ int vfc_irq_resize(struct vfc_irq *irq, uint32_t count)
 	return vfc_done(rc);
 }
 
-static int set_armed(struct vfc_irq *irq, uint32_t index, bool armed)
-{
-	struct vector *vector = &irq->vectors[index];
-	int32_t fd = armed ? vector->fd : -1;
-	int rc;
-
-	if (vector->armed == armed)
-		return vfc_fail(EALREADY, VFC_REASON_ARGUMENT, WHERE(.object = irq->device->name),
-				"vector %u is %s already", index, armed ? "armed" : "disarmed");
-	rc = set_fds(irq, VFIO_IRQ_SET_ACTION_TRIGGER, index, &fd, 1);
-	if (rc == 0)
-		__atomic_store_n(&vector->armed, armed, __ATOMIC_RELEASE);
-	return rc;
-}
-
-static int change(struct vfc_irq *irq, uint32_t vector, bool armed)
-{
-	int rc = irq_check(irq, vector);
-
-	if (rc < 0)
-		return rc;
-	pthread_mutex_lock(&irq->lock);
-	rc = set_armed(irq, vector, armed);
-	pthread_mutex_unlock(&irq->lock);
-	return rc;
-}
-
-int vfc_irq_arm(struct vfc_irq *irq, uint32_t vector)
-{
-	return vfc_done(change(irq, vector, true));
-}
-
-int vfc_irq_disarm(struct vfc_irq *irq, uint32_t vector)
-{
-	return vfc_done(change(irq, vector, false));
-}
-
-/* A reset forgets the descriptor that unmasks, too. */
-static int rearm(struct vfc_irq *irq)
-{
-	int rc = arm_range(irq, 0, irq->count);
-
-	if (rc == 0 && irq->unmask_fd >= 0)
-		rc = set_fds(irq, VFIO_IRQ_SET_ACTION_UNMASK, 0, &irq->unmask_fd, 1);
-	return rc;
-}
-
-int vfc_irq_rearm(struct vfc_irq *irq)
-{
-	int rc = irq_check_process(irq);
-
-	if (rc < 0)
-		return vfc_done(rc);
-	pthread_mutex_lock(&irq->lock);
-	rc = rearm(irq);
-	pthread_mutex_unlock(&irq->lock);
-	return vfc_done(rc);
-}
-
-static int check_maskable(const struct vfc_irq *irq)
-{
-	if (irq->flags & VFC_IRQ_MASKABLE)
-		return irq_check_process(irq);
-	return vfc_fail(EOPNOTSUPP, VFC_REASON_UNSUPPORTED, WHERE(.object = irq->device->name),
-			"only INTx is masked by the kernel: MSI-X has mask bits in the device's "
-			"table, and most devices a mask register of their own");
-}
-
-static int mask(struct vfc_irq *irq, uint32_t action)
-{
-	int rc = check_maskable(irq);
-
-	return rc < 0 ? rc : set_irqs(irq, VFIO_IRQ_SET_DATA_NONE | action, 0, 1);
-}
-
-int vfc_irq_mask(struct vfc_irq *irq)
-{
-	return vfc_done(mask(irq, VFIO_IRQ_SET_ACTION_MASK));
-}
-
-int vfc_irq_unmask(struct vfc_irq *irq)
-{
-	return vfc_done(mask(irq, VFIO_IRQ_SET_ACTION_UNMASK));
-}
-
-static int open_unmask_fd(struct vfc_irq *irq)
-{
-	int32_t fd = sys_eventfd();
-	int rc;
-
-	if (fd < 0)
-		return vfc_fail(fd, VFC_REASON_NONE, WHERE("eventfd", irq->device->name), "ulimit -n");
-	rc = set_fds(irq, VFIO_IRQ_SET_ACTION_UNMASK, 0, &fd, 1);
-	if (rc < 0) {
-		sys_close(fd);
-		return rc;
-	}
-	irq->unmask_fd = fd;
-	return 0;
-}
-
-int vfc_irq_unmask_fd(struct vfc_irq *irq)
-{
-	int rc = check_maskable(irq);
-
-	if (rc < 0)
-		return vfc_done(rc);
-	pthread_mutex_lock(&irq->lock);
-	rc = irq->unmask_fd < 0 ? open_unmask_fd(irq) : 0;
-	pthread_mutex_unlock(&irq->lock);
-	return vfc_done(rc < 0 ? rc : irq->unmask_fd);
-}
-
-int vfc_irq_trigger(struct vfc_irq *irq, uint32_t vector)
-{
-	int rc = irq_check(irq, vector);
-
-	if (rc == 0)
-		rc = set_irqs(irq, VFIO_IRQ_SET_DATA_NONE | VFIO_IRQ_SET_ACTION_TRIGGER, vector, 1);
-	return vfc_done(rc);
-}

@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* The inside of an interrupt set: src/irq.c changes it, src/irq_wait.c waits for it. */
+/*
+ * The inside of an interrupt set: src/irq.c has its life, src/irq_arm.c what the kernel is told,
+ * src/irq_wait.c waits for it, src/irq_thread.c is a thread that does.
+ *
+ * A vector that leaves the set keeps its eventfd until the set is closed. So whoever waits without a
+ * lock never meets a descriptor that was closed, or that has become another file's.
+ */
 #ifndef VFC_IRQ_SET_H
 #define VFC_IRQ_SET_H
 
@@ -7,9 +13,10 @@
 #include <stdbool.h>
 #include <vfiocore/irq.h>
 
-/* Its fields but the descriptor are atomic: waits take no lock. */
+/* All but the descriptor is atomic: waits take no lock. */
 struct vector {
-	int fd; /* -1: never armed */
+	int fd;      /* -1: was never in the set */
+	bool member; /* of the set; a resize wakes those who wait for one that goes */
 	bool armed;
 	uint64_t fired, wakeups, spurious;
 };
@@ -20,15 +27,29 @@ struct vfc_irq {
 	uint32_t index;
 	uint32_t flags;    /* enum vfc_irq_flags */
 	uint32_t count;    /* vectors of the set; atomic */
+	uint32_t opened;   /* vectors that have an eventfd */
 	uint32_t capacity; /* of the device, and of @vectors */
 	int pid;
-	int poll_fd;   /* -1: nobody asked for it */
+	int poll_fd;   /* -1: nobody asked for it; atomic */
 	int unmask_fd; /* likewise */
+	int thread_fd; /* the epoll instance of its thread; -1: it has none */
 	struct vector vectors[];
 };
 
 /* Is it this process's, and does it have the vector? */
 int irq_check(const struct vfc_irq *irq, uint32_t vector);
 int irq_check_process(const struct vfc_irq *irq);
+
+/* Vectors @start to @end-1: as they are marked, or off. */
+int irq_arm_range(struct vfc_irq *irq, uint32_t start, uint32_t end);
+int irq_disarm_range(struct vfc_irq *irq, uint32_t start, uint32_t end);
+/* The type as a whole. */
+int irq_turn_off(struct vfc_irq *irq);
+int irq_unmask(struct vfc_irq *irq);
+
+/* A new epoll instance that watches all vectors; called with the lock held. */
+int irq_watch_all(struct vfc_irq *irq);
+/* 1: consumed, 0: there was nothing, or the vector has left the set. */
+int irq_consume(struct vfc_irq *irq, uint32_t vector, uint64_t *count);
 
 #endif

@@ -29,8 +29,12 @@ static int not_fired(const struct vfc_irq *irq, int rc)
 			rc == 0 ? "no interrupt came in that time" : "");
 }
 
-/* 1: consumed; 0: there was nothing. */
-static int consume(struct vfc_irq *irq, uint32_t index, uint64_t *count)
+static bool is_member(const struct vector *vector)
+{
+	return __atomic_load_n(&vector->member, __ATOMIC_ACQUIRE);
+}
+
+int irq_consume(struct vfc_irq *irq, uint32_t index, uint64_t *count)
 {
 	struct vector *vector = &irq->vectors[index];
 	uint64_t fired;
@@ -43,6 +47,10 @@ static int consume(struct vfc_irq *irq, uint32_t index, uint64_t *count)
 				WHERE("read", irq->device->name),
 				"vector %u: its eventfd belongs to the set, was it closed elsewhere?",
 				index);
+	if (!is_member(vector)) { /* not an interrupt: a resize wakes those who wait, one by one */
+		sys_eventfd_raise(vector->fd);
+		return 0;
+	}
 	__atomic_add_fetch(&vector->fired, fired, __ATOMIC_RELAXED);
 	__atomic_add_fetch(&vector->wakeups, 1, __ATOMIC_RELAXED);
 	*count = fired;
@@ -57,13 +65,17 @@ static int wait_one(struct vfc_irq *irq, uint32_t index, int64_t deadline, uint6
 	/* Another thread may take what woke us: then wait again for the rest of the time. */
 	for (;;) {
 		struct pollfd poll = {.fd = vector->fd, .events = POLLIN};
-		int rc = consume(irq, index, count);
+		int64_t left;
+		int rc = irq_consume(irq, index, count);
 
 		if (rc)
 			return rc < 0 ? rc : 0;
+		if (!is_member(vector))
+			return irq_check(irq, index);
 		if (woken)
 			__atomic_add_fetch(&vector->spurious, 1, __ATOMIC_RELAXED);
-		rc = sys_poll(&poll, 1, left_until(deadline));
+		left = left_until(deadline);
+		rc = left ? sys_poll(&poll, 1, left) : 0;
 		if (rc <= 0)
 			return not_fired(irq, rc);
 		woken = true;
@@ -80,32 +92,35 @@ int vfc_irq_wait(struct vfc_irq *irq, uint32_t vector, int64_t timeout, uint64_t
 	return vfc_done(rc);
 }
 
-static int open_poll_fd(struct vfc_irq *irq)
+int irq_watch_all(struct vfc_irq *irq)
 {
 	int fd = sys_epoll(), rc = fd < 0 ? fd : 0;
 
 	for (uint32_t i = 0; rc == 0 && i < irq->count; i++)
 		rc = sys_epoll_add(fd, irq->vectors[i].fd, i);
-	if (rc < 0) {
-		sys_close(fd);
-		return vfc_fail(rc, VFC_REASON_NONE, WHERE("epoll", irq->device->name),
-				"no descriptor, or no memory for it (ulimit -n)");
-	}
-	__atomic_store_n(&irq->poll_fd, fd, __ATOMIC_RELEASE);
-	return 0;
+	if (rc == 0)
+		return fd;
+	sys_close(fd);
+	return vfc_fail(rc, VFC_REASON_NONE, WHERE("epoll", irq->device->name),
+			"no descriptor, or no memory for it (ulimit -n), or the eventfd of a vector was "
+			"closed elsewhere");
 }
 
 static int poll_fd(struct vfc_irq *irq)
 {
-	int rc = irq_check_process(irq);
+	int fd = irq_check_process(irq);
 
-	if (rc < 0 || __atomic_load_n(&irq->poll_fd, __ATOMIC_ACQUIRE) >= 0)
-		return rc < 0 ? rc : irq->poll_fd;
+	if (fd < 0)
+		return fd;
+	fd = __atomic_load_n(&irq->poll_fd, __ATOMIC_ACQUIRE);
+	if (fd >= 0)
+		return fd;
 	pthread_mutex_lock(&irq->lock);
-	if (irq->poll_fd < 0)
-		rc = open_poll_fd(irq);
+	fd = irq->poll_fd < 0 ? irq_watch_all(irq) : irq->poll_fd;
+	if (fd >= 0)
+		__atomic_store_n(&irq->poll_fd, fd, __ATOMIC_RELEASE);
 	pthread_mutex_unlock(&irq->lock);
-	return rc < 0 ? rc : irq->poll_fd;
+	return fd;
 }
 
 int vfc_irq_poll_fd(struct vfc_irq *irq)
@@ -121,12 +136,14 @@ static int wait_any(struct vfc_irq *irq, int64_t deadline, uint32_t *vector, uin
 		return fd;
 	/* epoll hands out those that are ready in turn. */
 	for (;;) {
-		rc = sys_epoll_wait(fd, vector, left_until(deadline));
-		if (rc < 0 || (rc == 0 && left_until(deadline) == 0))
+		int64_t left = left_until(deadline);
+
+		rc = sys_epoll_wait(fd, vector, left);
+		if (rc < 0 || (rc == 0 && left == 0))
 			return not_fired(irq, rc);
 		if (rc == 0)
 			continue;
-		rc = consume(irq, *vector, count);
+		rc = irq_consume(irq, *vector, count);
 		if (rc)
 			return rc < 0 ? rc : 0;
 		__atomic_add_fetch(&irq->vectors[*vector].spurious, 1, __ATOMIC_RELAXED);
@@ -140,21 +157,22 @@ int vfc_irq_wait_any(struct vfc_irq *irq, int64_t timeout, uint32_t *vector, uin
 	return vfc_done(wait_any(irq, deadline_of(timeout), vector, count ? count : &unused));
 }
 
-static bool awaited(const struct vfc_irq *irq, uint32_t vector, const uint64_t *counts)
+static int wait_all(struct vfc_irq *irq, int64_t deadline, uint64_t *counts, uint32_t count)
 {
-	return !counts[vector] && __atomic_load_n(&irq->vectors[vector].armed, __ATOMIC_ACQUIRE);
-}
-
-/* One after the other takes as long as all at once. */
-int vfc_irq_wait_all(struct vfc_irq *irq, int64_t timeout, uint64_t *counts)
-{
-	int64_t deadline = deadline_of(timeout);
 	int rc = irq_check_process(irq);
 
-	for (uint32_t i = 0; rc == 0 && i < irq->count; i++)
-		if (awaited(irq, i, counts))
+	/* One after the other takes as long as all at once. */
+	for (uint32_t i = 0; rc == 0 && i < count; i++) {
+		rc = irq_check(irq, i);
+		if (rc == 0 && !counts[i] && __atomic_load_n(&irq->vectors[i].armed, __ATOMIC_ACQUIRE))
 			rc = wait_one(irq, i, deadline, &counts[i]);
-	return vfc_done(rc);
+	}
+	return rc;
+}
+
+int vfc_irq_wait_all(struct vfc_irq *irq, int64_t timeout, uint64_t *counts, uint32_t count)
+{
+	return vfc_done(wait_all(irq, deadline_of(timeout), counts, count));
 }
 
 int vfc_irq_fd(struct vfc_irq *irq, uint32_t vector)

@@ -26,6 +26,8 @@ enum vfc_fake_knob {
 	VFC_FAKE_FAULT_IOVA = 8,    /* read only: address of the latest */
 	VFC_FAKE_RESETS = 9,        /* read only: function resets so far */
 	VFC_FAKE_DROPPED = 10,      /* read only: frames for which no receive buffer was posted */
+	VFC_FAKE_NORESIZE = 11,     /* 1: MSI-X vectors cannot be added while it is on (Linux < 6.5) */
+	VFC_FAKE_RAISE = 12,        /* write only: the device raises this vector of the type that is on */
 };
 
 VFC_BEGIN_DECLS

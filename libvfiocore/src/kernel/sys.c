@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -157,34 +159,98 @@ void sys_eventfd_raise(int fd)
 	errno = saved;
 }
 
+uint64_t sys_eventfd_take(int fd)
+{
+	int saved = errno;
+	eventfd_t count;
+
+	if (eventfd_read(fd, &count) < 0)
+		count = 0;
+	errno = saved;
+	return count;
+}
+
 int sys_epoll(void)
 {
 	FAIL_ON_DEMAND(-EMFILE);
 	return CALL(epoll_create1(EPOLL_CLOEXEC));
 }
 
-int sys_epoll_add(int epoll, int fd, uint32_t data)
+static int epoll_control(int epoll, int operation, int fd, uint32_t data, uint32_t events)
 {
-	struct epoll_event event = {.events = EPOLLIN, .data = {.u32 = data}};
-	int rc;
+	struct epoll_event event = {.events = events, .data = {.u32 = data}};
 
-	FAIL_ON_DEMAND(-ENOMEM);
-	rc = CALL(epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event));
-	return rc == -EEXIST ? 0 : rc;
+	return CALL(epoll_ctl(epoll, operation, fd, &event));
 }
 
-/* epoll_wait() has milliseconds, and epoll_pwait2() came with Linux 5.11: ask with ppoll(). */
+int sys_epoll_add(int epoll, int fd, uint32_t data)
+{
+	FAIL_ON_DEMAND(-ENOMEM);
+	return epoll_control(epoll, EPOLL_CTL_ADD, fd, data, EPOLLIN);
+}
+
+int sys_epoll_change(int epoll, int fd, uint32_t data, bool watch)
+{
+	return epoll_control(epoll, EPOLL_CTL_MOD, fd, data, watch ? EPOLLIN : 0);
+}
+
+void sys_epoll_remove(int epoll, int fd)
+{
+	epoll_control(epoll, EPOLL_CTL_DEL, fd, 0, 0);
+}
+
+/* epoll_wait() has milliseconds, and epoll_pwait2() came with Linux 5.11: ppoll() has the time. */
 int sys_epoll_wait(int epoll, uint32_t *data, int64_t timeout)
 {
 	struct pollfd poll = {.fd = epoll, .events = POLLIN};
 	struct epoll_event event;
-	int rc = sys_poll(&poll, 1, timeout);
+	int rc;
 
-	if (rc > 0)
-		rc = CALL(epoll_wait(epoll, &event, 1, 0));
+	if (timeout > 0) {
+		rc = sys_poll(&poll, 1, timeout);
+		if (rc <= 0)
+			return rc;
+	} else {
+		FAIL_ON_DEMAND(-EINTR);
+	}
+	rc = CALL(epoll_wait(epoll, &event, 1, timeout < 0 ? -1 : 0));
 	if (rc > 0)
 		*data = event.data.u32;
 	return rc;
+}
+
+/* These functions return the error, and leave errno alone. */
+static int create_thread(pthread_t *thread, void *(*run)(void *), void *argument, int cpu)
+{
+	pthread_attr_t attributes;
+	cpu_set_t cpus;
+	int rc = pthread_attr_init(&attributes);
+
+	if (rc)
+		return rc;
+	if (cpu >= 0) {
+		CPU_ZERO(&cpus);
+		CPU_SET(cpu, &cpus);
+		rc = cpu < CPU_SETSIZE
+			? pthread_attr_setaffinity_np(&attributes, sizeof(cpus), &cpus) : EINVAL;
+	}
+	if (!rc)
+		rc = pthread_create(thread, &attributes, run, argument);
+	pthread_attr_destroy(&attributes);
+	return rc;
+}
+
+int sys_thread(pthread_t *thread, void *(*run)(void *), void *argument, int cpu)
+{
+	sigset_t all, old;
+	int rc;
+
+	FAIL_ON_DEMAND(-EAGAIN);
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	rc = create_thread(thread, run, argument, cpu);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return -rc;
 }
 
 int sys_pid(void)
