@@ -124,8 +124,11 @@ static void *run(void *argument)
 	}
 }
 
-static int check_options(const struct vfc_irq *irq, const struct vfc_irq_thread_opts *opts)
+static int check_arguments(const struct vfc_irq *irq, bool call,
+			   const struct vfc_irq_thread_opts *opts)
 {
+	if (!call)
+		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE, "there is no function to call");
 	if (opts->size < sizeof(*opts) || opts->flags & ~(uint32_t)FLAGS)
 		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE,
 				"opts->size is %u and must be sizeof(struct vfc_irq_thread_opts), flags 0x%x "
@@ -192,7 +195,7 @@ static int thread_start(struct vfc_irq *irq, void (*call)(void *, uint32_t, uint
 
 	opts = opts ? opts : &defaults;
 	if (rc == 0)
-		rc = check_options(irq, opts);
+		rc = check_arguments(irq, call, opts);
 	if (rc < 0)
 		return rc;
 	thread = sys_alloc(sizeof(*thread) + irq->capacity * sizeof(*thread->turns));
