@@ -153,13 +153,14 @@ static int open_fds(struct vfc_irq *irq, uint32_t start, uint32_t end)
 
 	for (uint32_t i = start; i < end && rc == 0; i++) {
 		if (i == irq->opened) {
-			int fd = sys_eventfd();
+			int fd = sys_eventfd_blocking();
 
 			if (fd < 0)
 				return vfc_fail(fd, VFC_REASON_NONE,
 						WHERE("eventfd", irq->device->name),
 						"%u vectors need as many descriptors (ulimit -n)", end);
 			irq->vectors[i].fd = fd;
+			irq->vectors[i].shared = false;
 			irq->opened++;
 		}
 		rc = join(irq, i);

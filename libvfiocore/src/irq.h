@@ -5,6 +5,9 @@
  *
  * A vector that leaves the set keeps its eventfd until the set is closed. So whoever waits without a
  * lock never meets a descriptor that was closed, or that has become another file's.
+ *
+ * The eventfd blocks until vfc_irq_fd() hands it out: to wait without a deadline is one read() then, as
+ * bare as it gets. Every other read is told not to wait (sys_read_now()).
  */
 #ifndef VFC_IRQ_SET_H
 #define VFC_IRQ_SET_H
@@ -18,6 +21,7 @@ struct vector {
 	int fd;      /* -1: was never in the set */
 	bool member; /* of the set; a resize wakes those who wait for one that goes */
 	bool armed;
+	bool shared; /* the caller has the descriptor, and it does not block any more */
 	uint64_t fired, wakeups, spurious;
 };
 
@@ -49,7 +53,7 @@ int irq_unmask(struct vfc_irq *irq);
 
 /* A new epoll instance that watches all vectors; called with the lock held. */
 int irq_watch_all(struct vfc_irq *irq);
-/* 1: consumed, 0: there was nothing, or the vector has left the set. */
-int irq_consume(struct vfc_irq *irq, uint32_t vector, uint64_t *count);
+/* 1: consumed, 0: there was nothing, or the vector has left the set. @block: wait for it if it can. */
+int irq_consume(struct vfc_irq *irq, uint32_t vector, uint64_t *count, bool block);
 
 #endif

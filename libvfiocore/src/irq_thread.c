@@ -53,7 +53,7 @@ static void hold(struct vfc_irq_thread *thread, uint32_t vector)
 static void deliver(struct vfc_irq_thread *thread, uint32_t vector)
 {
 	uint64_t count;
-	int rc = irq_consume(thread->irq, vector, &count);
+	int rc = irq_consume(thread->irq, vector, &count, false);
 
 	note(thread, rc);
 	if (rc < 0) /* it stays readable, and would be all that this thread ever looks at */

@@ -34,14 +34,17 @@ static bool is_member(const struct vector *vector)
 	return __atomic_load_n(&vector->member, __ATOMIC_ACQUIRE);
 }
 
-int irq_consume(struct vfc_irq *irq, uint32_t index, uint64_t *count)
+int irq_consume(struct vfc_irq *irq, uint32_t index, uint64_t *count, bool block)
 {
 	struct vector *vector = &irq->vectors[index];
 	uint64_t fired;
-	ssize_t n = sys_read(vector->fd, &fired, sizeof(fired));
+	ssize_t n = block ? sys_read(vector->fd, &fired, sizeof(fired))
+			  : sys_read_now(vector->fd, &fired, sizeof(fired));
 
 	if (n == -EAGAIN)
 		return 0;
+	if (n == -EINTR)
+		return vfc_fail(EINTR, VFC_REASON_NONE, WHERE("read", irq->device->name), "%s", "");
 	if (n != sizeof(fired))
 		return vfc_fail(n < 0 ? (int)n : EIO, VFC_REASON_NONE,
 				WHERE("read", irq->device->name),
@@ -62,11 +65,12 @@ static int wait_one(struct vfc_irq *irq, uint32_t index, int64_t deadline, uint6
 	struct vector *vector = &irq->vectors[index];
 	bool woken = false;
 
-	/* Another thread may take what woke us: then wait again for the rest of the time. */
+	/* Another thread may take what woke us: then wait again for the rest of the time. The read blocks
+	 * for as long as it takes where it can: where not, and with a deadline, ppoll() does. */
 	for (;;) {
 		struct pollfd poll = {.fd = vector->fd, .events = POLLIN};
 		int64_t left;
-		int rc = irq_consume(irq, index, count);
+		int rc = irq_consume(irq, index, count, deadline < 0);
 
 		if (rc)
 			return rc < 0 ? rc : 0;
@@ -143,7 +147,7 @@ static int wait_any(struct vfc_irq *irq, int64_t deadline, uint32_t *vector, uin
 			return not_fired(irq, rc);
 		if (rc == 0)
 			continue;
-		rc = irq_consume(irq, *vector, count);
+		rc = irq_consume(irq, *vector, count, false);
 		if (rc)
 			return rc < 0 ? rc : 0;
 		__atomic_add_fetch(&irq->vectors[*vector].spurious, 1, __ATOMIC_RELAXED);
@@ -175,11 +179,27 @@ int vfc_irq_wait_all(struct vfc_irq *irq, int64_t timeout, uint64_t *counts, uin
 	return vfc_done(wait_all(irq, deadline_of(timeout), counts, count));
 }
 
+/* Nobody wants an event loop to block. */
+static int share_fd(struct vfc_irq *irq, uint32_t index)
+{
+	struct vector *vector = &irq->vectors[index];
+	int rc = irq_check(irq, index);
+
+	if (rc < 0)
+		return rc;
+	if (!__atomic_load_n(&vector->shared, __ATOMIC_ACQUIRE)) {
+		rc = sys_nonblock(vector->fd);
+		if (rc < 0)
+			return vfc_fail(rc, VFC_REASON_NONE, WHERE("fcntl", irq->device->name),
+					"vector %u: its eventfd was closed elsewhere", index);
+		__atomic_store_n(&vector->shared, true, __ATOMIC_RELEASE);
+	}
+	return vector->fd;
+}
+
 int vfc_irq_fd(struct vfc_irq *irq, uint32_t vector)
 {
-	int rc = irq_check(irq, vector);
-
-	return vfc_done(rc < 0 ? rc : irq->vectors[vector].fd);
+	return vfc_done(share_fd(irq, vector));
 }
 
 int vfc_irq_stats(struct vfc_irq *irq, uint32_t vector, struct vfc_irq_stats *stats)

@@ -101,7 +101,10 @@ VFC_API int vfc_irq_resize(struct vfc_irq *irq, uint32_t count);
 VFC_API int vfc_irq_arm(struct vfc_irq *irq, uint32_t vector);
 VFC_API int vfc_irq_disarm(struct vfc_irq *irq, uint32_t vector);
 
-/* vfc_irq_fd() - the eventfd of a vector, non-blocking, owned by the set. -EINVAL: no such vector. */
+/*
+ * vfc_irq_fd() - the eventfd of a vector, non-blocking, owned by the set. From then on vfc_irq_wait()
+ * for it without a deadline takes two system calls more. Errors: -EINVAL (no such vector). Thread-safe.
+ */
 VFC_API int vfc_irq_fd(struct vfc_irq *irq, uint32_t vector);
 
 /*
@@ -116,7 +119,7 @@ VFC_API int vfc_irq_poll_fd(struct vfc_irq *irq);
  * @timeout: nanoseconds; 0: only look; negative: without end.
  * @count: out, interrupts since the last wait (they are merged, not lost); may be NULL.
  * Nothing is missed between arming and waiting: the eventfd counts from the moment it is armed.
- * Errors: -ETIMEDOUT, -EINTR (a signal came), -EINVAL (no such vector, also when a resize takes it
+ * Errors: -ETIMEDOUT, -EINTR (a signal came; without a deadline, one whose handler is not SA_RESTART), -EINVAL (no such vector, also when a resize takes it
  * away meanwhile), -ECHILD. Thread-safe: each interrupt counts for one of those who wait.
  */
 VFC_API int vfc_irq_wait(struct vfc_irq *irq, uint32_t vector, int64_t timeout, uint64_t *count);

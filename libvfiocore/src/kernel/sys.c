@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -110,6 +111,21 @@ ssize_t sys_read(int fd, void *data, size_t length)
 	return CALL(read(fd, data, length));
 }
 
+/* eventfds take RWF_NOWAIT since Linux 5.8; before that they are non-blocking themselves. */
+static ssize_t read_now(int fd, void *data, size_t length)
+{
+	struct iovec iov = {data, length};
+	ssize_t n = CALL(preadv2(fd, &iov, 1, -1, RWF_NOWAIT));
+
+	return n == -EOPNOTSUPP || n == -ENOSYS ? CALL(read(fd, data, length)) : n;
+}
+
+ssize_t sys_read_now(int fd, void *data, size_t length)
+{
+	FAIL_ON_DEMAND(-EIO);
+	return read_now(fd, data, length);
+}
+
 ssize_t sys_write(int fd, const void *data, size_t length)
 {
 	FAIL_ON_DEMAND(-ENOSPC);
@@ -151,6 +167,28 @@ int sys_eventfd(void)
 	return CALL(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
 }
 
+int sys_nonblock(int fd)
+{
+	FAIL_ON_DEMAND(-EBADF);
+	return CALL(fcntl(fd, F_SETFL, O_RDWR | O_NONBLOCK));
+}
+
+int sys_eventfd_blocking(void)
+{
+	uint64_t count;
+	struct iovec iov = {&count, sizeof(count)};
+	int fd, rc;
+
+	FAIL_ON_DEMAND(-EMFILE);
+	fd = CALL(eventfd(0, EFD_CLOEXEC));
+	if (fd < 0 || CALL(preadv2(fd, &iov, 1, -1, RWF_NOWAIT)) == -EAGAIN)
+		return fd;
+	rc = sys_nonblock(fd);
+	if (rc < 0)
+		sys_close(fd);
+	return rc < 0 ? rc : fd;
+}
+
 void sys_eventfd_raise(int fd)
 {
 	int saved = errno;
@@ -161,13 +199,9 @@ void sys_eventfd_raise(int fd)
 
 uint64_t sys_eventfd_take(int fd)
 {
-	int saved = errno;
-	eventfd_t count;
+	uint64_t count;
 
-	if (eventfd_read(fd, &count) < 0)
-		count = 0;
-	errno = saved;
-	return count;
+	return read_now(fd, &count, sizeof(count)) == sizeof(count) ? count : 0;
 }
 
 int sys_epoll(void)

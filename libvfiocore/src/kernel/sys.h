@@ -23,11 +23,14 @@ int sys_ioctl_value(int fd, unsigned long request, unsigned long value);
 ssize_t sys_pread(int fd, void *data, size_t length, uint64_t position);
 ssize_t sys_pwrite(int fd, const void *data, size_t length, uint64_t position);
 ssize_t sys_read(int fd, void *data, size_t length);
+ssize_t sys_read_now(int fd, void *data, size_t length); /* of an eventfd: never blocks; -EAGAIN */
 ssize_t sys_write(int fd, const void *data, size_t length);
 int sys_mmap(size_t length, int protection, int flags, int fd, uint64_t position, void **address);
 void sys_munmap(void *address, size_t length);
 int sys_madvise(void *address, size_t length, int advice);
 int sys_eventfd(void);                  /* non-blocking, close-on-exec */
+int sys_eventfd_blocking(void);         /* where sys_read_now() takes such, else non-blocking */
+int sys_nonblock(int fd);               /* of an eventfd */
 void sys_eventfd_raise(int fd);         /* as the kernel does: cannot fail */
 uint64_t sys_eventfd_take(int fd);      /* likewise; 0: nothing was raised */
 int sys_epoll(void);
