@@ -11,6 +11,7 @@ __all__ = [
     "IommuFlag",
     "IrqFlag",
     "IrqIndex",
+    "IrqThreadFlag",
     "Knob",
     "MapFlag",
     "NicFlag",
@@ -104,6 +105,13 @@ class IrqFlag(IntFlag):
     NORESIZE = 8
 
 
+class IrqThreadFlag(IntFlag):
+    """How the library's thread serves a set (vfiocore/irq.h); Python has its own."""
+
+    PIN = 1
+    UNMASK = 2
+
+
 class NicFlag(IntFlag):
     """How a NIC starts (vfiocore/nic.h)."""
 
@@ -133,3 +141,5 @@ class Knob(IntEnum):
     FAULT_IOVA = 8
     RESETS = 9
     DROPPED = 10
+    NORESIZE = 11
+    RAISE = 12
