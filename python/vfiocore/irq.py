@@ -200,8 +200,9 @@ class IrqSet(NativeObject):
         native = device._native()
         count = unsigned(info.count if count is None else count, 32, "the number of vectors")
         self._handle = open_handle(lib.vfc_irq_open, native, self.index, count)
+        self._count = count
+        # One that a resize takes away is kept: it may come back.
         self._vectors = [Interrupt(self, vector) for vector in range(count)]
-        self._gone: list[Interrupt] = []  # that a resize took away
         self._inside: list[None] = []  # one for each thread that waits inside of C
         self._readers: Readers[tuple[int, int]] | None = None
         self._eager = 0
@@ -242,7 +243,7 @@ class IrqSet(NativeObject):
             time.sleep(0.005)
         from .errors import closed
 
-        for readers in (self._readers, *(v._readers for v in (*self._vectors, *self._gone))):
+        for readers in (self._readers, *(v._readers for v in self._vectors)):
             if readers is not None:
                 readers.fail(lambda: closed(self._title))
 
@@ -268,11 +269,10 @@ class IrqSet(NativeObject):
         check(lib.vfc_irq_resize(self._native(), unsigned(count, 32, "the number of vectors")))
         for gone in self._vectors[count:]:
             if gone._readers is not None:
-                self._gone.append(gone)
                 gone._readers.fail(lambda: invalid("a resize took the vector away", Reason.RANGE))
-        del self._vectors[count:]
         for vector in range(len(self._vectors), count):
             self._vectors.append(Interrupt(self, vector))
+        self._count = count
         self._fired = {v: fired for v, fired in self._fired.items() if v < count}
 
     def wait_any(self, timeout: float | None = None) -> tuple[int, int]:
@@ -311,7 +311,7 @@ class IrqSet(NativeObject):
 
         Source: vfc_irq_wait_all() in vfiocore/irq.h.
         """
-        size = len(self._vectors)
+        size = self._count
         counts = (c_uint64 * size)()
         fired, self._fired = self._fired, {}
         for vector, count in fired.items():
@@ -431,18 +431,18 @@ class IrqSet(NativeObject):
         return check(lib.vfc_irq_unmask_fd(self._native()))
 
     def __len__(self) -> int:
-        return len(self._vectors)
+        return self._count
 
     def __bool__(self) -> bool:
         return True
 
     def __getitem__(self, vector: int) -> Interrupt:
-        if not 0 <= vector < len(self._vectors):
-            raise invalid(f"vector {vector} of {len(self._vectors)}", Reason.RANGE)
+        if not 0 <= vector < self._count:
+            raise invalid(f"vector {vector} of {self._count}", Reason.RANGE)
         return self._vectors[vector]
 
     def __iter__(self) -> Iterator[Interrupt]:
-        return iter(self._vectors)
+        return iter(self._vectors[: self._count])
 
     def __repr__(self) -> str:
         try:
