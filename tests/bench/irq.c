@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * From the raise of an eventfd to the thread that waits for it, in us: through vfc_irq_wait(), and
- * through a bare blocking read(). One JSON line a figure whose name begins with the argument:
- *   irq.thread      without a deadline
- *   irq.thread.any  vfc_irq_wait_any(), for one of five vectors
- *   irq.deadline    with one, which never comes
+ * through a bare blocking read(). One JSON line for the figure that is the argument; all without one:
+ *   irq.thread           without a deadline
+ *   irq.thread_any       vfc_irq_wait_any(), for one of five vectors
+ *   irq.thread_deadline  with a deadline, which never comes
  * Both take turns, raise by raise, each with a thread of its own that sleeps when it is raised. The
  * first quartile is what is compared: the slower ones tell of what else the machine does.
  */
@@ -157,8 +157,7 @@ int main(int argc, char **argv)
 	static const struct {
 		const char *name;
 		void (*wait)(struct sleeper *);
-	} figures[] = {{"irq.thread", one}, {"irq.thread.any", any}, {"irq.deadline", deadline}};
-	const char *prefix = argc > 1 ? argv[1] : "";
+	} figures[] = {{"irq.thread", one}, {"irq.thread_any", any}, {"irq.thread_deadline", deadline}};
 	struct vfc_device *device;
 	struct vfc_irq *irq;
 
@@ -167,7 +166,7 @@ int main(int argc, char **argv)
 	check(vfc_irq_open(device, VFC_IRQ_MSIX, 5, &irq) == 0, "vfc_irq_open");
 	pin(pthread_self(), false);
 	for (size_t i = 0; i < sizeof(figures) / sizeof(*figures); i++)
-		if (!strncmp(figures[i].name, prefix, strlen(prefix)))
+		if (argc < 2 || !strcmp(figures[i].name, argv[1]))
 			run(figures[i].name, figures[i].wait, irq);
 	check(vfc_irq_close(irq) == 0 && vfc_device_close(device) == 0, "close");
 	return 0;
