@@ -31,10 +31,7 @@ class Readers(Generic[T]):
         self._given_back: deque[T] = deque()
 
     def _next(self) -> T | None:
-        try:
-            return self._given_back.popleft()
-        except IndexError:
-            return self._take()
+        return self._given_back.popleft() if self._given_back else self._take()
 
     async def next(self, timeout: float | None) -> T | None:
         """The next item; None when there was none for ``timeout`` seconds (None: without end)."""

@@ -124,8 +124,8 @@ class Interrupt:
 
     def _take(self) -> int | None:
         """Interrupts since the last wait, without waiting; None when there were none."""
-        count = c_uint64()
-        rc = lib.vfc_irq_wait(self._irqs._native(), self.vector, 0, byref(count))
+        count, irqs = c_uint64(), self._irqs
+        rc = irqs._look(irqs._native(), self.vector, 0, byref(count))
         if rc >= 0:
             return count.value
         if rc == -ETIMEDOUT:
@@ -206,6 +206,8 @@ class IrqSet(NativeObject):
         self._inside: list[None] = []  # one for each thread that waits inside of C
         self._readers: Readers[tuple[int, int]] | None = None
         self._eager = 0
+        self._look = lib.held("vfc_irq_wait")  # with a timeout of 0
+        self._look_any = lib.held("vfc_irq_wait_any")
         self._fired: dict[int, int] = {}  # by vector: what wait_all() has, and could not return
         self._threads: list[IrqThread] = []
         device._children.append(self)
@@ -342,7 +344,7 @@ class IrqSet(NativeObject):
 
     def _take(self) -> tuple[int, int] | None:
         vector, count = c_uint32(), c_uint64()
-        rc = lib.vfc_irq_wait_any(self._native(), 0, byref(vector), byref(count))
+        rc = self._look_any(self._native(), 0, byref(vector), byref(count))
         if rc >= 0:
             return vector.value, count.value
         if rc == -ETIMEDOUT:

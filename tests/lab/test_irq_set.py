@@ -109,7 +109,7 @@ def test_loopback(nvme: str, transport: str, count: int) -> None:
 
 @pytest.mark.parametrize("transport", NICS)
 def test_msix_by_the_nic(nic0: str, transport: str) -> None:
-    """Software raises a cause, and the NIC sends the message of the vector that it goes to: once or,
+    """Software raises a cause, and the NIC sends the message of its vector: once or,
     where QEMU's throttle (e1000e_core.c, EITR) has put one off, twice."""
     ivar, ics, ims, imc, eiac = 0xE4, 0xC8, 0xD0, 0xD8, 0xDC  # 82574L, section 10.2.4
     causes = 1 << 20, 1 << 21, 1 << 22  # receive queues 0 and 1, transmit queue 0
