@@ -9,7 +9,7 @@ from typing import Generic, TypeVar  # which asyncio imports anyway
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
 
 T = TypeVar("T")
 
@@ -33,26 +33,29 @@ class Readers(Generic[T]):
     def _next(self) -> T | None:
         return self._given_back.popleft() if self._given_back else self._take()
 
-    async def next(self, timeout: float | None) -> T | None:
+    def next(self, timeout: float | None) -> Coroutine[None, None, T | None]:
         """The next item; None when there was none for ``timeout`` seconds (None: without end)."""
+        return self._wait() if timeout is None else self._wait_for(timeout)
+
+    async def _wait_for(self, timeout: float) -> T | None:
         item = self._next()
         if item is not None or timeout == 0:
             return item
-        if timeout is None:
-            return await self._wait()
         try:
             async with asyncio.timeout(timeout):
                 return await self._wait()
         except TimeoutError:
             return self._next()
 
-    async def _wait(self) -> T:
+    async def _wait(self) -> T | None:
+        item = self._next()
+        if item is not None:
+            return item
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
         tasks = self._waiting.get(loop)
         if tasks is None:
-            loop.add_reader(self._descriptor, self._serve, loop)
-            tasks = self._waiting[loop] = deque()
+            tasks = self._register(loop)
         tasks.append(future)
         try:
             return await future
@@ -63,11 +66,19 @@ class Readers(Generic[T]):
                 self._give_up(loop, future)
             raise
 
+    def _register(self, loop: asyncio.AbstractEventLoop) -> deque[asyncio.Future[T]]:
+        for other in [other for other in self._waiting if other.is_closed()]:
+            del self._waiting[other]
+        loop.add_reader(self._descriptor, self._serve, loop)
+        tasks = self._waiting[loop] = deque()
+        return tasks
+
     def _give_back(self, item: T) -> None:
         """Nobody may lose what was taken for a task that is gone."""
         self._given_back.append(item)
         for loop in list(self._waiting):
-            loop.call_soon_threadsafe(self._serve, loop)
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(self._serve, loop)
 
     def _give_up(self, loop: asyncio.AbstractEventLoop, future: asyncio.Future[T]) -> None:
         tasks = self._waiting.get(loop)
@@ -83,22 +94,20 @@ class Readers(Generic[T]):
 
     def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
         tasks = self._waiting.get(loop)
-        if tasks is None:
-            return
-        if not tasks:
+        if tasks is not None and not tasks:
             self._unregister(loop)
         while tasks:
-            if tasks[0].done():  # cancelled, and has not run yet
-                tasks.popleft()
-                continue
-            try:
-                item = self._next()
-            except Exception as error:  # noqa: BLE001 - the task's, not the event loop's
-                tasks.popleft().set_exception(error)
-                continue
-            if item is None:
-                return
-            tasks.popleft().set_result(item)
+            future = tasks[0]
+            if not future.done():  # else cancelled, and its task has not run yet
+                try:
+                    item = self._next()
+                except Exception as error:  # noqa: BLE001 - the task's, not the event loop's
+                    future.set_exception(error)
+                else:
+                    if item is None:
+                        return
+                    future.set_result(item)
+            tasks.popleft()
 
     def fail(self, error: Callable[[], BaseException]) -> None:
         """Wake everybody with an exception: the descriptor is about to be closed."""

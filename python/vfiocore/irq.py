@@ -124,13 +124,11 @@ class Interrupt:
 
     def _take(self) -> int | None:
         """Interrupts since the last wait, without waiting; None when there were none."""
-        count, irqs = c_uint64(), self._irqs
-        rc = irqs._look(irqs._native(), self.vector, 0, byref(count))
-        if rc >= 0:
-            return count.value
-        if rc == -ETIMEDOUT:
-            return None
-        raise error(rc)
+        irqs = self._irqs
+        count: int = lib.vfc_irq_take(irqs._handle or irqs._native(), self.vector)
+        if count < 0:
+            raise error(count)
+        return count or None
 
     def fileno(self) -> int:
         """The eventfd, non-blocking, for ``select`` and event loops; it belongs to the set."""
@@ -206,8 +204,7 @@ class IrqSet(NativeObject):
         self._inside: list[None] = []  # one for each thread that waits inside of C
         self._readers: Readers[tuple[int, int]] | None = None
         self._eager = 0
-        self._look = lib.held("vfc_irq_wait")  # with a timeout of 0
-        self._look_any = lib.held("vfc_irq_wait_any")
+        self._look = lib.held("vfc_irq_wait_any")  # with a timeout of 0
         self._fired: dict[int, int] = {}  # by vector: what wait_all() has, and could not return
         self._threads: list[IrqThread] = []
         device._children.append(self)
@@ -344,7 +341,7 @@ class IrqSet(NativeObject):
 
     def _take(self) -> tuple[int, int] | None:
         vector, count = c_uint32(), c_uint64()
-        rc = self._look_any(self._native(), 0, byref(vector), byref(count))
+        rc = self._look(self._native(), 0, byref(vector), byref(count))
         if rc >= 0:
             return vector.value, count.value
         if rc == -ETIMEDOUT:

@@ -63,6 +63,7 @@ static void misuse(void)
 	CHECK_EQ(vfc_irq_wait(irq, 3, 0, NULL), -EINVAL);
 	CHECK(strstr(vfc_error_last()->hint, "vectors 0 to 2"));
 	CHECK_EQ(vfc_irq_fd(irq, 3), -EINVAL);
+	CHECK_EQ(vfc_irq_take(irq, 3), -EINVAL);
 	CHECK_EQ(vfc_irq_trigger(irq, UINT32_MAX), -EINVAL);
 	CHECK_EQ(vfc_irq_wait_all(irq, 0, counts, 4), -ETIMEDOUT);
 	CHECK_EQ(vfc_irq_disarm(irq, 0), 0);
@@ -142,12 +143,20 @@ static void merged_and_counted(void)
 			sum += pending(0);
 	}
 	CHECK_EQ(sum, 1000);
-	CHECK_EQ(stats_of(0).fired, 1000);
-	CHECK_EQ(stats_of(0).wakeups, 100);
+	CHECK_EQ(vfc_irq_take(irq, 0), 0);
+	fire(0);
+	fire(0);
+	CHECK_EQ(vfc_irq_take(irq, 0), 2);
+	CHECK(vfc_irq_fd(irq, 0) >= 0); /* it does not block from now on */
+	CHECK_EQ(vfc_irq_take(irq, 0), 0);
+	fire(0);
+	CHECK_EQ(vfc_irq_take(irq, 0), 1);
+	CHECK_EQ(stats_of(0).fired, 1003);
+	CHECK_EQ(stats_of(0).wakeups, 102);
 	CHECK_EQ(stats_of(0).spurious, 0);
 	CHECK_EQ(vfc_irq_wait(irq, 0, 2 * MS, NULL), -ETIMEDOUT);
 	CHECK_EQ(vfc_error_last()->reason, VFC_REASON_TIMEOUT);
-	CHECK_EQ(stats_of(0).wakeups, 100);
+	CHECK_EQ(stats_of(0).wakeups, 102);
 	down();
 }
 
@@ -427,6 +436,7 @@ static void in_the_child(struct vfc_irq_thread *thread)
 	CHECK_EQ(vfc_irq_wait_any(irq, SECOND, &vector, NULL), -ECHILD);
 	CHECK_EQ(vfc_irq_wait_all(irq, SECOND, counts, 3), -ECHILD);
 	CHECK_EQ(vfc_irq_fd(irq, 0), -ECHILD);
+	CHECK_EQ(vfc_irq_take(irq, 0), -ECHILD);
 	CHECK_EQ(vfc_irq_poll_fd(irq), -ECHILD);
 	CHECK_EQ(vfc_irq_resize(irq, 1), -ECHILD);
 	CHECK_EQ(vfc_irq_arm(irq, 0), -ECHILD);

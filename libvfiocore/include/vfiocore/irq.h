@@ -125,6 +125,12 @@ VFC_API int vfc_irq_poll_fd(struct vfc_irq *irq);
 VFC_API int vfc_irq_wait(struct vfc_irq *irq, uint32_t vector, int64_t timeout, uint64_t *count);
 
 /*
+ * vfc_irq_take() - consume what a vector has counted, without waiting: for event loops.
+ * Return: interrupts, 0: none. Errors: -EINVAL (no such vector), -ECHILD. Thread-safe.
+ */
+VFC_API int64_t vfc_irq_take(struct vfc_irq *irq, uint32_t vector);
+
+/*
  * vfc_irq_wait_any() - wait until some vector fires, and consume what it counted.
  * @vector: out. Vectors that fire all the time take turns. Errors, thread-safety: vfc_irq_wait().
  */

@@ -111,7 +111,7 @@ def load() -> tuple[str, ctypes.CDLL]:
 # These keep the GIL, so that a device cannot be closed while another thread is inside of one: its
 # BAR would be unmapped under the access. Nothing here waits, and letting go of the GIL costs more
 # than an access.
-_HELD = frozenset(("vfc_region_load", "vfc_region_read", "vfc_region_write"))
+_HELD = frozenset(("vfc_irq_take", "vfc_region_load", "vfc_region_read", "vfc_region_write"))
 
 
 class Library:

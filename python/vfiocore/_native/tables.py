@@ -242,6 +242,7 @@ PROTOTYPES: dict[str, tuple[str, ...]] = {
     "vfc_irq_fd": ("int", _IRQ, "uint32_t"),
     "vfc_irq_poll_fd": ("int", _IRQ),
     "vfc_irq_wait": ("int", _IRQ, "uint32_t", "int64_t", "uint64_t *"),
+    "vfc_irq_take": ("int64_t", _IRQ, "uint32_t"),
     "vfc_irq_wait_any": ("int", _IRQ, "int64_t", "uint32_t *", "uint64_t *"),
     "vfc_irq_wait_all": ("int", _IRQ, "int64_t", "uint64_t *", "uint32_t"),
     "vfc_irq_stats": ("int", _IRQ, "uint32_t", "struct vfc_irq_stats *"),
