@@ -51,6 +51,12 @@ static int set_locked(struct fake_device *fake, uint32_t knob, uint64_t value)
 	case VFC_FAKE_RX_LENGTH:
 		fake->rx_length = (uint32_t)value;
 		return 0;
+	case VFC_FAKE_NORESIZE:
+		fake->noresize = value != 0;
+		return 0;
+	case VFC_FAKE_RAISE:
+		fake_assert(fake, (uint32_t)value);
+		return 0;
 	default:
 		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE,
 				"knob %u does not exist or cannot be set", knob);
@@ -73,6 +79,7 @@ static int get_locked(const struct fake_device *fake, uint32_t knob, uint64_t *v
 		[VFC_FAKE_RESETS] = fake->resets,
 		[VFC_FAKE_DROPPED] = fake->dropped,
 		[VFC_FAKE_HIGHEST] = space->next_highest,
+		[VFC_FAKE_NORESIZE] = fake->noresize,
 	};
 
 	if (knob >= sizeof(values) / sizeof(*values))

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Source: VFIO_DEVICE_SET_IRQS in include/uapi/linux/vfio.h, drivers/vfio/pci/vfio_pci_intrs.c. */
+/*
+ * An interrupt set: opened, resized, closed.
+ * Source: drivers/vfio/pci/vfio_pci_intrs.c.
+ */
+#include "irq.h"
+
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 #include <vfiocore.h>
 
 #include "device.h"
@@ -11,13 +15,6 @@
 
 /* PCI allows 2048 MSI-X vectors (PCI Local Bus 3.0, 6.8.2.3). */
 #define VECTORS_MAX 2048
-
-struct vfc_irq {
-	struct vfc_device *device;
-	uint32_t index;
-	uint32_t count;
-	int32_t fds[];
-};
 
 static int irq_info(struct vfc_device *device, uint32_t index, struct vfio_irq_info *info)
 {
@@ -37,6 +34,12 @@ static int irq_info(struct vfc_device *device, uint32_t index, struct vfio_irq_i
 	return 0;
 }
 
+static uint32_t known_flags(const struct vfio_irq_info *info)
+{
+	return info->flags & (VFC_IRQ_EVENTFD | VFC_IRQ_MASKABLE | VFC_IRQ_AUTOMASKED |
+			      VFC_IRQ_NORESIZE);
+}
+
 int vfc_irq_info(struct vfc_device *device, uint32_t index, struct vfc_irq_info *info)
 {
 	struct vfio_irq_info kernel;
@@ -49,50 +52,31 @@ int vfc_irq_info(struct vfc_device *device, uint32_t index, struct vfc_irq_info 
 	rc = irq_info(device, index, &kernel);
 	if (rc == 0) {
 		info->index = index;
-		info->flags = kernel.flags & (VFC_IRQ_EVENTFD | VFC_IRQ_MASKABLE |
-					      VFC_IRQ_AUTOMASKED | VFC_IRQ_NORESIZE);
+		info->flags = known_flags(&kernel);
 		info->count = kernel.count;
 	}
 	return vfc_done(rc);
 }
 
-static int set_irqs(struct vfc_device *device, uint32_t flags, uint32_t index, uint32_t start,
-		    uint32_t count)
+int irq_check_process(const struct vfc_irq *irq)
 {
-	struct vfio_irq_set set = {
-		.argsz = sizeof(set),
-		.flags = flags,
-		.index = index,
-		.start = start,
-		.count = count,
-	};
-
-	return device->ops->set_irqs(device->transport, &set);
+	if (irq->pid == sys_pid())
+		return 0;
+	return vfc_fail(ECHILD, VFC_REASON_ARGUMENT, WHERE(.object = irq->device->name),
+			"the interrupt set was opened by process %d, the parent of this one: what is "
+			"consumed here would be missing there; open the device anew",
+			irq->pid);
 }
 
-static int arm(struct vfc_irq *irq)
+int irq_check(const struct vfc_irq *irq, uint32_t vector)
 {
-	size_t size = sizeof(struct vfio_irq_set) + irq->count * sizeof(*irq->fds);
-	struct vfio_irq_set *set = sys_alloc(size);
-	int rc;
+	uint32_t count = __atomic_load_n(&irq->count, __ATOMIC_ACQUIRE);
 
-	if (!set)
-		return vfc_no_memory();
-	set->argsz = (uint32_t)size;
-	set->flags = VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER;
-	set->index = irq->index;
-	set->count = irq->count;
-	memcpy(set->data, irq->fds, irq->count * sizeof(*irq->fds));
-	rc = irq->device->ops->set_irqs(irq->device->transport, set);
-	free(set);
-	return rc;
-}
-
-/* Count 0 is what turns MSI and MSI-X off; descriptors of -1 would leave them on. */
-static int disarm(struct vfc_irq *irq)
-{
-	return set_irqs(irq->device, VFIO_IRQ_SET_DATA_NONE | VFIO_IRQ_SET_ACTION_TRIGGER,
-			irq->index, 0, 0);
+	if (vector >= count)
+		return vfc_fail(EINVAL, VFC_REASON_RANGE, WHERE(.object = irq->device->name),
+				"there is no vector %u, the set has vectors 0 to %u", vector,
+				count - 1);
+	return irq_check_process(irq);
 }
 
 static int claim(struct vfc_device *device, uint32_t index)
@@ -118,64 +102,138 @@ static void unclaim(struct vfc_device *device, uint32_t index)
 	pthread_mutex_unlock(&device->lock);
 }
 
-static void close_fds(struct vfc_irq *irq)
+static int check_count(struct vfc_device *device, uint32_t count, uint32_t capacity)
 {
-	for (uint32_t i = 0; i < irq->count; i++)
-		sys_close(irq->fds[i]);
+	if (count && count <= capacity && count <= VECTORS_MAX)
+		return 0;
+	return vfc_fail(EINVAL, VFC_REASON_RANGE, WHERE(.object = device->name),
+			"%u vectors were asked for, the device has %u of this type", count, capacity);
 }
 
-static int open_fds(struct vfc_irq *irq, uint32_t count)
+static void watch(struct vfc_irq *irq, int *rc, int epoll, uint32_t vector)
 {
-	for (; irq->count < count; irq->count++) {
-		int fd = sys_eventfd();
+	if (epoll >= 0 && *rc == 0)
+		*rc = sys_epoll_add(epoll, irq->vectors[vector].fd, vector);
+}
 
-		if (fd < 0)
-			return vfc_fail(fd, VFC_REASON_NONE, WHERE("eventfd", irq->device->name),
-					"%u vectors need as many descriptors (ulimit -n)", count);
-		irq->fds[irq->count] = fd;
+/* By hand: where a child of fork() has the eventfd open, too, closing ours removes nothing. */
+static void unwatch(struct vfc_irq *irq, uint32_t start, uint32_t end)
+{
+	for (uint32_t i = start; i < end; i++) {
+		if (irq->poll_fd >= 0)
+			sys_epoll_remove(irq->poll_fd, irq->vectors[i].fd);
+		if (irq->thread_fd >= 0)
+			sys_epoll_remove(irq->thread_fd, irq->vectors[i].fd);
 	}
-	return 0;
 }
 
-static int check_count(struct vfc_device *device, uint32_t index, uint32_t count)
+/* What a vector counted when it was in the set before is not news. */
+static int join(struct vfc_irq *irq, uint32_t index)
 {
-	struct vfio_irq_info info;
-	int rc = irq_info(device, index, &info);
+	struct vector *vector = &irq->vectors[index];
+	int rc = 0;
 
-	if (rc < 0)
-		return rc;
-	if (!count || count > info.count || count > VECTORS_MAX)
-		return vfc_fail(EINVAL, VFC_REASON_RANGE, WHERE(.object = device->name),
-				"%u vectors were asked for, the device has %u of this type", count,
-				info.count);
-	return 0;
+	sys_eventfd_take(vector->fd);
+	__atomic_store_n(&vector->fired, 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&vector->wakeups, 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&vector->spurious, 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&vector->armed, true, __ATOMIC_RELEASE);
+	__atomic_store_n(&vector->member, true, __ATOMIC_RELEASE);
+	watch(irq, &rc, irq->poll_fd, index);
+	watch(irq, &rc, irq->thread_fd, index);
+	return rc < 0 ? vfc_fail(rc, VFC_REASON_NONE, WHERE("epoll_ctl", irq->device->name),
+				 "vector %u cannot be watched (fs.epoll.max_user_watches)", index)
+		      : 0;
+}
+
+/* Eventfds for vectors @start to @end-1; what there was, of a set that was larger once, serves. */
+static int open_fds(struct vfc_irq *irq, uint32_t start, uint32_t end)
+{
+	int rc = 0;
+
+	for (uint32_t i = start; i < end && rc == 0; i++) {
+		if (i == irq->opened) {
+			int fd = sys_eventfd_blocking();
+
+			if (fd < 0)
+				return vfc_fail(fd, VFC_REASON_NONE,
+						WHERE("eventfd", irq->device->name),
+						"%u vectors need as many descriptors (ulimit -n)", end);
+			irq->vectors[i].fd = fd;
+			irq->vectors[i].shared = false;
+			irq->opened++;
+		}
+		rc = join(irq, i);
+	}
+	return rc;
+}
+
+static void leave(struct vfc_irq *irq, uint32_t start, uint32_t end)
+{
+	for (uint32_t i = start; i < end; i++) {
+		__atomic_store_n(&irq->vectors[i].armed, false, __ATOMIC_RELEASE);
+		__atomic_store_n(&irq->vectors[i].member, false, __ATOMIC_RELEASE);
+	}
+	unwatch(irq, start, end);
+}
+
+static void close_fds(struct vfc_irq *irq, uint32_t start)
+{
+	for (uint32_t i = start; i < irq->opened; i++) {
+		sys_close(irq->vectors[i].fd);
+		irq->vectors[i].fd = -1;
+	}
+	irq->opened = start;
+}
+
+static struct vfc_irq *new_set(struct vfc_device *device, const struct vfio_irq_info *info)
+{
+	struct vfc_irq *irq;
+	uint32_t capacity = info->count < VECTORS_MAX ? info->count : VECTORS_MAX;
+
+	irq = sys_alloc(sizeof(*irq) + capacity * sizeof(*irq->vectors));
+	if (!irq)
+		return NULL;
+	irq->device = device;
+	irq->index = info->index;
+	irq->flags = known_flags(info);
+	irq->capacity = capacity;
+	irq->pid = sys_pid();
+	irq->poll_fd = irq->unmask_fd = irq->thread_fd = -1;
+	for (uint32_t i = 0; i < capacity; i++)
+		irq->vectors[i].fd = -1;
+	return irq;
 }
 
 static int irq_open(struct vfc_device *device, uint32_t index, uint32_t count, struct vfc_irq **out)
 {
+	struct vfio_irq_info info;
 	struct vfc_irq *irq;
-	int rc = check_count(device, index, count);
+	int rc = irq_info(device, index, &info);
 
+	if (rc == 0)
+		rc = check_count(device, count, info.count);
 	if (rc < 0)
 		return rc;
-	irq = sys_alloc(sizeof(*irq) + count * sizeof(*irq->fds));
+	info.index = index;
+	irq = new_set(device, &info);
 	if (!irq)
 		return vfc_no_memory();
-	irq->device = device;
-	irq->index = index;
 	rc = claim(device, index);
 	if (rc == 0) {
-		rc = open_fds(irq, count);
+		rc = open_fds(irq, 0, count);
 		if (rc == 0)
-			rc = arm(irq);
+			rc = irq_arm_range(irq, 0, count);
 		if (rc < 0)
 			unclaim(device, index);
 	}
 	if (rc < 0) {
-		close_fds(irq);
+		close_fds(irq, 0);
 		free(irq);
 		return rc;
 	}
+	pthread_mutex_init(&irq->lock, NULL);
+	irq->count = count;
 	device_hold(device);
 	*out = irq;
 	return 0;
@@ -189,94 +247,108 @@ int vfc_irq_open(struct vfc_device *device, uint32_t index, uint32_t count, stru
 int vfc_irq_close(struct vfc_irq *irq)
 {
 	struct vfc_error before = *vfc_error_last();
+	bool ours;
 
 	if (!irq)
 		return 0;
+	ours = irq->pid == sys_pid();
+	if (ours && irq->thread_fd >= 0)
+		return vfc_done(vfc_fail(EBUSY, VFC_REASON_BUSY, WHERE(.object = irq->device->name),
+					 "a thread serves the set: vfc_irq_thread_stop() first"));
 	/* A device that is gone cannot be disarmed and raises nothing any more. */
-	if (disarm(irq) < 0)
+	if (ours && irq_turn_off(irq) < 0)
 		vfc_error_restore(&before);
 	unclaim(irq->device, irq->index);
 	device_release(irq->device);
-	close_fds(irq);
+	close_fds(irq, 0);
+	sys_close(irq->poll_fd);
+	sys_close(irq->unmask_fd);
+	pthread_mutex_destroy(&irq->lock);
 	free(irq);
 	return 0;
 }
 
-static int check_vector(const struct vfc_irq *irq, uint32_t vector)
+/* An interrupt may have come while all were off: whoever waits shall look. */
+static void raise_all(struct vfc_irq *irq, uint32_t count)
 {
-	if (vector < irq->count)
-		return 0;
-	return vfc_fail(EINVAL, VFC_REASON_RANGE, WHERE(.object = irq->device->name),
-			"there is no vector %u, the set has vectors 0 to %u", vector, irq->count - 1);
+	for (uint32_t i = 0; i < count; i++)
+		if (irq->vectors[i].armed)
+			sys_eventfd_raise(irq->vectors[i].fd);
 }
 
-int vfc_irq_fd(struct vfc_irq *irq, uint32_t vector)
+/* Neither the new size nor the former could be had. */
+static int lost(struct vfc_irq *irq, int rc)
 {
-	int rc = check_vector(irq, vector);
-
-	return vfc_done(rc < 0 ? rc : irq->fds[vector]);
+	return vfc_fail(rc, VFC_REASON_NONE, WHERE("VFIO_DEVICE_SET_IRQS", irq->device->name),
+			"the kernel turned all vectors off to add some, and did not take them back: "
+			"vfc_irq_rearm() tries again");
 }
 
-static int wait_readable(struct vfc_irq *irq, int fd, int64_t deadline)
+/* The kernel keeps as many vectors as it was first given: off, and on with more. */
+static int restart(struct vfc_irq *irq, uint32_t before, uint32_t count)
 {
-	struct pollfd poll = {.fd = fd, .events = POLLIN};
-	int64_t left = deadline < 0 ? -1 : deadline - sys_now();
-	int rc = sys_poll(&poll, 1, deadline >= 0 && left < 0 ? 0 : left);
+	struct vfc_error error;
+	int rc = irq_turn_off(irq);
 
-	if (rc > 0)
-		return 0;
-	return vfc_fail(rc == 0 ? ETIMEDOUT : rc, rc == 0 ? VFC_REASON_TIMEOUT : VFC_REASON_NONE,
-			WHERE("ppoll", irq->device->name), "%s",
-			rc == 0 ? "no interrupt came in that time" : "");
+	if (rc < 0)
+		return rc;
+	rc = irq_arm_range(irq, 0, count);
+	if (rc < 0) {
+		error = *vfc_error_last();
+		if (irq_arm_range(irq, 0, before) < 0)
+			lost(irq, rc);
+		else
+			vfc_error_restore(&error);
+	}
+	raise_all(irq, before);
+	return rc;
 }
 
-static int irq_wait(struct vfc_irq *irq, uint32_t vector, int64_t timeout, uint64_t *count)
+static int grow(struct vfc_irq *irq, uint32_t count)
 {
-	/* Centuries are without end: the sum must not overflow. */
-	int64_t deadline = timeout < 0 || timeout > INT64_MAX / 2 ? -1 : sys_now() + timeout;
-	uint64_t fired;
-	ssize_t n;
-	int rc = check_vector(irq, vector);
+	uint32_t before = irq->count, opened = irq->opened;
+	int rc = open_fds(irq, before, count);
 
-	/* Another thread may take what woke us: then wait again for the rest of the time. */
-	while (rc == 0) {
-		n = sys_read(irq->fds[vector], &fired, sizeof(fired));
-		if (n == sizeof(fired)) {
-			if (count)
-				*count = fired;
-			return 0;
-		}
-		if (n < 0 && n != -EAGAIN)
-			return vfc_fail((int)n, VFC_REASON_NONE, WHERE("read", irq->device->name),
-					"vector %u", vector);
-		rc = wait_readable(irq, irq->fds[vector], deadline);
+	if (rc == 0)
+		rc = irq->flags & VFC_IRQ_NORESIZE ? restart(irq, before, count)
+						   : irq_arm_range(irq, before, count);
+	if (rc < 0) {
+		leave(irq, before, irq->opened < count ? irq->opened : count);
+		close_fds(irq, opened);
+	} else {
+		__atomic_store_n(&irq->count, count, __ATOMIC_RELEASE);
 	}
 	return rc;
 }
 
-int vfc_irq_wait(struct vfc_irq *irq, uint32_t vector, int64_t timeout, uint64_t *count)
+static int shrink(struct vfc_irq *irq, uint32_t count)
 {
-	return vfc_done(irq_wait(irq, vector, timeout, count));
+	uint32_t before = irq->count;
+	int rc = irq_disarm_range(irq, count, before);
+
+	if (rc < 0)
+		return rc;
+	__atomic_store_n(&irq->count, count, __ATOMIC_RELEASE);
+	leave(irq, count, before);
+	for (uint32_t i = count; i < before; i++) /* whoever waits for it shall look */
+		sys_eventfd_raise(irq->vectors[i].fd);
+	return 0;
 }
 
-int vfc_irq_rearm(struct vfc_irq *irq)
+int vfc_irq_resize(struct vfc_irq *irq, uint32_t count)
 {
-	return vfc_done(arm(irq));
-}
-
-int vfc_irq_unmask(struct vfc_irq *irq)
-{
-	return vfc_done(set_irqs(irq->device,
-				 VFIO_IRQ_SET_DATA_NONE | VFIO_IRQ_SET_ACTION_UNMASK, irq->index, 0,
-				 irq->count));
-}
-
-int vfc_irq_trigger(struct vfc_irq *irq, uint32_t vector)
-{
-	int rc = check_vector(irq, vector);
+	int rc = irq_check_process(irq);
 
 	if (rc == 0)
-		rc = set_irqs(irq->device, VFIO_IRQ_SET_DATA_NONE | VFIO_IRQ_SET_ACTION_TRIGGER,
-			      irq->index, vector, 1);
+		rc = check_count(irq->device, count, irq->capacity);
+	if (rc < 0)
+		return vfc_done(rc);
+	pthread_mutex_lock(&irq->lock);
+	if (count > irq->count)
+		rc = grow(irq, count);
+	else if (count < irq->count)
+		rc = shrink(irq, count);
+	pthread_mutex_unlock(&irq->lock);
 	return vfc_done(rc);
 }
+

@@ -147,7 +147,7 @@ class Nic(NativeObject):
         # The library wants one thread per direction; an AsyncSniffer beside sr() is two.
         self._receiving = Lock()
         self._sending = Lock()
-        self._readers: Readers | None = None
+        self._readers: Readers[bytes] | None = None
         device._children.append(self)
 
     def close(self) -> None:
@@ -348,19 +348,16 @@ class Nic(NativeObject):
         if self._readers is None:
             from ._wait import Readers
 
-            self._readers = Readers(self.fileno())
-        frames: list[bytes] = []
-
-        def attempt() -> int:
-            frame = self.recv_nowait()
-            if frame is None and self.arm():
-                frame = self.recv_nowait()
-            frames.extend([] if frame is None else [frame])
-            return len(frames)
-
-        if not await self._readers.until(attempt, timeout):
+            self._readers = Readers(self.fileno(), self._take)
+        frame = await self._readers.next(timeout)
+        if frame is None:
             raise self._timed_out()
-        return frames[0]
+        return frame
+
+    def _take(self) -> bytes | None:
+        """A frame that is here; None: there is none, and the next one will raise an interrupt."""
+        frame = self.recv_nowait()
+        return self.recv_nowait() if frame is None and self.arm() else frame
 
     def __iter__(self) -> Iterator[bytes]:
         """Frames as they come, without end."""

@@ -7,14 +7,17 @@ called in turn, so that a machine whose speed drifts slows both, and the medians
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import json
+import os
 import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -117,6 +120,74 @@ class Register:
         return self.time(lib.vfc_mmio_read32, ctypes.addressof(self.word))
 
 
+class Awaited:
+    """From the raise of an eventfd to the coroutine that awaits it, in us: the model's vector
+    through ``wait_async()`` and ``async for``, and a bare eventfd by ``loop.add_reader``."""
+
+    WAKES = 300
+
+    def __init__(self) -> None:
+        self.irqs = vfiocore.open("fake:e1000e").irqs("msix")
+
+    def raised(self, fd: int, wake: Callable[[], Awaitable[object]]) -> float:
+        """Time from a write by another thread: the first quartile, as in irq.c."""
+        times, go = [], threading.Semaphore(0)
+        started = 0.0
+
+        def raiser() -> None:
+            nonlocal started
+            for _ in range(self.WAKES):
+                go.acquire()
+                time.sleep(0.0003)  # the event loop sleeps by then
+                started = time.perf_counter()
+                os.eventfd_write(fd, 1)
+
+        async def main() -> None:
+            for _ in range(self.WAKES):
+                go.release()
+                await wake()
+                times.append(time.perf_counter() - started)
+
+        thread = threading.Thread(target=raiser)
+        thread.start()
+        asyncio.run(main())
+        thread.join()
+        return statistics.quantiles(times, n=4)[0] * 1e6
+
+    def one(self) -> float:
+        return self.raised(self.irqs[3].fileno(), self.irqs[3].wait_async)
+
+    def any(self) -> float:
+        return self.raised(self.irqs[3].fileno(), self.irqs.__anext__)
+
+    def bare(self) -> float:
+        """What somebody would write who has nothing but an event loop."""
+        fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        waiting: asyncio.Future[int] | None = None
+
+        def ready() -> None:
+            nonlocal waiting
+            count = os.eventfd_read(fd)
+            if waiting is not None:
+                waiting.set_result(count)
+                waiting = None
+
+        async def wake() -> int:
+            nonlocal waiting
+            loop = asyncio.get_running_loop()
+            if not registered:
+                loop.add_reader(fd, ready)
+                registered.append(True)
+            waiting = loop.create_future()
+            return await waiting
+
+        registered: list[bool] = []
+        try:
+            return self.raised(fd, wake)
+        finally:
+            os.close(fd)
+
+
 @dataclass(frozen=True)
 class Compiled:
     """A figure that a program of the build measures together with its baseline."""
@@ -169,6 +240,19 @@ def cache_figures() -> list[Compiled]:
     ]
 
 
+def irq_figures() -> list[Figure | Compiled]:
+    awaited = Awaited()
+    bare = "bare read() of a blocking eventfd"
+    loop = "bare loop.add_reader and os.eventfd_read"
+    return [
+        Compiled("irq.thread", "us", bare, "bench-irq"),
+        Compiled("irq.thread_any", "us", bare, "bench-irq"),
+        Compiled("irq.thread_deadline", "us", bare, "bench-irq"),
+        Figure("irq.asyncio", "us", loop, awaited.one, awaited.bare, rounds=25),
+        Figure("irq.asyncio_any", "us", loop, awaited.any, awaited.bare, rounds=25),
+    ]
+
+
 def figures() -> list[Figure | Compiled]:
     register = Register()
     bare = "python -c pass"
@@ -182,6 +266,7 @@ def figures() -> list[Figure | Compiled]:
                register.ours, register.unchecked),
         *iova_figures(),
         *cache_figures(),
+        *irq_figures(),
         Figure("lab.first_test", "s", "vfio lab run -- true, the whole run", first_test, bare_guest,
                rounds=3),
     ]

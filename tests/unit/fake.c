@@ -167,17 +167,56 @@ static void msix_states(int fd)
 	CHECK_EQ(set_irqs(NONE | TRIGGER, VFC_IRQ_MSIX, 0, 1, 0), -EINVAL);
 }
 
+static void raise_line(void)
+{
+	CHECK_EQ(vfc_fake_set(device, VFC_FAKE_RAISE, 0), 0);
+}
+
+/* INTx is masked, and its line down. */
+static void unmask_by_eventfd(int fd)
+{
+	int unmask = sys_eventfd();
+
+	CHECK(unmask >= 0);
+	CHECK_EQ(set_irqs(EVENTFD | UNMASK, VFC_IRQ_INTX, 0, 1, unmask), 0);
+	CHECK_EQ(set_irqs(EVENTFD | UNMASK, VFC_IRQ_INTX, 0, 1, unmask), -EBUSY);
+	raise_line();
+	CHECK_EQ(fired(fd), 0);
+	sys_eventfd_raise(unmask);
+	CHECK_SOON(fired(fd) == 1);
+	CHECK_EQ(fired(unmask), 0); /* the kernel took it */
+	CHECK_EQ(set_irqs(EVENTFD | UNMASK, VFC_IRQ_INTX, 0, 1, -1), 0);
+	sys_close(unmask);
+}
+
+/* What Linux before 6.5 does. */
+static void noresize_states(int fd)
+{
+	CHECK_EQ(vfc_fake_set(device, VFC_FAKE_NORESIZE, 1), 0);
+	CHECK_EQ(knob(VFC_FAKE_NORESIZE), 1);
+	CHECK_EQ(set_irqs(EVENTFD | TRIGGER, VFC_IRQ_MSIX, 1, 1, fd), 0);
+	CHECK_EQ(set_irqs(EVENTFD | TRIGGER, VFC_IRQ_MSIX, 0, 2, fd), 0);
+	CHECK_EQ(set_irqs(EVENTFD | TRIGGER, VFC_IRQ_MSIX, 2, 1, fd), -EINVAL);
+	CHECK_EQ(set_irqs(NONE | TRIGGER, VFC_IRQ_MSIX, 0, 0, 0), 0);
+	CHECK_EQ(vfc_fake_set(device, VFC_FAKE_NORESIZE, 0), 0);
+}
+
 static void intx_states(int fd)
 {
 	CHECK_EQ(set_irqs(NONE | UNMASK, VFC_IRQ_INTX, 0, 1, 0), -EINVAL);
 	CHECK_EQ(set_irqs(EVENTFD | TRIGGER, VFC_IRQ_INTX, 0, 1, fd), 0);
-	CHECK_EQ(set_irqs(NONE | TRIGGER, VFC_IRQ_INTX, 0, 1, 0), 0);
-	CHECK_EQ(set_irqs(NONE | TRIGGER, VFC_IRQ_INTX, 0, 1, 0), 0);
+	raise_line();
+	raise_line();
 	CHECK_EQ(fired(fd), 1); /* masked when it fired */
+	CHECK_EQ(set_irqs(BOOL | UNMASK, VFC_IRQ_INTX, 0, 1, 0), 0);
+	CHECK_EQ(fired(fd), 0);
 	CHECK_EQ(set_irqs(NONE | UNMASK, VFC_IRQ_INTX, 0, 1, 0), 0);
+	CHECK_EQ(fired(fd), 1); /* the line was still up */
 	CHECK_EQ(set_irqs(NONE | TRIGGER, VFC_IRQ_INTX, 0, 1, 0), 0);
-	CHECK_EQ(fired(fd), 1);
+	CHECK_EQ(set_irqs(NONE | TRIGGER, VFC_IRQ_INTX, 0, 1, 0), 0);
+	CHECK_EQ(fired(fd), 2); /* the loopback knows no mask */
 	CHECK_EQ(set_irqs(EVENTFD | MASK, VFC_IRQ_INTX, 0, 1, fd), -ENOTTY);
+	unmask_by_eventfd(fd);
 	CHECK_EQ(set_irqs(NONE | TRIGGER, VFC_IRQ_INTX, 0, 0, 0), 0);
 }
 
@@ -204,6 +243,7 @@ static void irqs(void)
 	CHECK_EQ(set_irqs(1 << 9, VFC_IRQ_MSIX, 0, 1, 0), -EINVAL);
 	msix_states(fd);
 	intx_states(fd);
+	noresize_states(fd);
 	single_states(fd, VFC_IRQ_ERR);
 	single_states(fd, VFC_IRQ_REQ);
 	close(fd);

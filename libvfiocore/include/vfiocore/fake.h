@@ -31,6 +31,8 @@ enum vfc_fake_knob {
 	 * 2^39-1. The space's windows shrink with the first one, for good.
 	 */
 	VFC_FAKE_HIGHEST = 11,
+	VFC_FAKE_NORESIZE = 12,     /* 1: MSI-X vectors cannot be added while it is on (Linux < 6.5) */
+	VFC_FAKE_RAISE = 13,        /* write only: the device raises this vector of the type that is on */
 };
 
 VFC_BEGIN_DECLS

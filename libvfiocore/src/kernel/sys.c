@@ -3,13 +3,17 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -128,6 +132,21 @@ ssize_t sys_read(int fd, void *data, size_t length)
 	return CALL(read(fd, data, length));
 }
 
+/* eventfds take RWF_NOWAIT since Linux 5.8; before that they are non-blocking themselves. */
+static ssize_t read_now(int fd, void *data, size_t length)
+{
+	struct iovec iov = {data, length};
+	ssize_t n = CALL(preadv2(fd, &iov, 1, -1, RWF_NOWAIT));
+
+	return n == -EOPNOTSUPP || n == -ENOSYS ? CALL(read(fd, data, length)) : n;
+}
+
+ssize_t sys_read_now(int fd, void *data, size_t length)
+{
+	FAIL_ON_DEMAND(-EIO);
+	return read_now(fd, data, length);
+}
+
 ssize_t sys_write(int fd, const void *data, size_t length)
 {
 	FAIL_ON_DEMAND(-ENOSPC);
@@ -183,12 +202,129 @@ int sys_eventfd(void)
 	return CALL(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
 }
 
+int sys_nonblock(int fd)
+{
+	FAIL_ON_DEMAND(-EBADF);
+	return CALL(fcntl(fd, F_SETFL, O_RDWR | O_NONBLOCK));
+}
+
+int sys_eventfd_blocking(void)
+{
+	uint64_t count;
+	struct iovec iov = {&count, sizeof(count)};
+	int fd, rc;
+
+	FAIL_ON_DEMAND(-EMFILE);
+	fd = CALL(eventfd(0, EFD_CLOEXEC));
+	if (fd < 0 || CALL(preadv2(fd, &iov, 1, -1, RWF_NOWAIT)) == -EAGAIN)
+		return fd;
+	rc = sys_nonblock(fd);
+	if (rc < 0)
+		sys_close(fd);
+	return rc < 0 ? rc : fd;
+}
+
 void sys_eventfd_raise(int fd)
 {
 	int saved = errno;
 
 	eventfd_write(fd, 1);
 	errno = saved;
+}
+
+uint64_t sys_eventfd_take(int fd)
+{
+	uint64_t count;
+
+	return read_now(fd, &count, sizeof(count)) == sizeof(count) ? count : 0;
+}
+
+int sys_epoll(void)
+{
+	FAIL_ON_DEMAND(-EMFILE);
+	return CALL(epoll_create1(EPOLL_CLOEXEC));
+}
+
+static int epoll_control(int epoll, int operation, int fd, uint32_t data, uint32_t events)
+{
+	struct epoll_event event = {.events = events, .data = {.u32 = data}};
+
+	return CALL(epoll_ctl(epoll, operation, fd, &event));
+}
+
+int sys_epoll_add(int epoll, int fd, uint32_t data)
+{
+	FAIL_ON_DEMAND(-ENOMEM);
+	return epoll_control(epoll, EPOLL_CTL_ADD, fd, data, EPOLLIN);
+}
+
+int sys_epoll_change(int epoll, int fd, uint32_t data, bool watch)
+{
+	return epoll_control(epoll, EPOLL_CTL_MOD, fd, data, watch ? EPOLLIN : 0);
+}
+
+void sys_epoll_remove(int epoll, int fd)
+{
+	epoll_control(epoll, EPOLL_CTL_DEL, fd, 0, 0);
+}
+
+/* epoll_wait() has milliseconds, and epoll_pwait2() came with Linux 5.11: ppoll() has the time. */
+int sys_epoll_wait(int epoll, uint32_t *data, int64_t timeout)
+{
+	struct pollfd poll = {.fd = epoll, .events = POLLIN};
+	struct epoll_event event;
+	int rc;
+
+	if (timeout > 0) {
+		rc = sys_poll(&poll, 1, timeout);
+		if (rc <= 0)
+			return rc;
+	} else {
+		FAIL_ON_DEMAND(-EINTR);
+	}
+	rc = CALL(epoll_wait(epoll, &event, 1, timeout < 0 ? -1 : 0));
+	if (rc > 0)
+		*data = event.data.u32;
+	return rc;
+}
+
+/* These functions return the error, and leave errno alone. */
+static int create_thread(pthread_t *thread, void *(*run)(void *), void *argument, int cpu)
+{
+	pthread_attr_t attributes;
+	cpu_set_t cpus;
+	int rc = pthread_attr_init(&attributes);
+
+	if (rc)
+		return rc;
+	if (cpu >= 0) {
+		CPU_ZERO(&cpus);
+		CPU_SET(cpu, &cpus);
+		rc = cpu < CPU_SETSIZE
+			? pthread_attr_setaffinity_np(&attributes, sizeof(cpus), &cpus) : EINVAL;
+	}
+	if (!rc)
+		rc = pthread_create(thread, &attributes, run, argument);
+	pthread_attr_destroy(&attributes);
+	return rc;
+}
+
+int sys_thread(pthread_t *thread, void *(*run)(void *), void *argument, int cpu)
+{
+	sigset_t all, old;
+	int rc;
+
+	FAIL_ON_DEMAND(-EAGAIN);
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	rc = create_thread(thread, run, argument, cpu);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return -rc;
+}
+
+int sys_pid(void)
+{
+	return getpid();
 }
 
 int sys_memfd(const char *name, uint64_t length)

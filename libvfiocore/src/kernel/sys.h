@@ -7,6 +7,7 @@
 #define VFC_KERNEL_SYS_H
 
 #include <poll.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -24,6 +25,7 @@ int sys_ioctl_value(int fd, unsigned long request, unsigned long value);
 ssize_t sys_pread(int fd, void *data, size_t length, uint64_t position);
 ssize_t sys_pwrite(int fd, const void *data, size_t length, uint64_t position);
 ssize_t sys_read(int fd, void *data, size_t length);
+ssize_t sys_read_now(int fd, void *data, size_t length); /* of an eventfd: never blocks; -EAGAIN */
 ssize_t sys_write(int fd, const void *data, size_t length);
 int sys_mmap(size_t length, int protection, int flags, int fd, uint64_t position, void **address);
 void sys_munmap(void *address, size_t length);
@@ -31,7 +33,18 @@ int sys_madvise(void *address, size_t length, int advice);
 int sys_mlock(const void *address, size_t length);
 void sys_munlock(const void *address, size_t length);
 int sys_eventfd(void);                  /* non-blocking, close-on-exec */
+int sys_eventfd_blocking(void);         /* where sys_read_now() takes such, else non-blocking */
+int sys_nonblock(int fd);               /* of an eventfd */
 void sys_eventfd_raise(int fd);         /* as the kernel does: cannot fail */
+uint64_t sys_eventfd_take(int fd);      /* likewise; 0: nothing was raised */
+int sys_epoll(void);
+int sys_epoll_add(int epoll, int fd, uint32_t data);                /* for reading */
+int sys_epoll_change(int epoll, int fd, uint32_t data, bool watch); /* keep it, but look away */
+void sys_epoll_remove(int epoll, int fd);
+int sys_epoll_wait(int epoll, uint32_t *data, int64_t timeout); /* ns; 1: @data fired, 0: none */
+/* All signals are blocked in it: they belong to the application. @cpu: run there only; -1: anywhere. */
+int sys_thread(pthread_t *thread, void *(*run)(void *), void *argument, int cpu);
+int sys_pid(void);
 int sys_memfd(const char *name, uint64_t length);
 int sys_poll(struct pollfd *fds, nfds_t count, int64_t timeout); /* ns; negative: no end */
 int sys_readlink(const char *path, char *target, size_t size);  /* NUL-terminated */

@@ -5,6 +5,7 @@
 
 #include "../device.h"
 #include "../error.h"
+#include "../irq.h"
 #include "../kernel/sys.h"
 #include "nic.h"
 
@@ -138,11 +139,10 @@ static int rx_arm(struct vfc_nic *nic, uint32_t queue)
 {
 	struct nic_rx *rx = &nic->rx[queue];
 	uint64_t fired;
-	ssize_t n = sys_read(vfc_irq_fd(nic->irq, queue), &fired, sizeof(fired));
+	int rc = irq_consume(nic->irq, queue, &fired, false);
 
-	if (n < 0 && n != -EAGAIN)
-		return vfc_fail((int)n, VFC_REASON_NONE, WHERE("read", nic->device->name),
-				"the eventfd of queue %u", queue);
+	if (rc < 0)
+		return rc;
 	if (nic->driver->rx_ready(rx))
 		return 1;
 	if (vfc_ring_space(&rx->ring))

@@ -12,7 +12,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -61,6 +60,7 @@ static bool step(struct fake_device *device)
 	bool busy = false;
 
 	pthread_mutex_lock(&device->iommufd->lock);
+	fake_irq_step(device);
 	if (device->gone)
 		memset(device->memory, 0xff, device->model->memory_length);
 	else
@@ -82,17 +82,11 @@ static void *play(void *argument)
 	return NULL;
 }
 
-/* The thread takes no signals: they belong to the application's threads. */
 static int start(struct fake_device *device)
 {
-	sigset_t all, old;
-	int rc;
+	int rc = sys_thread(&device->thread, play, device, -1);
 
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	rc = pthread_create(&device->thread, NULL, play, device);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (rc)
+	if (rc < 0)
 		return vfc_fail(rc, VFC_REASON_NONE, WHERE("pthread_create"),
 				"the model needs a thread: ulimit -u, or the cgroup's pids.max");
 	return 0;

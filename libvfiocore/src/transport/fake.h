@@ -55,7 +55,9 @@ struct fake_region {
 
 struct fake_irq {
 	int fds[FAKE_VECTORS]; /* -1: not armed */
-	bool masked;           /* INTx only */
+	uint32_t enabled;      /* vectors that the kernel got when the type was turned on */
+	bool masked, asserted; /* INTx only; asserted: the line was raised while it was masked */
+	int unmask_fd;         /* likewise; -1: none */
 };
 
 struct fake_device;
@@ -89,6 +91,7 @@ struct fake_device {
 	uint64_t dropped;
 	uint32_t rx_length;
 	bool attached, link, gone;
+	bool noresize; /* MSI-X cannot grow while it is on */
 	bool stop; /* atomic: the thread is to end */
 	pthread_t thread;
 	uint8_t config[FAKE_CONFIG_SIZE];
@@ -128,8 +131,11 @@ bool fake_dma_store64(struct fake_device *device, uint64_t iova, uint64_t value)
 int fake_irq_info(struct transport_device *device, uint32_t index, struct vfio_irq_info *info);
 int fake_set_irqs(struct transport_device *device, const struct vfio_irq_set *set);
 void fake_irq_forget(struct fake_device *device); /* disarm every vector, keep the types */
+void fake_irq_step(struct fake_device *device);   /* look at the eventfd that unmasks INTx */
 /* The device raises a vector of the type that is on. false: nothing is armed, or it is masked. */
 bool fake_raise(struct fake_device *device, uint32_t vector);
+/* Likewise, but a line that is masked stays up until it is not. */
+void fake_assert(struct fake_device *device, uint32_t vector);
 
 /* PCI Command register. */
 bool fake_bus_master(const struct fake_device *device);

@@ -3,8 +3,8 @@
  * Interrupts of the fake transport: the state machine of VFIO_DEVICE_SET_IRQS for PCI devices
  * (drivers/vfio/vfio_main.c and drivers/vfio/pci/vfio_pci_intrs.c).
  *
- * Limits of the model: the eventfd is not referenced, so it must stay open while it is armed;
- * INTx cannot be unmasked by an eventfd.
+ * Limits of the model: an eventfd is not referenced, so it must stay open while it is armed; the one
+ * that unmasks INTx is looked at by the model's thread.
  */
 #include "fake.h"
 
@@ -36,7 +36,7 @@ int fake_irq_info(struct transport_device *base, uint32_t index, struct vfio_irq
 	info->flags = VFIO_IRQ_INFO_EVENTFD;
 	if (index == VFC_IRQ_INTX)
 		info->flags |= VFIO_IRQ_INFO_MASKABLE | VFIO_IRQ_INFO_AUTOMASKED;
-	else if (index != VFC_IRQ_MSIX) /* MSI-X vectors can be added while it is on, from 6.5 */
+	else if (index != VFC_IRQ_MSIX || device->noresize)
 		info->flags |= VFIO_IRQ_INFO_NORESIZE;
 	return 0;
 }
@@ -64,7 +64,8 @@ static void forget(struct fake_irq *irq)
 {
 	for (int i = 0; i < FAKE_VECTORS; i++)
 		irq->fds[i] = -1;
-	irq->masked = false;
+	irq->masked = irq->asserted = false;
+	irq->unmask_fd = -1;
 }
 
 void fake_irq_forget(struct fake_device *device)
@@ -73,22 +74,55 @@ void fake_irq_forget(struct fake_device *device)
 		forget(&device->irqs[i]);
 }
 
-static bool raise_index(struct fake_device *device, uint32_t index, uint32_t vector)
+static bool armed(const struct fake_irq *irq, uint32_t vector)
 {
-	struct fake_irq *irq = &device->irqs[index];
+	return vector < FAKE_VECTORS && irq->fds[vector] >= 0;
+}
 
-	if (vector >= FAKE_VECTORS || irq->fds[vector] < 0 || irq->masked)
+/* The kernel's loopback: it knows no mask, and masks nothing. */
+static void loop_back(struct fake_irq *irq, uint32_t vector)
+{
+	if (armed(irq, vector))
+		sys_eventfd_raise(irq->fds[vector]);
+}
+
+bool fake_raise(struct fake_device *device, uint32_t vector)
+{
+	struct fake_irq *irq = &device->irqs[device->irq_type < 0 ? 0 : device->irq_type];
+
+	if (device->irq_type < 0 || irq->masked || !armed(irq, vector))
 		return false;
-	if (index == VFC_IRQ_INTX)
+	if (device->irq_type == VFC_IRQ_INTX)
 		irq->masked = true; /* level triggered: silent until the user has looked */
 	sys_eventfd_raise(irq->fds[vector]);
 	return true;
 }
 
-bool fake_raise(struct fake_device *device, uint32_t vector)
+void fake_assert(struct fake_device *device, uint32_t vector)
 {
-	return device->irq_type >= 0 &&
-	       raise_index(device, (uint32_t)device->irq_type, vector);
+	bool intx = device->irq_type == VFC_IRQ_INTX;
+
+	if (!fake_raise(device, vector) && intx)
+		device->irqs[VFC_IRQ_INTX].asserted = true;
+}
+
+static void unmask_intx(struct fake_device *device)
+{
+	struct fake_irq *irq = &device->irqs[VFC_IRQ_INTX];
+
+	irq->masked = false;
+	if (irq->asserted) {
+		irq->asserted = false;
+		fake_raise(device, 0);
+	}
+}
+
+void fake_irq_step(struct fake_device *device)
+{
+	int fd = device->irqs[VFC_IRQ_INTX].unmask_fd;
+
+	if (fd >= 0 && sys_eventfd_take(fd))
+		unmask_intx(device);
 }
 
 static int invalid(const char *hint)
@@ -146,6 +180,13 @@ static void turn_off(struct fake_device *device)
 	set_type(device, -1);
 }
 
+/* Where vectors cannot be added, the kernel keeps as many as it got at first. */
+static bool fits(const struct fake_device *device, const struct vfio_irq_set *set)
+{
+	return (set->index == VFC_IRQ_MSIX && !device->noresize) ||
+	       set->start + set->count <= device->irqs[set->index].enabled;
+}
+
 /* vfio_pci_set_intx_trigger(), vfio_pci_set_msi_trigger() */
 static int trigger(struct fake_device *device, const struct vfio_irq_set *set)
 {
@@ -162,29 +203,51 @@ static int trigger(struct fake_device *device, const struct vfio_irq_set *set)
 	if (set->flags & VFIO_IRQ_SET_DATA_EVENTFD) {
 		if (!set->count)
 			return invalid("no vector is given");
+		if (on && !fits(device, set))
+			return invalid("the type is on with fewer vectors");
 		rc = arm(irq, set);
-		if (rc == 0 && !on)
+		if (rc == 0 && !on) {
 			set_type(device, (int)set->index);
+			irq->enabled = set->start + set->count;
+		}
 		return rc;
 	}
 	if (!on)
 		return invalid("the type is not on");
 	for (uint32_t i = 0; i < set->count; i++)
 		if (chosen(set, i))
-			raise_index(device, set->index, set->start + i);
+			loop_back(irq, set->start + i);
+	return 0;
+}
+
+/* vfio_virqfd_enable() */
+static int set_unmask_fd(struct fake_irq *irq, int fd)
+{
+	if (fd >= 0 && irq->unmask_fd >= 0)
+		return vfc_fail(EBUSY, VFC_REASON_BUSY, WHERE(CALL),
+				"another eventfd unmasks it already");
+	irq->unmask_fd = fd;
 	return 0;
 }
 
 /* vfio_pci_set_intx_mask(), vfio_pci_set_intx_unmask() */
 static int mask(struct fake_device *device, const struct vfio_irq_set *set, bool masked)
 {
-	if (set->index != VFC_IRQ_INTX || set->flags & VFIO_IRQ_SET_DATA_EVENTFD)
+	bool eventfd = set->flags & VFIO_IRQ_SET_DATA_EVENTFD;
+
+	if (set->index != VFC_IRQ_INTX || (eventfd && masked))
 		return vfc_fail(ENOTTY, VFC_REASON_UNSUPPORTED, WHERE(CALL),
 				"only INTx can be masked, and not by an eventfd");
 	if (device->irq_type != VFC_IRQ_INTX || set->count != 1)
 		return invalid("INTx is not on");
-	if (chosen(set, 0))
-		device->irqs[VFC_IRQ_INTX].masked = masked;
+	if (eventfd)
+		return set_unmask_fd(&device->irqs[VFC_IRQ_INTX], eventfd_of(set, 0));
+	if (!chosen(set, 0))
+		return 0;
+	if (masked)
+		device->irqs[VFC_IRQ_INTX].masked = true;
+	else
+		unmask_intx(device);
 	return 0;
 }
 
@@ -200,7 +263,7 @@ static int trigger_single(struct fake_device *device, const struct vfio_irq_set 
 	if (is_off(set))
 		forget(irq);
 	else if (set->count && chosen(set, 0))
-		raise_index(device, set->index, 0);
+		loop_back(irq, 0);
 	return 0;
 }
 

@@ -89,6 +89,12 @@ int fd_set_irqs(struct transport_device *device, const struct vfio_irq_set *set)
 {
 	int rc = sys_ioctl(of(device)->fd, VFIO_DEVICE_SET_IRQS, (void *)set);
 
+	/* vfio_msi_enable() gives nothing, and tells how many it could have given. */
+	if (rc > 0)
+		return vfc_fail(ENOSPC, VFC_REASON_NONE,
+				WHERE("VFIO_DEVICE_SET_IRQS", of(device)->name),
+				"the kernel has %d vectors for the device, and not %u: several MSI need "
+				"interrupt remapping", rc, set->start + set->count);
 	return rc < 0 ? failed(device, rc, "VFIO_DEVICE_SET_IRQS") : 0;
 }
 

@@ -23,6 +23,7 @@ __all__ = [
     "IommuFlag",
     "IrqFlag",
     "IrqIndex",
+    "IrqThreadFlag",
     "Knob",
     "MapFlag",
     "NicFlag",
@@ -118,6 +119,13 @@ class IrqFlag(IntFlag):
     NORESIZE = 8
 
 
+class IrqThreadFlag(IntFlag):
+    """How the library's thread serves a set (vfiocore/irq.h); Python has its own."""
+
+    PIN = 1
+    UNMASK = 2
+
+
 class NicFlag(IntFlag):
     """How a NIC starts (vfiocore/nic.h)."""
 
@@ -148,6 +156,8 @@ class Knob(IntEnum):
     RESETS = 9
     DROPPED = 10
     HIGHEST = 11
+    NORESIZE = 12
+    RAISE = 13
 
 
 class IommuFdOption(IntEnum):

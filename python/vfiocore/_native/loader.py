@@ -111,7 +111,7 @@ def load() -> tuple[str, ctypes.CDLL]:
 # These keep the GIL, so that a device cannot be closed while another thread is inside of one: its
 # BAR would be unmapped under the access. Nothing here waits, and letting go of the GIL costs more
 # than an access.
-_HELD = frozenset(("vfc_region_load", "vfc_region_read", "vfc_region_write"))
+_HELD = frozenset(("vfc_irq_take", "vfc_region_load", "vfc_region_read", "vfc_region_write"))
 
 
 class Library:
@@ -133,10 +133,14 @@ class Library:
         setattr(self, name, function)
         return function
 
-    def _bind(self, name: str) -> Any:
+    def held(self, name: str) -> Any:
+        """A function that keeps the GIL, for calls that do not block and are made often."""
+        return self._bind(name, held=True)
+
+    def _bind(self, name: str, held: bool = False) -> Any:
         restype, argtypes = tables.prototype(name)
         try:
-            function = getattr(self._held if name in _HELD else self._dll, name)
+            function = getattr(self._held if held or name in _HELD else self._dll, name)
         except AttributeError:
             raise SymbolMissing(
                 f"{self.path} has no {name}(): the library is older than this package"

@@ -213,6 +213,34 @@ class IrqInfo(Sized):
     ]
 
 
+class IrqStats(Sized):
+    _fields_ = [
+        ("size", c_uint32),
+        ("armed", c_uint32),
+        ("fired", c_uint64),
+        ("wakeups", c_uint64),
+        ("spurious", c_uint64),
+    ]
+
+
+class IrqThreadOpts(Sized):
+    _fields_ = [
+        ("size", c_uint32),
+        ("flags", c_uint32),
+        ("cpu", c_uint32),
+        ("rate", c_uint32),
+    ]
+
+
+class IrqThreadStats(Sized):
+    _fields_ = [
+        ("size", c_uint32),
+        ("error", c_int32),
+        ("calls", c_uint64),
+        ("throttled", c_uint64),
+    ]
+
+
 class PciBar(Structure):
     _fields_ = [
         ("address", c_uint64),

@@ -32,6 +32,7 @@ ENUMS: dict[str, tuple[str, type[IntEnum] | type[IntFlag]]] = {
     "vfc_iommu_flags": ("VFC_IOMMU_", enums.IommuFlag),
     "vfc_irq_index": ("VFC_IRQ_", enums.IrqIndex),
     "vfc_irq_flags": ("VFC_IRQ_", enums.IrqFlag),
+    "vfc_irq_thread_flags": ("VFC_IRQ_THREAD_", enums.IrqThreadFlag),
     "vfc_nic_flags": ("VFC_NIC_", enums.NicFlag),
     "vfc_pci_bar_flags": ("VFC_PCI_BAR_", enums.BarFlag),
     "vfc_fake_knob": ("VFC_FAKE_", enums.Knob),
@@ -73,6 +74,9 @@ STRUCTS: dict[str, type[ctypes.Structure]] = {
     "vfc_region_info": structs.RegionInfo,
     "vfc_pci_cap": structs.PciCap,
     "vfc_irq_info": structs.IrqInfo,
+    "vfc_irq_stats": structs.IrqStats,
+    "vfc_irq_thread_opts": structs.IrqThreadOpts,
+    "vfc_irq_thread_stats": structs.IrqThreadStats,
     "vfc_pci_bar": structs.PciBar,
     "vfc_pci_info": structs.PciInfo,
     "vfc_pci_bind_opts": structs.PciBindOpts,
@@ -114,6 +118,7 @@ POINTERS: dict[str, Any] = {
     "uint32_t *": ctypes.POINTER(ctypes.c_uint32),
     "uint64_t *": ctypes.POINTER(ctypes.c_uint64),
     "int *": ctypes.POINTER(ctypes.c_int),
+    "void (*)(void *, uint32_t, uint64_t)": ctypes.c_void_p,
 }
 
 
@@ -135,6 +140,7 @@ _IOMMU = "struct vfc_iommu *"
 _IRQ = "struct vfc_irq *"
 _CACHE = "struct vfc_mapcache *"
 _REACH = "struct vfc_reach *"
+_IRQ_THREAD = "struct vfc_irq_thread *"
 _NIC = "struct vfc_nic *"
 _POOL = "struct vfc_pool *"
 _RING = "struct vfc_ring *"
@@ -401,11 +407,31 @@ PROTOTYPES: dict[str, tuple[str, ...]] = {
     "vfc_irq_info": ("int", _DEVICE, "uint32_t", "struct vfc_irq_info *"),
     "vfc_irq_open": ("int", _DEVICE, "uint32_t", "uint32_t", "struct vfc_irq **"),
     "vfc_irq_close": ("int", _IRQ),
+    "vfc_irq_resize": ("int", _IRQ, "uint32_t"),
+    "vfc_irq_arm": ("int", _IRQ, "uint32_t"),
+    "vfc_irq_disarm": ("int", _IRQ, "uint32_t"),
     "vfc_irq_fd": ("int", _IRQ, "uint32_t"),
+    "vfc_irq_poll_fd": ("int", _IRQ),
     "vfc_irq_wait": ("int", _IRQ, "uint32_t", "int64_t", "uint64_t *"),
+    "vfc_irq_take": ("int64_t", _IRQ, "uint32_t"),
+    "vfc_irq_wait_any": ("int", _IRQ, "int64_t", "uint32_t *", "uint64_t *"),
+    "vfc_irq_wait_all": ("int", _IRQ, "int64_t", "uint64_t *", "uint32_t"),
+    "vfc_irq_stats": ("int", _IRQ, "uint32_t", "struct vfc_irq_stats *"),
     "vfc_irq_rearm": ("int", _IRQ),
+    "vfc_irq_mask": ("int", _IRQ),
     "vfc_irq_unmask": ("int", _IRQ),
+    "vfc_irq_unmask_fd": ("int", _IRQ),
     "vfc_irq_trigger": ("int", _IRQ, "uint32_t"),
+    "vfc_irq_thread_start": (
+        "int",
+        _IRQ,
+        "void (*)(void *, uint32_t, uint64_t)",
+        "void *",
+        "const struct vfc_irq_thread_opts *",
+        "struct vfc_irq_thread **",
+    ),
+    "vfc_irq_thread_stop": ("int", _IRQ_THREAD),
+    "vfc_irq_thread_stats": ("int", _IRQ_THREAD, "struct vfc_irq_thread_stats *"),
     # mapcache.h
     "vfc_mapcache_open": (
         "int",

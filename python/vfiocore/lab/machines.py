@@ -260,10 +260,17 @@ _WIDTH = Machine(
     ),
 )
 
+_WIDTH_BUILT = replace(
+    _WIDTH,
+    name="width-built",
+    doc="the machine width on the built kernel, which adds MSI-X vectors while others are on",
+    kernel="built",
+)
+
 MACHINES: dict[str, Machine] = {
     m.name: m
     for m in (
-        *(_INTEL, _NONE, _SHARED, _WIDTH),
+        *(_INTEL, _NONE, _SHARED, _WIDTH, _WIDTH_BUILT),
         *(_IOMMUFD, _IOMMUFD39, _SCALABLE, _SCALABLE39, _AMD, _VIRTIO, _NOIOMMU),
     )
 }
