@@ -41,3 +41,16 @@ def test_no_iommufd_request_is_missing() -> None:
     kernel = requests(tree / "include/uapi/linux/iommufd.h")
     assert len(kernel) >= 22
     assert kernel == requests(ROOT / "libvfiocore/src/kernel/iommufd.h")
+
+
+def test_sizes_in_the_documents(tmp_path: Path) -> None:
+    text = (ROOT / "docs/kernel-interface.md").read_text()
+    sizes = re.findall(r"\| `(iommu_\w+)`, (\d+) \|", text)
+    assert len(sizes) == 12
+    tree = kernels.headers(kernels.find("built"))
+    (tmp_path / "linux").mkdir()
+    shutil.copy(tree / "include/uapi/linux/iommufd.h", tmp_path / "linux")
+    claims = [f'_Static_assert(sizeof(struct {name}) == {size}, "{name}");' for name, size in sizes]
+    source = "\n".join(["#include <linux/iommufd.h>", *claims, ""])
+    command = ["cc", "-fsyntax-only", f"-I{tmp_path}", "-x", "c", "-"]
+    subprocess.run(command, input=source, text=True, check=True)
