@@ -54,7 +54,7 @@ if TYPE_CHECKING:
         WaitTimeout,
     )
     from .iommu import Iommu, Mapping, MappingInfo
-    from .irq import Interrupt, IrqInfo, IrqSet
+    from .irq import Interrupt, IrqInfo, IrqSet, IrqStats
     from .nic import LinkState, Nic, NicStats
     from .pci import PciBar, PciInfo
     from .region import Region
@@ -75,6 +75,7 @@ __all__ = [
     "IovaError",
     "IrqInfo",
     "IrqSet",
+    "IrqStats",
     "LinkState",
     "Malformed",
     "Mapping",
@@ -124,6 +125,7 @@ _HOME = {
     "Iommu": "iommu",
     "IrqInfo": "irq",
     "IrqSet": "irq",
+    "IrqStats": "irq",
     "LinkState": "nic",
     "Mapping": "iommu",
     "MappingInfo": "iommu",
