@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     )
     from .iommu import Iommu, Mapping, MappingInfo
     from .iommufd import IommuFd
-    from .irq import Interrupt, IrqInfo, IrqSet
+    from .irq import Interrupt, IrqInfo, IrqSet, IrqStats
     from .mapcache import MapCache, MapCacheStats, Reach
     from .nic import LinkState, Nic, NicStats
     from .pci import PciBar, PciInfo
@@ -80,6 +80,7 @@ __all__ = [
     "IovaError",
     "IrqInfo",
     "IrqSet",
+    "IrqStats",
     "LinkState",
     "Malformed",
     "MapCache",
@@ -136,6 +137,7 @@ _HOME = {
     "IommuFd": "iommufd",
     "IrqInfo": "irq",
     "IrqSet": "irq",
+    "IrqStats": "irq",
     "LinkState": "nic",
     "MapCache": "mapcache",
     "MapCacheStats": "mapcache",

@@ -37,6 +37,7 @@ class IrqThread:
         self._stop = os.eventfd(0, os.EFD_CLOEXEC)
         self._poll.register(self._stop, select.POLLIN)
         self._leaving = False
+        #: Calls of the function so far.
         self.calls = 0
         self._thread = threading.Thread(target=self._run, name="vfiocore-irqs", daemon=True)
         irqs._threads.append(self)

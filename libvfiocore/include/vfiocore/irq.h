@@ -151,9 +151,8 @@ VFC_API int vfc_irq_wait_all(struct vfc_irq *irq, int64_t timeout, uint64_t *cou
 VFC_API int vfc_irq_stats(struct vfc_irq *irq, uint32_t vector, struct vfc_irq_stats *stats);
 
 /*
- * vfc_irq_rearm() - tell the kernel all of it again: after vfc_device_reset(), which some drivers of
- * the kernel take as a reason to forget it. INTx that was masked stays so. Errors: the kernel's.
- * Thread-safe.
+ * vfc_irq_rearm() - tell the kernel all of it again, the same eventfds: after vfc_device_reset(), say,
+ * which may leave it without. INTx that was masked stays so. Errors: the kernel's. Thread-safe.
  */
 VFC_API int vfc_irq_rearm(struct vfc_irq *irq);
 
