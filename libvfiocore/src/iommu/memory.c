@@ -71,7 +71,8 @@ static int map_region(struct vfc_iommu *iommu, struct vfc_device *device, uint32
 	int fd, rc = check_named(opts);
 
 	if (rc == 0)
-		rc = region_check(device, index, offset, length, 0, &region);
+		rc = region_check(device, index, offset, length,
+				  VFIO_REGION_INFO_FLAG_READ | VFIO_REGION_INFO_FLAG_WRITE, &region);
 	if (rc < 0)
 		return rc;
 	if (!iommu->ops->iommufd)
@@ -145,11 +146,10 @@ static int copy(struct vfc_iommu *to, struct vfc_iommu *from, uint64_t at, uint6
 	if (rc < 0)
 		return rc;
 	va = source.va ? (char *)source.va + (at - source.iova) : NULL;
-	if (!related && !va)
-		return space_cannot(to, "copy memory of a file from a space whose iommufd it does not "
-					"share; map the file here, too");
 	if (!related || !to->ops->copy)
-		return vfc_iommu_map(to, va, length, iova, opts);
+		return va ? vfc_iommu_map(to, va, length, iova, opts)
+			  : space_cannot(to, "copy memory of a file from a space whose iommufd it does "
+					     "not share; map the file here, too");
 	pthread_mutex_lock(&to->lock);
 	rc = copy_locked(to, from, at, length, iova, opts);
 	if (rc == 0)

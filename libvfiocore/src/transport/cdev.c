@@ -323,6 +323,10 @@ static int device_attach_pasid(struct transport_device *base, uint32_t pasid,
 		rc = sys_ioctl(device->device.fd, VFIO_DEVICE_DETACH_IOMMUFD_PT, &detach);
 		return rc < 0 ? pasid_failed(device, "VFIO_DEVICE_DETACH_PASID", rc, pasid) : 0;
 	}
+	if (((struct ioas *)space)->dirty)
+		return vfc_fail(EOPNOTSUPP, VFC_REASON_UNSUPPORTED, WHERE(.object = device->device.name),
+				"PASID %u: the space was opened with VFC_IOMMU_DIRTY, and what is written "
+				"in the name of a PASID is not tracked", pasid);
 	attach.pt_id = ((struct ioas *)space)->ioas;
 	rc = sys_ioctl(device->device.fd, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &attach);
 	return rc < 0 ? pasid_failed(device, "VFIO_DEVICE_ATTACH_PASID", rc, pasid) : 0;

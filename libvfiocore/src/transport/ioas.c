@@ -372,6 +372,7 @@ int ioas_attach(struct ioas *space, int fd, uint32_t device, const char *name, s
 int ioas_dirty_track(struct transport_space *base, bool on)
 {
 	struct ioas *space = of(base);
+	struct vfc_error error;
 	struct hwpt *hwpt;
 	int rc = 0;
 
@@ -385,8 +386,10 @@ int ioas_dirty_track(struct transport_space *base, bool on)
 		space->tracking = on;
 		return 0;
 	}
+	error = *vfc_error_last();
 	for (struct hwpt *done = space->hwpts; done != hwpt; done = done->next)
 		set_tracking(space, done, space->tracking);
+	vfc_error_restore(&error);
 	return rc;
 }
 
@@ -397,7 +400,8 @@ int ioas_dirty_read(struct transport_space *base, uint64_t iova, uint64_t length
 	int rc = 0;
 
 	if (!space->tracking)
-		return vfc_fail(EINVAL, VFC_REASON_NONE, NOWHERE, "was vfc_iommu_dirty_start() called?");
+		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, WHERE(.iova = iova, .length = length),
+				"was vfc_iommu_dirty_start() called?");
 	for (struct hwpt *hwpt = space->hwpts; hwpt && rc == 0; hwpt = hwpt->next) {
 		struct iommu_hwpt_get_dirty_bitmap request = {
 			.size = sizeof(request),

@@ -199,7 +199,7 @@ int type1_dirty_read(int fd, uint64_t iova, uint64_t length, uint64_t page, uint
 	};
 	int rc = sys_ioctl(fd, VFIO_IOMMU_DIRTY_PAGES, &request);
 
-	return rc < 0 ? vfc_fail(rc, VFC_REASON_NONE,
+	return rc < 0 ? vfc_fail(rc, rc == -EINVAL ? VFC_REASON_ARGUMENT : VFC_REASON_NONE,
 				 WHERE("VFIO_IOMMU_DIRTY_PAGES", NULL, iova, length), "%s",
 				 rc == -EINVAL ? "was vfc_iommu_dirty_start() called?" : "")
 		      : 0;
