@@ -184,11 +184,11 @@ static void limits(void)
 static void identity(void)
 {
 	struct vfc_map_opts opts = {.size = sizeof(opts), .flags = VFC_MAP_IDENTITY};
-	void *low = mmap((void *)UINT64_C(0x100000000), PAGE, PROT_READ | PROT_WRITE,
+	void *low = mmap((void *)UINT64_C(0x50000000), PAGE, PROT_READ | PROT_WRITE,
 			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
 	uint64_t iova = 0;
 
-	CHECK(low == (void *)UINT64_C(0x100000000));
+	CHECK(low == (void *)UINT64_C(0x50000000));
 	CHECK_EQ(vfc_iommu_map(iommu, low, PAGE, &iova, &opts), 0);
 	CHECK_EQ(iova, (uintptr_t)low);
 	refused(vfc_iommu_map(iommu, low, PAGE, &iova, &opts), EEXIST, VFC_REASON_IOVA, 1);
