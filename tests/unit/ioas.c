@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Page tables that note writes, on a scripted kernel: no emulated IOMMU has any. The system calls
- * that the library makes of the two nodes and of their descriptors end here, and what it asked for
- * is compared with what it should.
+ * Page tables that note writes, or that PASIDs attach to, on a scripted kernel: no emulated IOMMU has
+ * the first, no emulated device the second. The system calls that the library makes of the two nodes
+ * and of their descriptors end here, and what it asked for is compared with what it should.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -30,7 +30,7 @@ static struct {
 	uint32_t ioas, next_id;
 	uint32_t made_for[16];   /* of page tables, the device */
 	bool own_table[DEVICES]; /* no other device's page table does for this one */
-	const char *fails;       /* the entry of the log whose request fails */
+	const char *fails;       /* the beginning of the entry whose request fails */
 	int code;
 } kernel;
 
@@ -44,7 +44,7 @@ static bool add(const char *format, va_list args)
 	size_t used = strlen(kernel.log);
 
 	vsnprintf(kernel.log + used, sizeof(kernel.log) - used, format, args);
-	return !kernel.fails || strcmp(kernel.log + used, kernel.fails);
+	return !kernel.fails || strncmp(kernel.log + used, kernel.fails, strlen(kernel.fails));
 }
 
 static void note(const char *format, ...)
@@ -101,6 +101,14 @@ int open(const char *path, int flags, ...)
 	return fd;
 }
 
+static const char *kind_of(uint32_t flags)
+{
+	CHECK(flags && !(flags & ~(uint32_t)(IOMMU_HWPT_ALLOC_DIRTY_TRACKING | IOMMU_HWPT_ALLOC_PASID)));
+	if (flags == IOMMU_HWPT_ALLOC_DIRTY_TRACKING)
+		return "table";
+	return flags == IOMMU_HWPT_ALLOC_PASID ? "pasids" : "both";
+}
+
 static int on_iommufd(unsigned long request, void *argument)
 {
 	struct iommu_ioas_alloc *ioas = argument;
@@ -125,10 +133,9 @@ static int on_iommufd(unsigned long request, void *argument)
 	case IOMMU_IOAS_UNMAP: /* of as much as was asked for */
 		return 0;
 	case IOMMU_HWPT_ALLOC:
-		CHECK_EQ(table->flags, IOMMU_HWPT_ALLOC_DIRTY_TRACKING);
-		CHECK_EQ(table->pt_id, kernel.ioas);
+		CHECK(table->pt_id && table->pt_id <= kernel.ioas);
 		table->out_hwpt_id = kernel.next_id;
-		if (!noted("table %u for %u;", table->out_hwpt_id, table->dev_id))
+		if (!noted("%s %u for %u;", kind_of(table->flags), table->out_hwpt_id, table->dev_id))
 			return -1;
 		kernel.made_for[kernel.next_id++] = table->dev_id;
 		return 0;
@@ -152,6 +159,7 @@ static int on_device(int index, unsigned long request, void *argument)
 {
 	struct vfio_device_bind_iommufd *bind = argument;
 	struct vfio_device_attach_iommufd_pt *attach = argument;
+	struct vfio_device_detach_iommufd_pt *detach = argument;
 	struct vfio_device_info *info = argument;
 
 	switch (request) {
@@ -160,6 +168,11 @@ static int on_device(int index, unsigned long request, void *argument)
 		bind->out_devid = 10 + (uint32_t)index;
 		return 0;
 	case VFIO_DEVICE_ATTACH_IOMMUFD_PT:
+		if (attach->flags & VFIO_DEVICE_ATTACH_PASID) {
+			CHECK_EQ(attach->argsz, sizeof(*attach));
+			return noted("attach %d.%u to %u;", 10 + index, attach->pasid, attach->pt_id) ? 0
+												      : -1;
+		}
 		if (!noted("attach %d to %u;", 10 + index, attach->pt_id))
 			return -1;
 		if (kernel.own_table[index] && attach->pt_id != kernel.ioas &&
@@ -169,6 +182,8 @@ static int on_device(int index, unsigned long request, void *argument)
 		}
 		return 0;
 	case VFIO_DEVICE_DETACH_IOMMUFD_PT:
+		if (detach->argsz == sizeof(*detach) && detach->flags & VFIO_DEVICE_DETACH_PASID)
+			return noted("detach %d.%u;", 10 + index, detach->pasid) ? 0 : -1;
 		note("detach %d;", 10 + index);
 		return 0;
 	case VFIO_DEVICE_GET_INFO: /* no region, no interrupt */
@@ -334,14 +349,85 @@ static void moves(void)
 	space = open_space(plain, VFC_IOMMU_DIRTY);
 	CHECK_EQ(vfc_device_attach(device, space), 0);
 	EXPECT("table 3 for 10;attach 10 to 3;");
-	CHECK_EQ(vfc_device_attach_pasid(device, 7, space), -EOPNOTSUPP); /* that it would not see */
-	EXPECT("");
 	CHECK_EQ(vfc_device_attach(device, plain), 0);
 	EXPECT("attach 10 to 1;destroy 3;");
 	CHECK_EQ(vfc_device_close(device), 0);
 	CHECK_EQ(vfc_iommu_close(plain), 0);
 	CHECK_EQ(vfc_iommu_close(space), 0);
 	EXPECT("destroy 1;destroy 2;");
+}
+
+/*
+ * A PASID is attached to a page table that was made for it, and so must the device be: the kernel
+ * refuses it beside another kind.
+ */
+static void pasids(void)
+{
+	struct vfc_iommu *space, *beside;
+	struct vfc_device *device;
+
+	reset();
+	space = open_space(NULL, 0);
+	beside = open_space(space, 0);
+	CHECK_EQ(open_in(space, 0, &device), 0);
+	EXPECT("attach 10 to 1;");
+	CHECK_EQ(vfc_device_attach_pasid(device, 7, beside), 0);
+	EXPECT("pasids 3 for 10;attach 10 to 3;pasids 4 for 10;attach 10.7 to 4;");
+	CHECK_EQ(vfc_device_attach_pasid(device, 8, beside), 0);
+	EXPECT("attach 10.8 to 4;");
+	CHECK_EQ(vfc_device_attach_pasid(device, 7, beside), 0); /* there already */
+	EXPECT("");
+	CHECK_EQ(vfc_device_attach_pasid(device, 7, space), 0); /* moved, into the device's own */
+	EXPECT("attach 10.7 to 3;");
+	CHECK_EQ(vfc_device_attach(device, beside), 0);
+	EXPECT("attach 10 to 4;");
+	CHECK_EQ(vfc_device_detach_pasid(device, 7), 0);
+	EXPECT("detach 10.7;destroy 3;");
+	kernel.fails = "detach 10.8;";
+	kernel.code = EIO;
+	CHECK_EQ(vfc_device_detach_pasid(device, 8), -EIO);
+	EXPECT("detach 10.8;");
+	CHECK_EQ(vfc_iommu_close(beside), -EBUSY);
+	CHECK_EQ(vfc_device_close(device), 0);
+	CHECK_EQ(vfc_iommu_close(beside), 0);
+	CHECK_EQ(vfc_iommu_close(space), 0);
+	EXPECT("destroy 4;destroy 2;destroy 1;");
+}
+
+/* The first PASID fails, at either step: the device is back on the table that it had. */
+static void pasids_that_fail(void)
+{
+	struct vfc_iommu *space, *tracks;
+	struct vfc_device *device;
+
+	reset();
+	space = open_space(NULL, 0);
+	CHECK_EQ(open_in(space, 0, &device), 0);
+	kernel.fails = "pasids 2 for 10;";
+	kernel.code = EOPNOTSUPP;
+	CHECK_EQ(vfc_device_attach_pasid(device, 7, space), -EOPNOTSUPP);
+	CHECK(strstr(vfc_error_last()->hint, "no page tables for PASIDs"));
+	kernel.fails = "attach 10.7 to ";
+	kernel.code = EINVAL;
+	CHECK_EQ(vfc_device_attach_pasid(device, 7, space), -EOPNOTSUPP);
+	CHECK_EQ(vfc_error_last()->reason, VFC_REASON_UNSUPPORTED);
+	EXPECT("attach 10 to 1;pasids 2 for 10;attach 10 to 1;pasids 2 for 10;attach 10 to 2;"
+	       "attach 10.7 to 2;pasids 3 for 10;attach 10.7 to 3;destroy 3;attach 10 to 1;destroy 2;");
+	CHECK_EQ(vfc_device_detach_pasid(device, 7), -ENOENT);
+	CHECK_EQ(vfc_device_close(device), 0);
+
+	/* What is tracked is tracked for PASIDs, too. */
+	kernel.fails = NULL;
+	kernel.log[0] = '\0';
+	tracks = open_space(space, VFC_IOMMU_DIRTY);
+	CHECK_EQ(open_in(tracks, 0, &device), 0);
+	CHECK_EQ(vfc_device_attach_pasid(device, 7, tracks), 0);
+	CHECK_EQ(vfc_iommu_dirty_start(tracks), 0);
+	EXPECT("table 5 for 10;attach 10 to 5;both 6 for 10;attach 10 to 6;destroy 5;"
+	       "attach 10.7 to 6;on 6;");
+	CHECK_EQ(vfc_device_close(device), 0);
+	CHECK_EQ(vfc_iommu_close(tracks), 0);
+	CHECK_EQ(vfc_iommu_close(space), 0);
 }
 
 /* Whatever fails leaves the kernel as it was before. */
@@ -397,6 +483,8 @@ int main(void)
 	one_table();
 	two_tables();
 	moves();
+	pasids();
+	pasids_that_fail();
 	failures();
 	remove_tree();
 	return 0;
