@@ -248,7 +248,7 @@ int fake_map(struct transport_space *base, const struct transport_memory *memory
 	pthread_mutex_unlock(&space->iommufd->lock);
 	if (rc < 0 && wanted.file)
 		sys_munmap(wanted.va, length);
-	return rc;
+	return rc == -EFAULT && wanted.file ? fd_file_fault(memory, *iova, length) : rc;
 }
 
 static void remove_mapping(struct fake_space *space, struct fake_mapping *mapping)

@@ -179,6 +179,14 @@ int fd_map_file(const struct transport_memory *memory, uint64_t length, uint32_t
 		      : 0;
 }
 
+int fd_file_fault(const struct transport_memory *memory, uint64_t iova, uint64_t length)
+{
+	return vfc_fail(EFAULT, VFC_REASON_BAD_MEMORY,
+			WHERE("VFIO_IOMMU_MAP_DMA", NULL, iova, length),
+			"the file of descriptor %d is shorter than offset 0x%" PRIx64
+			" and length, or its memory cannot be pinned", memory->fd, memory->offset);
+}
+
 uint32_t fd_ioas_flags(uint32_t flags)
 {
 	return IOMMU_IOAS_MAP_FIXED_IOVA |

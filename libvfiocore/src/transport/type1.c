@@ -151,13 +151,7 @@ int type1_map(int fd, const struct transport_memory *memory, uint64_t iova, uint
 	rc = map_va(fd, va, iova, length, flags);
 	/* The pages are pinned; the address was only the way to name them. */
 	sys_munmap(va, length);
-	if (rc == -EFAULT)
-		return vfc_fail(rc, VFC_REASON_BAD_MEMORY,
-				WHERE("VFIO_IOMMU_MAP_DMA", NULL, iova, length),
-				"descriptor %d is of a file that is shorter than offset 0x%" PRIx64
-				" and length, or whose memory cannot be pinned", memory->fd,
-				memory->offset);
-	return rc;
+	return rc == -EFAULT ? fd_file_fault(memory, iova, length) : rc;
 }
 
 int type1_unmap(int fd, uint64_t iova, uint64_t length)
