@@ -144,6 +144,15 @@ int vfc_device_detach_pasid(struct vfc_device *device, uint32_t number)
 	return 0;
 }
 
+uint32_t attach_count(const struct vfc_device *device, const struct vfc_iommu *iommu)
+{
+	uint32_t count = device->attached && device->iommu == iommu;
+
+	for (const struct pasid *pasid = device->pasids; pasid; pasid = pasid->next)
+		count += pasid->iommu == iommu;
+	return count;
+}
+
 void attach_close(struct vfc_device *device)
 {
 	while (device->pasids) {

@@ -246,8 +246,7 @@ static int check_idle(struct vfc_device *device)
 		return vfc_fail(EBUSY, VFC_REASON_BUSY, WHERE(.object = device->name),
 				"DMA buffers or map caches live in the device's address space: "
 				"free them first");
-	if (device->own &&
-	    iommu_devices(device->own) > (device->attached && device->iommu == device->own))
+	if (device->own && iommu_devices(device->own) > attach_count(device, device->own))
 		return vfc_fail(EBUSY, VFC_REASON_BUSY, WHERE(.object = device->name),
 				"another device is attached to this one's address space: close it first");
 	return 0;

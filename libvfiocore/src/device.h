@@ -54,7 +54,9 @@ struct transport_device *device_transport(struct vfc_device *device);
 void device_hold(struct vfc_device *device);
 void device_release(struct vfc_device *device);
 
-/* src/attach.c: the device leaves all its spaces; its descriptor is about to be closed. */
+/* src/attach.c: how often the device, or a PASID of it, is attached there. */
+uint32_t attach_count(const struct vfc_device *device, const struct vfc_iommu *iommu);
+/* The device leaves all its spaces; its descriptor was closed. */
 void attach_close(struct vfc_device *device);
 
 /* src/region.c: read what regions there are; release mappings. */

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from . import (
         config,
         device,
+        dirty,
         dma,
         errors,
         fake,
@@ -25,12 +26,14 @@ if TYPE_CHECKING:
         iommufd,
         irq,
         mapcache,
+        mapping,
         nic,
         pci,
         region,
     )
     from .config import Capability, Config
     from .device import Device
+    from .dirty import DirtyTracking
     from .dma import DmaBuffer
     from .errors import (
         BadMemory,
@@ -38,6 +41,7 @@ if TYPE_CHECKING:
         DeviceBusy,
         DeviceGone,
         EntryLimit,
+        HugePageWarning,
         InvalidArgument,
         IovaError,
         Malformed,
@@ -55,10 +59,11 @@ if TYPE_CHECKING:
         VfioError,
         WaitTimeout,
     )
-    from .iommu import Iommu, Mapping, MappingInfo
+    from .iommu import Iommu
     from .iommufd import IommuFd
     from .irq import Interrupt, IrqInfo, IrqSet, IrqStats
     from .mapcache import MapCache, MapCacheStats, Reach
+    from .mapping import Mapping, MappingBatch, MappingInfo
     from .nic import LinkState, Nic, NicStats
     from .pci import PciBar, PciInfo
     from .region import Region
@@ -71,8 +76,10 @@ __all__ = [
     "Device",
     "DeviceBusy",
     "DeviceGone",
+    "DirtyTracking",
     "DmaBuffer",
     "EntryLimit",
+    "HugePageWarning",
     "Interrupt",
     "InvalidArgument",
     "Iommu",
@@ -86,6 +93,7 @@ __all__ = [
     "MapCache",
     "MapCacheStats",
     "Mapping",
+    "MappingBatch",
     "MappingInfo",
     "MemlockLimit",
     "Misaligned",
@@ -110,6 +118,7 @@ __all__ = [
     "adopt",
     "config",
     "device",
+    "dirty",
     "dma",
     "errors",
     "fake",
@@ -117,6 +126,7 @@ __all__ = [
     "iommufd",
     "irq",
     "mapcache",
+    "mapping",
     "nic",
     "open",
     "pci",
@@ -131,6 +141,7 @@ _HOME = {
     "Capability": "config",
     "Config": "config",
     "Device": "device",
+    "DirtyTracking": "dirty",
     "DmaBuffer": "dma",
     "Interrupt": "irq",
     "Iommu": "iommu",
@@ -141,8 +152,9 @@ _HOME = {
     "LinkState": "nic",
     "MapCache": "mapcache",
     "MapCacheStats": "mapcache",
-    "Mapping": "iommu",
-    "MappingInfo": "iommu",
+    "Mapping": "mapping",
+    "MappingBatch": "mapping",
+    "MappingInfo": "mapping",
     "Nic": "nic",
     "NicStats": "nic",
     "PciBar": "pci",

@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 import os
-from ctypes import byref
+from ctypes import byref, c_uint32
 
-from ._native.call import NativeObject, check, encoded, error, fileno, open_handle
+from ._native.call import NativeObject, check, encoded, error, fileno, open_handle, unsigned
 from ._native.enums import DeviceFlag, IrqIndex, RegionIndex
 from ._native.loader import lib
 from ._native.structs import DeviceInfo, DeviceOpts
-from .errors import Reason, Unsupported, invalid
+from .errors import DeviceBusy, Reason, Unsupported, invalid
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .config import Config
     from .iommu import Iommu
     from .irq import IrqInfo, IrqSet
+    from .mapping import Mapping
     from .nic import Nic
     from .region import Region
 
@@ -95,10 +96,12 @@ class Device(NativeObject):
     def _setup(self, space: Iommu | None, own: Iommu | None) -> None:
         from .iommu import Iommu
 
-        self._own = own
+        self._own = own  # goes with the device, whatever it is attached to meanwhile
         if space is None:
-            space = Iommu._borrow(lib.vfc_device_iommu(self._handle))
+            space = self._own = Iommu._borrow(lib.vfc_device_iommu(self._handle))
         self._iommu = space
+        self._attached: dict[int, Iommu] = {0: space}  # by PASID; 0: what it does without one
+        self._reached: list[Mapping] = []  # of its regions, in whatever space
         self._children: list[Nic | IrqSet] = []
         self._regions: dict[int, Region] = {}
         self._read_info()
@@ -119,11 +122,13 @@ class Device(NativeObject):
         """Stop the device's DMA, close it and detach it. A second call does nothing.
 
         Raises:
-            DeviceBusy: an interrupt set or NIC of it is open, or a map cache of its own address
-                space; nothing has changed.
+            DeviceBusy: an interrupt set or NIC of it is open; or in its own address space there is
+                another device, or a map cache. Nothing has changed.
 
         Source: vfc_device_close() in vfiocore/device.h.
         """
+        if self._handle is not None:
+            self._refuse_guests()
         handle, self._handle = self._handle, None
         if handle is None:
             return
@@ -138,10 +143,28 @@ class Device(NativeObject):
                 region._connect()
             raise failure
         _open.remove(self)
-        if self._own is not None:
+        for mapping in self._reached:
+            mapping.close()
+        if self._own is not None and self._own._owned:
             self._own.close()
-        elif not self._iommu._owned:
-            self._iommu._detach()  # C closed it with the device
+        elif self._own is not None:
+            self._own._detach()  # C closed it with the device
+
+    def _refuse_guests(self) -> None:
+        """Its own space goes with it. Of one that C made, C says this."""
+        own = self._own
+        if own is None or not own._owned or own.closed:
+            return
+        guest = None
+        if own.devices > sum(space is own for space in self._attached.values()):
+            guest = "another device is attached to"
+        elif own._caches:
+            guest = "a map cache is open in"
+        if guest is not None:
+            from errno import EBUSY
+
+            text = f"{guest} {self.name}'s own address space: close it first"
+            raise DeviceBusy(EBUSY, text, reason=Reason.BUSY, object=self.name, hint=text)
 
     def __exit__(
         self,
@@ -161,9 +184,78 @@ class Device(NativeObject):
 
     @property
     def iommu(self) -> Iommu:
-        """The address space it is attached to."""
+        """The address space it is, or was last, attached to."""
         self._native()
         return self._iommu
+
+    def attach(self, iommu: Iommu) -> None:
+        """Attach to another address space in place of the one it is attached to: there is no moment
+        at which it reaches neither. What it reached before it reaches no more.
+
+        Args:
+            iommu: one beside its own, ``Iommu(beside=device.iommu)``.
+
+        Raises:
+            Unsupported: by ``group`` and ``compat``, where a group has one container.
+            InvalidArgument: a space that does not share the iommufd.
+            DeviceBusy: a NIC of it is open, with rings in the old space.
+            VfioError: its IOMMU cannot map what is mapped there.
+
+        Source: vfc_device_attach() in vfiocore/device.h.
+        """
+        check(lib.vfc_device_attach(self._native(), iommu._native()))
+        self._iommu = self._attached[0] = iommu
+
+    def detach(self) -> None:
+        """Let it reach nothing. Its space cannot be closed before it is attached to another, or
+        closed. A second call does nothing.
+
+        Raises:
+            Unsupported, DeviceBusy: as for :meth:`attach`.
+
+        Source: vfc_device_detach() in vfiocore/device.h.
+        """
+        check(lib.vfc_device_detach(self._native()))
+        self._attached.pop(0, None)
+
+    def attach_pasid(self, pasid: int, iommu: Iommu) -> None:
+        """Attach what the device does in the name of a process address space to a space of its own.
+
+        Args:
+            pasid: 1 to 2**20 - 1. Attached already: moved.
+
+        Raises:
+            Unsupported: the transport, kernel, IOMMU or device has no PASIDs.
+            InvalidArgument: the PASID, or a space that does not share the iommufd.
+
+        Source: vfc_device_attach_pasid() in vfiocore/device.h.
+        """
+        unsigned(pasid, 32, "PASID")
+        check(lib.vfc_device_attach_pasid(self._native(), pasid, iommu._native()))
+        self._attached[pasid] = iommu
+
+    def detach_pasid(self, pasid: int) -> None:
+        """Undo :meth:`attach_pasid`.
+
+        Raises:
+            InvalidArgument: it is not attached.
+
+        Source: vfc_device_detach_pasid() in vfiocore/device.h.
+        """
+        unsigned(pasid, 32, "PASID")
+        check(lib.vfc_device_detach_pasid(self._native(), pasid))
+        self._attached.pop(pasid, None)
+
+    @property
+    def iommufd_id(self) -> int:
+        """Its id in the iommufd of its address space.
+
+        Raises:
+            Unsupported: the transport has none.
+        """
+        ident = c_uint32()
+        check(lib.vfc_device_iommufd_id(self._native(), byref(ident)))
+        return ident.value
 
     @property
     def regions(self) -> tuple[Region, ...]:

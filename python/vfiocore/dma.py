@@ -12,44 +12,64 @@ import mmap
 from ctypes import addressof, c_char
 
 from ._native.call import unsigned
-from .errors import Reason, VfioError, closed, invalid
+from .errors import HugePageWarning, Reason, VfioError, closed, invalid
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import TracebackType
-    from typing import Any, Self, overload
+    from typing import Any, Self, Unpack, overload
 
+    from ._progress import Progress
     from .iommu import Iommu
+    from .mapping import MapOptions
 
 __all__ = ["DmaBuffer"]
 
-# linux/mman.h
-_MAP_HUGETLB, _MAP_HUGE_SHIFT = 0x40000, 26
-_MIB2, _GIB = 2 << 20, 1 << 30
+# linux/mman.h: the size of a huge page is in the flags, as the power of two.
+_MAP_HUGETLB = 0x40000
+_MAP_HUGE_SHIFT = 26
+_HUGE_PAGES = {1 << 30: 30, 2 << 20: 21}
 
 
 def _round_up(length: int, page: int) -> int:
     return (length + page - 1) & -page
 
 
-def _memory(size: int, flags: int = 0) -> mmap.mmap:
-    return mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | flags)
-
-
-def _huge(size: int, page: int) -> mmap.mmap:
-    """Huge pages: without an IOMMU memory is contiguous in one page only."""
-    from errno import ENOMEM
-
+def _huge(length: int, page: int) -> mmap.mmap | None:
+    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _MAP_HUGETLB
+    flags |= _HUGE_PAGES[page] << _MAP_HUGE_SHIFT
     try:
-        return _memory(size, _MAP_HUGETLB | (page.bit_length() - 1) << _MAP_HUGE_SHIFT)
+        return mmap.mmap(-1, _round_up(length, page), flags=flags)
     except OSError:
-        hint = (
-            f"not enough free huge pages of {page >> 10} KiB: reserve them "
-            f"(/sys/kernel/mm/hugepages/hugepages-{page >> 10}kB/nr_hugepages)"
-        )
-        raise VfioError(
-            ENOMEM, f"DMA buffer of {size} bytes: {hint}", length=size, hint=hint
-        ) from None
+        return None
+
+
+def _too_few(page: int) -> str:
+    kib = page >> 10
+    return (
+        f"not enough free huge pages of {kib} KiB: reserve them "
+        f"(/sys/kernel/mm/hugepages/hugepages-{kib}kB/nr_hugepages)"
+    )
+
+
+def _memory(length: int, page: int, smallest: int, *, must: bool) -> tuple[mmap.mmap, int]:
+    """Memory for ``length`` bytes and the size of its pages: ``page``, or less unless it must."""
+    for size in _HUGE_PAGES:
+        if size > page:
+            continue
+        memory = _huge(length, size)
+        if memory is not None:
+            return memory, size
+        if must:
+            from errno import ENOMEM
+
+            text = f"no IOMMU translates, and {_too_few(size)}"
+            raise VfioError(ENOMEM, text, length=length, hint=text)
+        from warnings import warn
+
+        warn(HugePageWarning(_too_few(size)), stacklevel=4)
+    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+    return mmap.mmap(-1, _round_up(length, smallest), flags=flags), mmap.PAGESIZE
 
 
 def _address(memory: mmap.mmap) -> int:
@@ -69,6 +89,8 @@ def _refuse_exported(memory: mmap.mmap) -> None:
         raise BufferError(
             "views of this DMA buffer are in use: release() them, or drop what holds them"
         ) from None
+    except OSError:
+        return  # the count was looked at; that huge pages are not resized is another matter
 
 
 class DmaBuffer:
@@ -80,7 +102,8 @@ class DmaBuffer:
     The memory is not inherited by a child of fork(): copy-on-write would part the device's pages
     from the parent's. Context manager.
 
-    Errors of the constructor: those of ``Iommu.map``; ``OSError`` when there is no memory.
+    Arguments of the constructor: those of ``Iommu.alloc``; errors: those of ``Iommu.map``, and
+    ``OSError`` when there is no memory.
     """
 
     def __init__(
@@ -88,33 +111,29 @@ class DmaBuffer:
         iommu: Iommu,
         length: int,
         *,
-        iova: int | None = None,
-        read: bool = True,
-        write: bool = True,
-        align: int = 0,
-        highest: int = 0,
-        guard: int = 0,
+        page: int = 0,
+        progress: Progress | None = None,
+        **options: Unpack[MapOptions],
     ) -> None:
         if length <= 0:
             raise invalid(f"a DMA buffer of {length} bytes")
-        options = {
-            "iova": iova,
-            "read": read,
-            "write": write,
-            "align": align,
-            "highest": highest,
-            "guard": guard,
-        }
-        page = max([mmap.PAGESIZE, *iommu.page_sizes[:1]])
+        if page not in (0, mmap.PAGESIZE, *_HUGE_PAGES):
+            raise invalid(f"pages of {page} bytes: there are {mmap.PAGESIZE}, 2 << 20 and 1 << 30")
         unsigned(length, 64, "the length")
-        if length > page and iommu.physical:
-            page = _MIB2 if length <= _MIB2 else _GIB
-        size = _round_up(length, page)
-        memory = _huge(size, page) if page >= _MIB2 else _memory(size)
+        must = iommu.physical and length > mmap.PAGESIZE  # only a page is contiguous for sure
+        if must and not page:
+            page = min(size for size in _HUGE_PAGES if size >= length or size == 1 << 30)
+        smallest = max([mmap.PAGESIZE, *iommu.page_sizes[:1]])
+        memory, self._page = _memory(length, page, smallest, must=must)
+        if self._page > mmap.PAGESIZE and not options.get("align") and options.get("iova") is None:
+            options["align"] = self._page  # or the IOMMU could not use large pages
         try:
             memory.madvise(mmap.MADV_DONTFORK)
             # Python's own memory rather than an export of it is kept: exports are the user's.
-            self._mapping = iommu._map(_address(memory), size, **options)
+            self._address = _address(memory)
+            self._mapping = iommu._map_memory(
+                self._address, len(memory), progress=progress, **options
+            )
             self._mapping._keep = memory
         except BaseException:
             memory.close()
@@ -143,12 +162,17 @@ class DmaBuffer:
     def address(self) -> int:
         """Of the first byte in this process."""
         self._live()
-        return self._mapping.address
+        return self._address
 
     @property
     def mapped(self) -> int:
         """Bytes that devices can reach: the length rounded up to pages; 0 once unmapped."""
         return self._mapping.length if self._mapping.mapped else 0
+
+    @property
+    def page(self) -> int:
+        """Size of the pages of memory behind it, bytes: may be less than was asked for."""
+        return self._page
 
     @property
     def closed(self) -> bool:

@@ -24,6 +24,7 @@ __all__ = [
     "DeviceBusy",
     "DeviceGone",
     "EntryLimit",
+    "HugePageWarning",
     "InvalidArgument",
     "IovaError",
     "Malformed",
@@ -167,6 +168,10 @@ class WaitTimeout(VfioError, TimeoutError):
 
 class Unsupported(VfioError):
     """This device, kernel or transport cannot do it."""
+
+
+class HugePageWarning(UserWarning):
+    """Too few huge pages are free: smaller ones were taken. A warning, and no error."""
 
 
 BY_REASON: dict[Reason, type[VfioError]] = {

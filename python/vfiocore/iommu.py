@@ -3,120 +3,53 @@
 
 from __future__ import annotations
 
-from ctypes import addressof, byref, c_char, c_char_p, c_uint64, c_void_p, cast
+from ctypes import addressof, byref, c_char_p, c_uint32, c_uint64, c_void_p, cast
 
-from ._native.call import NativeObject, check, encoded, fileno, open_handle, unsigned
+from ._native.call import check, encoded, fileno, open_handle, unsigned
 from ._native.enums import IommuFlag, MapFlag
 from ._native.loader import lib
-from ._native.structs import IommuInfo, IommuOpts, IovaRange, MapOpts
+from ._native.structs import IommuInfo, IommuOpts, IovaRange
 from ._native.structs import Mapping as NativeMapping
-from ._record import Record
 from ._text import plural
-from .errors import closed, invalid
+from .mapping import Mapping, MappingBatch, MappingInfo, export, map_opts
+from .memory import OtherMemory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from types import TracebackType
-    from typing import Any, Self
+    from collections.abc import Iterable
+    from typing import Any, Unpack
 
+    from ._progress import Progress
+    from .dirty import DirtyTracking
     from .dma import DmaBuffer
     from .mapcache import MapCache
+    from .mapping import MapOptions
 
-__all__ = ["Iommu", "Mapping", "MappingInfo"]
+__all__ = ["Iommu"]
 
 _UNLIMITED = 2**64 - 1
 
 
-class MappingInfo(Record):
-    """A live mapping: IOVA, length in bytes, address in this process, what the device may do."""
-
-    iova: int
-    length: int
-    address: int
-    read: bool
-    write: bool
-
-
-class Mapping:
-    """Memory of the caller that devices can reach, from :meth:`Iommu.map`.
-
-    It keeps the buffer exported: while it is mapped the buffer can be neither closed nor resized
-    (``BufferError``). Context manager.
-
-    Attributes:
-        iova: where devices find it.
-        length: bytes.
-        address: in this process.
-    """
-
-    def __init__(self, iommu: Iommu, iova: int, length: int, address: int) -> None:
-        self._iommu: Iommu | None = iommu
-        self._keep: object = None
-        self.iova = iova
-        self.length = length
-        self.address = address
-
-    @property
-    def mapped(self) -> bool:
-        """False once it was unmapped, by whomever."""
-        return self._iommu is not None
-
-    def close(self) -> None:
-        """Unmap; when this returns no device can reach the memory. A second call does nothing."""
-        if self._iommu is not None:
-            self._iommu.unmap(self.iova, self.length)
-
-    def _forget(self) -> None:
-        """The IOMMU no longer translates to this memory: let go of it."""
-        self._iommu = self._keep = None
-
-    def __enter__(self) -> Self:
-        if self._iommu is None:
-            raise closed("mapping")
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def __repr__(self) -> str:
-        state = f"iova {self.iova:#x}" if self.mapped else "unmapped"
-        return f"<Mapping {state}, {self.length:#x} bytes at {self.address:#x}>"
-
-
-def _map_opts(
-    *, fixed: bool, read: bool, write: bool, align: int, highest: int, guard: int
-) -> MapOpts:
-    """The keyword arguments of :meth:`Iommu.map` as C takes them."""
-    if not (read or write):
-        raise invalid("a mapping that the device may neither read nor write is of no use")
-    flags = MapFlag.READ * read | MapFlag.WRITE * write
-    return MapOpts.sized(
-        flags=int(flags | (MapFlag.FIXED if fixed else 0)),
-        align=unsigned(align, 64, "the alignment"),
-        highest=unsigned(highest, 64, "the highest address"),
-        guard=unsigned(guard, 64, "the guard"),
-    )
-
-
-def _iommu_opts(transport: str | None) -> IommuOpts:
-    opts = IommuOpts.sized()
+def _iommu_opts(transport: str | None, **fields: int | None) -> IommuOpts:
+    opts = IommuOpts.sized(**fields)
     if transport is not None:
         opts.text = c_char_p(encoded(transport, "a transport"))  # alive as long as the struct
         opts.transport = cast(opts.text, c_void_p)
     return opts
 
 
-class Iommu(NativeObject):
+class Iommu(OtherMemory):
     """An address space that devices share: ``vfiocore.open(name, iommu=space)``.
 
     Args:
         transport: one of those of :func:`vfiocore.open`; by default the environment's
             ``VFIOCORE_TRANSPORT``, else the best there is.
+        beside: a space whose iommufd this one shares, and whose transport it has. Devices can move
+            between the two (:meth:`Device.attach`), and :meth:`copy` does not pin memory again.
+            Either may be closed first.
+        dirty: devices attach to page tables that note what is written; see
+            :meth:`dirty_tracking`. Opening a device raises :class:`Unsupported` where its IOMMU
+            cannot. ``group`` and ``fake`` need no word of it.
 
     Nothing can be mapped before the first device is attached (:class:`NoDevice`): the kernel
     knows neither windows nor page sizes until then. Mapping and unmapping are thread-safe.
@@ -126,8 +59,16 @@ class Iommu(NativeObject):
 
     _title = "IOMMU address space"
 
-    def __init__(self, transport: str | None = None) -> None:
-        opts = _iommu_opts(transport)
+    def __init__(
+        self, transport: str | None = None, *, beside: Iommu | None = None, dirty: bool = False
+    ) -> None:
+        if not isinstance(beside, Iommu | None):
+            raise TypeError(f"beside is an Iommu, not {type(beside).__name__}")
+        opts = _iommu_opts(
+            transport,
+            flags=int(IommuFlag.DIRTY) if dirty else 0,
+            beside=None if beside is None else beside._native(),
+        )
         self._setup(open_handle(lib.vfc_iommu_open, byref(opts)), owned=True)
 
     @classmethod
@@ -165,6 +106,7 @@ class Iommu(NativeObject):
         # By IOVA. It also keeps the memory alive, whatever happens to the caller's references.
         self._mappings: dict[int, Mapping] = {}
         self._caches: set[MapCache] = set()
+        self._batches: set[MappingBatch] = set()
 
     def close(self) -> None:
         """Unmap everything and close. A second call does nothing; neither does a call for the
@@ -184,8 +126,11 @@ class Iommu(NativeObject):
 
     def _forget_all(self) -> None:
         mappings, self._mappings = self._mappings, {}
+        batches, self._batches = self._batches, set()
         for mapping in mappings.values():
             mapping._forget()
+        for batch in batches:
+            batch._forget()
 
     def __repr__(self) -> str:
         if self._handle is None:
@@ -249,6 +194,17 @@ class Iommu(NativeObject):
         """Devices attached now."""
         return int(self._info().devices)
 
+    @property
+    def iommufd(self) -> tuple[int, int]:
+        """The descriptor of the space's iommufd, which stays the space's, and the id of its IOAS.
+
+        Raises:
+            Unsupported: the transport has none.
+        """
+        ioas = c_uint32()
+        descriptor = check(lib.vfc_iommu_iommufd(self._native(), byref(ioas)))
+        return descriptor, ioas.value
+
     def map(
         self,
         buffer: Any,
@@ -259,6 +215,8 @@ class Iommu(NativeObject):
         align: int = 0,
         highest: int = 0,
         guard: int = 0,
+        identity: bool = False,
+        progress: Progress | None = None,
     ) -> Mapping:
         """Let the attached devices reach a buffer.
 
@@ -272,31 +230,38 @@ class Iommu(NativeObject):
                 0: any.
             guard: bytes before and behind it, rounded up to pages, in which no other mapping is
                 put: a device that runs past either end meets a fault. Guards may overlap.
+            identity: map at the IOVA that equals the buffer's address.
+            progress: for many gigabytes, whose pinning takes seconds. The memory is mapped in
+                pieces of 64 MiB, and ``progress(done, length)`` is called after each, in bytes. If
+                it returns something true or raises, or a signal's handler does meanwhile (Ctrl-C),
+                nothing is mapped. Without it the whole call cannot be interrupted.
 
         Raises:
             TypeError: the buffer is not writable.
             InvalidArgument, Misaligned: empty or unaligned.
             IovaError: ``iova`` is outside of the windows, taken, or within a guard.
             OutOfIova, EntryLimit, MemlockLimit, BadMemory, NoDevice.
+            VfioError: ECANCELED, ``progress`` returned something true.
 
         Source: vfc_iommu_map() in vfiocore/iommu.h.
         """
-        options = {
-            "iova": iova,
-            "read": read,
-            "write": write,
-            "align": align,
-            "highest": highest,
-            "guard": guard,
-        }
-        with memoryview(buffer) as view:
-            length = view.nbytes
-        export = (c_char * length).from_buffer(buffer)
+        memory = export(buffer)
         try:
-            mapping = self._map(addressof(export), length, **options)
-            mapping._keep = export
+            mapping = self._map_memory(
+                addressof(memory),
+                len(memory),
+                iova=iova,
+                read=read,
+                write=write,
+                align=align,
+                highest=highest,
+                guard=guard,
+                identity=identity,
+                progress=progress,
+            )
+            mapping._keep = memory
         finally:
-            del export  # or the traceback of a failure would hold the buffer
+            del memory  # or the traceback of a failure would hold the buffer
         return mapping
 
     def map_address(
@@ -304,35 +269,80 @@ class Iommu(NativeObject):
         address: int,
         length: int,
         *,
-        iova: int | None = None,
+        identity: bool = False,
+        progress: Progress | None = None,
+        **options: Unpack[MapOptions],
+    ) -> int:
+        """Like :meth:`map`, for memory that the caller knows by address and must keep mapped in
+        this process until it calls :meth:`unmap`. Return: the IOVA."""
+        mapping = self._map_memory(address, length, identity=identity, progress=progress, **options)
+        return mapping.iova
+
+    def _map_memory(self, address: int, length: int, **options: Any) -> Mapping:
+        unsigned(address, 64, "the address")
+        return self._map(lib.vfc_iommu_map, (address,), length, address, **options)
+
+    def _map(
+        self,
+        function: Any,
+        what: tuple[int, ...],
+        length: int,
+        address: int | None,
+        *,
+        progress: Progress | None = None,
+        **options: Any,
+    ) -> Mapping:
+        """One of C's calls that map: ``what`` is to be mapped, ``length`` bytes of it."""
+        handle = self._native()
+        opts = map_opts(**options)
+        unsigned(length, 64, "the length")
+        where = c_uint64(unsigned(options.get("iova") or 0, 64, "IOVA"))
+
+        def call() -> int:
+            check(function(handle, *what, length, byref(where), byref(opts)))
+            return where.value
+
+        def undo(iova: int) -> None:
+            lib.vfc_iommu_unmap(handle, iova, length)
+
+        if progress is None:
+            iova = call()
+        else:
+            from ._progress import with_progress
+
+            iova = with_progress(call, undo, opts, progress)
+        mapping = self._mappings[iova] = Mapping(self, iova, length, address)
+        return mapping
+
+    def _kept(self, iova: int) -> object:
+        """What keeps the memory of the mapping that starts there, as far as Python knows of it."""
+        holders = [self._mappings.get(iova), *self._batches]
+        for holder in holders:
+            if isinstance(holder, Mapping) or (holder is not None and iova in holder):
+                return holder._keep
+        return None
+
+    def map_batch(
+        self,
+        buffers: Iterable[Any],
+        *,
         read: bool = True,
         write: bool = True,
         align: int = 0,
         highest: int = 0,
-        guard: int = 0,
-    ) -> int:
-        """Like :meth:`map`, for memory that the caller knows by address and must keep mapped in
-        this process until it calls :meth:`unmap`. Return: the IOVA."""
-        options = {
-            "iova": iova,
-            "read": read,
-            "write": write,
-            "align": align,
-            "highest": highest,
-            "guard": guard,
-        }
-        return self._map(address, length, **options).iova
+    ) -> MappingBatch:
+        """Map many buffers, all or none. Those that follow one another in memory, in the order
+        given, become one mapping at consecutive IOVAs, so that an arena in 100,000 pieces costs one
+        of the mappings that the kernel takes.
 
-    def _map(self, address: int, length: int, *, iova: int | None, **options: Any) -> Mapping:
-        handle = self._native()
-        opts = _map_opts(fixed=iova is not None, **options)
-        unsigned(address, 64, "the address")
-        unsigned(length, 64, "the length")
-        where = c_uint64(unsigned(iova or 0, 64, "IOVA"))
-        check(lib.vfc_iommu_map(handle, address, length, byref(where), byref(opts)))
-        mapping = Mapping(self, where.value, length, address)
-        self._mappings[mapping.iova] = mapping
-        return mapping
+        Arguments and errors: those of :meth:`map`.
+
+        Source: vfc_iommu_map_batch() in vfiocore/iommu.h.
+        """
+        opts = map_opts(read=read, write=write, align=align, highest=highest)
+        batch = MappingBatch(self, buffers, opts)
+        self._batches.add(batch)
+        return batch
 
     def unmap(self, iova: int, length: int) -> None:
         """Take back the mapping that starts at ``iova`` and has ``length`` bytes, whole.
@@ -381,35 +391,44 @@ class Iommu(NativeObject):
             return None
         check(rc)
         read, write = bool(found.flags & MapFlag.READ), bool(found.flags & MapFlag.WRITE)
-        return MappingInfo(found.iova, found.length, found.va or 0, read, write)
+        return MappingInfo(found.iova, found.length, found.va, read, write)
+
+    def dirty_tracking(self) -> DirtyTracking:
+        """Begin to note which pages devices write to; what it returns tells them, and ends it:
+        ``with iommu.dirty_tracking() as dirty: ... dirty.read(mapping)``.
+
+        Raises:
+            Unsupported: the space was not opened with ``dirty=True``, or the transport cannot.
+            NoDevice.
+
+        Source: vfc_iommu_dirty_start() in vfiocore/iommu.h.
+        """
+        from .dirty import DirtyTracking
+
+        return DirtyTracking(self)
 
     def alloc(
         self,
         length: int,
         *,
-        iova: int | None = None,
-        read: bool = True,
-        write: bool = True,
-        align: int = 0,
-        highest: int = 0,
-        guard: int = 0,
+        page: int = 0,
+        progress: Progress | None = None,
+        **options: Unpack[MapOptions],
     ) -> DmaBuffer:
-        """Zeroed memory that the attached devices can reach; arguments and errors of :meth:`map`.
+        """Zeroed memory that the attached devices can reach.
 
-        ``length`` in bytes, > 0; what is mapped is rounded up to pages.
+        Args:
+            length: bytes, > 0; what is mapped is rounded up to pages.
+            page: the size of the pages of memory behind it, ``2 << 20`` or ``1 << 30``. With too
+                few of them free, smaller ones are taken, with a :class:`HugePageWarning`;
+                ``buffer.page`` tells. The IOVA is aligned to it, so that the IOMMU uses its large
+                pages, too. 0: any. Where no IOMMU translates (:attr:`physical`), more than one page
+                is taken from a huge page, or not at all.
+            progress, options: as for :meth:`map`, whose errors it raises.
         """
         from .dma import DmaBuffer
 
-        return DmaBuffer(
-            self,
-            length,
-            iova=iova,
-            read=read,
-            write=write,
-            align=align,
-            highest=highest,
-            guard=guard,
-        )
+        return DmaBuffer(self, length, page=page, progress=progress, **options)
 
     def cache(
         self,
@@ -426,6 +445,4 @@ class Iommu(NativeObject):
         """
         from .mapcache import MapCache
 
-        return MapCache(
-            self, limit=limit, entries=entries, read=read, write=write, highest=highest
-        )
+        return MapCache(self, limit=limit, entries=entries, read=read, write=write, highest=highest)

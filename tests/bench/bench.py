@@ -23,6 +23,7 @@ from pathlib import Path
 
 import vfiocore
 from vfiocore._native.loader import lib
+from vfiocore.lab.machines import MACHINES
 
 PYTHON = sys.executable
 BENCH = Path(__file__).parents[2] / "build/tests/bench"
@@ -197,9 +198,11 @@ class Compiled:
     baseline: str
     program: str
 
+    def command(self) -> list[str]:
+        return [str(BENCH / self.program), self.name]
+
     def measure(self) -> dict[str, object]:
-        line = subprocess.run([BENCH / self.program, self.name], check=True, text=True,
-                              stdout=subprocess.PIPE).stdout
+        line = subprocess.run(self.command(), check=True, text=True, stdout=subprocess.PIPE).stdout
         measured = json.loads(line)
         value, base = measured["value"], measured["baseline_value"]
         return {
@@ -211,6 +214,32 @@ class Compiled:
             "ratio": round(value / base, 6),
             "better": "lower",
         }
+
+
+@dataclass(frozen=True)
+class InGuest(Compiled):
+    """One whose program speaks to a kernel and an IOMMU, by one transport."""
+
+    program: str = "bench-map"
+    what: str = "4k"
+    transport: str = "cdev"
+
+    def command(self) -> list[str]:
+        edu = MACHINES["iommufd"].device("edu").bdf
+        program = f"{BENCH / self.program} {self.what} {edu} {self.transport}"
+        script = f"{VFIO} bind {edu} >&2 && exec {program}"
+        return [VFIO, "lab", "run", "--machine", "iommufd", "--", "sh", "-c", script]
+
+
+def map_figures() -> list[Compiled]:
+    bare = "the bare ioctls, of the same memory on the same descriptor"
+    alone = "vfc_iommu_map() of each"
+    return [
+        *(InGuest(f"map.{what}.{transport}", "ns/map+unmap", bare, what=what, transport=transport)
+          for what in ("4k", "2m") for transport in ("cdev", "group")),
+        *(InGuest(f"map.batch.{what}", "ns/buffer", alone, what=what)
+          for what in ("arena", "scattered")),
+    ]
 
 
 def iova_figures() -> list[Compiled]:
@@ -265,6 +294,7 @@ def figures() -> list[Figure | Compiled]:
         Figure("mmio.python.unchecked", "ns/read", "bare ctypes call of vfc_mmio_read32, no checks",
                register.ours, register.unchecked),
         *iova_figures(),
+        *map_figures(),
         *cache_figures(),
         *irq_figures(),
         Figure("lab.first_test", "s", "vfio lab run -- true, the whole run", first_test, bare_guest,

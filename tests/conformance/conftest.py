@@ -25,7 +25,13 @@ Differs = Callable[[str], bool]
 Operation = Callable[[int, int], None]
 
 # They need a device that does DMA on command, or a kernel that counts what is pinned.
-IN_GUESTS = ["test_cached_dma.py", "test_dma.py", "test_memlock.py", "test_sigkill.py"]
+IN_GUESTS = [
+    "test_cached_dma.py",
+    "test_dma.py",
+    "test_dma_sources.py",
+    "test_memlock.py",
+    "test_sigkill.py",
+]
 collect_ignore = [] if in_guest() else IN_GUESTS
 
 MACHINE = os.environ.get("VFIOCORE_LAB_MACHINE", "host")  # "host" is no machine
@@ -49,6 +55,24 @@ DIFFERENCES = {
     ("*", "compat", "entry limit"): "it is iommufd that keeps the mappings",
     ("*", "cdev", "page sizes"): "an IOAS tells its alignment, not the IOMMU's page sizes",
     ("*", "fake", "limit by module parameter"): "the model's limit is a knob",
+    ("*", "group", "a copy is pinned again"): "type1 pins for each container",
+    ("*", "group-v1", "a copy is pinned again"): "the same",
+    ("*", "compat", "a copy is pinned again"): "each container is an iommufd of its own",
+    ("*", "group", "a device is not moved"): "a group has its container for as long as it is open",
+    ("*", "group-v1", "a device is not moved"): "the same",
+    ("*", "compat", "a device is not moved"): "the same, with iommufd behind it",
+    ("*", "group", "no PASIDs"): "they came with iommufd",
+    ("*", "group-v1", "no PASIDs"): "the same",
+    ("*", "compat", "no PASIDs"): "they came with cdev",
+    ("*", "fake", "no PASIDs"): "the model has none",
+    ("amd", "*", "no PASIDs"): "QEMU 7.2's AMD-Vi has none",
+    ("virtio", "*", "no PASIDs"): "virtio-iommu has none",
+    ("*", "group", "all pages are dirty"): "type1 knows of what mediated devices' drivers pin",
+    ("*", "group-v1", "dirty pages are not tracked"): "type1 does so in its second version",
+    ("*", "cdev", "dirty pages are not tracked"): "no IOMMU that QEMU emulates notes writes",
+    ("*", "compat", "dirty pages are not tracked"): "iommufd answers a container's other requests",
+    ("*", "cdev", "a file for reading is written"): "IOMMU_IOAS_MAP_FILE asks not how it is open",
+    ("*", "compat", "a file for reading is written"): "it is iommufd that maps files",
     ("amd", "*", "no fault is logged"): "QEMU 7.2's AMD-Vi writes no event",
     # DMA_FL_PTE_PRESENT in drivers/iommu/intel/iommu.c: the bit that means "read" in these tables
     ("intel", "*", "write only is readable"): "Linux 6.1 sets a bit too many in VT-d's tables",

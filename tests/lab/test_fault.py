@@ -24,8 +24,11 @@ def sweep(name: str, transport: str) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    adopted = ["adopted"] if transport in {"group", "cdev"} else []
-    for what in ("open", "shared space", "interrupts", *adopted):
+    expected = ["open", "shared space", "interrupts"]
+    expected += ["adopted"] * (transport in {"group", "cdev"})
+    expected += ["memory"] * (not transport.startswith("noiommu"))
+    expected += ["moves"] * (transport == "cdev")
+    for what in expected:
         assert f"{what}: " in done.stderr
 
 

@@ -18,6 +18,7 @@
 #include <unistd.h>
 #include <vfiocore.h>
 
+#include "fault_irq.h"
 #include "kernel/sys.h"
 #include "kernel/uapi.h"
 #include "sweep.h"
@@ -210,94 +211,128 @@ static int adopted(void)
 	return rc;
 }
 
-static uint64_t fired(struct vfc_irq *irq, uint32_t vector)
+static int go_on(void *argument, uint64_t done, uint64_t length)
 {
-	struct vfc_irq_stats stats = {.size = sizeof(stats)};
-
-	CHECK_EQ(vfc_irq_stats(irq, vector, &stats), 0);
-	CHECK_EQ(stats.armed, 1);
-	return stats.fired;
+	(void)argument, (void)done, (void)length;
+	return 0;
 }
 
-/* The set has these vectors, all armed, and each of them fires: for us, or for its thread. */
-static void as_it_was(struct vfc_irq *irq, uint32_t count)
-{
-	CHECK_EQ(vfc_irq_fd(irq, count), -EINVAL);
-	for (uint32_t i = 0; i < count; i++) {
-		uint64_t before = fired(irq, i);
-
-		CHECK_EQ(vfc_irq_trigger(irq, i), 0);
-		CHECK_SOON(vfc_irq_wait(irq, i, 0, NULL) == 0 || fired(irq, i) > before);
-	}
-}
-
-static void resize(struct vfc_irq *irq, uint32_t from, uint32_t to, int *rc)
-{
-	if (note(rc, vfc_irq_resize(irq, to)) == 0)
-		return;
-	as_it_was(irq, from);
-	CHECK_EQ(vfc_irq_resize(irq, to), 0);
-}
-
-static void ignore(void *argument, uint32_t vector, uint64_t count)
+static int stop_at_the_end(void *argument, uint64_t done, uint64_t length)
 {
 	(void)argument;
-	(void)vector;
-	(void)count;
+	return done == length;
 }
 
-static void use_set(struct vfc_irq *irq, uint32_t count, int *rc)
+static void unmap(struct vfc_iommu *iommu, uint64_t iova, uint64_t length, int *rc)
 {
-	struct vfc_irq_thread *thread = NULL;
-	uint64_t counts[2048] = {0};
-	uint32_t vector;
+	if (note(rc, vfc_iommu_unmap(iommu, iova, length)) < 0)
+		CHECK_EQ(vfc_iommu_unmap(iommu, iova, length), 0);
+}
 
-	note(rc, vfc_irq_trigger(irq, 0));
-	note(rc, vfc_irq_wait(irq, 0, SECOND, NULL));
-	note(rc, vfc_irq_poll_fd(irq));
-	note(rc, vfc_irq_thread_start(irq, ignore, NULL, NULL, &thread));
-	if (count > 1) {
-		resize(irq, 1, count, rc);
-		resize(irq, count, 2, rc);
-		resize(irq, 2, count, rc);
+/* Two pieces of the model's; of a real kernel one, which takes long enough to pin. */
+static void in_pieces(struct vfc_iommu *iommu, int *rc)
+{
+	struct vfc_map_opts opts = {.size = sizeof(opts), .flags = VFC_MAP_READ, .progress = go_on};
+	uint64_t length = (is_fake() ? UINT64_C(64) << 20 : 0) + PAGE, iova = 0;
+	void *large = mmap(NULL, length, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	CHECK(large != MAP_FAILED);
+	if (note(rc, vfc_iommu_map(iommu, large, length, &iova, &opts)) == 0)
+		unmap(iommu, iova, length, rc);
+	/* Undone, with the failing call among those that undo. */
+	opts.progress = stop_at_the_end;
+	CHECK(vfc_iommu_map(iommu, large, length, &iova, &opts) < 0);
+	if (vfc_error_last()->code != ECANCELED)
+		note(rc, -vfc_error_last()->code);
+	CHECK_EQ(munmap(large, length), 0);
+}
+
+static void in_batches(struct vfc_iommu *iommu, int *rc)
+{
+	struct vfc_mapping vector[] = {{.va = memory, .length = PAGE},
+				       {.va = memory + PAGE, .length = PAGE},
+				       {.va = memory + 3 * PAGE, .length = PAGE}};
+	int done;
+
+	if (note(rc, vfc_iommu_map_batch(iommu, vector, 3, NULL)) < 0)
+		return;
+	done = note(rc, vfc_iommu_unmap_batch(iommu, vector, 3));
+	if (done < 0) /* some of it may be unmapped */
+		CHECK(vfc_iommu_unmap_all(iommu) >= 0);
+}
+
+static void dirty(struct vfc_iommu *iommu, uint64_t iova, int *rc)
+{
+	uint64_t bitmap = 0;
+
+	if (note(rc, vfc_iommu_dirty_start(iommu)) < 0)
+		return;
+	note(rc, (int)vfc_iommu_dirty_read(iommu, iova, 2 * PAGE, PAGE, &bitmap));
+	note(rc, vfc_iommu_dirty_stop(iommu));
+}
+
+/* A file, a region, a copy of what is mapped, and which of it is dirty. */
+static void by_source(struct vfc_iommu *iommu, struct vfc_iommu *to, struct vfc_device *device, int fd,
+		      int *rc)
+{
+	uint64_t iova = 0, copy = 0;
+
+	if (note(rc, vfc_iommu_map_file(iommu, fd, 0, PAGE, &iova, NULL)) == 0)
+		unmap(iommu, iova, PAGE, rc);
+	if (is_fake() && note(rc, vfc_iommu_map_region(iommu, device, 1, 0, PAGE, &iova, NULL)) == 0)
+		unmap(iommu, iova, PAGE, rc);
+	if (note(rc, vfc_iommu_map(iommu, memory, 2 * PAGE, &iova, NULL)) < 0)
+		return;
+	if (note(rc, vfc_iommu_copy(to, iommu, iova, PAGE, &copy, NULL)) == 0)
+		unmap(to, copy, PAGE, rc);
+	if (is_fake() || !strcmp(by, "group"))
+		dirty(iommu, iova, rc);
+	unmap(iommu, iova, 2 * PAGE, rc);
+}
+
+static int memory_of_all_kinds(void)
+{
+	struct vfc_device *device;
+	int rc = 0, fd;
+
+	fd = memfd_create("fault", MFD_CLOEXEC);
+	CHECK(fd >= 0 && ftruncate(fd, PAGE) == 0);
+	if (note(&rc, vfc_device_open(name, NULL, &device)) == 0) {
+		struct vfc_iommu *iommu = vfc_device_iommu(device);
+
+		in_pieces(iommu, &rc);
+		in_batches(iommu, &rc);
+		by_source(iommu, iommu, device, fd, &rc);
+		close_device(device);
 	}
-	CHECK_EQ(vfc_irq_thread_stop(thread), 0);
-	note(rc, vfc_irq_rearm(irq));
-	if (note(rc, vfc_irq_disarm(irq, 0)) == 0 && note(rc, vfc_irq_arm(irq, 0)) < 0)
-		CHECK_EQ(vfc_irq_arm(irq, 0), 0);
-	for (uint32_t i = 0; i < count; i++)
-		note(rc, vfc_irq_trigger(irq, i));
-	if (note(rc, vfc_irq_wait_all(irq, 0, counts, count)) < 0) /* the rest is not lost */
-		vfc_irq_wait_all(irq, 0, counts, count);
-	note(rc, vfc_irq_trigger(irq, count - 1));
-	if (note(rc, vfc_irq_wait_any(irq, SECOND, &vector, NULL)) == 0 && *rc == 0)
-		CHECK_EQ(vector, count - 1);
+	close(fd);
+	return rc;
 }
 
-static void use_masks(struct vfc_irq *irq, int *rc)
+/* Wherever it is when a call fails, it is in one space or in none, and goes on from there. */
+static int moves(void)
 {
-	note(rc, vfc_irq_mask(irq));
-	note(rc, vfc_irq_unmask_fd(irq));
-	note(rc, vfc_irq_rearm(irq));
-	note(rc, vfc_irq_unmask(irq));
-}
+	struct vfc_iommu_opts opts = {.size = sizeof(opts)};
+	struct vfc_iommu *beside;
+	struct vfc_device *device;
+	int rc = 0;
 
-static void interrupts_of(struct vfc_device *device, int *rc)
-{
-	struct vfc_irq *irq;
-
-	for (uint32_t i = 0; i < 5; i++) {
-		struct vfc_irq_info info = {.size = sizeof(info)};
-
-		if (note(rc, vfc_irq_info(device, i, &info)) < 0 || !info.count)
-			continue;
-		if (note(rc, vfc_irq_open(device, i, 1, &irq)) < 0)
-			continue;
-		use_set(irq, info.count, rc);
-		if (info.flags & VFC_IRQ_MASKABLE)
-			use_masks(irq, rc);
-		CHECK_EQ(vfc_irq_close(irq), 0);
+	if (note(&rc, vfc_device_open(name, NULL, &device)) < 0)
+		return rc;
+	opts.beside = vfc_device_iommu(device);
+	if (note(&rc, vfc_iommu_open(&opts, &beside)) == 0) {
+		if (note(&rc, vfc_device_attach(device, beside)) < 0)
+			CHECK(vfc_device_iommu(device) == opts.beside);
+		note(&rc, vfc_device_detach(device));
+		if (note(&rc, vfc_device_attach(device, opts.beside)) < 0)
+			CHECK_EQ(vfc_device_attach(device, opts.beside), 0);
+		CHECK(vfc_device_iommu(device) == opts.beside);
+		use_space(opts.beside, &rc);
+		CHECK_EQ(vfc_iommu_close(beside), 0);
 	}
+	close_device(device);
+	return rc;
 }
 
 static int interrupts(void)
@@ -307,10 +342,10 @@ static int interrupts(void)
 
 	if (note(&rc, vfc_device_open(name, NULL, &device)) < 0)
 		return rc;
-	interrupts_of(device, &rc);
+	fault_interrupts(device, &rc);
 	if (is_fake()) { /* as before Linux 6.5, too */
 		CHECK_EQ(vfc_fake_set(device, VFC_FAKE_NORESIZE, 1), 0);
-		interrupts_of(device, &rc);
+		fault_interrupts(device, &rc);
 	}
 	close_device(device);
 	return rc;
@@ -366,6 +401,10 @@ int main(int argc, char **argv)
 	CHECK(memory != MAP_FAILED);
 	sweep("open", open_only);
 	sweep("shared space", shared_space);
+	if (strncmp(by, "noiommu", 7)) /* there it has no two addresses */
+		sweep("memory", memory_of_all_kinds);
+	if (is_fake() || !strcmp(by, "cdev"))
+		sweep("moves", moves);
 	sweep("interrupts", interrupts);
 	if (is_fake())
 		sweep("network", network);

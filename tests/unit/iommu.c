@@ -2,6 +2,7 @@
 /* Mapping rules on the fake transport: what is refused, with which record, and that nothing leaks. */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -177,6 +178,97 @@ static void limits(void)
 	refused(vfc_iommu_map(iommu, memory, PAGE, &iova, NULL), ENOMEM, VFC_REASON_MEMLOCK, 5);
 	CHECK_EQ(vfc_fake_set(device, VFC_FAKE_MEMLOCK_LIMIT, UINT64_MAX), 0);
 	CHECK_EQ(vfc_iommu_unmap_all(iommu), 5 * PAGE);
+}
+
+/* IOVA = address: with 39 bits only where the memory lies low enough, else with the reason. */
+static void identity(void)
+{
+	struct vfc_map_opts opts = {.size = sizeof(opts), .flags = VFC_MAP_IDENTITY};
+	void *low = mmap((void *)UINT64_C(0x50000000), PAGE, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+	uint64_t iova = 0;
+
+	CHECK(low == (void *)UINT64_C(0x50000000));
+	CHECK_EQ(vfc_iommu_map(iommu, low, PAGE, &iova, &opts), 0);
+	CHECK_EQ(iova, (uintptr_t)low);
+	refused(vfc_iommu_map(iommu, low, PAGE, &iova, &opts), EEXIST, VFC_REASON_IOVA, 1);
+	CHECK_EQ(vfc_iommu_unmap(iommu, iova, PAGE), 0);
+	opts.highest = 0xfffffff;
+	refused(vfc_iommu_map(iommu, low, PAGE, &iova, &opts), EINVAL, VFC_REASON_IOVA, 0);
+	opts.highest = 0;
+	CHECK((uintptr_t)memory >> 39);
+	refused(vfc_iommu_map(iommu, memory, PAGE, &iova, &opts), EINVAL, VFC_REASON_IOVA, 0);
+	CHECK(strstr(vfc_error_last()->hint, "0xfef00000-0x7fffffffff"));
+	opts.flags |= 16;
+	refused(vfc_iommu_map(iommu, low, PAGE, &iova, &opts), EINVAL, VFC_REASON_ARGUMENT, 0);
+	CHECK_EQ(munmap(low, PAGE), 0);
+}
+
+#define LARGE ((UINT64_C(2) * 64 << 20) + PAGE)
+
+struct told {
+	uint64_t at[4];
+	int times, stop_at;
+	bool try_others;
+};
+
+/* Called with no lock held: the mapping is there already, but not to be taken back yet. */
+static int progress(void *argument, uint64_t done, uint64_t length)
+{
+	struct told *told = argument;
+	uint64_t iova = 0;
+
+	CHECK_EQ(length, LARGE);
+	CHECK(told->times < 4);
+	told->at[told->times++] = done;
+	if (told->try_others) {
+		struct vfc_iommu_info info = {.size = sizeof(info)};
+		struct vfc_mapping first;
+
+		CHECK_EQ(vfc_iommu_info(iommu, &info), 0);
+		CHECK_EQ(info.mappings, 1);
+		CHECK_EQ(vfc_iommu_find_iova(iommu, 0x40000000, &first), 0);
+		CHECK_EQ(vfc_iommu_unmap(iommu, 0x40000000, LARGE), -EBUSY);
+		CHECK_EQ(vfc_iommu_unmap_all(iommu), -EBUSY);
+		CHECK_EQ(map_at(memory, PAGE, 0x40000000 + LARGE - PAGE), -EEXIST);
+		CHECK_EQ(vfc_iommu_map(iommu, memory, PAGE, &iova, NULL), 0);
+		CHECK_EQ(vfc_iommu_unmap(iommu, iova, PAGE), 0);
+	}
+	return told->times == told->stop_at;
+}
+
+/* Stopped after any piece, the last one too, nothing is left. */
+static void in_pieces(void)
+{
+	struct told told = {.try_others = true};
+	struct vfc_map_opts opts = {.size = sizeof(opts), .flags = VFC_MAP_FIXED | VFC_MAP_READ,
+				    .progress = progress, .progress_argument = &told};
+	/* To be read only, or 128 MiB would be needed behind it. */
+	uint8_t *large = mmap(NULL, LARGE, PROT_READ | PROT_WRITE,
+			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	uint64_t iova = 0x40000000, entries;
+
+	CHECK(large != MAP_FAILED);
+	CHECK_EQ(vfc_iommu_map(iommu, large, LARGE, &iova, &opts), 0);
+	CHECK_EQ(told.times, 3);
+	CHECK_EQ(told.at[0], UINT64_C(64) << 20);
+	CHECK_EQ(told.at[1], LARGE - PAGE);
+	CHECK_EQ(told.at[2], LARGE);
+	CHECK_EQ(vfc_fake_get(device, VFC_FAKE_MAPPINGS, &entries), 0);
+	CHECK_EQ(entries, 3);
+	CHECK_EQ(vfc_iommu_unmap(iommu, iova, LARGE), 0);
+	CHECK_EQ(mappings(), 0);
+	for (int stop = 1; stop <= 3; stop++) {
+		told = (struct told){.stop_at = stop};
+		refused(vfc_iommu_map(iommu, large, LARGE, &iova, &opts), ECANCELED, VFC_REASON_NONE, 0);
+		CHECK_EQ(told.times, stop);
+	}
+	/* The second piece is not there. */
+	CHECK_EQ(munmap(large + (UINT64_C(64) << 20), PAGE), 0);
+	told = (struct told){0};
+	refused(vfc_iommu_map(iommu, large, LARGE, &iova, &opts), EFAULT, VFC_REASON_BAD_MEMORY, 0);
+	CHECK_EQ(told.times, 1);
+	CHECK_EQ(munmap(large, LARGE), 0);
 }
 
 /* 512 live mappings, so that the table grows, unmapped in another order. */
@@ -367,6 +459,8 @@ int main(void)
 	highest_address();
 	guards();
 	limits();
+	identity();
+	in_pieces();
 	many();
 	shared_space();
 	guest_in_an_own_space();

@@ -188,7 +188,7 @@ VFC_API int vfc_iommu_copy(struct vfc_iommu *to, struct vfc_iommu *from, uint64_
  * @vector: va and length of each in, iova out; all are mapped with @opts. A run of buffers that
  * follow one another in memory, in the order given, becomes one mapping at consecutive IOVAs, so
  * an arena cut in 100,000 pieces costs one entry of the kernel's. VFC_MAP_FIXED is not possible.
- * Errors: those of vfc_iommu_map(); hint and record tell the buffer. Thread-safe.
+ * Errors: those of vfc_iommu_map(); the hint tells the buffer's address. Thread-safe.
  */
 VFC_API int vfc_iommu_map_batch(struct vfc_iommu *iommu, struct vfc_mapping *vector, size_t count,
 				const struct vfc_map_opts *opts);
@@ -196,7 +196,7 @@ VFC_API int vfc_iommu_map_batch(struct vfc_iommu *iommu, struct vfc_mapping *vec
 /*
  * vfc_iommu_unmap_batch() - take back what vfc_iommu_map_batch() mapped; the same vector.
  * Errors: -ENOENT, -EINVAL: it is not what was mapped, and nothing was unmapped. After an error of the
- * kernel's some are unmapped. Thread-safe.
+ * kernel's, or with a buffer given twice, some are unmapped. Thread-safe.
  */
 VFC_API int vfc_iommu_unmap_batch(struct vfc_iommu *iommu, const struct vfc_mapping *vector,
 				  size_t count);
@@ -238,8 +238,8 @@ VFC_API int vfc_iommu_dirty_stop(struct vfc_iommu *iommu);
  * @bitmap: out, bit n (of word n / 64) for page n; (@length / @page + 63) / 64 words.
  * Pages that the kernel cannot tell apart are reported as written: type1 knows only of those that
  * a mediated device's driver pinned and takes all memory of an IOMMU for written.
- * Return: how many bits are set. Errors: -ENOENT, -EINVAL (not a mapping, @page), -EOPNOTSUPP (not
- * started). Thread-safe.
+ * Return: how many bits are set. Errors: -ENOENT, -EINVAL (not a mapping, @page, not started),
+ * -EOPNOTSUPP. After an error of the kernel's take all pages for written. Thread-safe.
  * Source: VFIO_IOMMU_DIRTY_PAGES, IOMMU_HWPT_GET_DIRTY_BITMAP.
  */
 VFC_API int64_t vfc_iommu_dirty_read(struct vfc_iommu *iommu, uint64_t iova, uint64_t length,

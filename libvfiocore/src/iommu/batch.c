@@ -8,8 +8,12 @@
 
 #include "space.h"
 
-/* How many buffers from @first on make one mapping, and how long it is. */
-static size_t run_of(const struct vfc_mapping *vector, size_t first, size_t count, uint64_t *length)
+/*
+ * How many buffers from @first on make one mapping, and how long it is. What follows in memory follows
+ * in physical memory by chance only.
+ */
+static size_t run_of(const struct vfc_iommu *iommu, const struct vfc_mapping *vector, size_t first,
+		     size_t count, uint64_t *length)
 {
 	size_t i = first;
 
@@ -17,7 +21,7 @@ static size_t run_of(const struct vfc_mapping *vector, size_t first, size_t coun
 	do {
 		*length += vector[i].length;
 		i++;
-	} while (i < count && vector[i].length &&
+	} while (i < count && !iommu->physical && vector[i].length &&
 		 (uintptr_t)vector[i].va == (uintptr_t)vector[first].va + *length &&
 		 *length + vector[i].length > *length);
 	return i - first;
@@ -36,18 +40,50 @@ static int check_buffers(const struct vfc_iommu *iommu, const struct vfc_mapping
 	return 0;
 }
 
-/* Find every run, or take it back. */
-static int unmap_runs(struct vfc_iommu *iommu, const struct vfc_mapping *vector, size_t count,
-		      bool really)
+/* Is the run what was mapped? */
+static int find_run(struct vfc_iommu *iommu, const struct vfc_mapping *vector, size_t buffers,
+		    uint64_t length, struct vfc_mapping *mapping)
+{
+	uint64_t iova = vector->iova;
+	int rc = map_find(iommu, iova, length, mapping);
+	bool same = rc == 0 && mapping->va == vector->va;
+
+	for (size_t i = 0; same && i < buffers; i++) {
+		same = vector[i].iova == iova;
+		iova += vector[i].length;
+	}
+	if (rc < 0 || same)
+		return rc;
+	return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, WHERE(.iova = vector->iova, .length = length),
+			"this is not the vector that was mapped: %zu buffers from %p on are not where "
+			"it says", buffers, vector->va);
+}
+
+static int check_runs(struct vfc_iommu *iommu, const struct vfc_mapping *vector, size_t count)
 {
 	for (size_t i = 0, buffers; i < count; i += buffers) {
 		struct vfc_mapping mapping;
 		uint64_t length;
 		int rc;
 
-		buffers = run_of(vector, i, count, &length);
+		buffers = run_of(iommu, vector, i, count, &length);
+		rc = find_run(iommu, vector + i, buffers, length, &mapping);
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
+static int unmap_runs(struct vfc_iommu *iommu, const struct vfc_mapping *vector, size_t count)
+{
+	for (size_t i = 0, buffers; i < count; i += buffers) {
+		struct vfc_mapping mapping;
+		uint64_t length;
+		int rc;
+
+		buffers = run_of(iommu, vector, i, count, &length);
 		rc = map_find(iommu, vector[i].iova, length, &mapping);
-		if (rc == 0 && really)
+		if (rc == 0)
 			rc = map_remove(iommu, &mapping);
 		if (rc < 0)
 			return rc;
@@ -57,10 +93,13 @@ static int unmap_runs(struct vfc_iommu *iommu, const struct vfc_mapping *vector,
 
 static void undo(struct vfc_iommu *iommu, const struct vfc_mapping *vector, size_t count)
 {
-	struct vfc_error error = *vfc_error_last();
+	for (size_t i = 0, buffers; i < count; i += buffers) {
+		uint64_t length;
 
-	unmap_runs(iommu, vector, count, true);
-	vfc_error_restore(&error);
+		buffers = run_of(iommu, vector, i, count, &length);
+		if (map_undo(iommu, vector[i].iova, length) == 0)
+			iova_remove(&iommu->map, vector[i].iova);
+	}
 }
 
 static int map_run(struct vfc_iommu *iommu, struct vfc_mapping *vector, size_t buffers,
@@ -86,7 +125,7 @@ static int map_locked(struct vfc_iommu *iommu, struct vfc_mapping *vector, size_
 	for (size_t i = 0, buffers; rc == 0 && i < count; i += buffers) {
 		uint64_t length;
 
-		buffers = run_of(vector, i, count, &length);
+		buffers = run_of(iommu, vector, i, count, &length);
 		rc = map_run(iommu, vector + i, buffers, length, opts);
 		if (rc < 0)
 			undo(iommu, vector, i);
@@ -121,9 +160,9 @@ int vfc_iommu_unmap_batch(struct vfc_iommu *iommu, const struct vfc_mapping *vec
 	int rc;
 
 	pthread_mutex_lock(&iommu->lock);
-	rc = unmap_runs(iommu, vector, count, false);
+	rc = check_runs(iommu, vector, count);
 	if (rc == 0)
-		rc = unmap_runs(iommu, vector, count, true);
+		rc = unmap_runs(iommu, vector, count);
 	pthread_mutex_unlock(&iommu->lock);
 	return vfc_done(rc);
 }

@@ -228,7 +228,8 @@ static int tell(struct vfc_iommu *iommu, const struct vfc_map_opts *opts, uint64
 }
 
 static int map_pieces(struct vfc_iommu *iommu, const struct transport_memory *memory,
-		      uint64_t length, uint64_t iova, const struct vfc_map_opts *opts)
+		      uint64_t length, uint64_t iova, const struct vfc_map_opts *opts,
+		      uint64_t *mapped)
 {
 	struct transport_memory rest = *memory;
 	uint64_t done = 0;
@@ -241,17 +242,22 @@ static int map_pieces(struct vfc_iommu *iommu, const struct transport_memory *me
 				     map_kernel_flags(map_access(opts)));
 		if (rc < 0)
 			break;
-		done += n;
+		*mapped = done += n;
 		rest.va = rest.va ? (char *)rest.va + n : NULL;
 		rest.offset += n;
 		rc = tell(iommu, opts, iova, done, length);
 	}
-	if (rc < 0 && done) {
-		struct vfc_error error = *vfc_error_last();
+	return rc;
+}
 
-		iommu->ops->unmap(iommu->space, iova, done);
-		vfc_error_restore(&error);
-	}
+int map_undo(struct vfc_iommu *iommu, uint64_t iova, uint64_t length)
+{
+	struct vfc_error error = *vfc_error_last();
+	int rc = iommu->ops->unmap(iommu->space, iova, length);
+
+	if (rc < 0)
+		rc = iommu->ops->unmap(iommu->space, iova, length);
+	vfc_error_restore(&error);
 	return rc;
 }
 
@@ -260,16 +266,20 @@ static int map_slowly(struct vfc_iommu *iommu, const struct transport_memory *me
 		      uint64_t length, uint64_t iova, const struct vfc_map_opts *opts)
 {
 	struct pending pending = {iommu->pending, iova}, **link = &iommu->pending;
+	uint64_t mapped = 0;
 	int rc;
 
 	iommu->pending = &pending;
 	map_record(iommu, memory->va, iova, length, opts);
-	rc = map_pieces(iommu, memory, length, iova, opts);
+	rc = map_pieces(iommu, memory, length, iova, opts, &mapped);
 	while (*link != &pending)
 		link = &(*link)->next;
 	*link = pending.next;
-	if (rc < 0)
-		iova_remove(&iommu->map, iova);
+	if (rc == 0)
+		return 0;
+	iova_remove(&iommu->map, iova);
+	if (mapped && map_undo(iommu, iova, mapped) < 0) /* what the kernel keeps, we do */
+		map_record(iommu, memory->va, iova, mapped, opts);
 	return rc;
 }
 

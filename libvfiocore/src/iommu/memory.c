@@ -40,23 +40,37 @@ int vfc_iommu_map_file(struct vfc_iommu *iommu, int fd, uint64_t offset, uint64_
 	return vfc_done(map_file(iommu, fd, offset, length, iova, opts ? opts : &map_defaults));
 }
 
-/* type1 takes a BAR like memory, by the address at which it is mapped (vaddr_get_pfns()). */
-static int map_bar(struct vfc_iommu *iommu, struct vfc_device *device, struct region *region,
-		   uint64_t offset, uint64_t length, uint64_t *iova, const struct vfc_map_opts *opts)
+/* The same questions for every way to map it, so that the answers are the same. */
+static int find_bar(struct vfc_iommu *iommu, struct vfc_device *device, uint32_t index,
+		    uint64_t offset, uint64_t length, volatile void **address)
 {
-	volatile void *address = NULL;
-	struct transport_memory memory = {.fd = -1};
-	int rc = region_address(device, region, offset, length, &address);
+	struct region *region;
+	int rc = region_check(device, index, offset, length,
+			      VFIO_REGION_INFO_FLAG_READ | VFIO_REGION_INFO_FLAG_WRITE, &region);
 
 	if (rc < 0)
 		return rc;
-	if (!address)
+	pthread_mutex_lock(&iommu->lock);
+	rc = map_check(iommu, offset, length, WHERE(.object = device->name, .length = length));
+	pthread_mutex_unlock(&iommu->lock);
+	if (rc == 0)
+		rc = region_address(device, region, offset, length, address);
+	if (rc == 0 && !*address)
 		return vfc_fail(EOPNOTSUPP, VFC_REASON_UNSUPPORTED, WHERE(.object = device->name),
 				"this part of the region cannot be mapped, so no other device can "
 				"reach it");
-	memory.va = (void *)(uintptr_t)address;
+	return rc;
+}
+
+/* type1 takes a BAR like memory, by the address at which it is mapped (vaddr_get_pfns()). */
+static int map_bar(struct vfc_iommu *iommu, volatile void *address, uint64_t length, uint64_t *iova,
+		   const struct vfc_map_opts *opts)
+{
+	const struct transport_memory memory = {.va = (void *)(uintptr_t)address, .fd = -1};
+	int rc;
+
 	pthread_mutex_lock(&iommu->lock);
-	rc = map_check(iommu, offset, length, WHERE(.length = length));
+	rc = map_check(iommu, (uintptr_t)address, length, WHERE(.length = length));
 	if (rc == 0)
 		rc = map_memory(iommu, &memory, length, iova, opts);
 	pthread_mutex_unlock(&iommu->lock);
@@ -67,15 +81,15 @@ static int map_region(struct vfc_iommu *iommu, struct vfc_device *device, uint32
 		      uint64_t offset, uint64_t length, uint64_t *iova,
 		      const struct vfc_map_opts *opts)
 {
-	struct region *region;
+	volatile void *address = NULL;
 	int fd, rc = check_named(opts);
 
 	if (rc == 0)
-		rc = region_check(device, index, offset, length, 0, &region);
+		rc = find_bar(iommu, device, index, offset, length, &address);
 	if (rc < 0)
 		return rc;
 	if (!iommu->ops->iommufd)
-		return map_bar(iommu, device, region, offset, length, iova, opts);
+		return map_bar(iommu, address, length, iova, opts);
 	if (!device->ops->share_region)
 		return space_cannot(iommu, "reach a BAR of a device of another transport");
 	fd = device->ops->share_region(device->transport, index, offset, length);
@@ -145,11 +159,10 @@ static int copy(struct vfc_iommu *to, struct vfc_iommu *from, uint64_t at, uint6
 	if (rc < 0)
 		return rc;
 	va = source.va ? (char *)source.va + (at - source.iova) : NULL;
-	if (!related && !va)
-		return space_cannot(to, "copy memory of a file from a space whose iommufd it does not "
-					"share; map the file here, too");
 	if (!related || !to->ops->copy)
-		return vfc_iommu_map(to, va, length, iova, opts);
+		return va ? vfc_iommu_map(to, va, length, iova, opts)
+			  : space_cannot(to, "copy memory of a file from a space whose iommufd it does "
+					     "not share; map the file here, too");
 	pthread_mutex_lock(&to->lock);
 	rc = copy_locked(to, from, at, length, iova, opts);
 	if (rc == 0)

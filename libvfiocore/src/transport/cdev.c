@@ -20,13 +20,22 @@
 #include "hints.h"
 #include "ioas.h"
 
+struct cdev_pasid {
+	struct cdev_pasid *next;
+	struct ioas *space;
+	struct hwpt *hwpt;
+	uint32_t number;
+};
+
 struct cdev_device {
 	struct fd_device device;
 	struct ioas *space; /* that it is or was attached to */
 	struct hwpt *hwpt;  /* NULL: attached to the IOAS, or to nothing */
-	uint32_t id;        /* in the iommufd */
+	struct cdev_pasid *pasids;
+	uint32_t id; /* in the iommufd */
 	int group;
 	bool adopted; /* another process may have it open, too */
+	bool attached;
 };
 
 static void node_of(const struct vfc_pci_info *info, char node[64])
@@ -111,11 +120,35 @@ static int bind_failed(int rc, const struct vfc_pci_info *info)
 				     : "");
 }
 
-static int detach(struct cdev_device *device)
+/* @pasid 0: what the device does without one. */
+static int detach(struct cdev_device *device, uint32_t pasid)
 {
-	struct vfio_device_detach_iommufd_pt request = {.argsz = sizeof(request)};
+	struct vfio_device_detach_iommufd_pt request = {
+		.argsz = offsetof(struct vfio_device_detach_iommufd_pt, pasid)};
 
+	if (pasid) { /* a longer structure, since Linux 6.15 */
+		request.argsz = sizeof(request);
+		request.flags = VFIO_DEVICE_DETACH_PASID;
+		request.pasid = pasid;
+	}
 	return sys_ioctl(device->device.fd, VFIO_DEVICE_DETACH_IOMMUFD_PT, &request);
+}
+
+static int refuse_nameless(struct cdev_device *device)
+{
+	return vfc_fail(EOPNOTSUPP, VFC_REASON_UNSUPPORTED, WHERE(.object = device->device.name),
+			"the device was bound before it was passed, and the kernel no longer tells its "
+			"id, which tracking dirty pages and PASIDs need: have it passed unbound");
+}
+
+static int attach(struct cdev_device *device, struct ioas *space, uint32_t pasid, bool pasids,
+		  struct hwpt **hwpt)
+{
+	const struct ioas_client client = {device->device.fd, device->id, device->device.name};
+
+	if (!device->id && (pasids || space->dirty))
+		return refuse_nameless(device);
+	return ioas_attach(space, &client, pasid, pasids, hwpt);
 }
 
 /* Bind to our iommufd, then attach to the space's page table. */
@@ -129,9 +162,10 @@ static int join(struct cdev_device *device, const struct vfc_pci_info *info)
 	if (rc < 0)
 		return bind_failed(rc, info);
 	device->id = bind.out_devid;
-	rc = ioas_attach(device->space, fd, device->id, info->name, &device->hwpt);
+	rc = attach(device, device->space, 0, false, &device->hwpt);
 	if (rc == 0)
 		ioas_count_device(device->space, 1);
+	device->attached = rc == 0;
 	return rc;
 }
 
@@ -200,23 +234,15 @@ static int check_bound_here(struct cdev_device *device)
 		rc = ioas_probe(device->space, &probe);
 	if (rc < 0)
 		return rc;
-	rc = ioas_attach_to(device->device.fd, probe);
+	rc = ioas_attach_to(device->device.fd, 0, probe);
 	if (ioas_destroy(device->space, probe) != -EBUSY || rc < 0)
 		return not_ours(device->device.name);
-	rc = ioas_attach(device->space, device->device.fd, 0, device->device.name, &device->hwpt);
+	rc = attach(device, device->space, 0, false, &device->hwpt);
+	device->attached = rc == 0;
 	if (rc < 0)
-		detach(device);
+		detach(device, 0);
 	ioas_destroy(device->space, probe);
 	return rc;
-}
-
-static int adopt_bound(struct cdev_device *device)
-{
-	if (device->space->dirty)
-		return vfc_fail(EOPNOTSUPP, VFC_REASON_UNSUPPORTED, WHERE(.object = device->device.name),
-				"the device was bound before it was passed, and the kernel no longer tells "
-				"its id, which tracking dirty pages needs: have it passed unbound");
-	return check_bound_here(device);
 }
 
 /* Bound already, or not yet: only a bound one answers. */
@@ -226,7 +252,7 @@ static int adopt_join(struct cdev_device *device, const struct vfc_pci_info *inf
 	struct vfio_device_info ignored;
 
 	if (fd_device_info(&device->device.base, &ignored) == 0)
-		return adopt_bound(device);
+		return device->space->dirty ? refuse_nameless(device) : check_bound_here(device);
 	vfc_error_restore(&before);
 	return join(device, info);
 }
@@ -262,70 +288,130 @@ void cdev_close(struct transport_device *base)
 	struct cdev_device *device = (struct cdev_device *)base;
 
 	if (device->adopted) /* while others have it open, closing does not */
-		detach(device);
+		detach(device, 0);
+	for (struct cdev_pasid *pasid = device->pasids; device->adopted && pasid; pasid = pasid->next)
+		detach(device, pasid->number);
 	if (device->id)
 		ioas_count_device(device->space, -1);
 	sys_close(device->device.fd);
 	ioas_put(device->space, device->hwpt);
+	while (device->pasids) {
+		struct cdev_pasid *pasid = device->pasids;
+
+		device->pasids = pasid->next;
+		ioas_put(pasid->space, pasid->hwpt);
+		free(pasid);
+	}
 	free(device);
 }
 
 /* To attach again is to replace: the device sees the one page table or the other. */
-static int device_attach(struct transport_device *base, struct transport_space *space)
+static int move(struct cdev_device *device, struct ioas *to, bool pasids)
 {
-	struct cdev_device *device = (struct cdev_device *)base;
-	struct ioas *to = (struct ioas *)space;
 	struct hwpt *hwpt;
-	int rc = ioas_attach(to, device->device.fd, device->id, device->device.name, &hwpt);
+	int rc = attach(device, to, 0, pasids, &hwpt);
 
 	if (rc < 0)
 		return rc;
 	ioas_put(device->space, device->hwpt);
 	device->space = to;
 	device->hwpt = hwpt;
+	device->attached = true;
 	return 0;
+}
+
+static int device_attach(struct transport_device *base, struct transport_space *space)
+{
+	struct cdev_device *device = (struct cdev_device *)base;
+
+	return move(device, (struct ioas *)space, device->pasids);
 }
 
 static int device_detach(struct transport_device *base)
 {
 	struct cdev_device *device = (struct cdev_device *)base;
-	int rc = detach(device);
+	int rc = detach(device, 0);
 
 	if (rc < 0)
 		return vfc_fail(rc, VFC_REASON_NONE,
 				WHERE("VFIO_DEVICE_DETACH_IOMMUFD_PT", device->device.name), "%s", "");
 	ioas_put(device->space, device->hwpt);
 	device->hwpt = NULL;
+	device->attached = false;
 	return 0;
 }
 
-static int pasid_failed(struct cdev_device *device, const char *call, int rc, uint32_t pasid)
+static struct cdev_pasid **find_pasid(struct cdev_device *device, uint32_t number)
 {
-	/* Before 6.15 flags are invalid; the others are how drivers say that they have no PASIDs. */
-	bool cannot = rc == -EOPNOTSUPP || rc == -ENOTTY || rc == -EINVAL || rc == -ENODEV;
+	struct cdev_pasid **link = &device->pasids;
 
-	return vfc_fail(cannot ? EOPNOTSUPP : rc, cannot ? VFC_REASON_UNSUPPORTED : VFC_REASON_NONE,
-			WHERE(call, device->device.name), "PASID %u: %s", pasid,
-			cannot ? "it takes Linux 6.15, and a device and an IOMMU with PASIDs" : "");
+	while (*link && (*link)->number != number)
+		link = &(*link)->next;
+	return link;
 }
 
-static int device_attach_pasid(struct transport_device *base, uint32_t pasid,
+static int detach_pasid(struct cdev_device *device, uint32_t number)
+{
+	struct cdev_pasid **link = find_pasid(device, number), *pasid = *link;
+	int rc = detach(device, number);
+
+	if (rc < 0)
+		return vfc_fail(rc, VFC_REASON_NONE,
+				WHERE("VFIO_DEVICE_DETACH_PASID", device->device.name), "PASID %u", number);
+	*link = pasid->next;
+	ioas_put(pasid->space, pasid->hwpt);
+	free(pasid);
+	return 0;
+}
+
+/* The first PASID takes the device itself to a page table of that kind; when it fails, back again. */
+static int attach_first(struct cdev_device *device, uint32_t number, struct ioas *to,
+			struct hwpt **hwpt)
+{
+	bool moves = device->attached && !device->pasids;
+	struct vfc_error error;
+	int rc = moves ? move(device, device->space, true) : 0;
+
+	if (rc == 0)
+		rc = attach(device, to, number, true, hwpt);
+	if (rc < 0 && moves) {
+		error = *vfc_error_last();
+		move(device, device->space, false);
+		vfc_error_restore(&error);
+	}
+	return rc;
+}
+
+static int device_attach_pasid(struct transport_device *base, uint32_t number,
 			       struct transport_space *space)
 {
 	struct cdev_device *device = (struct cdev_device *)base;
-	struct vfio_device_attach_iommufd_pt attach = {
-		.argsz = sizeof(attach), .flags = VFIO_DEVICE_ATTACH_PASID, .pasid = pasid};
-	struct vfio_device_detach_iommufd_pt detach = {
-		.argsz = sizeof(detach), .flags = VFIO_DEVICE_DETACH_PASID, .pasid = pasid};
+	struct cdev_pasid *pasid = *find_pasid(device, number), *fresh = NULL;
+	struct ioas *to = (struct ioas *)space;
+	struct hwpt *hwpt;
 	int rc;
 
-	if (!space) {
-		rc = sys_ioctl(device->device.fd, VFIO_DEVICE_DETACH_IOMMUFD_PT, &detach);
-		return rc < 0 ? pasid_failed(device, "VFIO_DEVICE_DETACH_PASID", rc, pasid) : 0;
+	if (!space)
+		return detach_pasid(device, number);
+	if (!pasid) {
+		pasid = fresh = sys_alloc(sizeof(*fresh));
+		if (!fresh)
+			return vfc_no_memory();
 	}
-	attach.pt_id = ((struct ioas *)space)->ioas;
-	rc = sys_ioctl(device->device.fd, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &attach);
-	return rc < 0 ? pasid_failed(device, "VFIO_DEVICE_ATTACH_PASID", rc, pasid) : 0;
+	rc = attach_first(device, number, to, &hwpt);
+	if (rc < 0) {
+		free(fresh);
+		return rc;
+	}
+	if (fresh) {
+		*fresh = (struct cdev_pasid){.next = device->pasids, .number = number};
+		device->pasids = fresh;
+	} else {
+		ioas_put(pasid->space, pasid->hwpt);
+	}
+	pasid->space = to;
+	pasid->hwpt = hwpt;
+	return 0;
 }
 
 int cdev_id(struct transport_device *base, uint32_t *id)

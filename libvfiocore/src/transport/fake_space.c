@@ -248,7 +248,7 @@ int fake_map(struct transport_space *base, const struct transport_memory *memory
 	pthread_mutex_unlock(&space->iommufd->lock);
 	if (rc < 0 && wanted.file)
 		sys_munmap(wanted.va, length);
-	return rc;
+	return rc == -EFAULT && wanted.file ? fd_file_fault(memory, *iova, length) : rc;
 }
 
 static void remove_mapping(struct fake_space *space, struct fake_mapping *mapping)
@@ -454,22 +454,32 @@ int fake_dirty_track(struct transport_space *base, bool on)
 	return 0;
 }
 
-static int read_dirty_locked(struct fake_space *space, uint64_t iova, uint64_t length,
-			     uint64_t page, uint64_t *bitmap)
+static void take_dirty(struct fake_space *space, struct fake_mapping *mapping, uint64_t *bitmap)
 {
-	struct fake_mapping *mapping = find(space, iova, iova + length - 1);
-	struct error_where where = WHERE("VFIO_IOMMU_DIRTY_PAGES", NULL, iova, length);
-	uint64_t *bits;
+	uint64_t *bits = dirty_bits(space, mapping);
 
-	if (!mapping || mapping->iova != iova || mapping->last != iova + length - 1 ||
-	    page != PAGE_MASK + 1)
-		return vfc_fail(EINVAL, VFC_REASON_IOVA, where, "that is not one mapping, in pages");
-	if (!space->dirty)
-		return vfc_fail(EINVAL, VFC_REASON_NONE, where, "was vfc_iommu_dirty_start() called?");
-	bits = dirty_bits(space, mapping);
 	for (size_t word = 0; word < dirty_bytes(mapping) / sizeof(*bitmap); word++)
 		bitmap[word] |= bits[word];
 	memset(bits, 0, dirty_bytes(mapping));
+}
+
+/* One mapping, or the pieces of one: each but the last fills whole words of the bitmap. */
+static int read_dirty_locked(struct fake_space *space, uint64_t iova, uint64_t length,
+			     uint64_t page, uint64_t *bitmap)
+{
+	struct error_where where = WHERE("VFIO_IOMMU_DIRTY_PAGES", NULL, iova, length);
+	struct fake_mapping *mapping;
+
+	if (!space->dirty)
+		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, where, "was vfc_iommu_dirty_start() called?");
+	for (uint64_t done = 0; done < length; done += mapping->last - mapping->iova + 1) {
+		mapping = find(space, iova + done, iova + done);
+		if (!mapping || mapping->iova != iova + done || done % (64 * page) ||
+		    mapping->last - iova >= length || page != PAGE_MASK + 1)
+			return vfc_fail(EINVAL, VFC_REASON_IOVA, where,
+					"that is not one mapping, in pages");
+		take_dirty(space, mapping, bitmap + done / page / 64);
+	}
 	return 0;
 }
 

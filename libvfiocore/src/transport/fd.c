@@ -172,12 +172,25 @@ int fd_map_file(const struct transport_memory *memory, uint64_t length, uint32_t
 {
 	int protection = PROT_READ | (flags & VFIO_DMA_MAP_FLAG_WRITE ? PROT_WRITE : 0);
 	int rc = sys_mmap(length, protection, MAP_SHARED, memory->fd, memory->offset, va);
+	struct error_where where = WHERE("mmap", .length = length);
 
+	if (rc == -EACCES || rc == -EPERM)
+		return vfc_fail(rc, VFC_REASON_BAD_MEMORY, where,
+				"descriptor %d is not open for reading%s", memory->fd,
+				protection & PROT_WRITE ? " and for writing, which the device may do" : "");
 	return rc < 0 ? vfc_fail(rc == -ENODEV || rc == -EINVAL ? EOPNOTSUPP : rc,
-				 VFC_REASON_BAD_MEMORY, WHERE("mmap", .length = length),
+				 VFC_REASON_BAD_MEMORY, where,
 				 "descriptor %d cannot be mapped here at offset 0x%" PRIx64
 				 ": a memfd can, and a dma-buf not always", memory->fd, memory->offset)
 		      : 0;
+}
+
+int fd_file_fault(const struct transport_memory *memory, uint64_t iova, uint64_t length)
+{
+	return vfc_fail(EFAULT, VFC_REASON_BAD_MEMORY,
+			WHERE("VFIO_IOMMU_MAP_DMA", NULL, iova, length),
+			"the file of descriptor %d is shorter than offset 0x%" PRIx64
+			" and length, or its memory cannot be pinned", memory->fd, memory->offset);
 }
 
 uint32_t fd_ioas_flags(uint32_t flags)

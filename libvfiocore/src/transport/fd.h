@@ -27,6 +27,8 @@ int fd_share_region(struct transport_device *device, uint32_t index, uint64_t of
 
 /* A file's memory in this process: what type1 takes in place of the file. */
 int fd_map_file(const struct transport_memory *memory, uint64_t length, uint32_t flags, void **va);
+/* It was mapped, and yet not all of it is there. */
+int fd_file_fault(const struct transport_memory *memory, uint64_t iova, uint64_t length);
 /* A file's memory in an IOAS. */
 int fd_ioas_map_file(int iommufd, uint32_t ioas, const struct transport_memory *memory,
 		     uint64_t iova, uint64_t length, uint32_t flags);

@@ -261,10 +261,17 @@ int ioas_iommufd(struct transport_space *space, uint32_t *id)
 	return of(space)->iommufd->fd;
 }
 
-int ioas_attach_to(int fd, uint32_t table)
+/* @pasid 0: what the device does without one. */
+int ioas_attach_to(int fd, uint32_t pasid, uint32_t table)
 {
-	struct vfio_device_attach_iommufd_pt request = {.argsz = sizeof(request), .pt_id = table};
+	struct vfio_device_attach_iommufd_pt request = {
+		.argsz = offsetof(struct vfio_device_attach_iommufd_pt, pasid), .pt_id = table};
 
+	if (pasid) { /* a longer structure, since Linux 6.15 */
+		request.argsz = sizeof(request);
+		request.flags = VFIO_DEVICE_ATTACH_PASID;
+		request.pasid = pasid;
+	}
 	return sys_ioctl(fd, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &request);
 }
 
@@ -281,11 +288,25 @@ static int set_tracking(struct ioas *space, const struct hwpt *hwpt, bool on)
 		      : 0;
 }
 
-static int new_hwpt(struct ioas *space, uint32_t device, const char *name, struct hwpt **out)
+static int hwpt_failed(int rc, uint32_t flags, const char *name)
+{
+	const char *why = "";
+
+	if (rc == -EOPNOTSUPP && flags & IOMMU_HWPT_ALLOC_DIRTY_TRACKING)
+		why = "this device's IOMMU cannot track dirty pages: open the address space without "
+		      "VFC_IOMMU_DIRTY";
+	else if (rc == -EOPNOTSUPP)
+		why = "this device's IOMMU has no page tables for PASIDs, or the kernel is before 6.14";
+	return vfc_fail(rc, *why ? VFC_REASON_UNSUPPORTED : VFC_REASON_NONE,
+			WHERE("IOMMU_HWPT_ALLOC", name), "%s", why);
+}
+
+static int new_hwpt(struct ioas *space, uint32_t flags, uint32_t device, const char *name,
+		    struct hwpt **out)
 {
 	struct iommu_hwpt_alloc request = {
 		.size = sizeof(request),
-		.flags = IOMMU_HWPT_ALLOC_DIRTY_TRACKING,
+		.flags = flags,
 		.dev_id = device,
 		.pt_id = space->ioas,
 	};
@@ -297,13 +318,10 @@ static int new_hwpt(struct ioas *space, uint32_t device, const char *name, struc
 	rc = sys_ioctl(space->iommufd->fd, IOMMU_HWPT_ALLOC, &request);
 	if (rc < 0) {
 		free(hwpt);
-		return vfc_fail(rc, rc == -EOPNOTSUPP ? VFC_REASON_UNSUPPORTED : VFC_REASON_NONE,
-				WHERE("IOMMU_HWPT_ALLOC", name), "%s",
-				rc == -EOPNOTSUPP ? "this device's IOMMU cannot track dirty pages: open "
-						    "the address space without VFC_IOMMU_DIRTY"
-						  : "");
+		return hwpt_failed(rc, flags, name);
 	}
 	hwpt->id = request.out_hwpt_id;
+	hwpt->flags = flags;
 	hwpt->next = space->hwpts;
 	space->hwpts = hwpt;
 	*out = hwpt;
@@ -323,55 +341,76 @@ void ioas_put(struct ioas *space, struct hwpt *hwpt)
 	free(hwpt);
 }
 
-/* A page table that another device has may do; that the kernel knows. */
-static int attach_dirty(struct ioas *space, int fd, uint32_t device, const char *name,
-			struct hwpt **out)
+static int attach_failed(int rc, uint32_t pasid, const char *name)
+{
+	struct error_where where = WHERE(pasid ? "VFIO_DEVICE_ATTACH_PASID"
+					       : "VFIO_DEVICE_ATTACH_IOMMUFD_PT", name);
+
+	if (!pasid)
+		return vfc_fail(rc, VFC_REASON_NONE, where,
+				"the device cannot reach what is mapped in this space already, or its "
+				"IOMMU does not fit with those attached");
+	/* Before 6.15 flags are invalid; the others are how drivers say that they have no PASIDs. */
+	if (rc == -ENOTTY || rc == -EINVAL || rc == -ENODEV || rc == -EOPNOTSUPP)
+		return vfc_fail(EOPNOTSUPP, VFC_REASON_UNSUPPORTED, where,
+				"PASID %u: it takes Linux 6.15, and a device and an IOMMU with PASIDs",
+				pasid);
+	return vfc_fail(rc, VFC_REASON_NONE, where, "PASID %u", pasid);
+}
+
+/* A page table of the kind that another device has may do; that the kernel knows. */
+static int attach_hwpt(struct ioas *space, const struct ioas_client *client, uint32_t pasid,
+		       uint32_t flags, struct hwpt **out)
 {
 	struct hwpt *hwpt;
 	int rc;
 
 	for (hwpt = space->hwpts; hwpt; hwpt = hwpt->next) {
-		if (ioas_attach_to(fd, hwpt->id) == 0) {
+		if (hwpt->flags == flags && ioas_attach_to(client->fd, pasid, hwpt->id) == 0) {
 			hwpt->devices++;
 			*out = hwpt;
 			return 0;
 		}
 	}
-	rc = new_hwpt(space, device, name, &hwpt);
+	rc = new_hwpt(space, flags, client->id, client->name, &hwpt);
 	if (rc < 0)
 		return rc;
 	hwpt->devices = 1;
 	rc = space->tracking ? set_tracking(space, hwpt, true) : 0;
 	if (rc == 0) {
-		rc = ioas_attach_to(fd, hwpt->id);
+		rc = ioas_attach_to(client->fd, pasid, hwpt->id);
 		if (rc < 0)
-			vfc_fail(rc, VFC_REASON_NONE, WHERE("VFIO_DEVICE_ATTACH_IOMMUFD_PT", name),
-				 "%s", "");
+			rc = attach_failed(rc, pasid, client->name);
 	}
-	if (rc < 0)
+	if (rc < 0) {
+		struct vfc_error error = *vfc_error_last();
+
 		ioas_put(space, hwpt);
-	else
-		*out = hwpt;
-	return rc;
+		vfc_error_restore(&error);
+		return rc;
+	}
+	*out = hwpt;
+	return 0;
 }
 
-int ioas_attach(struct ioas *space, int fd, uint32_t device, const char *name, struct hwpt **hwpt)
+int ioas_attach(struct ioas *space, const struct ioas_client *client, uint32_t pasid, bool pasids,
+		struct hwpt **hwpt)
 {
+	uint32_t flags = (space->dirty ? IOMMU_HWPT_ALLOC_DIRTY_TRACKING : 0) |
+			 (pasids ? IOMMU_HWPT_ALLOC_PASID : 0);
 	int rc;
 
 	*hwpt = NULL;
-	if (space->dirty)
-		return attach_dirty(space, fd, device, name, hwpt);
-	rc = ioas_attach_to(fd, space->ioas);
-	return rc < 0 ? vfc_fail(rc, VFC_REASON_NONE, WHERE("VFIO_DEVICE_ATTACH_IOMMUFD_PT", name),
-				 "the device cannot reach what is mapped in this space already, or its "
-				 "IOMMU does not fit with those attached")
-		      : 0;
+	if (flags)
+		return attach_hwpt(space, client, pasid, flags, hwpt);
+	rc = ioas_attach_to(client->fd, 0, space->ioas);
+	return rc < 0 ? attach_failed(rc, 0, client->name) : 0;
 }
 
 int ioas_dirty_track(struct transport_space *base, bool on)
 {
 	struct ioas *space = of(base);
+	struct vfc_error error;
 	struct hwpt *hwpt;
 	int rc = 0;
 
@@ -385,8 +424,10 @@ int ioas_dirty_track(struct transport_space *base, bool on)
 		space->tracking = on;
 		return 0;
 	}
+	error = *vfc_error_last();
 	for (struct hwpt *done = space->hwpts; done != hwpt; done = done->next)
 		set_tracking(space, done, space->tracking);
+	vfc_error_restore(&error);
 	return rc;
 }
 
@@ -397,7 +438,8 @@ int ioas_dirty_read(struct transport_space *base, uint64_t iova, uint64_t length
 	int rc = 0;
 
 	if (!space->tracking)
-		return vfc_fail(EINVAL, VFC_REASON_NONE, NOWHERE, "was vfc_iommu_dirty_start() called?");
+		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, WHERE(.iova = iova, .length = length),
+				"was vfc_iommu_dirty_start() called?");
 	for (struct hwpt *hwpt = space->hwpts; hwpt && rc == 0; hwpt = hwpt->next) {
 		struct iommu_hwpt_get_dirty_bitmap request = {
 			.size = sizeof(request),

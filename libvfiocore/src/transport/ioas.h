@@ -14,11 +14,12 @@ struct iommufd {
 	int fd;
 };
 
-/* A page table that notes writes, made for the first device that needed it. */
+/* A page table of a kind that has to be asked for, made for the first device that needed it. */
 struct hwpt {
 	struct hwpt *next;
 	uint32_t id;
-	unsigned devices;
+	uint32_t flags; /* IOMMU_HWPT_ALLOC_* */
+	unsigned devices; /* and PASIDs of devices */
 };
 
 struct ioas {
@@ -26,7 +27,7 @@ struct ioas {
 	struct iommufd *iommufd;
 	struct physical *physical; /* mappings where nothing translates, see noiommu.c */
 	uint64_t next;             /* the IOVA of the next of those */
-	struct hwpt *hwpts; /* only where dirty pages are tracked */
+	struct hwpt *hwpts; /* only where dirty pages are tracked, or for PASIDs */
 	uint32_t ioas;
 	bool dirty;    /* opened to track dirty pages */
 	bool tracking; /* doing so now */
@@ -49,12 +50,21 @@ int ioas_dirty_read(struct transport_space *space, uint64_t iova, uint64_t lengt
 		    uint64_t *bitmap);
 int ioas_iommufd(struct transport_space *space, uint32_t *id);
 
+/* A device that is bound to the iommufd. */
+struct ioas_client {
+	int fd;
+	uint32_t id; /* in the iommufd */
+	const char *name;
+};
+
 /*
- * Attach the device of descriptor @fd, whose id in the iommufd is @device: to the IOAS, and *@hwpt
- * is NULL, or where dirty pages are tracked to a page table that does it.
+ * Attach a device, or a PASID of it: to the IOAS, and *@hwpt is NULL, or to a page table that was
+ * asked for. @pasids: to one that PASIDs can be attached to, and a device beside its PASIDs
+ * (iommufd_hwpt_pasid_compat() in drivers/iommu/iommufd/device.c).
  */
-int ioas_attach(struct ioas *space, int fd, uint32_t device, const char *name, struct hwpt **hwpt);
-int ioas_attach_to(int fd, uint32_t table); /* nothing is recorded */
+int ioas_attach(struct ioas *space, const struct ioas_client *client, uint32_t pasid, bool pasids,
+		struct hwpt **hwpt);
+int ioas_attach_to(int fd, uint32_t pasid, uint32_t table); /* nothing is recorded */
 /* A device left the page table. */
 void ioas_put(struct ioas *space, struct hwpt *hwpt);
 

@@ -151,7 +151,7 @@ int type1_map(int fd, const struct transport_memory *memory, uint64_t iova, uint
 	rc = map_va(fd, va, iova, length, flags);
 	/* The pages are pinned; the address was only the way to name them. */
 	sys_munmap(va, length);
-	return rc;
+	return rc == -EFAULT ? fd_file_fault(memory, iova, length) : rc;
 }
 
 int type1_unmap(int fd, uint64_t iova, uint64_t length)
@@ -199,7 +199,7 @@ int type1_dirty_read(int fd, uint64_t iova, uint64_t length, uint64_t page, uint
 	};
 	int rc = sys_ioctl(fd, VFIO_IOMMU_DIRTY_PAGES, &request);
 
-	return rc < 0 ? vfc_fail(rc, VFC_REASON_NONE,
+	return rc < 0 ? vfc_fail(rc, rc == -EINVAL ? VFC_REASON_ARGUMENT : VFC_REASON_NONE,
 				 WHERE("VFIO_IOMMU_DIRTY_PAGES", NULL, iova, length), "%s",
 				 rc == -EINVAL ? "was vfc_iommu_dirty_start() called?" : "")
 		      : 0;

@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: MIT
+"""Mappings of an IOMMU address space: one, many at once, and the options that they share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from ctypes import addressof, byref, c_char
+
+from ._native.call import check, unsigned
+from ._native.enums import MapFlag
+from ._native.loader import lib
+from ._native.structs import MapOpts
+from ._native.structs import Mapping as NativeMapping
+from ._record import Record
+from .errors import closed, invalid
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from types import TracebackType
+    from typing import Any, Self, TypedDict, overload
+
+    from .iommu import Iommu
+
+    class MapOptions(TypedDict, total=False):
+        """The keyword arguments of :meth:`Iommu.map` that every kind of mapping takes."""
+
+        iova: int | None
+        read: bool
+        write: bool
+        align: int
+        highest: int
+        guard: int
+
+
+__all__ = ["Mapping", "MappingBatch", "MappingInfo"]
+
+
+class MappingInfo(Record):
+    """A live mapping: IOVA, length in bytes, address in this process (None: memory of a file or of
+    a device), what the device may do."""
+
+    iova: int
+    length: int
+    address: int | None
+    read: bool
+    write: bool
+
+
+class Mapping:
+    """Memory that devices can reach, from :meth:`Iommu.map` and its kin.
+
+    It keeps the buffer exported: while it is mapped the buffer can be neither closed nor resized
+    (``BufferError``). Context manager.
+
+    Attributes:
+        iova: where devices find it.
+        length: bytes.
+        address: in this process; None: memory of a file or of a device, which has none.
+    """
+
+    def __init__(self, iommu: Iommu, iova: int, length: int, address: int | None) -> None:
+        self._iommu: Iommu | None = iommu
+        self._keep: object = None
+        self.iova = iova
+        self.length = length
+        self.address = address
+
+    @property
+    def mapped(self) -> bool:
+        """False once it was unmapped, by whomever."""
+        return self._iommu is not None
+
+    def close(self) -> None:
+        """Unmap; when this returns no device can reach the memory. A second call does nothing."""
+        if self._iommu is not None:
+            self._iommu.unmap(self.iova, self.length)
+
+    def _forget(self) -> None:
+        """The IOMMU no longer translates to this memory: let go of it."""
+        self._iommu = self._keep = None
+
+    def __enter__(self) -> Self:
+        if self._iommu is None:
+            raise closed("mapping")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        state = f"iova {self.iova:#x}" if self.mapped else "unmapped"
+        where = "" if self.address is None else f" at {self.address:#x}"
+        return f"<Mapping {state}, {self.length:#x} bytes{where}>"
+
+
+class MappingBatch(Sequence[int]):
+    """Buffers that were mapped together, from :meth:`Iommu.map_batch`: the sequence of their IOVAs.
+
+    It keeps the buffers exported, as :class:`Mapping` does. Context manager.
+    """
+
+    def __init__(self, iommu: Iommu, buffers: Iterable[Any], options: MapOpts) -> None:
+        exports = [export(buffer) for buffer in buffers]
+        vector = (NativeMapping * len(exports))()
+        for entry, memory in zip(vector, exports, strict=True):
+            entry.va, entry.length = addressof(memory), len(memory)
+        check(lib.vfc_iommu_map_batch(iommu._native(), vector, len(vector), byref(options)))
+        self._iommu: Iommu | None = iommu
+        self._keep: object = exports
+        self._vector = vector
+        self._iovas = tuple(entry.iova for entry in vector)
+
+    @property
+    def mapped(self) -> bool:
+        """False once they were unmapped."""
+        return self._iommu is not None
+
+    def close(self) -> None:
+        """Unmap all; when this returns no device can reach the memory. A second call does nothing.
+
+        Raises:
+            IovaError: one was unmapped by other means; nothing was unmapped.
+        """
+        if self._iommu is not None:
+            iommu = self._iommu
+            check(lib.vfc_iommu_unmap_batch(iommu._native(), self._vector, len(self._vector)))
+            iommu._batches.discard(self)
+            self._forget()
+
+    def _forget(self) -> None:
+        self._iommu = self._keep = None
+
+    def __len__(self) -> int:
+        return len(self._iovas)
+
+    if TYPE_CHECKING:
+
+        @overload
+        def __getitem__(self, key: int) -> int: ...
+        @overload
+        def __getitem__(self, key: slice) -> tuple[int, ...]: ...
+
+    def __getitem__(self, key: int | slice) -> int | tuple[int, ...]:
+        return self._iovas[key]
+
+    def __enter__(self) -> Self:
+        if self._iommu is None:
+            raise closed("batch of mappings")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<MappingBatch {len(self)} buffers{'' if self.mapped else ', unmapped'}>"
+
+
+def export(buffer: Any) -> Any:
+    """The buffer's memory as a ctypes array, which keeps it from being closed or resized."""
+    with memoryview(buffer) as view:
+        length = view.nbytes
+    return (c_char * length).from_buffer(buffer)
+
+
+def share(keep: object) -> object:
+    """What holds the memory for a second mapping, after the first has let go of it."""
+    from mmap import mmap
+
+    # Of a DMA buffer, whose memory must not be released under the copy.
+    return export(keep) if isinstance(keep, mmap) else keep
+
+
+def map_opts(
+    *,
+    iova: int | None = None,
+    read: bool = True,
+    write: bool = True,
+    align: int = 0,
+    highest: int = 0,
+    guard: int = 0,
+    identity: bool = False,
+) -> MapOpts:
+    """The keyword arguments of :meth:`Iommu.map` as C takes them."""
+    if not (read or write):
+        raise invalid("a mapping that the device may neither read nor write is of no use")
+    if identity and iova is not None:
+        raise invalid("an identity mapping is at its own address: give no IOVA")
+    flags = MapFlag.READ * read | MapFlag.WRITE * write | MapFlag.IDENTITY * identity
+    return MapOpts.sized(
+        flags=int(flags | (MapFlag.FIXED if iova is not None else 0)),
+        align=unsigned(align, 64, "the alignment"),
+        highest=unsigned(highest, 64, "the highest address"),
+        guard=unsigned(guard, 64, "the guard"),
+    )
