@@ -13,6 +13,9 @@
 /* Some ten milliseconds of pinning, and few enough entries: 1 TiB has 16,384 of type1's 65,535. */
 #define PIECE (UINT64_C(64) << 20)
 
+/* Records of failures are made apart from the path that is measured. */
+#define COLD __attribute__((cold, noinline))
+
 #define FLAGS (VFC_MAP_READ | VFC_MAP_WRITE | VFC_MAP_FIXED | VFC_MAP_IDENTITY)
 
 const struct vfc_map_opts map_defaults = {.size = sizeof(map_defaults)};
@@ -39,9 +42,10 @@ uint32_t map_kernel_flags(uint32_t access)
 	       (access & VFC_MAP_WRITE ? VFIO_DMA_MAP_FLAG_WRITE : 0);
 }
 
-int map_check(const struct vfc_iommu *iommu, uint64_t position, uint64_t length,
-	      struct error_where where)
+static COLD int refuse(const struct vfc_iommu *iommu, uint64_t position, uint64_t length,
+		       uint64_t iova)
 {
+	struct error_where where = WHERE(.iova = iova, .length = length);
 	uint64_t page = space_page(iommu);
 
 	/* What was known of the page table went with the last device. */
@@ -51,15 +55,21 @@ int map_check(const struct vfc_iommu *iommu, uint64_t position, uint64_t length,
 				"table to map in: open a device first");
 	if (!length)
 		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, where, "a mapping of 0 bytes was asked for");
-	if (position % page || length % page)
+	if ((position | length) & (page - 1))
 		return vfc_fail(EINVAL, VFC_REASON_ALIGNMENT, where,
 				"address 0x%" PRIx64 " and length %" PRIu64
 				" must be multiples of the IOMMU's page, %" PRIu64 " bytes",
 				position, length, page);
-	if (position + length < length)
-		return vfc_fail(EINVAL, VFC_REASON_BAD_MEMORY, where,
-				"the memory runs past the end of the address space");
-	return 0;
+	return vfc_fail(EINVAL, VFC_REASON_BAD_MEMORY, where,
+			"the memory runs past the end of the address space");
+}
+
+int map_check(const struct vfc_iommu *iommu, uint64_t position, uint64_t length, uint64_t iova)
+{
+	if (iommu->devices && length && !((position | length) & (space_page(iommu) - 1)) &&
+	    position + length >= length)
+		return 0;
+	return refuse(iommu, position, length, iova);
 }
 
 /* "0x0-0xfedfffff, 0xfef00000-0x7fffffffff" */
@@ -79,19 +89,22 @@ static uint64_t guard_of(const struct vfc_iommu *iommu, const struct vfc_map_opt
 	return (opts->guard + (space_page(iommu) - 1)) & -space_page(iommu);
 }
 
-static int check_guard(const struct vfc_iommu *iommu, const struct vfc_map_opts *opts,
-		       struct error_where where)
+static COLD int refuse_guard(const struct vfc_map_opts *opts, uint64_t length, uint64_t most)
 {
-	uint64_t most = IOVA_GUARD_MAX & -space_page(iommu);
-
-	if (opts->guard <= most)
-		return 0;
-	return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, where,
+	return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, WHERE(.length = length),
 			"a guard of %" PRIu64 " bytes was asked for; the most is 0x%" PRIx64,
 			opts->guard, most);
 }
 
-static int place_fixed(struct vfc_iommu *iommu, uint64_t iova, uint64_t length,
+static int check_guard(const struct vfc_iommu *iommu, const struct vfc_map_opts *opts,
+		       uint64_t length)
+{
+	uint64_t most = IOVA_GUARD_MAX & -space_page(iommu);
+
+	return opts->guard <= most ? 0 : refuse_guard(opts, length, most);
+}
+
+static COLD int place_fixed(struct vfc_iommu *iommu, uint64_t iova, uint64_t length,
 		       const struct vfc_map_opts *opts)
 {
 	struct error_where where = WHERE(.iova = iova, .length = length);
@@ -131,28 +144,36 @@ static uint64_t natural_align(uint64_t length, uint64_t page)
 	return align;
 }
 
-static int place_free(struct vfc_iommu *iommu, uint64_t length, const struct vfc_map_opts *opts,
-		      uint64_t *iova)
+static COLD int no_place(struct vfc_iommu *iommu, uint64_t length, uint64_t align, uint64_t highest,
+			 uint64_t guard)
 {
-	uint64_t page = space_page(iommu), highest = opts->highest ? opts->highest : UINT64_MAX;
-	uint64_t align = opts->align ? opts->align : natural_align(length, page);
 	struct error_where where = WHERE(.length = length);
 	char windows[200];
 
 	if (align & (align - 1))
 		return vfc_fail(EINVAL, VFC_REASON_ALIGNMENT, where,
 				"the alignment %" PRIu64 " is not a power of two", align);
-	if (iova_allocate(&iommu->map, length, align < page ? page : align, highest,
-			  guard_of(iommu, opts), iova))
-		return 0;
 	describe_windows(&iommu->map, windows, sizeof(windows));
 	return vfc_fail(ENOSPC, VFC_REASON_OUT_OF_IOVA, where,
 			"no free range aligned to 0x%" PRIx64 " up to 0x%" PRIx64
 			" with a guard of 0x%" PRIx64 " in the windows %s; %zu mappings live",
-			align, highest, guard_of(iommu, opts), windows, iommu->map.count);
+			align, highest, guard, windows, iommu->map.count);
 }
 
-static int refuse_place(const struct vfc_map_opts *opts, struct error_where where)
+static int place_free(struct vfc_iommu *iommu, uint64_t length, const struct vfc_map_opts *opts,
+		      uint64_t *iova)
+{
+	uint64_t page = space_page(iommu), highest = opts->highest ? opts->highest : UINT64_MAX;
+	uint64_t align = opts->align ? opts->align : natural_align(length, page);
+	uint64_t guard = guard_of(iommu, opts);
+
+	if (!(align & (align - 1)) && iova_allocate(&iommu->map, length, align < page ? page : align,
+						    highest, guard, iova))
+		return 0;
+	return no_place(iommu, length, align, highest, guard);
+}
+
+static COLD int refuse_place(const struct vfc_map_opts *opts, struct error_where where)
 {
 	if (!(opts->flags & (VFC_MAP_FIXED | VFC_MAP_IDENTITY)) && !opts->guard)
 		return 0;
@@ -164,7 +185,7 @@ static int refuse_place(const struct vfc_map_opts *opts, struct error_where wher
 int map_place(struct vfc_iommu *iommu, const void *va, uint64_t length,
 	      const struct vfc_map_opts *opts, uint64_t *iova)
 {
-	int rc = check_guard(iommu, opts, WHERE(.length = length));
+	int rc = check_guard(iommu, opts, length);
 
 	if (rc < 0)
 		return rc;
@@ -313,8 +334,7 @@ static int map_va(struct vfc_iommu *iommu, void *va, uint64_t length, uint64_t *
 	if (rc < 0)
 		return rc;
 	pthread_mutex_lock(&iommu->lock);
-	rc = map_check(iommu, (uintptr_t)va, length,
-		       WHERE(.iova = opts->flags & VFC_MAP_FIXED ? *iova : 0, .length = length));
+	rc = map_check(iommu, (uintptr_t)va, length, opts->flags & VFC_MAP_FIXED ? *iova : 0);
 	if (rc == 0)
 		rc = map_memory(iommu, &memory, length, iova, opts);
 	pthread_mutex_unlock(&iommu->lock);
@@ -327,7 +347,7 @@ int vfc_iommu_map(struct vfc_iommu *iommu, void *va, uint64_t length, uint64_t *
 	return vfc_done(map_va(iommu, va, length, iova, opts ? opts : &map_defaults));
 }
 
-static int check_settled(const struct vfc_iommu *iommu, uint64_t iova)
+static COLD int check_settled(const struct vfc_iommu *iommu, uint64_t iova)
 {
 	for (const struct pending *p = iommu->pending; p; p = p->next)
 		if (p->iova == iova)
@@ -336,18 +356,25 @@ static int check_settled(const struct vfc_iommu *iommu, uint64_t iova)
 	return 0;
 }
 
-int map_find(struct vfc_iommu *iommu, uint64_t iova, uint64_t length, struct vfc_mapping *mapping)
+static COLD int not_found(uint64_t iova, uint64_t length, const struct vfc_mapping *there)
 {
 	struct error_where where = WHERE(.iova = iova, .length = length);
 
-	if (!iova_find(&iommu->map, iova, mapping))
+	if (!there)
 		return vfc_fail(ENOENT, VFC_REASON_IOVA, where, "nothing is mapped there");
+	return vfc_fail(EINVAL, VFC_REASON_IOVA, where,
+			"the mapping there begins at 0x%" PRIx64 " and has %" PRIu64
+			" bytes; it is taken whole or not at all",
+			there->iova, there->length);
+}
+
+int map_find(struct vfc_iommu *iommu, uint64_t iova, uint64_t length, struct vfc_mapping *mapping)
+{
+	if (!iova_find(&iommu->map, iova, mapping))
+		return not_found(iova, length, NULL);
 	if (mapping->iova != iova || mapping->length != length)
-		return vfc_fail(EINVAL, VFC_REASON_IOVA, where,
-				"the mapping there begins at 0x%" PRIx64 " and has %" PRIu64
-				" bytes; it is taken whole or not at all",
-				mapping->iova, mapping->length);
-	return check_settled(iommu, iova);
+		return not_found(iova, length, mapping);
+	return iommu->pending ? check_settled(iommu, iova) : 0;
 }
 
 int map_remove(struct vfc_iommu *iommu, const struct vfc_mapping *mapping)

@@ -27,7 +27,7 @@ static int map_file(struct vfc_iommu *iommu, int fd, uint64_t offset, uint64_t l
 	if (rc < 0)
 		return rc;
 	pthread_mutex_lock(&iommu->lock);
-	rc = map_check(iommu, offset, length, WHERE(.length = length));
+	rc = map_check(iommu, offset, length, 0);
 	if (rc == 0)
 		rc = map_memory(iommu, &memory, length, iova, opts);
 	pthread_mutex_unlock(&iommu->lock);
@@ -51,7 +51,7 @@ static int find_bar(struct vfc_iommu *iommu, struct vfc_device *device, uint32_t
 	if (rc < 0)
 		return rc;
 	pthread_mutex_lock(&iommu->lock);
-	rc = map_check(iommu, offset, length, WHERE(.object = device->name, .length = length));
+	rc = map_check(iommu, offset, length, 0);
 	pthread_mutex_unlock(&iommu->lock);
 	if (rc == 0)
 		rc = region_address(device, region, offset, length, address);
@@ -70,7 +70,7 @@ static int map_bar(struct vfc_iommu *iommu, volatile void *address, uint64_t len
 	int rc;
 
 	pthread_mutex_lock(&iommu->lock);
-	rc = map_check(iommu, (uintptr_t)address, length, WHERE(.length = length));
+	rc = map_check(iommu, (uintptr_t)address, length, 0);
 	if (rc == 0)
 		rc = map_memory(iommu, &memory, length, iova, opts);
 	pthread_mutex_unlock(&iommu->lock);
@@ -132,7 +132,7 @@ static int copy_locked(struct vfc_iommu *to, struct vfc_iommu *from, uint64_t at
 		       uint64_t *iova, const struct vfc_map_opts *opts)
 {
 	uint64_t place = *iova;
-	int rc = map_check(to, at, length, WHERE(.iova = at, .length = length));
+	int rc = map_check(to, at, length, at);
 
 	if (rc == 0)
 		rc = map_place(to, NULL, length, opts, &place);
