@@ -135,6 +135,11 @@ static int device_open(const char *name, const struct vfc_device_opts *opts,
 		return rc;
 	if (!name)
 		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE, "the device's name is NULL");
+	if (opts && opts->iommu && opts->transport)
+		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, WHERE(.object = name),
+				"an address space has its transport already: give one of the two");
+	if (opts && opts->transport)
+		return new_device(name, NULL, opts->transport, -1, out);
 	/* A model is named with its transport, whatever the environment says. */
 	return new_device(name, opts ? opts->iommu : NULL, strncmp(name, "fake:", 5) ? NULL : "fake", -1,
 			  out);

@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 import os
-from ctypes import byref, c_uint32
+from ctypes import byref, c_char_p, c_uint32, c_void_p, cast
 
 from ._native.call import NativeObject, check, encoded, error, fileno, open_handle, unsigned
 from ._native.enums import DeviceFlag, IrqIndex, RegionIndex
 from ._native.loader import lib
 from ._native.structs import DeviceInfo, DeviceOpts
-from .errors import DeviceBusy, Reason, Unsupported, invalid
+from .errors import Reason, Unsupported, invalid
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -72,16 +72,12 @@ class Device(NativeObject):
         if not isinstance(iommu, Iommu | None):
             raise TypeError(f"iommu is an Iommu, not {type(iommu).__name__}")
         text = encoded(name, "a device's name")
-        own = Iommu(transport) if transport is not None else None
-        space = own if own is not None else iommu
-        opts = DeviceOpts.sized(iommu=space._native() if space is not None else None)
-        try:
-            self._handle = open_handle(lib.vfc_device_open, text, byref(opts))
-        except BaseException:
-            if own is not None:
-                own.close()
-            raise
-        self._setup(space, own)
+        opts = DeviceOpts.sized(iommu=iommu._native() if iommu is not None else None)
+        by = None if transport is None else c_char_p(encoded(transport, "a transport"))
+        if by is not None:
+            opts.transport = cast(by, c_void_p)
+        self._handle = open_handle(lib.vfc_device_open, text, byref(opts))
+        self._setup(iommu)
 
     @classmethod
     def adopt(cls, fd: int, name: str | None = None, *, iommu: Iommu | None = None) -> Device:
@@ -90,13 +86,13 @@ class Device(NativeObject):
         opts = DeviceOpts.sized(iommu=iommu._native() if iommu is not None else None)
         self = cls.__new__(cls)
         self._handle = open_handle(lib.vfc_device_adopt, fileno(fd), text, byref(opts))
-        self._setup(iommu, None)
+        self._setup(iommu)
         return self
 
-    def _setup(self, space: Iommu | None, own: Iommu | None) -> None:
+    def _setup(self, space: Iommu | None) -> None:
         from .iommu import Iommu
 
-        self._own = own  # goes with the device, whatever it is attached to meanwhile
+        self._own: Iommu | None = None  # goes with the device, whatever it is attached to meanwhile
         if space is None:
             space = self._own = Iommu._borrow(lib.vfc_device_iommu(self._handle))
         self._iommu = space
@@ -127,8 +123,6 @@ class Device(NativeObject):
 
         Source: vfc_device_close() in vfiocore/device.h.
         """
-        if self._handle is not None:
-            self._refuse_guests()
         handle, self._handle = self._handle, None
         if handle is None:
             return
@@ -145,26 +139,8 @@ class Device(NativeObject):
         _open.remove(self)
         for mapping in self._reached:
             mapping.close()
-        if self._own is not None and self._own._owned:
-            self._own.close()
-        elif self._own is not None:
+        if self._own is not None:
             self._own._detach()  # C closed it with the device
-
-    def _refuse_guests(self) -> None:
-        """Its own space goes with it. Of one that C made, C says this."""
-        own = self._own
-        if own is None or not own._owned or own.closed:
-            return
-        guest = None
-        if own.devices > sum(space is own for space in self._attached.values()):
-            guest = "another device is attached to"
-        elif own._caches:
-            guest = "a map cache is open in"
-        if guest is not None:
-            from errno import EBUSY
-
-            text = f"{guest} {self.name}'s own address space: close it first"
-            raise DeviceBusy(EBUSY, text, reason=Reason.BUSY, object=self.name, hint=text)
 
     def __exit__(
         self,

@@ -19,6 +19,7 @@ struct vfc_device_opts {
 	uint32_t size; /* sizeof(struct vfc_device_opts) */
 	uint32_t reserved;
 	struct vfc_iommu *iommu; /* attach to this space; NULL: one of its own, closed with it */
+	const char *transport;   /* of its own space, see struct vfc_iommu_opts; else NULL */
 };
 
 struct vfc_device_info {

@@ -168,7 +168,12 @@ class Pool(Structure):
 
 
 class DeviceOpts(Sized):
-    _fields_ = [("size", c_uint32), ("reserved", c_uint32), ("iommu", c_void_p)]
+    _fields_ = [
+        ("size", c_uint32),
+        ("reserved", c_uint32),
+        ("iommu", c_void_p),
+        ("transport", c_void_p),
+    ]
 
 
 class DeviceInfo(Sized):
