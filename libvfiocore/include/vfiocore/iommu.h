@@ -10,7 +10,8 @@ struct vfc_iommu;
 
 enum vfc_map_flags {
 	VFC_MAP_READ = 1 << 0,  /* the device may read */
-	VFC_MAP_WRITE = 1 << 1, /* the device may write; neither bit: both are allowed */
+	/* The device may write (VT-d under Linux 6.1 lets it read then, too); neither bit: both. */
+	VFC_MAP_WRITE = 1 << 1,
 	VFC_MAP_FIXED = 1 << 2, /* map at the IOVA given, or fail */
 	VFC_MAP_IDENTITY = 1 << 3, /* map at the IOVA that equals the address, or fail */
 };
