@@ -43,6 +43,13 @@ int vfc_done_in(const char *operation, int rc)
 	return rc;
 }
 
+int vfc_failed_on(const char *object, int rc)
+{
+	if (rc < 0)
+		copy(record.object, sizeof(record.object), object);
+	return rc;
+}
+
 void vfc_error_restore(const struct vfc_error *before)
 {
 	record = *before;

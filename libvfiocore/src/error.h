@@ -30,6 +30,9 @@ int vfc_fail(int code, enum vfc_reason reason, struct error_where where, const c
 int vfc_done_in(const char *operation, int rc);
 #define vfc_done(rc) vfc_done_in(__func__, (rc))
 
+/* What failed one floor below, with the object as the caller knows it. Returns @rc. */
+int vfc_failed_on(const char *object, int rc);
+
 /* A failure that was dealt with leaves the record as it was: see vfc_error_last(). */
 void vfc_error_restore(const struct vfc_error *before);
 

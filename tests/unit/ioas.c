@@ -114,6 +114,7 @@ static int on_iommufd(unsigned long request, void *argument)
 	struct iommu_ioas_alloc *ioas = argument;
 	struct iommu_ioas_iova_ranges *ranges = argument;
 	struct iommu_hwpt_alloc *table = argument;
+	struct iommu_hw_info *hardware = argument;
 	struct iommu_hwpt_set_dirty_tracking *tracking = argument;
 	struct iommu_hwpt_get_dirty_bitmap *get = argument;
 	struct iommu_destroy *gone = argument;
@@ -138,6 +139,9 @@ static int on_iommufd(unsigned long request, void *argument)
 		if (!noted("%s %u for %u;", kind_of(table->flags), table->out_hwpt_id, table->dev_id))
 			return -1;
 		kernel.made_for[kernel.next_id++] = table->dev_id;
+		return 0;
+	case IOMMU_GET_HW_INFO: /* asked when a table is refused */
+		hardware->out_capabilities = IOMMU_HW_CAP_DIRTY_TRACKING;
 		return 0;
 	case IOMMU_HWPT_SET_DIRTY_TRACKING:
 		return noted("%s %u;", tracking->flags ? "on" : "off", tracking->hwpt_id) ? 0 : -1;
@@ -304,11 +308,13 @@ static void two_tables(void)
 {
 	struct vfc_iommu *space;
 	struct vfc_device *first, *second;
+	struct vfc_error before;
 	uint64_t iova = 0;
 
 	reset();
 	kernel.own_table[1] = true;
 	space = open_space(NULL, VFC_IOMMU_DIRTY);
+	before = *vfc_error_last();
 	CHECK_EQ(open_in(space, 0, &first), 0);
 	EXPECT("table 2 for 10;attach 10 to 2;");
 	CHECK_EQ(vfc_iommu_map(space, (void *)0x10000, 4 * PAGE, &iova, NULL), 0);
@@ -316,6 +322,7 @@ static void two_tables(void)
 	EXPECT("on 2;");
 	CHECK_EQ(open_in(space, 1, &second), 0); /* tracked from before it can write */
 	EXPECT("attach 11 to 2;table 3 for 11;on 3;attach 11 to 3;");
+	CHECK(!memcmp(&before, vfc_error_last(), sizeof(before))); /* nothing failed */
 	CHECK_EQ(read_dirty(space, iova), 1 << 2 | 1 << 3);
 	EXPECT("read 3;read 2;");
 	CHECK_EQ(vfc_iommu_dirty_stop(space), 0);
@@ -421,10 +428,15 @@ static void pasids_that_fail(void)
 	kernel.log[0] = '\0';
 	tracks = open_space(space, VFC_IOMMU_DIRTY);
 	CHECK_EQ(open_in(tracks, 0, &device), 0);
+	kernel.fails = "both 6 for 10;";
+	kernel.code = EOPNOTSUPP;
+	CHECK_EQ(vfc_device_attach_pasid(device, 7, tracks), -EOPNOTSUPP);
+	CHECK(strstr(vfc_error_last()->hint, "no page tables for PASIDs")); /* it can track */
+	EXPECT("table 5 for 10;attach 10 to 5;both 6 for 10;attach 10 to 5;");
+	kernel.fails = NULL;
 	CHECK_EQ(vfc_device_attach_pasid(device, 7, tracks), 0);
 	CHECK_EQ(vfc_iommu_dirty_start(tracks), 0);
-	EXPECT("table 5 for 10;attach 10 to 5;both 6 for 10;attach 10 to 6;destroy 5;"
-	       "attach 10.7 to 6;on 6;");
+	EXPECT("both 6 for 10;attach 10 to 6;destroy 5;attach 10.7 to 6;on 6;");
 	CHECK_EQ(vfc_device_close(device), 0);
 	CHECK_EQ(vfc_iommu_close(tracks), 0);
 	CHECK_EQ(vfc_iommu_close(space), 0);

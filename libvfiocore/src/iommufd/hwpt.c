@@ -67,7 +67,7 @@ static const char *missing(int iommufd, uint32_t device, const struct iommu_hwpt
 	if (request->data_type != IOMMU_HWPT_DATA_NONE)
 		return "this IOMMU does not know nested page tables of that data type";
 	if (request->flags & IOMMU_HWPT_ALLOC_PASID)
-		return "this IOMMU has no page tables for PASIDs";
+		return "this IOMMU has no page tables for PASIDs, or the kernel is before 6.14";
 	return "this kernel or IOMMU does not know one of the flags, or a nested page table has no data";
 }
 

@@ -132,8 +132,8 @@ static int map_refused(int iommufd, uint32_t ioas, struct error_where where, boo
 				"IOVA and length must be multiples of %" PRIu64 " bytes", align);
 	if (known && fixed && !in_a_range(ranges, answer.num_iovas, where.iova, where.length))
 		return vfc_fail(EINVAL, VFC_REASON_IOVA, where,
-				"the range is not within the IOVAs that every attached device can use, "
-				"see vfc_iommufd_ioas_ranges()");
+				"the range is not within the IOVAs that every attached device can use "
+				"(IOMMU_IOAS_IOVA_RANGES tells them)");
 	return vfc_fail(EINVAL, VFC_REASON_BAD_MEMORY, where,
 			"the kernel does not take this memory: its address must be a multiple of %" PRIu64
 			" bytes, and a file a memfd or a VFIO device's dma-buf",
@@ -270,11 +270,11 @@ int64_t vfc_iommufd_ioas_unmap(int iommufd, uint32_t ioas, uint64_t iova, uint64
 		.iova = iova,
 		.length = length,
 	};
-	int rc = request_make(iommufd, REQUEST(IOMMU_IOAS_UNMAP, "6.2"), &request,
-			      SPACE(ioas, .iova = iova, .length = length), meanings);
+	int rc = sys_ioctl(iommufd, IOMMU_IOAS_UNMAP, &request);
 
-	if (rc < 0)
-		return vfc_done(rc);
+	if (rc < 0) /* the object's name costs time, so it is made only now */
+		return vfc_done(request_failed(rc, iommufd, REQUEST(IOMMU_IOAS_UNMAP, "6.2"),
+					       SPACE(ioas, .iova = iova, .length = length), meanings));
 	return request.length > INT64_MAX ? INT64_MAX : (int64_t)request.length;
 }
 
@@ -282,7 +282,8 @@ int vfc_iommufd_ioas_physical(int iommufd, uint32_t ioas, uint64_t iova, uint64_
 			      uint64_t *physical)
 {
 	static const struct meaning meanings[] = {
-		{EPERM, VFC_REASON_PERMISSION, "physical addresses are for CAP_SYS_RAWIO only"},
+		{EPERM, VFC_REASON_PERMISSION,
+		 "physical addresses are for CAP_SYS_RAWIO only: run it as root"},
 		{EOPNOTSUPP, VFC_REASON_UNSUPPORTED,
 		 "an IOMMU translates here: devices take the IOVA, and the physical address is nobody's "
 		 "business"},

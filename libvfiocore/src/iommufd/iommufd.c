@@ -90,8 +90,8 @@ static int compat(int iommufd, uint16_t op, uint32_t *ioas)
 {
 	static const struct meaning meanings[] = {
 		{ENODEV, VFC_REASON_NONE,
-		 "there is no compatibility address space: set one, or make the iommufd a group's "
-		 "container first"},
+		 "there is no compatibility address space: set one, or open a device of a group whose "
+		 "container is this iommufd first"},
 		{0},
 	};
 	struct iommu_vfio_ioas request = {.size = sizeof(request), .op = op, .ioas_id = *ioas};

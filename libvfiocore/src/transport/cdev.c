@@ -11,9 +11,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <vfiocore/iommufd.h>
 
 #include "../error.h"
-#include "../kernel/iommufd.h"
 #include "../kernel/sys.h"
 #include "../pci/sysfs.h"
 #include "fd.h"
@@ -101,10 +101,11 @@ static int check(const char *name)
 static int bind_failed(int rc, const struct vfc_pci_info *info)
 {
 	struct error_where where = WHERE("VFIO_DEVICE_BIND_IOMMUFD", info->name);
-	char holders[300];
+	char holders[300] = "";
 
-	pci_group_holders(info->iommu_group, holders, sizeof(holders));
-	if (rc == -EBUSY && holders[0])
+	if (rc == -EBUSY)
+		pci_group_holders(info->iommu_group, holders, sizeof(holders));
+	if (holders[0])
 		return vfc_fail(EPERM, VFC_REASON_NOT_VIABLE, where,
 				"group %d is not viable: %s; bind or unbind every device of the group",
 				info->iommu_group, holders);
@@ -114,24 +115,25 @@ static int bind_failed(int rc, const struct vfc_pci_info *info)
 				"the device is open already, here or elsewhere: `fuser -v " CDEV_NODES
 				"/%s /dev/vfio/%d` shows where",
 				info->vfio_cdev, info->iommu_group);
-	return vfc_fail(rc, VFC_REASON_NONE, where, "%s",
-			rc == -EPERM ? "the platform does not isolate interrupts; where that risk is "
-				       "taken: iommufd.allow_unsafe_interrupts=1"
-				     : "");
+	return vfc_failed_on(info->name, rc);
 }
 
 /* @pasid 0: what the device does without one. */
 static int detach(struct cdev_device *device, uint32_t pasid)
 {
-	struct vfio_device_detach_iommufd_pt request = {
-		.argsz = offsetof(struct vfio_device_detach_iommufd_pt, pasid)};
+	return vfc_failed_on(device->device.name,
+			     vfc_iommufd_detach(device->device.fd, pasid ? (int32_t)pasid : -1));
+}
 
-	if (pasid) { /* a longer structure, since Linux 6.15 */
-		request.argsz = sizeof(request);
-		request.flags = VFIO_DEVICE_DETACH_PASID;
-		request.pasid = pasid;
-	}
-	return sys_ioctl(device->device.fd, VFIO_DEVICE_DETACH_IOMMUFD_PT, &request);
+/* While others have it open, closing it does not. Nothing is recorded. */
+static void detach_all(struct cdev_device *device)
+{
+	struct vfc_error before = *vfc_error_last();
+
+	detach(device, 0);
+	for (struct cdev_pasid *pasid = device->pasids; pasid; pasid = pasid->next)
+		detach(device, pasid->number);
+	vfc_error_restore(&before);
 }
 
 static int refuse_nameless(struct cdev_device *device)
@@ -154,14 +156,10 @@ static int attach(struct cdev_device *device, struct ioas *space, uint32_t pasid
 /* Bind to our iommufd, then attach to the space's page table. */
 static int join(struct cdev_device *device, const struct vfc_pci_info *info)
 {
-	int fd = device->device.fd;
-	struct vfio_device_bind_iommufd bind = {.argsz = sizeof(bind),
-						.iommufd = device->space->iommufd->fd};
-	int rc = sys_ioctl(fd, VFIO_DEVICE_BIND_IOMMUFD, &bind);
+	int rc = vfc_iommufd_bind(device->device.fd, device->space->iommufd->fd, NULL, &device->id);
 
 	if (rc < 0)
 		return bind_failed(rc, info);
-	device->id = bind.out_devid;
 	rc = attach(device, device->space, 0, false, &device->hwpt);
 	if (rc == 0)
 		ioas_count_device(device->space, 1);
@@ -225,22 +223,23 @@ static int not_ours(const char *name)
  */
 static int check_bound_here(struct cdev_device *device)
 {
-	uint32_t probe;
+	uint32_t probe, table;
 	int rc = ioas_strangers(device->space);
 
 	if (rc == 0)
 		return not_ours(device->device.name);
 	if (rc > 0)
-		rc = ioas_probe(device->space, &probe);
+		rc = vfc_iommufd_ioas_alloc(device->space->iommufd->fd, &probe);
 	if (rc < 0)
 		return rc;
-	rc = ioas_attach_to(device->device.fd, 0, probe);
+	table = probe;
+	rc = vfc_iommufd_attach(device->device.fd, &table, -1);
 	if (ioas_destroy(device->space, probe) != -EBUSY || rc < 0)
 		return not_ours(device->device.name);
 	rc = attach(device, device->space, 0, false, &device->hwpt);
 	device->attached = rc == 0;
 	if (rc < 0)
-		detach(device, 0);
+		detach_all(device);
 	ioas_destroy(device->space, probe);
 	return rc;
 }
@@ -250,11 +249,14 @@ static int adopt_join(struct cdev_device *device, const struct vfc_pci_info *inf
 {
 	struct vfc_error before = *vfc_error_last();
 	struct vfio_device_info ignored;
+	bool bound = fd_device_info(&device->device.base, &ignored) == 0;
+	int rc = 0;
 
-	if (fd_device_info(&device->device.base, &ignored) == 0)
-		return device->space->dirty ? refuse_nameless(device) : check_bound_here(device);
-	vfc_error_restore(&before);
-	return join(device, info);
+	if (bound)
+		rc = device->space->dirty ? refuse_nameless(device) : check_bound_here(device);
+	if (rc == 0)
+		vfc_error_restore(&before);
+	return bound ? rc : join(device, info);
 }
 
 int cdev_adopt(int fd, const char *name, struct transport_space *base,
@@ -287,10 +289,8 @@ void cdev_close(struct transport_device *base)
 {
 	struct cdev_device *device = (struct cdev_device *)base;
 
-	if (device->adopted) /* while others have it open, closing does not */
-		detach(device, 0);
-	for (struct cdev_pasid *pasid = device->pasids; device->adopted && pasid; pasid = pasid->next)
-		detach(device, pasid->number);
+	if (device->adopted)
+		detach_all(device);
 	if (device->id)
 		ioas_count_device(device->space, -1);
 	sys_close(device->device.fd);
@@ -333,8 +333,7 @@ static int device_detach(struct transport_device *base)
 	int rc = detach(device, 0);
 
 	if (rc < 0)
-		return vfc_fail(rc, VFC_REASON_NONE,
-				WHERE("VFIO_DEVICE_DETACH_IOMMUFD_PT", device->device.name), "%s", "");
+		return rc;
 	ioas_put(device->space, device->hwpt);
 	device->hwpt = NULL;
 	device->attached = false;
@@ -356,8 +355,7 @@ static int detach_pasid(struct cdev_device *device, uint32_t number)
 	int rc = detach(device, number);
 
 	if (rc < 0)
-		return vfc_fail(rc, VFC_REASON_NONE,
-				WHERE("VFIO_DEVICE_DETACH_PASID", device->device.name), "PASID %u", number);
+		return rc;
 	*link = pasid->next;
 	ioas_put(pasid->space, pasid->hwpt);
 	free(pasid);

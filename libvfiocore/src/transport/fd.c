@@ -8,9 +8,7 @@
 #include <sys/mman.h>
 
 #include "../error.h"
-#include "../kernel/iommufd.h"
 #include "../kernel/sys.h"
-#include "hints.h"
 
 /* A kernel that answers with a larger size than this for one structure is not believed. */
 #define INFO_MAX (64 * 1024)
@@ -191,37 +189,4 @@ int fd_file_fault(const struct transport_memory *memory, uint64_t iova, uint64_t
 			WHERE("VFIO_IOMMU_MAP_DMA", NULL, iova, length),
 			"the file of descriptor %d is shorter than offset 0x%" PRIx64
 			" and length, or its memory cannot be pinned", memory->fd, memory->offset);
-}
-
-uint32_t fd_ioas_flags(uint32_t flags)
-{
-	return IOMMU_IOAS_MAP_FIXED_IOVA |
-	       (flags & VFIO_DMA_MAP_FLAG_READ ? IOMMU_IOAS_MAP_READABLE : 0) |
-	       (flags & VFIO_DMA_MAP_FLAG_WRITE ? IOMMU_IOAS_MAP_WRITEABLE : 0);
-}
-
-int fd_ioas_map_file(int iommufd, uint32_t ioas, const struct transport_memory *memory,
-		     uint64_t iova, uint64_t length, uint32_t flags)
-{
-	struct iommu_ioas_map_file request = {
-		.size = sizeof(request),
-		.flags = fd_ioas_flags(flags),
-		.ioas_id = ioas,
-		.fd = memory->fd,
-		.start = memory->offset,
-		.length = length,
-		.iova = iova,
-	};
-	int rc = sys_ioctl(iommufd, IOMMU_IOAS_MAP_FILE, &request);
-
-	if (rc == -ENOTTY)
-		return vfc_fail(EOPNOTSUPP, VFC_REASON_UNSUPPORTED, WHERE("IOMMU_IOAS_MAP_FILE"),
-				"this kernel cannot map a file's memory: Linux 6.13 can a memfd's, 6.19 a "
-				"dma-buf's");
-	if (rc == -EINVAL || rc == -EBADF || rc == -EOPNOTSUPP)
-		return vfc_fail(rc, VFC_REASON_BAD_MEMORY,
-				WHERE("IOMMU_IOAS_MAP_FILE", NULL, iova, length),
-				"descriptor %d is no memfd or dma-buf, or shorter than offset 0x%" PRIx64
-				" and length", memory->fd, memory->offset);
-	return rc < 0 ? hint_map(rc, "IOMMU_IOAS_MAP_FILE", NULL, iova, length) : 0;
 }

@@ -29,9 +29,5 @@ int fd_share_region(struct transport_device *device, uint32_t index, uint64_t of
 int fd_map_file(const struct transport_memory *memory, uint64_t length, uint32_t flags, void **va);
 /* It was mapped, and yet not all of it is there. */
 int fd_file_fault(const struct transport_memory *memory, uint64_t iova, uint64_t length);
-/* A file's memory in an IOAS. */
-int fd_ioas_map_file(int iommufd, uint32_t ioas, const struct transport_memory *memory,
-		     uint64_t iova, uint64_t length, uint32_t flags);
-uint32_t fd_ioas_flags(uint32_t flags);
 
 #endif

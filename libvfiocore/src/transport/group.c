@@ -9,15 +9,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <vfiocore/iommu.h>
+#include <vfiocore/iommufd.h>
 
 #include "../error.h"
-#include "../kernel/iommufd.h"
 #include "../kernel/sys.h"
 #include "../pci/sysfs.h"
 #include "container.h"
 #include "fd.h"
 #include "hints.h"
+#include "ioas.h"
 #include "type1.h"
 
 struct group_device {
@@ -242,14 +242,9 @@ static int dirty_read(struct transport_space *base, uint64_t iova, uint64_t leng
 static int compat_ioas(struct transport_space *base, uint32_t *ioas)
 {
 	struct container *container = (struct container *)base;
-	struct iommu_vfio_ioas request = {.size = sizeof(request), .op = IOMMU_VFIO_IOAS_GET};
-	int rc = sys_ioctl(container->fd, IOMMU_VFIO_IOAS, &request);
+	int rc = vfc_iommufd_compat_get(container->fd, ioas);
 
-	if (rc < 0)
-		return vfc_fail(rc, VFC_REASON_NONE, WHERE("IOMMU_VFIO_IOAS", COMPAT), "%s",
-				rc == -ENODEV ? "the container has no IOAS before its first device" : "");
-	*ioas = request.ioas_id;
-	return container->fd;
+	return rc < 0 ? rc : container->fd;
 }
 
 static int compat_map(struct transport_space *base, const struct transport_memory *memory,
@@ -263,7 +258,7 @@ static int compat_map(struct transport_space *base, const struct transport_memor
 		return map(base, memory, iova, length, flags);
 	rc = compat_ioas(base, &ioas);
 	if (rc >= 0)
-		rc = fd_ioas_map_file(container->fd, ioas, memory, *iova, length, flags);
+		rc = ioas_map_file(container->fd, ioas, memory, *iova, length, flags);
 	if (rc == 0)
 		container->mapped += length;
 	return rc;

@@ -9,10 +9,9 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
-#include <vfiocore/iommu.h>
+#include <vfiocore/iommufd.h>
 
 #include "../error.h"
-#include "../kernel/iommufd.h"
 #include "../kernel/sys.h"
 #include "fd.h"
 #include "hints.h"
@@ -22,6 +21,13 @@
 
 /* Far above what a process has of devices, spaces and page tables in an iommufd. */
 #define IDS_MAX 4096
+
+/* What is handed to the floor below as it is. */
+_Static_assert(VFIO_DMA_MAP_FLAG_READ == VFC_MAP_READ && VFIO_DMA_MAP_FLAG_WRITE == VFC_MAP_WRITE,
+	       "map()'s flags are iommufd's");
+_Static_assert(sizeof(struct vfio_iova_range) == sizeof(struct vfc_iova_range) &&
+		       offsetof(struct vfio_iova_range, end) == offsetof(struct vfc_iova_range, last),
+	       "both have ranges of a first and a last address");
 
 static struct ioas *of(struct transport_space *space)
 {
@@ -53,17 +59,6 @@ static void iommufd_put(struct iommufd *iommufd)
 	free(iommufd);
 }
 
-int ioas_probe(struct ioas *space, uint32_t *ioas)
-{
-	struct iommu_ioas_alloc alloc = {.size = sizeof(alloc)};
-	int rc = sys_ioctl(space->iommufd->fd, IOMMU_IOAS_ALLOC, &alloc);
-
-	if (rc < 0)
-		return vfc_fail(rc, VFC_REASON_NONE, WHERE("IOMMU_IOAS_ALLOC", IOMMUFD), "%s", "");
-	*ioas = alloc.out_ioas_id;
-	return 0;
-}
-
 static int open_in(struct ioas *space, struct ioas *beside, int fd)
 {
 	int rc = 0;
@@ -75,7 +70,7 @@ static int open_in(struct ioas *space, struct ioas *beside, int fd)
 	if (rc < 0)
 		return rc;
 	__atomic_add_fetch(&space->iommufd->spaces, 1, __ATOMIC_RELAXED);
-	rc = ioas_probe(space, &space->ioas);
+	rc = vfc_iommufd_ioas_alloc(space->iommufd->fd, &space->ioas);
 	if (rc < 0)
 		iommufd_put(space->iommufd);
 	return rc;
@@ -105,16 +100,13 @@ int ioas_open(struct transport_space *beside, uint32_t flags, int fd, struct tra
 	return ioas_open_as(&transport_cdev, beside, flags, fd, out);
 }
 
-static int destroy(struct ioas *space, uint32_t id)
+int ioas_destroy(struct ioas *space, uint32_t id)
 {
-	struct iommu_destroy request = {.size = sizeof(request), .id = id};
+	struct vfc_error before = *vfc_error_last();
+	int rc = vfc_iommufd_destroy(space->iommufd->fd, id);
 
-	return sys_ioctl(space->iommufd->fd, IOMMU_DESTROY, &request);
-}
-
-int ioas_destroy(struct ioas *space, uint32_t ioas)
-{
-	return destroy(space, ioas);
+	vfc_error_restore(&before);
+	return rc;
 }
 
 void ioas_count_device(struct ioas *space, int change)
@@ -126,12 +118,14 @@ void ioas_count_device(struct ioas *space, int change)
 int ioas_strangers(struct ioas *space)
 {
 	unsigned ours = __atomic_load_n(&space->iommufd->devices, __ATOMIC_RELAXED), devices = 0;
+	struct vfc_error before = *vfc_error_last();
 
 	for (uint32_t id = 1; id < IDS_MAX && devices <= ours; id++) {
-		struct iommu_hw_info request = {.size = sizeof(request), .dev_id = id};
+		struct vfc_iommufd_hw_info info = {.size = sizeof(info)};
 
-		devices += sys_ioctl(space->iommufd->fd, IOMMU_GET_HW_INFO, &request) != -ENOENT;
+		devices += vfc_iommufd_hw_info(space->iommufd->fd, id, &info, NULL, 0) != -ENOENT;
 	}
+	vfc_error_restore(&before);
 	return devices > ours;
 }
 
@@ -139,94 +133,82 @@ void ioas_close(struct transport_space *base)
 {
 	struct ioas *space = of(base);
 
-	destroy(space, space->ioas);
+	ioas_destroy(space, space->ioas);
 	iommufd_put(space->iommufd);
 	free(space);
 }
 
-static int get_ranges(struct ioas *space, struct vfio_iova_range *ranges, uint32_t room,
-		      struct iommu_ioas_iova_ranges *request)
+static int get_ranges(struct ioas *space, struct transport_space_info *info, int room)
 {
-	*request = (struct iommu_ioas_iova_ranges){
-		.size = sizeof(*request),
-		.ioas_id = space->ioas,
-		.num_iovas = room,
-		/* Both interfaces have ranges of a first and a last address. */
-		.allowed_iovas = (uintptr_t)ranges,
-	};
-	return sys_ioctl(space->iommufd->fd, IOMMU_IOAS_IOVA_RANGES, request);
-}
-
-static int read_ranges(struct ioas *space, struct transport_space_info *out,
-		       struct iommu_ioas_iova_ranges *request)
-{
-	int rc = get_ranges(space, NULL, 0, request);
-	uint32_t count = request->num_iovas;
-
-	if (rc < 0 && rc != -EMSGSIZE)
-		return rc;
-	if (count > RANGES_MAX)
-		return -EMSGSIZE;
-	out->ranges = sys_alloc((count ? count : 1) * sizeof(*out->ranges));
-	if (!out->ranges)
-		return -ENOMEM;
-	rc = get_ranges(space, out->ranges, count, request);
-	out->range_count = request->num_iovas < count ? request->num_iovas : count;
-	return rc;
+	return vfc_iommufd_ioas_ranges(space->iommufd->fd, space->ioas,
+				       (struct vfc_iova_range *)info->ranges, (size_t)room,
+				       &info->page_sizes);
 }
 
 int ioas_info(struct transport_space *base, struct transport_space_info *out)
 {
-	struct iommu_ioas_iova_ranges request;
-	int rc;
+	int rc, count;
 
 	*out = (struct transport_space_info){.entries_left = UINT64_MAX};
-	rc = read_ranges(of(base), out, &request);
+	count = get_ranges(of(base), out, 0);
+	if (count < 0)
+		return count;
+	if (count > RANGES_MAX)
+		return vfc_fail(EMSGSIZE, VFC_REASON_MALFORMED, WHERE("IOMMU_IOAS_IOVA_RANGES", IOMMUFD),
+				"the kernel speaks of %d ranges", count);
+	out->ranges = sys_alloc((size_t)(count ? count : 1) * sizeof(*out->ranges));
+	if (!out->ranges)
+		return vfc_no_memory();
+	rc = get_ranges(of(base), out, count);
 	if (rc < 0) {
 		free(out->ranges);
-		return vfc_fail(rc, VFC_REASON_NONE, WHERE("IOMMU_IOAS_IOVA_RANGES", IOMMUFD), "%s",
-				"");
+		return rc;
 	}
-	out->page_sizes = request.out_iova_alignment;
+	out->range_count = (size_t)(rc < count ? rc : count);
 	return 0;
+}
+
+int ioas_map_file(int iommufd, uint32_t ioas, const struct transport_memory *memory, uint64_t iova,
+		  uint64_t length, uint32_t flags)
+{
+	int rc = vfc_iommufd_ioas_map_file(iommufd, ioas, memory->fd, memory->offset, length, &iova,
+					   flags | VFC_MAP_FIXED);
+
+	if (rc == -ENOTTY)
+		return vfc_fail(EOPNOTSUPP, VFC_REASON_UNSUPPORTED, WHERE("IOMMU_IOAS_MAP_FILE"),
+				"this kernel cannot map a file's memory: Linux 6.13 can a memfd's, 6.19 a "
+				"dma-buf's");
+	if (rc == -EINVAL || rc == -EBADF || rc == -EOPNOTSUPP)
+		return vfc_fail(rc, VFC_REASON_BAD_MEMORY,
+				WHERE("IOMMU_IOAS_MAP_FILE", NULL, iova, length),
+				"descriptor %d is no memfd or dma-buf, or shorter than offset 0x%" PRIx64
+				" and length", memory->fd, memory->offset);
+	return rc;
 }
 
 int ioas_map(struct transport_space *base, const struct transport_memory *memory, uint64_t *iova,
 	     uint64_t length, uint32_t flags)
 {
 	struct ioas *space = of(base);
-	struct iommu_ioas_map request = {
-		.size = sizeof(request),
-		.flags = fd_ioas_flags(flags),
-		.ioas_id = space->ioas,
-		.user_va = (uintptr_t)memory->va,
-		.length = length,
-		.iova = *iova,
-	};
+	uint64_t at = *iova;
 	int rc;
 
 	if (!memory->va)
-		return fd_ioas_map_file(space->iommufd->fd, space->ioas, memory, *iova, length, flags);
-	rc = sys_ioctl(space->iommufd->fd, IOMMU_IOAS_MAP, &request);
-	return rc < 0 ? hint_map(rc, "IOMMU_IOAS_MAP", memory->va, *iova, length) : 0;
+		return ioas_map_file(space->iommufd->fd, space->ioas, memory, at, length, flags);
+	rc = vfc_iommufd_ioas_map(space->iommufd->fd, space->ioas, memory->va, length, &at,
+				  flags | VFC_MAP_FIXED);
+	return rc == -EFAULT ? hint_map(rc, "IOMMU_IOAS_MAP", memory->va, at, length) : rc;
 }
 
 int ioas_unmap(struct transport_space *base, uint64_t iova, uint64_t length)
 {
-	struct iommu_ioas_unmap request = {
-		.size = sizeof(request),
-		.ioas_id = of(base)->ioas,
-		.iova = iova,
-		.length = length,
-	};
-	int rc = sys_ioctl(of(base)->iommufd->fd, IOMMU_IOAS_UNMAP, &request);
-	struct error_where where = WHERE("IOMMU_IOAS_UNMAP", NULL, iova, length);
+	int64_t n = vfc_iommufd_ioas_unmap(of(base)->iommufd->fd, of(base)->ioas, iova, length);
 
-	if (rc < 0)
-		return vfc_fail(rc, VFC_REASON_NONE, where, "the kernel kept the mapping");
-	if (request.length != length)
-		return vfc_fail(EIO, VFC_REASON_MALFORMED, where,
-				"the kernel unmapped %" PRIu64 " bytes instead", request.length);
+	if (n < 0)
+		return (int)n;
+	if ((uint64_t)n != length)
+		return vfc_fail(EIO, VFC_REASON_MALFORMED, WHERE("IOMMU_IOAS_UNMAP", NULL, iova, length),
+				"the kernel unmapped %" PRIi64 " bytes instead", n);
 	return 0;
 }
 
@@ -238,21 +220,8 @@ bool ioas_related(struct transport_space *space, struct transport_space *other)
 int ioas_copy(struct transport_space *to, struct transport_space *from, uint64_t at, uint64_t iova,
 	      uint64_t length, uint32_t flags)
 {
-	struct iommu_ioas_copy request = {
-		.size = sizeof(request),
-		.flags = fd_ioas_flags(flags),
-		.dst_ioas_id = of(to)->ioas,
-		.src_ioas_id = of(from)->ioas,
-		.length = length,
-		.dst_iova = iova,
-		.src_iova = at,
-	};
-	int rc = sys_ioctl(of(to)->iommufd->fd, IOMMU_IOAS_COPY, &request);
-
-	if (rc == -ENOENT)
-		return vfc_fail(rc, VFC_REASON_IOVA, WHERE("IOMMU_IOAS_COPY", NULL, at, length),
-				"the source was unmapped meanwhile");
-	return rc < 0 ? hint_map(rc, "IOMMU_IOAS_COPY", NULL, iova, length) : 0;
+	return vfc_iommufd_ioas_copy(of(to)->iommufd->fd, of(to)->ioas, of(from)->ioas, at, length,
+				     &iova, flags | VFC_MAP_FIXED);
 }
 
 int ioas_iommufd(struct transport_space *space, uint32_t *id)
@@ -261,66 +230,24 @@ int ioas_iommufd(struct transport_space *space, uint32_t *id)
 	return of(space)->iommufd->fd;
 }
 
-/* @pasid 0: what the device does without one. */
-int ioas_attach_to(int fd, uint32_t pasid, uint32_t table)
-{
-	struct vfio_device_attach_iommufd_pt request = {
-		.argsz = offsetof(struct vfio_device_attach_iommufd_pt, pasid), .pt_id = table};
-
-	if (pasid) { /* a longer structure, since Linux 6.15 */
-		request.argsz = sizeof(request);
-		request.flags = VFIO_DEVICE_ATTACH_PASID;
-		request.pasid = pasid;
-	}
-	return sys_ioctl(fd, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &request);
-}
-
-static int set_tracking(struct ioas *space, const struct hwpt *hwpt, bool on)
-{
-	struct iommu_hwpt_set_dirty_tracking request = {
-		.size = sizeof(request),
-		.flags = on ? IOMMU_HWPT_DIRTY_TRACKING_ENABLE : 0,
-		.hwpt_id = hwpt->id,
-	};
-	int rc = sys_ioctl(space->iommufd->fd, IOMMU_HWPT_SET_DIRTY_TRACKING, &request);
-
-	return rc < 0 ? vfc_fail(rc, VFC_REASON_NONE, WHERE("IOMMU_HWPT_SET_DIRTY_TRACKING"), "%s", "")
-		      : 0;
-}
-
-static int hwpt_failed(int rc, uint32_t flags, const char *name)
-{
-	const char *why = "";
-
-	if (rc == -EOPNOTSUPP && flags & IOMMU_HWPT_ALLOC_DIRTY_TRACKING)
-		why = "this device's IOMMU cannot track dirty pages: open the address space without "
-		      "VFC_IOMMU_DIRTY";
-	else if (rc == -EOPNOTSUPP)
-		why = "this device's IOMMU has no page tables for PASIDs, or the kernel is before 6.14";
-	return vfc_fail(rc, *why ? VFC_REASON_UNSUPPORTED : VFC_REASON_NONE,
-			WHERE("IOMMU_HWPT_ALLOC", name), "%s", why);
-}
-
-static int new_hwpt(struct ioas *space, uint32_t flags, uint32_t device, const char *name,
+static int new_hwpt(struct ioas *space, uint32_t flags, const struct ioas_client *client,
 		    struct hwpt **out)
 {
-	struct iommu_hwpt_alloc request = {
-		.size = sizeof(request),
-		.flags = flags,
-		.dev_id = device,
-		.pt_id = space->ioas,
-	};
+	const struct vfc_iommufd_hwpt_opts opts = {.size = sizeof(opts), .flags = flags};
 	struct hwpt *hwpt = sys_alloc(sizeof(*hwpt));
 	int rc;
 
 	if (!hwpt)
 		return vfc_no_memory();
-	rc = sys_ioctl(space->iommufd->fd, IOMMU_HWPT_ALLOC, &request);
+	rc = vfc_iommufd_hwpt_alloc(space->iommufd->fd, client->id, space->ioas, &opts, &hwpt->id);
 	if (rc < 0) {
 		free(hwpt);
-		return hwpt_failed(rc, flags, name);
+		if (rc != -EOPNOTSUPP || flags != VFC_IOMMUFD_HWPT_DIRTY_TRACKING)
+			return vfc_failed_on(client->name, rc);
+		return vfc_fail(rc, VFC_REASON_UNSUPPORTED, WHERE("IOMMU_HWPT_ALLOC", client->name),
+				"this device's IOMMU cannot track dirty pages: open the address space "
+				"without VFC_IOMMU_DIRTY");
 	}
-	hwpt->id = request.out_hwpt_id;
 	hwpt->flags = flags;
 	hwpt->next = space->hwpts;
 	space->hwpts = hwpt;
@@ -337,58 +264,51 @@ void ioas_put(struct ioas *space, struct hwpt *hwpt)
 	while (*link != hwpt)
 		link = &(*link)->next;
 	*link = hwpt->next;
-	destroy(space, hwpt->id);
+	ioas_destroy(space, hwpt->id);
 	free(hwpt);
 }
 
-static int attach_failed(int rc, uint32_t pasid, const char *name)
+/* @pasid 0: what the device does without one. */
+static int attach_to(const struct ioas_client *client, uint32_t pasid, uint32_t table)
 {
-	struct error_where where = WHERE(pasid ? "VFIO_DEVICE_ATTACH_PASID"
-					       : "VFIO_DEVICE_ATTACH_IOMMUFD_PT", name);
+	int rc = vfc_iommufd_attach(client->fd, &table, pasid ? (int32_t)pasid : -1);
 
-	if (!pasid)
-		return vfc_fail(rc, VFC_REASON_NONE, where,
-				"the device cannot reach what is mapped in this space already, or its "
-				"IOMMU does not fit with those attached");
 	/* Before 6.15 flags are invalid; the others are how drivers say that they have no PASIDs. */
-	if (rc == -ENOTTY || rc == -EINVAL || rc == -ENODEV || rc == -EOPNOTSUPP)
-		return vfc_fail(EOPNOTSUPP, VFC_REASON_UNSUPPORTED, where,
+	if (pasid && (rc == -ENOTTY || rc == -EINVAL || rc == -ENODEV || rc == -EOPNOTSUPP))
+		return vfc_fail(EOPNOTSUPP, VFC_REASON_UNSUPPORTED,
+				WHERE("VFIO_DEVICE_ATTACH_IOMMUFD_PT", client->name),
 				"PASID %u: it takes Linux 6.15, and a device and an IOMMU with PASIDs",
 				pasid);
-	return vfc_fail(rc, VFC_REASON_NONE, where, "PASID %u", pasid);
+	return vfc_failed_on(client->name, rc);
 }
 
 /* A page table of the kind that another device has may do; that the kernel knows. */
 static int attach_hwpt(struct ioas *space, const struct ioas_client *client, uint32_t pasid,
 		       uint32_t flags, struct hwpt **out)
 {
-	struct hwpt *hwpt;
-	int rc;
+	struct vfc_error before = *vfc_error_last();
+	struct hwpt *hwpt = space->hwpts;
+	int rc = 0;
 
-	for (hwpt = space->hwpts; hwpt; hwpt = hwpt->next) {
-		if (hwpt->flags == flags && ioas_attach_to(client->fd, pasid, hwpt->id) == 0) {
-			hwpt->devices++;
-			*out = hwpt;
-			return 0;
-		}
-	}
-	rc = new_hwpt(space, flags, client->id, client->name, &hwpt);
-	if (rc < 0)
-		return rc;
-	hwpt->devices = 1;
-	rc = space->tracking ? set_tracking(space, hwpt, true) : 0;
-	if (rc == 0) {
-		rc = ioas_attach_to(client->fd, pasid, hwpt->id);
+	while (hwpt && (hwpt->flags != flags || attach_to(client, pasid, hwpt->id) < 0))
+		hwpt = hwpt->next;
+	if (hwpt) {
+		hwpt->devices++;
+	} else {
+		rc = new_hwpt(space, flags, client, &hwpt);
 		if (rc < 0)
-			rc = attach_failed(rc, pasid, client->name);
+			return rc;
+		hwpt->devices = 1;
+		if (space->tracking)
+			rc = vfc_iommufd_hwpt_dirty(space->iommufd->fd, hwpt->id, true);
+		if (rc == 0)
+			rc = attach_to(client, pasid, hwpt->id);
 	}
 	if (rc < 0) {
-		struct vfc_error error = *vfc_error_last();
-
 		ioas_put(space, hwpt);
-		vfc_error_restore(&error);
 		return rc;
 	}
+	vfc_error_restore(&before);
 	*out = hwpt;
 	return 0;
 }
@@ -396,15 +316,12 @@ static int attach_hwpt(struct ioas *space, const struct ioas_client *client, uin
 int ioas_attach(struct ioas *space, const struct ioas_client *client, uint32_t pasid, bool pasids,
 		struct hwpt **hwpt)
 {
-	uint32_t flags = (space->dirty ? IOMMU_HWPT_ALLOC_DIRTY_TRACKING : 0) |
-			 (pasids ? IOMMU_HWPT_ALLOC_PASID : 0);
-	int rc;
+	uint32_t flags = (space->dirty ? VFC_IOMMUFD_HWPT_DIRTY_TRACKING : 0) |
+			 (pasids ? VFC_IOMMUFD_HWPT_PASID : 0);
 
 	*hwpt = NULL;
-	if (flags)
-		return attach_hwpt(space, client, pasid, flags, hwpt);
-	rc = ioas_attach_to(client->fd, 0, space->ioas);
-	return rc < 0 ? attach_failed(rc, 0, client->name) : 0;
+	return flags ? attach_hwpt(space, client, pasid, flags, hwpt)
+		     : attach_to(client, 0, space->ioas);
 }
 
 int ioas_dirty_track(struct transport_space *base, bool on)
@@ -419,14 +336,14 @@ int ioas_dirty_track(struct transport_space *base, bool on)
 				"open the address space with VFC_IOMMU_DIRTY: it decides on the page "
 				"tables that devices get");
 	for (hwpt = space->hwpts; hwpt && rc == 0; hwpt = hwpt->next)
-		rc = set_tracking(space, hwpt, on);
+		rc = vfc_iommufd_hwpt_dirty(space->iommufd->fd, hwpt->id, on);
 	if (rc == 0) {
 		space->tracking = on;
 		return 0;
 	}
 	error = *vfc_error_last();
 	for (struct hwpt *done = space->hwpts; done != hwpt; done = done->next)
-		set_tracking(space, done, space->tracking);
+		vfc_iommufd_hwpt_dirty(space->iommufd->fd, done->id, space->tracking);
 	vfc_error_restore(&error);
 	return rc;
 }
@@ -434,25 +351,15 @@ int ioas_dirty_track(struct transport_space *base, bool on)
 int ioas_dirty_read(struct transport_space *base, uint64_t iova, uint64_t length, uint64_t page,
 		    uint64_t *bitmap)
 {
+	const struct vfc_iommufd_dirty range = {
+		.size = sizeof(range), .iova = iova, .length = length, .page_size = page};
 	struct ioas *space = of(base);
 	int rc = 0;
 
 	if (!space->tracking)
 		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, WHERE(.iova = iova, .length = length),
 				"was vfc_iommu_dirty_start() called?");
-	for (struct hwpt *hwpt = space->hwpts; hwpt && rc == 0; hwpt = hwpt->next) {
-		struct iommu_hwpt_get_dirty_bitmap request = {
-			.size = sizeof(request),
-			.hwpt_id = hwpt->id,
-			.iova = iova,
-			.length = length,
-			.page_size = page,
-			.data = (uintptr_t)bitmap,
-		};
-
-		rc = sys_ioctl(space->iommufd->fd, IOMMU_HWPT_GET_DIRTY_BITMAP, &request);
-	}
-	return rc < 0 ? vfc_fail(rc, VFC_REASON_NONE,
-				 WHERE("IOMMU_HWPT_GET_DIRTY_BITMAP", NULL, iova, length), "%s", "")
-		      : 0;
+	for (struct hwpt *hwpt = space->hwpts; hwpt && rc == 0; hwpt = hwpt->next)
+		rc = vfc_iommufd_hwpt_dirty_bitmap(space->iommufd->fd, hwpt->id, &range, bitmap);
+	return rc;
 }

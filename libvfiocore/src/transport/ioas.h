@@ -18,7 +18,7 @@ struct iommufd {
 struct hwpt {
 	struct hwpt *next;
 	uint32_t id;
-	uint32_t flags; /* IOMMU_HWPT_ALLOC_* */
+	uint32_t flags; /* enum vfc_iommufd_hwpt_flags */
 	unsigned devices; /* and PASIDs of devices */
 };
 
@@ -41,6 +41,9 @@ void ioas_close(struct transport_space *space);
 int ioas_info(struct transport_space *space, struct transport_space_info *info);
 int ioas_map(struct transport_space *space, const struct transport_memory *memory, uint64_t *iova,
 	     uint64_t length, uint32_t flags);
+/* A file's memory, in any IOAS. */
+int ioas_map_file(int iommufd, uint32_t ioas, const struct transport_memory *memory, uint64_t iova,
+		  uint64_t length, uint32_t flags);
 int ioas_unmap(struct transport_space *space, uint64_t iova, uint64_t length);
 bool ioas_related(struct transport_space *space, struct transport_space *other);
 int ioas_copy(struct transport_space *to, struct transport_space *from, uint64_t at, uint64_t iova,
@@ -64,15 +67,13 @@ struct ioas_client {
  */
 int ioas_attach(struct ioas *space, const struct ioas_client *client, uint32_t pasid, bool pasids,
 		struct hwpt **hwpt);
-int ioas_attach_to(int fd, uint32_t pasid, uint32_t table); /* nothing is recorded */
 /* A device left the page table. */
 void ioas_put(struct ioas *space, struct hwpt *hwpt);
 
 /* Devices of the iommufd: one more or less of ours; are there others? */
 void ioas_count_device(struct ioas *space, int change);
 int ioas_strangers(struct ioas *space);
-/* An empty IOAS in the same iommufd; and away with an IOAS. */
-int ioas_probe(struct ioas *space, uint32_t *ioas);
-int ioas_destroy(struct ioas *space, uint32_t ioas);
+/* Of an object of the iommufd; nothing is recorded. */
+int ioas_destroy(struct ioas *space, uint32_t id);
 
 #endif

@@ -15,10 +15,9 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <vfiocore/iommu.h>
+#include <vfiocore/iommufd.h>
 
 #include "../error.h"
-#include "../kernel/iommufd.h"
 #include "../kernel/sys.h"
 #include "cdev.h"
 #include "container.h"
@@ -154,25 +153,13 @@ static void physical_ioas_close(struct transport_space *base)
 
 static int get_address(struct ioas *space, struct physical *mapping)
 {
-	struct iommu_ioas_noiommu_get_pa request = {
-		.size = sizeof(request),
-		.ioas_id = space->ioas,
-		.iova = mapping->iova,
-		.length = mapping->length,
-	};
-	int rc = sys_ioctl(space->iommufd->fd, IOMMU_IOAS_NOIOMMU_GET_PA, &request);
+	uint64_t length = mapping->length;
+	int rc = vfc_iommufd_ioas_physical(space->iommufd->fd, space->ioas, mapping->iova, &length,
+					   &mapping->address);
 
-	if (rc < 0)
-		return vfc_fail(rc, rc == -EPERM ? VFC_REASON_PERMISSION : VFC_REASON_NONE,
-				WHERE("IOMMU_IOAS_NOIOMMU_GET_PA", NULL, 0, mapping->length), "%s",
-				rc == -EPERM ? "physical addresses are for CAP_SYS_RAWIO only: run it as "
-					       "root"
-					     : "");
-	if (request.length < mapping->length)
-		return in_pieces("IOMMU_IOAS_NOIOMMU_GET_PA", request.out_phys, mapping->length,
-				 request.length);
-	mapping->address = request.out_phys;
-	return 0;
+	return rc == 0 && length < mapping->length
+		       ? in_pieces("IOMMU_IOAS_NOIOMMU_GET_PA", mapping->address, mapping->length, length)
+		       : rc;
 }
 
 /* IOVAs are names in the kernel's books only, so none is ever used again. */
