@@ -162,8 +162,8 @@ int vfc_iommu_close(struct vfc_iommu *iommu)
 	pthread_mutex_unlock(&iommu->lock);
 	if (devices || holders)
 		return vfc_done(vfc_fail(EBUSY, VFC_REASON_BUSY, NOWHERE,
-					 "%u devices are attached, and %u DMA buffers, map caches or detached "
-					 "devices hold it: close them first",
+					 "%u devices are attached, and %u DMA buffers, map caches, detached "
+					 "devices or mappings in the making hold it: close them first",
 					 devices, holders));
 	/* Closing the space drops its mappings, whatever became of them before. */
 	drop_mappings(iommu);
