@@ -266,6 +266,7 @@ int vfc_device_close(struct vfc_device *device)
 	if (device->flags & VFC_DEVICE_PCI && command(device, COMMAND_MASTER, 0) < 0)
 		vfc_error_restore(&before);
 	regions_close(device);
+	attach_leave(device);
 	iommu_close_device(device->iommu, device->transport, device->attached);
 	attach_close(device);
 	vfc_iommu_close(device->own);
