@@ -31,7 +31,8 @@ static int check_buffers(const struct vfc_iommu *iommu, const struct vfc_mapping
 			 size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
-		int rc = map_check_va(iommu, vector[i].va, vector[i].length);
+		int rc = map_check_va(iommu, vector[i].va, vector[i].length,
+				      WHERE(.length = vector[i].length));
 
 		if (rc < 0)
 			return rc;

@@ -62,9 +62,9 @@ int map_check(const struct vfc_iommu *iommu, uint64_t position, uint64_t length,
 	return 0;
 }
 
-int map_check_va(const struct vfc_iommu *iommu, const void *va, uint64_t length)
+int map_check_va(const struct vfc_iommu *iommu, const void *va, uint64_t length,
+		 struct error_where where)
 {
-	struct error_where where = WHERE(.length = length);
 	int rc = map_check(iommu, (uintptr_t)va, length, where);
 
 	/* To a transport NULL is a file's memory. */
@@ -339,7 +339,8 @@ static int map_va(struct vfc_iommu *iommu, void *va, uint64_t length, uint64_t *
 	if (rc < 0)
 		return rc;
 	pthread_mutex_lock(&iommu->lock);
-	rc = map_check_va(iommu, va, length);
+	rc = map_check_va(iommu, va, length,
+			  WHERE(.iova = opts->flags & VFC_MAP_FIXED ? *iova : 0, .length = length));
 	if (rc == 0)
 		rc = map_memory(iommu, &memory, length, iova, opts);
 	pthread_mutex_unlock(&iommu->lock);

@@ -42,7 +42,8 @@ uint32_t map_access(const struct vfc_map_opts *opts);
 int map_check(const struct vfc_iommu *iommu, uint64_t position, uint64_t length,
 	      struct error_where where);
 /* The same of memory of this process. */
-int map_check_va(const struct vfc_iommu *iommu, const void *va, uint64_t length);
+int map_check_va(const struct vfc_iommu *iommu, const void *va, uint64_t length,
+		 struct error_where where);
 /* Choose the place, or check the one that was asked for; room for one more in the books. */
 int map_place(struct vfc_iommu *iommu, const void *va, uint64_t length,
 	      const struct vfc_map_opts *opts, uint64_t *iova);
