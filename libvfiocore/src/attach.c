@@ -45,7 +45,7 @@ static int device_attach(struct vfc_device *device, struct vfc_iommu *iommu)
 		return 0;
 	rc = check_moves(device, iommu);
 	if (rc == 0)
-		rc = iommu_attach(iommu, device->attached ? before : NULL, device->transport,
+		rc = iommu_attach(iommu, device->attached ? before : NULL, before, device->transport,
 				  device->name, 0);
 	if (rc < 0)
 		return rc;
@@ -106,7 +106,8 @@ static int attach_pasid(struct vfc_device *device, uint32_t number, struct vfc_i
 		if (!fresh)
 			return vfc_no_memory();
 	}
-	rc = iommu_attach(iommu, pasid->iommu, device->transport, device->name, number);
+	rc = iommu_attach(iommu, pasid->iommu, device->iommu, device->transport, device->name,
+			  number);
 	if (rc < 0) {
 		free(fresh);
 		return rc;
@@ -151,6 +152,23 @@ uint32_t attach_count(const struct vfc_device *device, const struct vfc_iommu *i
 	for (const struct pasid *pasid = device->pasids; pasid; pasid = pasid->next)
 		count += pasid->iommu == iommu;
 	return count;
+}
+
+/* A device that is gone may refuse; then it is closed with them. */
+void attach_leave(struct vfc_device *device)
+{
+	struct vfc_error before = *vfc_error_last();
+	struct pasid **link = &device->pasids, *pasid;
+
+	while ((pasid = *link)) {
+		if (iommu_detach(pasid->iommu, device->transport, pasid->number) < 0) {
+			link = &pasid->next;
+			continue;
+		}
+		*link = pasid->next;
+		free(pasid);
+	}
+	vfc_error_restore(&before);
 }
 
 void attach_close(struct vfc_device *device)

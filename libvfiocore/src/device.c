@@ -249,8 +249,8 @@ static int check_idle(struct vfc_device *device)
 	if (device->own &&
 	    iommu_holders(device->own) > (!device->attached && device->iommu == device->own))
 		return vfc_fail(EBUSY, VFC_REASON_BUSY, WHERE(.object = device->name),
-				"DMA buffers or map caches live in the device's address space: "
-				"free them first");
+				"DMA buffers or map caches live in the device's address space, or a "
+				"mapping is being made there: free them first");
 	if (device->own && iommu_devices(device->own) > attach_count(device, device->own))
 		return vfc_fail(EBUSY, VFC_REASON_BUSY, WHERE(.object = device->name),
 				"another device is attached to this one's address space: close it first");
@@ -271,6 +271,7 @@ int vfc_device_close(struct vfc_device *device)
 	if (device->flags & VFC_DEVICE_PCI && command(device, COMMAND_MASTER, 0) < 0)
 		vfc_error_restore(&before);
 	regions_close(device);
+	attach_leave(device);
 	iommu_close_device(device->iommu, device->transport, device->attached);
 	attach_close(device);
 	vfc_iommu_close(device->own);

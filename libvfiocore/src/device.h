@@ -56,6 +56,8 @@ void device_release(struct vfc_device *device);
 
 /* src/attach.c: how often the device, or a PASID of it, is attached there. */
 uint32_t attach_count(const struct vfc_device *device, const struct vfc_iommu *iommu);
+/* PASIDs are detached, each with its space locked, which closing the descriptor would not do. */
+void attach_leave(struct vfc_device *device);
 /* The device leaves all its spaces; its descriptor was closed. */
 void attach_close(struct vfc_device *device);
 

@@ -38,13 +38,13 @@ static uint64_t round_up(uint64_t length, uint64_t page)
 	return (length + page - 1) & ~(page - 1);
 }
 
-/* Too few huge pages: said, but no failure. */
-static void note_fallback(uint64_t length, uint64_t page)
+/* Too few huge pages, or none of this size: said, and no failure where others will do. */
+static int too_few(int rc, uint64_t length, uint64_t page)
 {
-	vfc_fail(ENOMEM, VFC_REASON_NONE, WHERE("mmap", .length = length),
-		 "not enough free huge pages of %" PRIu64 " KiB: reserve them "
-		 "(/sys/kernel/mm/hugepages/hugepages-%" PRIu64 "kB/nr_hugepages)",
-		 page / 1024, page / 1024);
+	return vfc_fail(rc == -EINVAL ? ENOMEM : rc, VFC_REASON_NONE, WHERE("mmap", .length = length),
+			"not enough free huge pages of %" PRIu64 " KiB: reserve them "
+			"(/sys/kernel/mm/hugepages/hugepages-%" PRIu64 "kB/nr_hugepages)",
+			page / 1024, page / 1024);
 }
 
 /* @dma: length and page come rounded and chosen. @page: 0 or the size wanted. */
@@ -65,9 +65,9 @@ static int get_memory(struct vfc_dma *dma, uint64_t page, bool must)
 		if (rc == 0)
 			return 0;
 		if (pages[i].size)
-			note_fallback(length, size);
+			rc = too_few(rc, length, size);
 	}
-	if (must) /* and the note says why */
+	if (must && page > sys_page_size()) /* and that is what it says */
 		return rc;
 	return vfc_fail(rc, VFC_REASON_NONE, WHERE("mmap", .length = length),
 			"no room for %" PRIu64 " bytes in this process", length);

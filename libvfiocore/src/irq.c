@@ -177,13 +177,10 @@ static void leave(struct vfc_irq *irq, uint32_t start, uint32_t end)
 	unwatch(irq, start, end);
 }
 
-static void close_fds(struct vfc_irq *irq, uint32_t start)
+static void close_fds(struct vfc_irq *irq)
 {
-	for (uint32_t i = start; i < irq->opened; i++) {
+	for (uint32_t i = 0; i < irq->opened; i++)
 		sys_close(irq->vectors[i].fd);
-		irq->vectors[i].fd = -1;
-	}
-	irq->opened = start;
 }
 
 static struct vfc_irq *new_set(struct vfc_device *device, const struct vfio_irq_info *info)
@@ -228,7 +225,7 @@ static int irq_open(struct vfc_device *device, uint32_t index, uint32_t count, s
 			unclaim(device, index);
 	}
 	if (rc < 0) {
-		close_fds(irq, 0);
+		close_fds(irq);
 		free(irq);
 		return rc;
 	}
@@ -260,7 +257,7 @@ int vfc_irq_close(struct vfc_irq *irq)
 		vfc_error_restore(&before);
 	unclaim(irq->device, irq->index);
 	device_release(irq->device);
-	close_fds(irq, 0);
+	close_fds(irq);
 	sys_close(irq->poll_fd);
 	sys_close(irq->unmask_fd);
 	pthread_mutex_destroy(&irq->lock);
@@ -306,18 +303,17 @@ static int restart(struct vfc_irq *irq, uint32_t before, uint32_t count)
 
 static int grow(struct vfc_irq *irq, uint32_t count)
 {
-	uint32_t before = irq->count, opened = irq->opened;
+	uint32_t before = irq->count;
 	int rc = open_fds(irq, before, count);
 
 	if (rc == 0)
 		rc = irq->flags & VFC_IRQ_NORESIZE ? restart(irq, before, count)
 						   : irq_arm_range(irq, before, count);
-	if (rc < 0) {
+	/* Who waits for any may have been told of a new one just now, so their eventfds stay. */
+	if (rc < 0)
 		leave(irq, before, irq->opened < count ? irq->opened : count);
-		close_fds(irq, opened);
-	} else {
+	else
 		__atomic_store_n(&irq->count, count, __ATOMIC_RELEASE);
-	}
 	return rc;
 }
 

@@ -44,8 +44,9 @@ static void note(struct vfc_irq_thread *thread, int rc)
 
 static void hold(struct vfc_irq_thread *thread, uint32_t vector)
 {
+	/* One that left the set and came back is watched again. */
+	thread->held += !thread->turns[vector].held;
 	thread->turns[vector].held = true;
-	thread->held++;
 	__atomic_add_fetch(&thread->throttled, 1, __ATOMIC_RELAXED);
 	sys_epoll_change(thread->epoll, thread->irq->vectors[vector].fd, vector, false);
 }

@@ -76,8 +76,12 @@ static int wait_one(struct vfc_irq *irq, uint32_t index, int64_t deadline, uint6
 
 		if (rc)
 			return rc < 0 ? rc : 0;
-		if (!is_member(vector))
-			return irq_check(irq, index);
+		if (!is_member(vector)) { /* a resize may have taken it back in meanwhile */
+			rc = irq_check(irq, index);
+			if (rc < 0)
+				return rc;
+			continue;
+		}
 		if (woken)
 			__atomic_add_fetch(&vector->spurious, 1, __ATOMIC_RELAXED);
 		left = left_until(deadline);

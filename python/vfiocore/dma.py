@@ -9,6 +9,7 @@ memory and fault.
 from __future__ import annotations
 
 import mmap
+import os
 from ctypes import addressof, c_char
 
 from ._native.call import unsigned
@@ -35,11 +36,20 @@ def _round_up(length: int, page: int) -> int:
     return (length + page - 1) & -page
 
 
-def _huge(length: int, page: int) -> mmap.mmap | None:
-    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _MAP_HUGETLB
-    flags |= _HUGE_PAGES[page] << _MAP_HUGE_SHIFT
+def _anonymous(length: int, flags: int = 0) -> mmap.mmap:
     try:
-        return mmap.mmap(-1, _round_up(length, page), flags=flags)
+        return mmap.mmap(-1, length, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | flags)
+    except OverflowError:  # no process has as much
+        from errno import ENOMEM
+
+        raise OSError(ENOMEM, os.strerror(ENOMEM)) from None
+
+
+def _huge(length: int, page: int) -> mmap.mmap | None:
+    try:
+        return _anonymous(
+            _round_up(length, page), _MAP_HUGETLB | _HUGE_PAGES[page] << _MAP_HUGE_SHIFT
+        )
     except OSError:
         return None
 
@@ -68,8 +78,7 @@ def _memory(length: int, page: int, smallest: int, *, must: bool) -> tuple[mmap.
         from warnings import warn
 
         warn(HugePageWarning(_too_few(size)), stacklevel=4)
-    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
-    return mmap.mmap(-1, _round_up(length, smallest), flags=flags), mmap.PAGESIZE
+    return _anonymous(_round_up(length, smallest)), mmap.PAGESIZE
 
 
 def _address(memory: mmap.mmap) -> int:

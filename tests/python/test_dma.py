@@ -125,6 +125,14 @@ def test_no_length(iommu: vfiocore.Iommu, length: int) -> None:
         iommu.alloc(length)
 
 
+@pytest.mark.parametrize("page", [0, 2 << 20])
+@pytest.mark.parametrize("length", [1 << 62, 2**63 - 1, 2**63, 2**64 - 1])
+@pytest.mark.filterwarnings("ignore::vfiocore.HugePageWarning")
+def test_no_memory_for_it(iommu: vfiocore.Iommu, length: int, page: int) -> None:
+    with pytest.raises(OSError, match="Cannot allocate memory"):
+        iommu.alloc(length, page=page)
+
+
 def test_memory_outlives_its_device() -> None:
     with vfiocore.open("fake:e1000e") as device:
         buffer = device.iommu.alloc(PAGE)

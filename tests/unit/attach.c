@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Devices that go from one address space to another, under live mappings. */
+#include "iommu/space.h"
 #include "space_test.h"
 
 static uint8_t *memory; /* 2 pages */
@@ -135,6 +136,62 @@ static void from_its_own(void)
 	CHECK_EQ(vfc_iommu_close(beside), 0);
 }
 
+/* A transport's page tables are of a space, so whoever changes them has it locked. */
+static struct vfc_iommu *home, *target;
+static unsigned attached;
+
+static bool is_locked(struct vfc_iommu *space)
+{
+	int rc = pthread_mutex_trylock(&space->lock);
+
+	if (rc == 0)
+		pthread_mutex_unlock(&space->lock);
+	return rc == EBUSY;
+}
+
+static int attach_pasid(struct transport_device *device, uint32_t pasid, struct transport_space *to)
+{
+	(void)device;
+	(void)pasid;
+	CHECK(is_locked(target));
+	if (to) /* the first one moves the device, too */
+		CHECK(is_locked(home));
+	attached += to ? 1 : -1u;
+	return 0;
+}
+
+static void closed(struct transport_device *device)
+{
+	CHECK(is_locked(home));
+	CHECK_EQ(attached, 0);
+	transport_fake.close(device);
+}
+
+static void locks(void)
+{
+	const struct transport *real;
+	struct transport knows_pasids;
+	struct vfc_device *device;
+
+	home = open_space(NULL);
+	target = open_space(home);
+	device = open_in(home);
+	real = home->ops;
+	knows_pasids = *real;
+	knows_pasids.attach_pasid = attach_pasid;
+	knows_pasids.close = closed;
+	home->ops = target->ops = &knows_pasids;
+	for (uint32_t pasid = 1; pasid <= 3; pasid++)
+		CHECK_EQ(vfc_device_attach_pasid(device, pasid, target), 0);
+	CHECK_EQ(vfc_device_detach_pasid(device, 2), 0);
+	CHECK_EQ(devices(target), 2);
+	refused(vfc_iommu_close(target), EBUSY, VFC_REASON_BUSY);
+	CHECK_EQ(vfc_device_close(device), 0);
+	CHECK_EQ(devices(target), 0);
+	CHECK_EQ(vfc_iommu_close(home), 0);
+	CHECK_EQ(vfc_iommu_close(target), 0);
+}
+
 int main(void)
 {
 	memory = get_memory(2 * PAGE);
@@ -142,6 +199,7 @@ int main(void)
 	refusals();
 	holders();
 	from_its_own();
+	locks();
 	CHECK_EQ(munmap(memory, 2 * PAGE), 0);
 	return 0;
 }

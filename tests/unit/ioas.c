@@ -398,7 +398,7 @@ static void pasids(void)
 	CHECK_EQ(vfc_device_close(device), 0);
 	CHECK_EQ(vfc_iommu_close(beside), 0);
 	CHECK_EQ(vfc_iommu_close(space), 0);
-	EXPECT("destroy 4;destroy 2;destroy 1;");
+	EXPECT("detach 10.8;destroy 4;destroy 2;destroy 1;");
 }
 
 /* The first PASID fails, at either step: the device is back on the table that it had. */

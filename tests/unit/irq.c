@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Interrupt sets on the fake device: the state machine, each misuse, and who waits meanwhile. */
+#include "device.h"
+#include "error.h"
+#include "irq.h"
 #include "irq_test.h"
 
 static void misuse(void)
@@ -50,6 +53,36 @@ static void closed_behind_our_back(void)
 	fire(1);
 	CHECK_EQ(pending(1), 1);
 	CHECK_EQ(vfc_irq_disarm(irq, 0), 0);
+	down();
+}
+
+static int set_irqs_fails(struct transport_device *transport, const struct vfio_irq_set *set)
+{
+	(void)transport;
+	return vfc_fail(ENOSPC, VFC_REASON_NONE, WHERE("VFIO_DEVICE_SET_IRQS"), "from %u on", set->start);
+}
+
+/* Whoever waits for any vector, without a lock, may be about to read one that just came and went. */
+static void grows_in_vain(void)
+{
+	const struct transport *real;
+	struct transport refuses;
+	int fd;
+
+	up(VFC_IRQ_MSIX, 2);
+	real = device->ops;
+	refuses = *real;
+	refuses.set_irqs = set_irqs_fails;
+	device->ops = &refuses;
+	CHECK_EQ(vfc_irq_resize(irq, 4), -ENOSPC);
+	device->ops = real;
+	fd = irq->vectors[3].fd;
+	CHECK(fd >= 0);
+	CHECK_EQ(vfc_irq_wait(irq, 2, 0, NULL), -EINVAL);
+	CHECK_EQ(vfc_irq_resize(irq, 4), 0);
+	CHECK_EQ(irq->vectors[3].fd, fd);
+	fire(3);
+	CHECK_EQ(pending(3), 1);
 	down();
 }
 
@@ -380,6 +413,7 @@ int main(void)
 {
 	misuse();
 	closed_behind_our_back();
+	grows_in_vain();
 	armed_and_disarmed();
 	merged_and_counted();
 	intx();

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "iommu/space.h"
 #include "kernel/sys.h"
 #include "space_test.h"
 
@@ -176,6 +177,53 @@ static void copies(struct vfc_iommu *to)
 	close(fd);
 }
 
+/* NULL is no file. */
+static void nowhere(void)
+{
+	struct vfc_mapping vector = {.length = PAGE};
+	uint64_t iova = 0;
+
+	refused(vfc_iommu_map(iommu, NULL, PAGE, &iova, NULL), EFAULT, VFC_REASON_BAD_MEMORY);
+	refused(vfc_iommu_map_batch(iommu, &vector, 1, NULL), EFAULT, VFC_REASON_BAD_MEMORY);
+}
+
+static int unmap_fails(struct transport_space *space, uint64_t iova_, uint64_t length)
+{
+	(void)space;
+	return vfc_fail(EIO, VFC_REASON_NONE, WHERE(.iova = iova_, .length = length), "as told");
+}
+
+/* As if nothing translated: what went wrong first is what is told. */
+static void physical(void)
+{
+	struct vfc_map_opts opts = {.size = sizeof(opts), .page = PAGE};
+	const struct transport *real = iommu->ops;
+	struct transport deaf = *real;
+	uint8_t *memory = get_memory(PAGE);
+	uint64_t at = PAGE;
+	struct vfc_dma dma;
+	int rc;
+
+	iommu->physical = true;
+	refused(vfc_dma_alloc(iommu, UINT64_C(1) << 60, &opts, &dma), ENOMEM, VFC_REASON_NONE);
+	CHECK_EQ(vfc_error_last()->length, UINT64_C(1) << 60);
+	opts.page = 0; /* of so many huge pages there are too few, or none at all */
+	rc = vfc_dma_alloc(iommu, UINT64_C(1) << 60, &opts, &dma);
+	CHECK(rc < 0);
+	CHECK_EQ(vfc_error_last()->code, -rc);
+
+	/* The model maps where it is told; that is not aligned as it should be. */
+	opts.align = UINT64_C(1) << 40;
+	deaf.unmap = unmap_fails;
+	iommu->ops = &deaf;
+	refused(vfc_iommu_map(iommu, memory, PAGE, &at, &opts), ENOSPC, VFC_REASON_OUT_OF_IOVA);
+	iommu->ops = real;
+	CHECK_EQ(real->unmap(iommu->space, at, PAGE), 0);
+	iommu->physical = false;
+	CHECK_EQ(munmap(memory, PAGE), 0);
+	CHECK_EQ(live(device), 0);
+}
+
 /* Whatever this machine has of them: what was taken is told, and the IOVA is aligned to it. */
 static void huge_pages(void)
 {
@@ -221,6 +269,8 @@ int main(void)
 	copies(open_space(iommu)); /* that shares what an iommufd is to real ones */
 	copies(open_space(NULL));
 	huge_pages();
+	nowhere();
+	physical();
 	CHECK_EQ(vfc_device_close(device), 0);
 	return 0;
 }

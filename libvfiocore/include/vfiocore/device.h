@@ -95,7 +95,8 @@ VFC_API int vfc_device_detach(struct vfc_device *device);
  * vfc_device_attach_pasid() / vfc_device_detach_pasid() - attach what the device does in the name of
  * a process address space (PASID) to a space of its own, beside what it is attached to without.
  * @pasid: 1 to 2^20-1. Attached already: moved. Closing the device detaches.
- * Errors: -EOPNOTSUPP (transport, kernel before 6.15, or device without PASIDs), -EINVAL.
+ * Errors: -EOPNOTSUPP (transport, kernel before 6.15, or device without PASIDs), -EINVAL; to detach:
+ * -ENOENT (it is not attached).
  * One thread, or the caller's lock. Source: VFIO_DEVICE_ATTACH_PASID.
  */
 VFC_API int vfc_device_attach_pasid(struct vfc_device *device, uint32_t pasid,

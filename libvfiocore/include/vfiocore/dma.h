@@ -38,7 +38,10 @@ VFC_BEGIN_DECLS
 VFC_API int vfc_dma_alloc(struct vfc_iommu *iommu, uint64_t length, const struct vfc_map_opts *opts,
 			  struct vfc_dma *dma);
 
-/* vfc_dma_free() - unmap and release. A zeroed struct is fine. */
+/*
+ * vfc_dma_free() - unmap and release. A zeroed struct is fine. Errors: the kernel's, when it did not
+ * unmap: then the buffer is as before.
+ */
 VFC_API int vfc_dma_free(struct vfc_dma *dma);
 
 /* vfc_pool_init() - @chunks chunks of @chunk bytes each (a multiple of 64). */

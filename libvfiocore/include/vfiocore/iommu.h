@@ -121,7 +121,8 @@ VFC_API int vfc_iommu_open(const struct vfc_iommu_opts *opts, struct vfc_iommu *
 VFC_API int vfc_iommu_adopt(int fd, const struct vfc_iommu_opts *opts, struct vfc_iommu **iommu);
 
 /*
- * vfc_iommu_close() - unmap all and close. -EBUSY while a device is attached or a DMA buffer lives.
+ * vfc_iommu_close() - unmap all and close. -EBUSY while a device is attached, a DMA buffer, a map
+ * cache or a detached device holds it, or another thread's mapping is being made piece by piece.
  */
 VFC_API int vfc_iommu_close(struct vfc_iommu *iommu);
 
@@ -144,6 +145,7 @@ VFC_API int vfc_iommu_ranges(struct vfc_iommu *iommu, struct vfc_iova_range *ran
  * past either end meets a fault. Guards may overlap each other and the border of a window, and the
  * kernel knows nothing of them. Guards are below 16 TiB.
  * The memory stays pinned, and must stay mapped in this process, until it is unmapped.
+ * Where no IOMMU translates a mapping is never made in pieces, and @opts->progress is not called.
  * Errors: -EINVAL (zero, unaligned, outside of the windows), -EEXIST (IOVA taken, or guarded), -EFAULT (memory
  * not mapped), -ENOMEM (locked-memory limit), -ENOSPC (no IOVA left, or too many mappings),
  * -ENODEV (no device attached), -ECANCELED (@opts->progress said so). Thread-safe.
@@ -205,13 +207,15 @@ VFC_API int vfc_iommu_unmap_batch(struct vfc_iommu *iommu, const struct vfc_mapp
 /*
  * vfc_iommu_unmap() - take back the mapping that starts at @iova and has @length bytes.
  * A mapping is unmapped whole. When this returns no device can reach the memory any more.
- * Errors: -ENOENT (no such mapping), -EINVAL (only part of one). Thread-safe.
+ * Errors: -ENOENT (no such mapping), -EINVAL (only part of one), -EBUSY (another thread is still making
+ * it); the kernel's, after which it is as before. Thread-safe.
  */
 VFC_API int vfc_iommu_unmap(struct vfc_iommu *iommu, uint64_t iova, uint64_t length);
 
 /*
  * vfc_iommu_unmap_all() - unmap everything, DMA buffers too; those are still to be freed.
- * Return: bytes unmapped, at most INT64_MAX. After an error some may be unmapped. Thread-safe.
+ * Return: bytes unmapped, at most INT64_MAX. Errors: -EBUSY (another thread is still making a mapping:
+ * nothing was unmapped); after one of the kernel's some may be unmapped. Thread-safe.
  */
 VFC_API int64_t vfc_iommu_unmap_all(struct vfc_iommu *iommu);
 
@@ -227,8 +231,8 @@ VFC_API int vfc_iommu_find_va(struct vfc_iommu *iommu, const void *va, struct vf
 
 /*
  * vfc_iommu_dirty_start() / vfc_iommu_dirty_stop() - begin and end to note which pages devices
- * write to. Errors: -EOPNOTSUPP (a space not opened with VFC_IOMMU_DIRTY, or a kernel that cannot).
- * Thread-safe.
+ * write to. Errors: -EOPNOTSUPP (a space not opened with VFC_IOMMU_DIRTY, or a kernel that cannot),
+ * -ENODEV (no device is attached). Thread-safe.
  */
 VFC_API int vfc_iommu_dirty_start(struct vfc_iommu *iommu);
 VFC_API int vfc_iommu_dirty_stop(struct vfc_iommu *iommu);
@@ -239,6 +243,8 @@ VFC_API int vfc_iommu_dirty_stop(struct vfc_iommu *iommu);
  * @bitmap: out, bit n (of word n / 64) for page n; (@length / @page + 63) / 64 words.
  * Pages that the kernel cannot tell apart are reported as written: type1 knows only of those that
  * a mediated device's driver pinned and takes all memory of an IOMMU for written.
+ * What a device wrote goes with its page table: with cdev, read before the last device that has it is
+ * detached, moved or closed, and before its first PASID is attached.
  * Return: how many bits are set. Errors: -ENOENT, -EINVAL (not a mapping, @page, not started),
  * -EOPNOTSUPP. After an error of the kernel's take all pages for written. Thread-safe.
  * Source: VFIO_IOMMU_DIRTY_PAGES, IOMMU_HWPT_GET_DIRTY_BITMAP.

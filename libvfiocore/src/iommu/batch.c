@@ -31,7 +31,7 @@ static int check_buffers(const struct vfc_iommu *iommu, const struct vfc_mapping
 			 size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
-		int rc = map_check(iommu, (uintptr_t)vector[i].va, vector[i].length, 0);
+		int rc = map_check_va(iommu, vector[i].va, vector[i].length, 0);
 
 		if (rc < 0)
 			return rc;

@@ -162,8 +162,8 @@ int vfc_iommu_close(struct vfc_iommu *iommu)
 	pthread_mutex_unlock(&iommu->lock);
 	if (devices || holders)
 		return vfc_done(vfc_fail(EBUSY, VFC_REASON_BUSY, NOWHERE,
-					 "%u devices are attached, and %u DMA buffers, map caches or detached "
-					 "devices hold it: close them first",
+					 "%u devices are attached, and %u DMA buffers, map caches, detached "
+					 "devices or mappings in the making hold it: close them first",
 					 devices, holders));
 	/* Closing the space drops its mappings, whatever became of them before. */
 	drop_mappings(iommu);
@@ -264,22 +264,40 @@ void iommu_close_device(struct vfc_iommu *iommu, struct transport_device *device
 	pthread_mutex_unlock(&iommu->lock);
 }
 
-/* Two spaces are locked in the order of their addresses, so that two moves cannot block each other. */
-static void lock_both(struct vfc_iommu *a, struct vfc_iommu *b)
+/*
+ * The spaces that a move concerns; NULL: none, and one may be there twice. They are locked in the order
+ * of their addresses, so that two moves cannot block each other.
+ */
+struct concerned {
+	struct vfc_iommu *spaces[3];
+};
+
+static bool is_first(const struct concerned *all, size_t i)
 {
-	if (!b || a == b) {
-		pthread_mutex_lock(&a->lock);
-		return;
-	}
-	pthread_mutex_lock((uintptr_t)a < (uintptr_t)b ? &a->lock : &b->lock);
-	pthread_mutex_lock((uintptr_t)a < (uintptr_t)b ? &b->lock : &a->lock);
+	return all->spaces[i] && (i == 0 || all->spaces[i] != all->spaces[i - 1]);
 }
 
-static void unlock_both(struct vfc_iommu *a, struct vfc_iommu *b)
+static void lock_all(struct concerned *all)
 {
-	pthread_mutex_unlock(&a->lock);
-	if (b && a != b)
-		pthread_mutex_unlock(&b->lock);
+	struct vfc_iommu **spaces = all->spaces;
+
+	for (size_t i = 1; i < 3; i++)
+		for (size_t j = i; j && (uintptr_t)spaces[j] < (uintptr_t)spaces[j - 1]; j--) {
+			struct vfc_iommu *lower = spaces[j];
+
+			spaces[j] = spaces[j - 1];
+			spaces[j - 1] = lower;
+		}
+	for (size_t i = 0; i < 3; i++)
+		if (is_first(all, i))
+			pthread_mutex_lock(&spaces[i]->lock);
+}
+
+static void unlock_all(const struct concerned *all)
+{
+	for (size_t i = 0; i < 3; i++)
+		if (is_first(all, i))
+			pthread_mutex_unlock(&all->spaces[i]->lock);
 }
 
 static int transport_attach(struct vfc_iommu *iommu, struct transport_device *device,
@@ -308,14 +326,15 @@ static int attach_locked(struct vfc_iommu *iommu, struct vfc_iommu *from,
 	return rc;
 }
 
-int iommu_attach(struct vfc_iommu *iommu, struct vfc_iommu *from, struct transport_device *device,
-		 const char *name, uint32_t pasid)
+int iommu_attach(struct vfc_iommu *iommu, struct vfc_iommu *from, struct vfc_iommu *home,
+		 struct transport_device *device, const char *name, uint32_t pasid)
 {
+	struct concerned all = {{iommu, from, home}};
 	int rc;
 
 	if (iommu == from)
 		return 0;
-	lock_both(iommu, from);
+	lock_all(&all);
 	rc = attach_locked(iommu, from, device, pasid);
 	if (rc < 0) {
 		rc = explain(iommu, name, rc);
@@ -324,7 +343,7 @@ int iommu_attach(struct vfc_iommu *iommu, struct vfc_iommu *from, struct transpo
 		if (from)
 			from->devices--;
 	}
-	unlock_both(iommu, from);
+	unlock_all(&all);
 	return rc;
 }
 

@@ -23,9 +23,10 @@ void iommu_close_device(struct vfc_iommu *iommu, struct transport_device *device
 /*
  * An open device comes to @iommu, which is related to @from where it is; it leaves @from, if that
  * is not NULL, and stays open. @pasid 0: its own requests; else those of that PASID.
+ * @home: where the device itself is or was, on another page table with its first PASID.
  */
-int iommu_attach(struct vfc_iommu *iommu, struct vfc_iommu *from, struct transport_device *device,
-		 const char *name, uint32_t pasid);
+int iommu_attach(struct vfc_iommu *iommu, struct vfc_iommu *from, struct vfc_iommu *home,
+		 struct transport_device *device, const char *name, uint32_t pasid);
 int iommu_detach(struct vfc_iommu *iommu, struct transport_device *device, uint32_t pasid);
 /* Can a device of @iommu move to @to (NULL: nowhere)? Else a record says why not. */
 int iommu_movable(struct vfc_iommu *iommu, struct vfc_iommu *to, bool pasid);

@@ -72,6 +72,17 @@ int map_check(const struct vfc_iommu *iommu, uint64_t position, uint64_t length,
 	return refuse(iommu, position, length, iova);
 }
 
+int map_check_va(const struct vfc_iommu *iommu, const void *va, uint64_t length, uint64_t iova)
+{
+	int rc = map_check(iommu, (uintptr_t)va, length, iova);
+
+	/* To a transport NULL is a file's memory. */
+	if (rc == 0 && !va)
+		return vfc_fail(EFAULT, VFC_REASON_BAD_MEMORY, WHERE(.iova = iova, .length = length),
+				"the memory's address is NULL, where nothing is mapped");
+	return rc;
+}
+
 /* "0x0-0xfedfffff, 0xfef00000-0x7fffffffff" */
 static void describe_windows(const struct iova_map *map, char *text, size_t size)
 {
@@ -221,7 +232,7 @@ static int check_physical(struct vfc_iommu *iommu, uint64_t iova, uint64_t lengt
 		rc = vfc_fail(EEXIST, VFC_REASON_IOVA, where,
 			      "this memory is mapped already, and has one address without an IOMMU");
 	if (rc < 0)
-		iommu->ops->unmap(iommu->space, iova, length);
+		map_undo(iommu, iova, length);
 	return rc;
 }
 
@@ -282,6 +293,19 @@ int map_undo(struct vfc_iommu *iommu, uint64_t iova, uint64_t length)
 	return rc;
 }
 
+/* What the kernel keeps of it, we do, as long as it is; without memory for that, all of it. */
+static void shorten(struct vfc_iommu *iommu, void *va, uint64_t iova, uint64_t length,
+		    const struct vfc_map_opts *opts)
+{
+	struct vfc_error error = *vfc_error_last();
+
+	if (iova_reserve(&iommu->map) == 0) {
+		iova_remove(&iommu->map, iova);
+		map_record(iommu, va, iova, length, opts);
+	}
+	vfc_error_restore(&error);
+}
+
 /* In the books from the start, so that nobody else gets the place while the lock is released. */
 static int map_slowly(struct vfc_iommu *iommu, const struct transport_memory *memory,
 		      uint64_t length, uint64_t iova, const struct vfc_map_opts *opts)
@@ -291,16 +315,17 @@ static int map_slowly(struct vfc_iommu *iommu, const struct transport_memory *me
 	int rc;
 
 	iommu->pending = &pending;
+	iommu->holders++;
 	map_record(iommu, memory->va, iova, length, opts);
 	rc = map_pieces(iommu, memory, length, iova, opts, &mapped);
 	while (*link != &pending)
 		link = &(*link)->next;
 	*link = pending.next;
-	if (rc == 0)
-		return 0;
-	iova_remove(&iommu->map, iova);
-	if (mapped && map_undo(iommu, iova, mapped) < 0) /* what the kernel keeps, we do */
-		map_record(iommu, memory->va, iova, mapped, opts);
+	iommu->holders--;
+	if (rc < 0 && mapped && map_undo(iommu, iova, mapped) < 0)
+		shorten(iommu, memory->va, iova, mapped, opts);
+	else if (rc < 0)
+		iova_remove(&iommu->map, iova);
 	return rc;
 }
 
@@ -334,7 +359,7 @@ static int map_va(struct vfc_iommu *iommu, void *va, uint64_t length, uint64_t *
 	if (rc < 0)
 		return rc;
 	pthread_mutex_lock(&iommu->lock);
-	rc = map_check(iommu, (uintptr_t)va, length, opts->flags & VFC_MAP_FIXED ? *iova : 0);
+	rc = map_check_va(iommu, va, length, opts->flags & VFC_MAP_FIXED ? *iova : 0);
 	if (rc == 0)
 		rc = map_memory(iommu, &memory, length, iova, opts);
 	pthread_mutex_unlock(&iommu->lock);
@@ -406,8 +431,11 @@ int iommu_unmap_buffer(struct vfc_iommu *iommu, const void *va, uint64_t iova)
 
 	pthread_mutex_lock(&iommu->lock);
 	/* By its address, too: another mapping may have the place meanwhile. */
-	if (iova_find(&iommu->map, iova, &mapping) && mapping.iova == iova && mapping.va == va)
-		rc = map_remove(iommu, &mapping);
+	if (iova_find(&iommu->map, iova, &mapping) && mapping.iova == iova && mapping.va == va) {
+		rc = check_settled(iommu, iova);
+		if (rc == 0)
+			rc = map_remove(iommu, &mapping);
+	}
 	pthread_mutex_unlock(&iommu->lock);
 	return rc;
 }

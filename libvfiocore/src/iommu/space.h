@@ -40,6 +40,8 @@ int map_check_opts(const struct vfc_map_opts *opts);
 uint32_t map_access(const struct vfc_map_opts *opts);
 /* Is a device attached, and are these multiples of a page? @iova: for the record. */
 int map_check(const struct vfc_iommu *iommu, uint64_t position, uint64_t length, uint64_t iova);
+/* The same of memory of this process. */
+int map_check_va(const struct vfc_iommu *iommu, const void *va, uint64_t length, uint64_t iova);
 /* Choose the place, or check the one that was asked for; room for one more in the books. */
 int map_place(struct vfc_iommu *iommu, const void *va, uint64_t length,
 	      const struct vfc_map_opts *opts, uint64_t *iova);
