@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-# A shell starts what it puts in the background with SIGINT ignored, and programs inherit that: those
+# A shell starts what it puts in the background with SIGINT ignored, which programs inherit: those
 # which tests interrupt would never end.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
