@@ -229,7 +229,8 @@ class Device(NativeObject):
             pasid: 1 to 2**20 - 1. Attached already: moved.
 
         Raises:
-            Unsupported: the transport, kernel, IOMMU or device has no PASIDs.
+            Unsupported: the transport, kernel or IOMMU has no PASIDs. Newer kernels accept one for
+                a device that has none, to no effect: :attr:`vfiocore.iommufd.HwInfo.pasid_bits`.
             InvalidArgument: the PASID, or a space that does not share the iommufd.
 
         Source: vfc_device_attach_pasid() in vfiocore/device.h.
