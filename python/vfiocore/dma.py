@@ -9,8 +9,8 @@ memory and fault.
 from __future__ import annotations
 
 import mmap
+import os
 from ctypes import addressof, c_char
-from os import getpid
 
 from ._native.call import integer, uncopied, unsigned
 from .errors import HugePageWarning, Reason, VfioError, closed, invalid
@@ -30,6 +30,18 @@ __all__ = ["DmaBuffer"]
 _MAP_HUGETLB = 0x40000
 _MAP_HUGE_SHIFT = 26
 _HUGE_PAGES = {1 << 30: 30, 2 << 20: 21}
+
+
+# How many forks this process is away from the first: costs less to look at than getpid().
+_forks = 0
+
+
+def _forked() -> None:
+    global _forks  # noqa: PLW0603 - of the process, as what it counts
+    _forks += 1
+
+
+os.register_at_fork(after_in_child=_forked)
 
 
 def _round_up(length: int, page: int) -> int:
@@ -148,14 +160,14 @@ class DmaBuffer:
             raise
         self._memory: mmap.mmap | None = memory
         self._length = length
-        self._owner = getpid()
+        self._forks = _forks
 
     __reduce__ = uncopied
 
     def _live(self) -> mmap.mmap:
         if self._memory is None:
             raise closed("DMA buffer")
-        if getpid() != self._owner:
+        if self._forks != _forks:
             from errno import ECHILD
 
             text = "this DMA buffer is memory of the parent process: a child of fork() has none"

@@ -174,14 +174,20 @@ def export(buffer: Any) -> Any:
     """The buffer's memory as a ctypes array, which keeps it from being closed or resized."""
     with memoryview(buffer) as view:
         length = view.nbytes
-        if view.readonly:
-            raise TypeError(
-                "the buffer is read-only: map a writable one, an mmap.mmap, bytearray or numpy "
-                "array (bytes only by a cache with write=False)"
-            )
-        if not view.c_contiguous:
-            raise TypeError("the buffer has gaps: map all of it, or a contiguous copy")
-    return (c_char * length).from_buffer(buffer)
+    try:
+        return (c_char * length).from_buffer(buffer)
+    except TypeError:
+        raise _unusable(buffer) from None
+
+
+def _unusable(buffer: Any) -> TypeError:
+    with memoryview(buffer) as view:
+        if not view.readonly:
+            return TypeError("the buffer has gaps: map all of it, or a contiguous copy")
+    return TypeError(
+        "the buffer is read-only: map a writable one, an mmap.mmap, bytearray or numpy array "
+        "(bytes only by a cache with write=False)"
+    )
 
 
 def share(keep: object) -> object:
