@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         pci,
         region,
     )
+    from ._irq_thread import IrqThread
     from .config import Capability, Config
     from .device import Device
     from .dirty import DirtyTracking
@@ -88,6 +89,7 @@ __all__ = [
     "IrqInfo",
     "IrqSet",
     "IrqStats",
+    "IrqThread",
     "LinkState",
     "Malformed",
     "MapCache",
@@ -149,6 +151,7 @@ _HOME = {
     "IrqInfo": "irq",
     "IrqSet": "irq",
     "IrqStats": "irq",
+    "IrqThread": "_irq_thread",
     "LinkState": "nic",
     "MapCache": "mapcache",
     "MapCacheStats": "mapcache",

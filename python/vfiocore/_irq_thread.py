@@ -11,7 +11,8 @@ import os
 import select
 import threading
 
-from .errors import ClosedError, WaitTimeout
+from ._text import plural
+from .errors import ClosedError, WaitTimeout, closed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -104,6 +105,8 @@ class IrqThread:
             self._irqs.unmask()
 
     def __enter__(self) -> Self:
+        if self._stop < 0:
+            raise closed("interrupt thread")
         return self
 
     def __exit__(
@@ -113,3 +116,7 @@ class IrqThread:
         traceback: TracebackType | None,
     ) -> None:
         self.stop()
+
+    def __repr__(self) -> str:
+        state = plural(self.calls, "call") if self.alive else "ended"
+        return f"<IrqThread of {self._irqs!r}: {state}>"

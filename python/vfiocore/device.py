@@ -6,11 +6,21 @@ from __future__ import annotations
 import os
 from ctypes import byref, c_char_p, c_uint32, c_void_p, cast
 
-from ._native.call import NativeObject, check, encoded, error, fileno, open_handle, unsigned
+from ._native.call import (
+    NativeObject,
+    check,
+    encoded,
+    error,
+    fileno,
+    integer,
+    native,
+    open_handle,
+    unsigned,
+)
 from ._native.enums import DeviceFlag, IrqIndex, RegionIndex
 from ._native.loader import lib
 from ._native.structs import DeviceInfo, DeviceOpts
-from .errors import Reason, Unsupported, invalid
+from .errors import Reason, Unsupported, VfioError, invalid
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,8 +62,9 @@ def _remember(device: Device) -> None:
 class Device(NativeObject):
     """An open device: from :func:`vfiocore.open`, where arguments and errors are told.
 
-    Context manager: leaving it closes the NIC and the interrupt sets that were opened from it,
-    then the device. ``close()`` alone refuses while those are open.
+    Context manager: leaving it closes the NIC and the interrupt sets that were opened from it, and
+    the map caches of its own address space, then the device. ``close()`` alone refuses while those
+    are open.
 
     Attributes:
         name: the canonical one, ``"0000:01:00.0"``.
@@ -69,10 +80,8 @@ class Device(NativeObject):
 
         if iommu is not None and transport is not None:
             raise invalid("an address space has its transport already: give one of the two")
-        if not isinstance(iommu, Iommu | None):
-            raise TypeError(f"iommu is an Iommu, not {type(iommu).__name__}")
         text = encoded(name, "a device's name")
-        opts = DeviceOpts.sized(iommu=iommu._native() if iommu is not None else None)
+        opts = DeviceOpts.sized(iommu=None if iommu is None else native(iommu, Iommu, "iommu"))
         by = None if transport is None else c_char_p(encoded(transport, "a transport"))
         if by is not None:
             opts.transport = cast(by, c_void_p)
@@ -82,8 +91,10 @@ class Device(NativeObject):
     @classmethod
     def adopt(cls, fd: int, name: str | None = None, *, iommu: Iommu | None = None) -> Device:
         """A device of a descriptor: :func:`vfiocore.adopt`, where arguments and errors are told."""
+        from .iommu import Iommu
+
         text = None if name is None else encoded(name, "a device's name")
-        opts = DeviceOpts.sized(iommu=iommu._native() if iommu is not None else None)
+        opts = DeviceOpts.sized(iommu=None if iommu is None else native(iommu, Iommu, "iommu"))
         self = cls.__new__(cls)
         self._handle = open_handle(lib.vfc_device_adopt, fileno(fd), text, byref(opts))
         self._setup(iommu)
@@ -150,7 +161,21 @@ class Device(NativeObject):
     ) -> None:
         for child in reversed(list(self._children)):
             child.close()
+        self._end_caches()
         self.close()
+
+    def _end_caches(self) -> None:
+        """Of its own space, which goes with it, unless others use it."""
+        own = self._own
+        if own is None or own.closed or self._handle is None or not own._caches:
+            return
+        if own.devices > sum(space is own for space in self._attached.values()):
+            return
+        from contextlib import suppress
+
+        with suppress(VfioError):  # gone, perhaps
+            self.bus_master = False  # from here on nothing is in use, though it is referenced
+        own._end_caches()
 
     def __repr__(self) -> str:
         if self._handle is None:
@@ -179,7 +204,10 @@ class Device(NativeObject):
 
         Source: vfc_device_attach() in vfiocore/device.h.
         """
-        check(lib.vfc_device_attach(self._native(), iommu._native()))
+        from .iommu import Iommu
+
+        space = native(iommu, Iommu, "iommu")
+        check(lib.vfc_device_attach(self._native(), space))
         self._iommu = self._attached[0] = iommu
 
     def detach(self) -> None:
@@ -201,13 +229,17 @@ class Device(NativeObject):
             pasid: 1 to 2**20 - 1. Attached already: moved.
 
         Raises:
-            Unsupported: the transport, kernel, IOMMU or device has no PASIDs.
+            Unsupported: the transport, kernel or IOMMU has no PASIDs. Newer kernels accept one for
+                a device that has none, to no effect: :attr:`vfiocore.iommufd.HwInfo.pasid_bits`.
             InvalidArgument: the PASID, or a space that does not share the iommufd.
 
         Source: vfc_device_attach_pasid() in vfiocore/device.h.
         """
-        unsigned(pasid, 32, "PASID")
-        check(lib.vfc_device_attach_pasid(self._native(), pasid, iommu._native()))
+        from .iommu import Iommu
+
+        pasid = unsigned(pasid, 32, "a PASID")
+        space = native(iommu, Iommu, "iommu")
+        check(lib.vfc_device_attach_pasid(self._native(), pasid, space))
         self._attached[pasid] = iommu
 
     def detach_pasid(self, pasid: int) -> None:
@@ -218,7 +250,7 @@ class Device(NativeObject):
 
         Source: vfc_device_detach_pasid() in vfiocore/device.h.
         """
-        unsigned(pasid, 32, "PASID")
+        pasid = unsigned(pasid, 32, "a PASID")
         check(lib.vfc_device_detach_pasid(self._native(), pasid))
         self._attached.pop(pasid, None)
 
@@ -245,6 +277,7 @@ class Device(NativeObject):
             OutOfRange: no such index.
         """
         self._native()
+        index = integer(index, "a region's index")
         if not 0 <= index < self._region_count:
             raise invalid(f"region {index} of {self._region_count}", Reason.RANGE)
         if index not in self._regions:
@@ -265,7 +298,7 @@ class Device(NativeObject):
         Raises:
             OutOfRange: no such index.
         """
-        if not 0 <= index <= RegionIndex.BAR5:
+        if not 0 <= integer(index, "a BAR's index") <= RegionIndex.BAR5:
             raise invalid(f"BAR {index}: there are 0 to 5", Reason.RANGE)
         return self.region(index)
 

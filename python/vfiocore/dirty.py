@@ -13,7 +13,7 @@ from .errors import closed
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import TracebackType
-    from typing import Any, Self
+    from typing import Self
 
     from .dma import DmaBuffer
     from .iommu import Iommu
@@ -43,11 +43,11 @@ class DirtyTracking:
         """What :meth:`read` tells, as a bit a page: page n is bit n % 8 of byte n // 8."""
         if self._iommu is None:
             raise closed("dirty tracking")
-        length = _length(mapping)
+        iova, length = _range(mapping)
         pages = length // self.page
         bitmap = (c_uint64 * ((pages + 63) // 64))()
         handle = self._iommu._native()
-        check(lib.vfc_iommu_dirty_read(handle, mapping.iova, length, self.page, bitmap))
+        check(lib.vfc_iommu_dirty_read(handle, iova, length, self.page, bitmap))
         if sys.byteorder == "big":
             for place, word in enumerate(bitmap):
                 bitmap[place] = int.from_bytes(word.to_bytes(8, "little"), "big")
@@ -99,6 +99,15 @@ class DirtyTracking:
         return f"<DirtyTracking{' closed' if self._iommu is None else ''}>"
 
 
-def _length(mapping: Any) -> int:
-    length = getattr(mapping, "length", None)
-    return int(mapping.mapped if length is None else length)
+def _range(mapping: Mapped) -> tuple[int, int]:
+    from .dma import DmaBuffer
+    from .mapping import Mapping, MappingInfo
+
+    if isinstance(mapping, DmaBuffer):
+        return mapping.iova, mapping.mapped
+    if isinstance(mapping, Mapping | MappingInfo):
+        return mapping.iova, mapping.length
+    raise TypeError(
+        f"what is asked for is a Mapping, a MappingInfo or a DmaBuffer, not "
+        f"{type(mapping).__name__}"
+    )

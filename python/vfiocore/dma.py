@@ -12,7 +12,7 @@ import mmap
 import os
 from ctypes import addressof, c_char
 
-from ._native.call import unsigned
+from ._native.call import integer, uncopied, unsigned
 from .errors import HugePageWarning, Reason, VfioError, closed, invalid
 
 TYPE_CHECKING = False
@@ -32,25 +32,28 @@ _MAP_HUGE_SHIFT = 26
 _HUGE_PAGES = {1 << 30: 30, 2 << 20: 21}
 
 
+# How many forks this process is away from the first: costs less to look at than getpid().
+_forks = 0
+
+
+def _forked() -> None:
+    global _forks  # noqa: PLW0603 - of the process, as what it counts
+    _forks += 1
+
+
+os.register_at_fork(after_in_child=_forked)
+
+
 def _round_up(length: int, page: int) -> int:
     return (length + page - 1) & -page
 
 
-def _anonymous(length: int, flags: int = 0) -> mmap.mmap:
-    try:
-        return mmap.mmap(-1, length, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | flags)
-    except OverflowError:  # no process has as much
-        from errno import ENOMEM
-
-        raise OSError(ENOMEM, os.strerror(ENOMEM)) from None
-
-
 def _huge(length: int, page: int) -> mmap.mmap | None:
+    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _MAP_HUGETLB
+    flags |= _HUGE_PAGES[page] << _MAP_HUGE_SHIFT
     try:
-        return _anonymous(
-            _round_up(length, page), _MAP_HUGETLB | _HUGE_PAGES[page] << _MAP_HUGE_SHIFT
-        )
-    except OSError:
+        return mmap.mmap(-1, _round_up(length, page), flags=flags)
+    except (OSError, OverflowError):
         return None
 
 
@@ -78,7 +81,14 @@ def _memory(length: int, page: int, smallest: int, *, must: bool) -> tuple[mmap.
         from warnings import warn
 
         warn(HugePageWarning(_too_few(size)), stacklevel=4)
-    return _anonymous(_round_up(length, smallest)), mmap.PAGESIZE
+    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+    try:
+        return mmap.mmap(-1, _round_up(length, smallest), flags=flags), mmap.PAGESIZE
+    except (OSError, OverflowError):
+        from errno import ENOMEM
+
+        text = f"the system has no {length} bytes of memory for a DMA buffer"
+        raise VfioError(ENOMEM, text, length=length, hint=text) from None
 
 
 def _address(memory: mmap.mmap) -> int:
@@ -96,7 +106,8 @@ def _refuse_exported(memory: mmap.mmap) -> None:
         memory.resize(len(memory))
     except BufferError:
         raise BufferError(
-            "views of this DMA buffer are in use: release() them, or drop what holds them"
+            "views or copies (Iommu.copy) of this DMA buffer are in use: end them, or drop "
+            "what holds them"
         ) from None
     except OSError:
         return  # the count was looked at; that huge pages are not resized is another matter
@@ -124,11 +135,11 @@ class DmaBuffer:
         progress: Progress | None = None,
         **options: Unpack[MapOptions],
     ) -> None:
-        if length <= 0:
+        if (length := integer(length, "the length")) <= 0:
             raise invalid(f"a DMA buffer of {length} bytes")
         if page not in (0, mmap.PAGESIZE, *_HUGE_PAGES):
             raise invalid(f"pages of {page} bytes: there are {mmap.PAGESIZE}, 2 << 20 and 1 << 30")
-        unsigned(length, 64, "the length")
+        length = unsigned(length, 64, "the length")
         must = iommu.physical and length > mmap.PAGESIZE  # only a page is contiguous for sure
         if must and not page:
             page = min(size for size in _HUGE_PAGES if size >= length or size == 1 << 30)
@@ -149,10 +160,18 @@ class DmaBuffer:
             raise
         self._memory: mmap.mmap | None = memory
         self._length = length
+        self._forks = _forks
+
+    __reduce__ = uncopied
 
     def _live(self) -> mmap.mmap:
         if self._memory is None:
             raise closed("DMA buffer")
+        if self._forks != _forks:
+            from errno import ECHILD
+
+            text = "this DMA buffer is memory of the parent process: a child of fork() has none"
+            raise VfioError(ECHILD, text, hint=text)
         return self._memory
 
     @property
@@ -201,6 +220,8 @@ class DmaBuffer:
             OutOfRange: it does not lie inside of the buffer.
         """
         memory = self._live()
+        offset = integer(offset, "the offset")
+        length = None if length is None else integer(length, "the length")
         end = self._length if length is None else offset + length
         if not 0 <= offset <= end <= self._length:
             raise invalid(f"bytes {offset}..{end} of a DMA buffer of {self._length}", Reason.RANGE)
@@ -214,9 +235,9 @@ class DmaBuffer:
             BufferError: views of the memory live; nothing has changed.
             VfioError: the kernel did not unmap; the memory is kept.
         """
-        memory = self._memory
-        if memory is None:
+        if self._memory is None:
             return
+        memory = self._live()
         _refuse_exported(memory)
         self._memory = None  # from here on nobody gets a view
         try:

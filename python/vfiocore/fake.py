@@ -8,15 +8,29 @@ from __future__ import annotations
 
 from ctypes import byref, c_uint64
 
-from ._native.call import check, unsigned
+from ._native.call import check, integer, native, unsigned
 from ._native.enums import Knob
 from ._native.loader import lib
+from .errors import invalid
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .device import Device
 
 __all__ = ["Knob", "get", "set"]
+
+
+def _native(device: Device) -> int:
+    from .device import Device
+
+    return native(device, Device, "the device")
+
+
+def _knob(knob: Knob) -> int:
+    number = integer(knob, "a knob")
+    if number not in [*Knob]:
+        raise invalid(f"there is no knob {number}: {', '.join(one.name for one in Knob)}")
+    return number
 
 
 def set(device: Device, knob: Knob, value: int) -> None:
@@ -26,7 +40,8 @@ def set(device: Device, knob: Knob, value: int) -> None:
         Unsupported: the device is not a fake one.
         InvalidArgument: the knob can only be read.
     """
-    check(lib.vfc_fake_set(device._native(), int(knob), unsigned(value, 64, "the value")))
+    value = unsigned(value, 64, "the value")
+    check(lib.vfc_fake_set(_native(device), _knob(knob), value))
 
 
 def get(device: Device, knob: Knob) -> int:
@@ -36,5 +51,5 @@ def get(device: Device, knob: Knob) -> int:
         Unsupported: the device is not a fake one.
     """
     value = c_uint64()
-    check(lib.vfc_fake_get(device._native(), int(knob), byref(value)))
+    check(lib.vfc_fake_get(_native(device), _knob(knob), byref(value)))
     return value.value

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from ctypes import addressof, byref, c_char_p, c_uint32, c_uint64, c_void_p, cast
 
-from ._native.call import check, encoded, fileno, open_handle, unsigned
+from ._native.call import check, encoded, fileno, native, open_handle, unsigned
 from ._native.enums import IommuFlag, MapFlag
 from ._native.loader import lib
 from ._native.structs import IommuInfo, IommuOpts, IovaRange
@@ -17,6 +17,7 @@ from .memory import OtherMemory
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from types import TracebackType
     from typing import Any, Unpack
 
     from ._progress import Progress
@@ -53,8 +54,8 @@ class Iommu(OtherMemory):
 
     Nothing can be mapped before the first device is attached (:class:`NoDevice`): the kernel
     knows neither windows nor page sizes until then. Mapping and unmapping are thread-safe.
-    Context manager; it cannot be closed while a device is attached or a map cache is open
-    (:class:`DeviceBusy`).
+    It cannot be closed while a device is attached or a map cache is open (:class:`DeviceBusy`).
+    Context manager: leaving it closes its map caches first.
     """
 
     _title = "IOMMU address space"
@@ -62,12 +63,10 @@ class Iommu(OtherMemory):
     def __init__(
         self, transport: str | None = None, *, beside: Iommu | None = None, dirty: bool = False
     ) -> None:
-        if not isinstance(beside, Iommu | None):
-            raise TypeError(f"beside is an Iommu, not {type(beside).__name__}")
         opts = _iommu_opts(
             transport,
             flags=int(IommuFlag.DIRTY) if dirty else 0,
-            beside=None if beside is None else beside._native(),
+            beside=None if beside is None else native(beside, Iommu, "beside"),
         )
         self._setup(open_handle(lib.vfc_iommu_open, byref(opts)), owned=True)
 
@@ -118,6 +117,20 @@ class Iommu(OtherMemory):
         if self._handle is not None and self._owned:
             check(lib.vfc_iommu_close(self._handle))
             self._detach()
+
+    def _end_caches(self) -> None:
+        for cache in list(self._caches):
+            cache._end()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._handle is not None and self._owned and not self.devices:
+            self._end_caches()
+        self.close()
 
     def _detach(self) -> None:
         """The C object is gone, and every mapping with it."""
@@ -279,7 +292,7 @@ class Iommu(OtherMemory):
         return mapping.iova
 
     def _map_memory(self, address: int, length: int, **options: Any) -> Mapping:
-        unsigned(address, 64, "the address")
+        address = unsigned(address, 64, "the address")
         return self._map(lib.vfc_iommu_map, (address,), length, address, **options)
 
     def _map(
@@ -295,7 +308,7 @@ class Iommu(OtherMemory):
         """One of C's calls that map: ``what`` is to be mapped, ``length`` bytes of it."""
         handle = self._native()
         opts = map_opts(**options)
-        unsigned(length, 64, "the length")
+        length = unsigned(length, 64, "the length")
         where = c_uint64(unsigned(options.get("iova") or 0, 64, "IOVA"))
 
         def call() -> int:
@@ -355,8 +368,8 @@ class Iommu(OtherMemory):
         Source: vfc_iommu_unmap() in vfiocore/iommu.h.
         """
         handle = self._native()
-        unsigned(iova, 64, "IOVA")
-        unsigned(length, 64, "the length")
+        iova = unsigned(iova, 64, "IOVA")
+        length = unsigned(length, 64, "the length")
         # Out of the table first: once C has unmapped it another thread may get the same IOVA.
         mapping = self._mappings.pop(iova, None)
         rc = lib.vfc_iommu_unmap(handle, iova, length)

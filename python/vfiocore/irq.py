@@ -7,7 +7,16 @@ import time
 from ctypes import byref, c_uint32, c_uint64
 from errno import EBUSY, ETIMEDOUT
 
-from ._native.call import NativeObject, check, error, nanoseconds, open_handle, unsigned, wait
+from ._native.call import (
+    NativeObject,
+    check,
+    error,
+    integer,
+    nanoseconds,
+    open_handle,
+    unsigned,
+    wait,
+)
 from ._native.enums import IrqFlag, IrqIndex, Reason
 from ._native.loader import lib
 from ._native.structs import IrqInfo as NativeIrqInfo
@@ -387,6 +396,8 @@ class IrqSet(NativeObject):
         from ._irq_thread import IrqThread
 
         self._native()
+        if not callable(callback):
+            raise TypeError(f"the callback is a function, not {type(callback).__name__}")
         if unmask is None:
             unmask = IrqFlag.AUTOMASKED in self.flags
         return IrqThread(self, callback, unmask)
@@ -436,7 +447,7 @@ class IrqSet(NativeObject):
         return True
 
     def __getitem__(self, vector: int) -> Interrupt:
-        if not 0 <= vector < self._count:
+        if not 0 <= integer(vector, "a vector") < self._count:
             raise invalid(f"vector {vector} of {self._count}", Reason.RANGE)
         return self._vectors[vector]
 

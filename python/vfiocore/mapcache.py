@@ -11,10 +11,9 @@ from __future__ import annotations
 
 import mmap
 from _thread import allocate_lock
-from ctypes import CFUNCTYPE, addressof, byref, c_char, c_char_p, c_void_p, cast
+from ctypes import CFUNCTYPE, addressof, byref, c_char_p, c_void_p, cast
 
-from ._native.call import NativeObject, check, open_handle, unsigned
-from ._native.enums import MapFlag
+from ._native.call import NativeObject, check, native, open_handle, uncopied, unsigned
 from ._native.loader import lib
 from ._native.structs import MapCache as NativeMapCache
 from ._native.structs import MapCacheEntry, MapCacheOpts
@@ -22,7 +21,8 @@ from ._native.structs import MapCacheStats as NativeStats
 from ._native.structs import Reach as NativeReach
 from ._record import Record
 from ._text import plural
-from .errors import closed, invalid
+from .errors import closed
+from .mapping import export, map_flags
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -67,6 +67,8 @@ class Reach:
         self._export: object = export
         self.address = address
         self.length = length
+
+    __reduce__ = uncopied
 
     @property
     def iova(self) -> int:
@@ -152,8 +154,9 @@ class MapCache(NativeObject):
         write: bool = True,
         highest: int = 0,
     ) -> None:
-        if not (read or write):
-            raise invalid("a mapping that the device may neither read nor write is of no use")
+        from .iommu import Iommu
+
+        space = native(iommu, Iommu, "iommu")
         self._iommu = iommu
         self._write = write
         self._lock = allocate_lock()  # C leaves that to its caller
@@ -165,13 +168,13 @@ class MapCache(NativeObject):
         gone = self._gone
         self._callback = _Dropped(lambda _, entry: gone.append(entry))
         opts = MapCacheOpts.sized(
-            flags=int(MapFlag.READ * read | MapFlag.WRITE * write),
+            flags=int(map_flags(read, write)),
             limit=unsigned(limit, 64, "the limit"),
             entries=unsigned(entries, 64, "the number of entries"),
             highest=unsigned(highest, 64, "the highest address"),
             dropped=cast(self._callback, c_void_p),
         )
-        self._handle = open_handle(lib.vfc_mapcache_open, iommu._native(), byref(opts))
+        self._handle = open_handle(lib.vfc_mapcache_open, space, byref(opts))
         self._struct = NativeMapCache.from_address(self._handle)
         iommu._caches.add(self)
 
@@ -209,11 +212,9 @@ class MapCache(NativeObject):
                 )
             first = cast(c_char_p(buffer), c_void_p).value or 0
             return _Hold(first, first + len(buffer), buffer)
-        with memoryview(buffer) as view:
-            length = view.nbytes
-        export = (c_char * length).from_buffer(buffer)
-        first = addressof(export)
-        return _Hold(first, first + length, export)
+        memory = export(buffer)
+        first = addressof(memory)
+        return _Hold(first, first + len(memory), memory)
 
     def _get(self, hold: _Hold) -> Reach:
         native, length = NativeReach(), hold.end - hold.first
@@ -279,13 +280,22 @@ class MapCache(NativeObject):
             finally:
                 self._settle()
 
+    def _put_all(self) -> None:
+        for reach in self._open:
+            lib.vfc_mapcache_put(self._struct, byref(reach._native))
+            reach._forget()
+        self._open.clear()
+
+    def _end(self) -> None:
+        """Close, whatever is referenced."""
+        with self._lock:
+            self._put_all()
+        self.close()
+
     def _emptied(self) -> None:
         """Nothing of the address space is mapped any more."""
         with self._lock:
-            for reach in self._open:
-                lib.vfc_mapcache_put(self._struct, byref(reach._native))
-                reach._forget()
-            self._open.clear()
+            self._put_all()
             lib.vfc_mapcache_flush(self._struct)
             self._settle()
 

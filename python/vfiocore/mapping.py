@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from ctypes import addressof, byref, c_char
 
-from ._native.call import check, unsigned
+from ._native.call import check, uncopied, unsigned
 from ._native.enums import MapFlag
 from ._native.loader import lib
 from ._native.structs import MapOpts
@@ -66,6 +66,8 @@ class Mapping:
         self.length = length
         self.address = address
 
+    __reduce__ = uncopied
+
     @property
     def mapped(self) -> bool:
         """False once it was unmapped, by whomever."""
@@ -115,6 +117,8 @@ class MappingBatch(Sequence[int]):
         self._keep: object = exports
         self._vector = vector
         self._iovas = tuple(entry.iova for entry in vector)
+
+    __reduce__ = uncopied
 
     @property
     def mapped(self) -> bool:
@@ -170,7 +174,20 @@ def export(buffer: Any) -> Any:
     """The buffer's memory as a ctypes array, which keeps it from being closed or resized."""
     with memoryview(buffer) as view:
         length = view.nbytes
-    return (c_char * length).from_buffer(buffer)
+    try:
+        return (c_char * length).from_buffer(buffer)
+    except TypeError:
+        raise _unusable(buffer) from None
+
+
+def _unusable(buffer: Any) -> TypeError:
+    with memoryview(buffer) as view:
+        if not view.readonly:
+            return TypeError("the buffer has gaps: map all of it, or a contiguous copy")
+    return TypeError(
+        "the buffer is read-only: map a writable one, an mmap.mmap, bytearray or numpy array "
+        "(bytes only by a cache with write=False)"
+    )
 
 
 def share(keep: object) -> object:
@@ -179,6 +196,13 @@ def share(keep: object) -> object:
 
     # Of a DMA buffer, whose memory must not be released under the copy.
     return export(keep) if isinstance(keep, mmap) else keep
+
+
+def map_flags(read: object, write: object) -> MapFlag:
+    """What devices may do."""
+    if not (read or write):
+        raise invalid("a mapping that the device may neither read nor write is of no use")
+    return (MapFlag.READ if read else MapFlag(0)) | (MapFlag.WRITE if write else MapFlag(0))
 
 
 def map_opts(
@@ -192,11 +216,9 @@ def map_opts(
     identity: bool = False,
 ) -> MapOpts:
     """The keyword arguments of :meth:`Iommu.map` as C takes them."""
-    if not (read or write):
-        raise invalid("a mapping that the device may neither read nor write is of no use")
+    flags = map_flags(read, write) | (MapFlag.IDENTITY if identity else 0)
     if identity and iova is not None:
         raise invalid("an identity mapping is at its own address: give no IOVA")
-    flags = MapFlag.READ * read | MapFlag.WRITE * write | MapFlag.IDENTITY * identity
     return MapOpts.sized(
         flags=int(flags | (MapFlag.FIXED if iova is not None else 0)),
         align=unsigned(align, 64, "the alignment"),

@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
-from ._native.call import NativeObject, fileno, unsigned
+from ._native.call import NativeObject, fileno, native, unsigned
 from ._native.loader import lib
+from .errors import Reason, invalid
 from .mapping import share
 
 TYPE_CHECKING = False
@@ -20,6 +21,20 @@ if TYPE_CHECKING:
         """What has a descriptor."""
 
         def fileno(self) -> int: ...
+
+
+def _to_end(descriptor: int, offset: int) -> int:
+    """Bytes of a file from an offset on."""
+    import os
+
+    try:
+        size = os.fstat(descriptor).st_size
+    except OSError:
+        raise invalid(f"descriptor {descriptor} is not open", Reason.BAD_MEMORY) from None
+    if offset >= size:
+        text = f"descriptor {descriptor} has {size} bytes, and nothing at offset {offset:#x}"
+        raise invalid(f"{text}: a memfd has what os.ftruncate() gave it", Reason.BAD_MEMORY)
+    return size - offset
 
 
 class OtherMemory(NativeObject):
@@ -55,12 +70,10 @@ class OtherMemory(NativeObject):
 
         Source: vfc_iommu_map_file() in vfiocore/iommu.h.
         """
-        import os
-
-        descriptor = fileno(file if isinstance(file, int) else file.fileno())
-        unsigned(offset, 64, "the offset")
+        descriptor = fileno(file if not hasattr(file, "fileno") else file.fileno())
+        offset = unsigned(offset, 64, "the offset")
         if length is None:
-            length = max(os.fstat(descriptor).st_size - offset, 0)
+            length = _to_end(descriptor, offset)
         what = (descriptor, offset)
         return self._map(lib.vfc_iommu_map_file, what, length, None, progress=progress, **options)
 
@@ -87,11 +100,16 @@ class OtherMemory(NativeObject):
 
         Source: vfc_iommu_map_region() in vfiocore/iommu.h.
         """
+        from .device import Device
+
+        handle = native(device, Device, "the device")
         region = device.region(index)
-        unsigned(offset, 64, "the offset")
+        offset = unsigned(offset, 64, "the offset")
         if length is None:
-            length = max(region.length - offset, 0)
-        what = (device._native(), index, offset)
+            if offset >= region.length:
+                raise invalid(f"{region!r} has nothing at offset {offset:#x}", Reason.RANGE)
+            length = region.length - offset
+        what = (handle, region.index, offset)
         mapping = self._map(lib.vfc_iommu_map_region, what, length, None, **options)
         device._reached = [*(old for old in device._reached if old.mapped), mapping]
         return mapping
@@ -106,12 +124,15 @@ class OtherMemory(NativeObject):
 
         Source: vfc_iommu_copy() in vfiocore/iommu.h.
         """
-        unsigned(at, 64, "IOVA")
+        from .iommu import Iommu
+
+        handle = native(source, Iommu, "the source")
+        at = unsigned(at, 64, "IOVA")
         found = source.find_iova(at)
         keep = None if found is None else source._kept(found.iova)
         address = None
         if found is not None and found.address is not None:
             address = found.address + (at - found.iova)
-        mapping = self._map(lib.vfc_iommu_copy, (source._native(), at), length, address, **options)
+        mapping = self._map(lib.vfc_iommu_copy, (handle, at), length, address, **options)
         mapping._keep = share(keep)
         return mapping

@@ -18,6 +18,7 @@ from ._native.call import (
     check,
     error,
     nanoseconds,
+    native,
     open_handle,
     unsigned,
     wait,
@@ -129,6 +130,8 @@ class Nic(NativeObject):
         tx_entries: int = 0,
         promisc: bool = False,
     ) -> None:
+        from .device import Device
+
         self._device = device
         opts = NicOpts.sized(
             flags=NicFlag.PROMISC if promisc else 0,
@@ -138,7 +141,9 @@ class Nic(NativeObject):
         )
         # Calls that end at once take turns with close(), which frees what they look at.
         self._asking = Lock()
-        self._handle = open_handle(lib.vfc_nic_open, device._native(), byref(opts))
+        self._handle = open_handle(
+            lib.vfc_nic_open, native(device, Device, "the device"), byref(opts)
+        )
         info = self._info()
         self.driver: str = info.driver.decode()
         self.queues: int = info.queues
@@ -291,7 +296,7 @@ class Nic(NativeObject):
                 rc: int = lib.vfc_nic_drain(self._native(), queue, slice_ns)
             return rc
 
-        unsigned(queue, 32, "the queue")
+        queue = unsigned(queue, 32, "the queue")
         wait(attempt, timeout)
 
     def recv_nowait(self) -> bytes | None:
@@ -411,6 +416,6 @@ class Nic(NativeObject):
     def arm(self, queue: int = 0) -> bool:
         """Empty the eventfd and let the next frame raise it. True: a frame is there already, so
         do not sleep."""
-        unsigned(queue, 32, "the queue")
+        queue = unsigned(queue, 32, "the queue")
         with self._receiving:
             return bool(check(lib.vfc_nic_rx_arm(self._native(), queue)))

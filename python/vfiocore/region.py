@@ -174,11 +174,12 @@ class Region:
 
         Source: vfc_region_write() in vfiocore/region.h.
         """
+        offset, value = integer(offset), integer(value)
         if width not in _WIDTHS:
             raise invalid(f"an access is 1, 2, 4 or 8 bytes wide, not {width}")
         if value < 0 or value >> (width << 3):
             raise invalid(f"{value:#x} does not fit in {8 * width} bits")
-        if not 0 <= integer(offset) <= self.length:
+        if not 0 <= offset <= self.length:
             raise invalid(f"offset {offset:#x} is outside of {self!r}", Reason.RANGE)
         rc = self._store(self._handle, self._index, offset, width, value)
         if rc:
@@ -200,6 +201,7 @@ class Region:
         Source: vfc_region_read_block() in vfiocore/region.h.
         """
         handle = self._device._native()
+        offset, length = integer(offset), integer(length)
         self._check_span(offset, length)
         data = create_string_buffer(length)
         check(lib.vfc_region_read_block(handle, self.index, offset, data, length))
@@ -208,6 +210,7 @@ class Region:
     def read_into(self, offset: int, buffer: Any) -> int:
         """Like :meth:`read_block`, into a writable buffer and for its length. Return: bytes."""
         handle = self._device._native()
+        offset = integer(offset)
         with memoryview(buffer) as view:
             length = view.nbytes
             self._check_span(offset, length)
@@ -222,6 +225,7 @@ class Region:
         Source: vfc_region_write_block() in vfiocore/region.h.
         """
         handle = self._device._native()
+        offset = integer(offset)
         self._check_span(offset, memoryview(data).nbytes)
         copy = bytes(data)
         check(lib.vfc_region_write_block(handle, self.index, offset, copy, len(copy)))

@@ -15,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
-    from typing import Any, Self
+    from typing import Any, Never, Self
 
 # A signal may be delivered to another thread than the one that sleeps in C, which then does not
 # wake up; and only the main thread runs Python's signal handlers. So nobody sleeps longer than
@@ -66,12 +66,21 @@ def check(rc: int) -> int:
     return rc
 
 
+def integer(value: int, what: str) -> int:
+    """``value``; a ``TypeError`` that names it when it is no integer."""
+    try:
+        return index(value)
+    except TypeError:
+        raise TypeError(f"{what} is an int, not {type(value).__name__}") from None
+
+
 def unsigned(value: int, bits: int, what: str) -> int:
     """Refuse what ctypes would silently cut off: ``value`` must fit in ``bits`` unsigned bits.
     Whatever is no integer is a ``TypeError``, which ctypes would not raise."""
-    if not 0 <= index(value) <= _MAX[bits]:
-        raise invalid(f"{what} {value:#x} does not fit in {bits} bits")
-    return value
+    number = integer(value, what)
+    if not 0 <= number <= _MAX[bits]:
+        raise invalid(f"{what} {number:#x} does not fit in {bits} bits")
+    return number
 
 
 def encoded(text: str, what: str) -> bytes:
@@ -86,15 +95,18 @@ def encoded(text: str, what: str) -> bytes:
 def fileno(fd: int) -> int:
     """A descriptor as C takes it. Objects that own one would close it once more: take it out of
     them (``detach()``)."""
-    if not -(2**31) <= index(fd) < 2**31:
-        raise invalid(f"{fd} is no descriptor")
-    return index(fd)
+    number = integer(fd, "a descriptor")
+    if not -(2**31) <= number < 2**31:
+        raise invalid(f"{number} is no descriptor")
+    return number
 
 
 def nanoseconds(timeout: float | None) -> int | None:
     """A timeout in seconds as nanoseconds; None stays None: without end."""
     if timeout is None:
         return None
+    if not isinstance(timeout, int | float):
+        raise TypeError(f"the timeout is a number or None, not {type(timeout).__name__}")
     if not timeout >= 0:
         what = "negative" if timeout < 0 else "not a number"
         raise invalid(f"the timeout {timeout} is {what}; None waits without end")
@@ -125,11 +137,18 @@ def wait(attempt: Callable[[int], int], timeout: float | None) -> int:
             left = 0  # interrupted in the last moment: look once more
 
 
+def uncopied(thing: object) -> Never:
+    """As ``__reduce__``: a copy would close, a second time, what the original stands for."""
+    raise TypeError(f"a {type(thing).__name__} stands for one open thing: no copy, no pickle")
+
+
 class NativeObject:
     """The owner of one C object: closed once, refused afterwards.
 
     A subclass sets ``_handle`` when the C object exists and implements ``close()``.
     """
+
+    __reduce__ = uncopied
 
     _handle: int | None = None
     _title: str = "object"
@@ -160,6 +179,14 @@ class NativeObject:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def native(thing: NativeObject, kind: type[NativeObject], what: str) -> int:
+    """The C object of ``thing``. Of another kind it would be taken for what it is not."""
+    if not isinstance(thing, kind):
+        article = "an" if kind.__name__[0] in "AEIOU" else "a"
+        raise TypeError(f"{what} is {article} {kind.__name__}, not {type(thing).__name__}")
+    return thing._native()
 
 
 def open_handle(function: Any, *arguments: Any) -> int:

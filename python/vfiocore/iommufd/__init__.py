@@ -19,9 +19,9 @@ ENOENT for an id that does not exist (any more).
 from __future__ import annotations
 
 import os
-from ctypes import addressof, byref, c_char, c_int, c_uint32, c_uint64, create_string_buffer
+from ctypes import addressof, byref, c_int, c_uint32, c_uint64, create_string_buffer
 
-from .._native.call import check, unsigned
+from .._native.call import check, uncopied, unsigned
 from .._native.enums import (
     EventType,
     FaultAccess,
@@ -38,6 +38,7 @@ from .._native.loader import lib
 from .._native.structs import HwInfo as NativeHwInfo
 from .._native.structs import HwptOpts
 from ..errors import closed, invalid
+from ..mapping import export
 from .hwpt import HwInfo, Hwpt
 from .ioas import Ioas, PhysicalRange
 from .objects import IommuFdObject, identity, new_object
@@ -90,8 +91,10 @@ class IommuFd:
 
     def __init__(self, fd: int | None = None) -> None:
         self._own = fd is None
-        self._fd = check(lib.vfc_iommufd_open()) if fd is None else unsigned(fd, 32, "descriptor")
+        self._fd = check(lib.vfc_iommufd_open()) if fd is None else unsigned(fd, 31, "descriptor")
         self._objects: list[IommuFdObject] = []
+
+    __reduce__ = uncopied
 
     @property
     def closed(self) -> bool:
@@ -202,7 +205,7 @@ class IommuFd:
         Source: vfc_iommufd_hw_info() in vfiocore/iommufd.h.
         """
         room = create_string_buffer(256)
-        info = NativeHwInfo.sized(type=unsigned(int(type), 32, "the type"))
+        info = NativeHwInfo.sized(type=unsigned(type, 32, "the type"))
         ids = self.fileno(), identity(device)
         check(lib.vfc_iommufd_hw_info(*ids, byref(info), room, len(room)))
         known = [kind for kind in HwType if kind == info.type]
@@ -249,7 +252,7 @@ class IommuFd:
         opts = HwptOpts.sized(
             flags=flags,
             fault=0 if faults is None else identity(faults),
-            data_type=unsigned(int(kind), 32, "the kind of data"),
+            data_type=unsigned(kind, 32, "the kind of data"),
             data_length=len(data),
             data=addressof(memory) if data else None,
         )
@@ -270,9 +273,9 @@ class IommuFd:
 
         Source: vfc_iommufd_viommu_alloc() in vfiocore/iommufd.h.
         """
-        ids = self.fileno(), identity(device), identity(parent), unsigned(int(kind), 32, "the kind")
-        memory = None if data is None else (c_char * len(data)).from_buffer(data)
-        length = 0 if data is None else len(data)
+        ids = self.fileno(), identity(device), identity(parent), unsigned(kind, 32, "the kind")
+        memory = None if data is None else export(data)
+        length = 0 if memory is None else len(memory)
         return Viommu(self, new_object(lib.vfc_iommufd_viommu_alloc, *ids, memory, length))
 
     def __enter__(self) -> Self:
@@ -294,7 +297,18 @@ class IommuFd:
 
 
 def _fileno(device: Any) -> int:
-    return unsigned(device if isinstance(device, int) else device.fileno(), 31, "the descriptor")
+    fd = device.fileno() if hasattr(device, "fileno") else device
+    return unsigned(fd, 31, "the descriptor")
+
+
+def _token(token: bytes | None) -> bytes | None:
+    if token is None:
+        return None
+    if not isinstance(token, bytes):
+        raise TypeError(f"a token is bytes (uuid.UUID(...).bytes), not {type(token).__name__}")
+    if len(token) != 16:
+        raise invalid(f"a token has 16 bytes, not {len(token)} (uuid.UUID(...).bytes)")
+    return token
 
 
 def bind(device: Any, iommufd: IommuFd, *, token: bytes | None = None) -> int:
@@ -310,9 +324,10 @@ def bind(device: Any, iommufd: IommuFd, *, token: bytes | None = None) -> int:
 
     Source: vfc_iommufd_bind() in vfiocore/iommufd.h.
     """
-    if token is not None and len(token) != 16:
-        raise invalid(f"a token has 16 bytes, not {len(token)} (uuid.UUID(...).bytes)")
-    return new_object(lib.vfc_iommufd_bind, _fileno(device), iommufd.fileno(), token)
+    if not isinstance(iommufd, IommuFd):
+        raise TypeError(f"iommufd is an IommuFd, not {type(iommufd).__name__}")
+    ids = _fileno(device), iommufd.fileno()
+    return new_object(lib.vfc_iommufd_bind, *ids, _token(token))
 
 
 def _pasid(pasid: int | None) -> int:

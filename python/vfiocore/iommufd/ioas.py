@@ -3,14 +3,14 @@
 
 from __future__ import annotations
 
-from ctypes import addressof, byref, c_char, c_uint64
+from ctypes import addressof, byref, c_uint64
 
 from .._native.call import check, unsigned
 from .._native.enums import IommuFdOption, MapFlag
 from .._native.loader import lib
 from .._native.structs import IovaRange
 from .._record import Record
-from ..errors import invalid
+from ..mapping import export, map_flags
 from .objects import IommuFdObject, identity
 
 TYPE_CHECKING = False
@@ -83,9 +83,7 @@ class Ioas(IommuFdObject):
         check(lib.vfc_iommufd_ioas_allow(self._native(), self.id, array, len(pairs)))
 
     def _map(self, function: Any, *memory: int, iova: int | None, read: bool, write: bool) -> int:
-        if not read and not write:
-            raise invalid("a mapping allows devices to read, to write, or both")
-        flags = (MapFlag.READ if read else 0) | (MapFlag.WRITE if write else 0)
+        flags = map_flags(read, write)
         where = c_uint64(unsigned(iova or 0, 64, "IOVA"))
         if iova is not None:
             flags |= MapFlag.FIXED
@@ -110,14 +108,14 @@ class Ioas(IommuFdObject):
 
         Source: vfc_iommufd_ioas_map() in vfiocore/iommufd.h.
         """
-        with memoryview(buffer) as view:
-            length = view.nbytes
-        export = (c_char * length).from_buffer(buffer)
+        memory = export(buffer)
         try:
-            where = self.map_address(addressof(export), length, iova=iova, read=read, write=write)
-            self._exports[where] = export
+            where = self.map_address(
+                addressof(memory), len(memory), iova=iova, read=read, write=write
+            )
+            self._exports[where] = memory
         finally:
-            del export  # or the traceback of a failure would hold the buffer
+            del memory  # or the traceback of a failure would hold the buffer
         return where
 
     def map_address(

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from ctypes import byref, c_uint32
 
-from .._native.call import check, unsigned
+from .._native.call import check, uncopied, unsigned
 from .._native.loader import lib
 from ..errors import closed, invalid
 
@@ -33,6 +33,8 @@ class IommuFdObject:
         self._iommufd: IommuFd | None = iommufd
         self._own = own
         iommufd._objects.append(self)
+
+    __reduce__ = uncopied
 
     @property
     def closed(self) -> bool:
@@ -120,7 +122,7 @@ class Invalidated(IommuFdObject):
         size = len(entries[0]) if entries else 0
         if any(len(entry) != size for entry in entries):
             raise invalid("the entries are of different lengths")
-        count = c_uint32(len(entries))
+        count, kind = c_uint32(len(entries)), unsigned(kind, 32, "the kind of data")
         fd, data = self._native(), b"".join(entries)
-        check(lib.vfc_iommufd_invalidate(fd, self.id, int(kind), data, size, byref(count)))
+        check(lib.vfc_iommufd_invalidate(fd, self.id, kind, data, size, byref(count)))
         return count.value

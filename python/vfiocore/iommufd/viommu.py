@@ -62,7 +62,7 @@ class Viommu(Invalidated):
         size = EVENT_SIZES.get(int(kind)) if data_size is None else data_size
         if not size or not 0 < size <= 65536:
             raise invalid(f"give the data_size of events of the type {int(kind)}, 1 to 65536 bytes")
-        what = unsigned(int(kind), 32, "the type"), unsigned(depth, 32, "the depth")
+        what = unsigned(kind, 32, "the type"), unsigned(depth, 32, "the depth")
         new, fd, parent = c_uint32(), c_int(), self._parent()
         function = lib.vfc_iommufd_event_queue_alloc
         check(function(self._native(), self.id, *what, byref(new), byref(fd)))
@@ -73,7 +73,7 @@ class Viommu(Invalidated):
 
         Source: vfc_iommufd_hw_queue_alloc() in vfiocore/iommufd.h.
         """
-        what = unsigned(int(kind), 32, "the type"), unsigned(index, 32, "the index")
+        what = unsigned(kind, 32, "the type"), unsigned(index, 32, "the index")
         where = unsigned(iova, 64, "IOVA"), unsigned(length, 64, "the length")
         function = lib.vfc_iommufd_hw_queue_alloc
         return HwQueue(self._parent(), new_object(function, self._native(), self.id, *what, *where))
