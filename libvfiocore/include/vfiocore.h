@@ -17,6 +17,7 @@
 #include "vfiocore/device.h"
 #include "vfiocore/dma.h"
 #include "vfiocore/error.h"
+#include "vfiocore/event.h"
 #include "vfiocore/fake.h"
 #include "vfiocore/iommu.h"
 #include "vfiocore/irq.h"

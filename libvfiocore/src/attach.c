@@ -149,7 +149,7 @@ void attach_close(struct vfc_device *device)
 		struct pasid *pasid = device->pasids;
 
 		device->pasids = pasid->next;
-		iommu_forget_pasid(pasid->iommu);
+		iommu_forget(pasid->iommu);
 		free(pasid);
 	}
 	if (!device->attached)

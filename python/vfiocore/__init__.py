@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         device,
         dma,
         errors,
+        event,
         fake,
         iommu,
         irq,
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
         VfioError,
         WaitTimeout,
     )
+    from .event import Event, EventKind, Events
     from .iommu import Iommu, Mapping, MappingInfo
     from .irq import Interrupt, IrqInfo, IrqSet
     from .nic import LinkState, Nic, NicStats
@@ -69,6 +71,9 @@ __all__ = [
     "DeviceGone",
     "DmaBuffer",
     "EntryLimit",
+    "Event",
+    "EventKind",
+    "Events",
     "Interrupt",
     "InvalidArgument",
     "Iommu",
@@ -102,6 +107,8 @@ __all__ = [
     "device",
     "dma",
     "errors",
+    "event",
+    "events",
     "fake",
     "iommu",
     "irq",
@@ -120,6 +127,9 @@ _HOME = {
     "Config": "config",
     "Device": "device",
     "DmaBuffer": "dma",
+    "Event": "event",
+    "EventKind": "event",
+    "Events": "event",
     "Interrupt": "irq",
     "Iommu": "iommu",
     "IrqInfo": "irq",
@@ -155,6 +165,25 @@ def open(name: str, *, iommu: Iommu | None = None, transport: str | None = None)
     from .device import Device
 
     return Device(name, iommu=iommu, transport=transport)
+
+
+def events(*, interval: float = 0.0, buffer: int = 0) -> Events:
+    """Open a stream of events: devices that come, go and change drivers, the system's sleep, and of
+    watched devices errors, the host's requests, and that they are gone.
+
+    Args:
+        interval: seconds: how often watched devices are asked whether they are gone; 0: only
+            when there is a reason to.
+        buffer: bytes for messages of the kernel that wait to be read; 0: 1 MiB.
+
+    Raises:
+        VfioError: the kernel has no netlink, or too many descriptors are open.
+
+    Source: vfc_events_open() in vfiocore/event.h.
+    """
+    from .event import Events
+
+    return Events(interval=interval, buffer=buffer)
 
 
 def __getattr__(name: str) -> object:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from .config import Config
+    from .event import Events, Releaser
     from .iommu import Iommu
     from .irq import IrqInfo, IrqSet
     from .nic import Nic
@@ -84,7 +85,8 @@ class Device(NativeObject):
         if space is None:
             space = Iommu._borrow(lib.vfc_device_iommu(self._handle))
         self._iommu = space
-        self._children: list[Nic | IrqSet] = []
+        self._children: list[Nic | IrqSet | Events] = []
+        self._releaser: Releaser | None = None
         self._regions: dict[int, Region] = {}
         self._read_info()
         _remember(self)
@@ -111,6 +113,7 @@ class Device(NativeObject):
         handle, self._handle = self._handle, None
         if handle is None:
             return
+        self._stop_releaser()
         # Before C: another thread that reads registers shall find them closed, not unmapped.
         for region in self._regions.values():
             region._invalidate()
@@ -126,6 +129,11 @@ class Device(NativeObject):
             self._own.close()
         elif not self._iommu._owned:
             self._iommu._detach()  # C closed it with the device
+
+    def _stop_releaser(self) -> None:
+        releaser, self._releaser = self._releaser, None
+        if releaser is not None:
+            releaser.stop()
 
     def __exit__(
         self,
@@ -227,8 +235,8 @@ class Device(NativeObject):
         check(lib.vfc_device_bus_master(self._native(), bool(on)))
 
     def reset(self) -> None:
-        """Reset the function. Quiesce it first; interrupts must be armed again
-        (:meth:`IrqSet.rearm`).
+        """Reset the function. Quiesce it first; DMA is turned off before and stays off
+        (:attr:`bus_master`); interrupts must be armed again (:meth:`IrqSet.rearm`).
 
         Raises:
             Unsupported: it has no reset method.
@@ -236,6 +244,52 @@ class Device(NativeObject):
         Source: vfc_device_reset() in vfiocore/device.h.
         """
         check(lib.vfc_device_reset(self._native()))
+
+    def release(self) -> None:
+        """Give the device back to the host, now, whatever is still open of it.
+
+        DMA is turned off, interrupts are disarmed (who waits for one is woken), what is mapped in
+        its address space is unmapped if no other device is attached there, and the kernel's
+        descriptor is closed. From then on what is done with the device raises :class:`DeviceGone`,
+        in whatever thread; closing the objects works as ever. A second call does nothing.
+
+        Source: vfc_device_release() in vfiocore/device.h.
+        """
+        check(lib.vfc_device_release(self._native()))
+
+    @property
+    def released(self) -> bool:
+        """Whether the host has it back, see :meth:`release`."""
+        info = DeviceInfo.sized()
+        check(lib.vfc_device_info(self._native(), byref(info)))
+        return bool(info.flags & DeviceFlag.RELEASED)
+
+    def release_on_request(self) -> None:
+        """Let the host have the device when it wants it: :meth:`release`, in a thread of its own.
+
+        The host asks when the device is unplugged (``device_del``), or unbound from its driver, and
+        waits without end for whoever has it open. A second call does nothing.
+
+        Raises:
+            DeviceBusy: a stream of events watches the device; :meth:`events` can release it, too.
+        """
+        from .event import Releaser
+
+        self._native()
+        if self._releaser is None:
+            self._releaser = Releaser(self)
+
+    def events(self, *, release: bool = False, interval: float = 0.0) -> Events:
+        """A stream of events that watches the device, and is closed with it.
+
+        Args:
+            release: let go of the device when the host wants it, see :meth:`Events.watch`.
+            interval: seconds: how often to ask whether the device is gone; 0: only when there is
+                a reason to.
+        """
+        from .event import watch_stream
+
+        return watch_stream(self, release=release, interval=interval)
 
     def irq_info(self, index: int | str) -> IrqInfo:
         """What it offers of one interrupt type: 0 to 4, or ``"intx"``, ``"msi"``, ``"msix"``,

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from ctypes import addressof, byref, c_char, c_char_p, c_uint64, c_void_p, cast
+from errno import ENOENT
 
 from ._native.call import NativeObject, check, encoded, open_handle, unsigned
 from ._native.enums import MapFlag
@@ -12,7 +13,7 @@ from ._native.structs import IommuInfo, IommuOpts, IovaRange, MapOpts
 from ._native.structs import Mapping as NativeMapping
 from ._record import Record
 from ._text import plural
-from .errors import closed, invalid
+from .errors import IovaError, closed, invalid
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -62,8 +63,16 @@ class Mapping:
 
     def close(self) -> None:
         """Unmap; when this returns no device can reach the memory. A second call does nothing."""
-        if self._iommu is not None:
-            self._iommu.unmap(self.iova, self.length)
+        iommu = self._iommu
+        if iommu is None:
+            return
+        try:
+            iommu.unmap(self.iova, self.length)
+        except IovaError as error:
+            if error.errno != ENOENT:
+                raise
+            iommu._mappings.pop(self.iova, None)  # vfc_device_release() has unmapped it
+            self._forget()
 
     def _forget(self) -> None:
         """The IOMMU no longer translates to this memory: let go of it."""
@@ -314,8 +323,6 @@ class Iommu(NativeObject):
         return self._find(lib.vfc_iommu_find_va, unsigned(address, 64, "the address"))
 
     def _find(self, function: Any, key: int) -> MappingInfo | None:
-        from errno import ENOENT
-
         found = NativeMapping()
         rc = function(self._native(), key, byref(found))
         if rc == -ENOENT:

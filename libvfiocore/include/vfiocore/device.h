@@ -13,6 +13,7 @@ struct vfc_device;
 enum vfc_device_flags {
 	VFC_DEVICE_RESET = 1 << 0, /* vfc_device_reset() can work */
 	VFC_DEVICE_PCI = 1 << 1,   /* it has a PCI config space */
+	VFC_DEVICE_RELEASED = 1 << 2, /* the host has it back, see vfc_device_release() */
 };
 
 struct vfc_device_opts {
@@ -46,10 +47,24 @@ VFC_API int vfc_device_open(const char *name, const struct vfc_device_opts *opts
 
 /*
  * vfc_device_close() - stop the device's DMA, close it, detach it.
- * Mapped regions become invalid. -EBUSY while an interrupt set or NIC of it is open, and for its own
- * address space while a DMA buffer lives or another device is attached there.
+ * Mapped regions become invalid; a stream of events that watches it does so no more. -EBUSY while
+ * an interrupt set or NIC of it is open, and for its own address space while a DMA buffer lives or another device is attached there.
  */
 VFC_API int vfc_device_close(struct vfc_device *device);
+
+/*
+ * vfc_device_release() - give the device back to the host, now, while the object stays.
+ * For when the host wants it (VFC_EVENT_REQUEST), which waits without end until it has it. In order:
+ * DMA is turned off, interrupts are disarmed, what is mapped in its address space is unmapped if no
+ * other device is attached there, mapped regions become memory of this process that reads as all
+ * ones (of a region beyond 16 MiB: zero), and the descriptor is closed; a group's with its last
+ * device. From then on every call on the device or on what hangs on it fails with -ENODEV or finds
+ * all ones, and who waits for an interrupt is woken; vfc_device_close() and the like release the objects.
+ * It may be called while other threads use the device; a second call does nothing.
+ * Errors: -ENOMEM, -EMFILE: the device is still open, its DMA and interrupts are off; try again.
+ * Thread-safe, but for vfc_device_close(), attach and detach.
+ */
+VFC_API int vfc_device_release(struct vfc_device *device);
 
 /* vfc_device_info() - what the device is. Thread-safe. */
 VFC_API int vfc_device_info(struct vfc_device *device, struct vfc_device_info *info);
@@ -94,8 +109,9 @@ VFC_API int vfc_device_iommufd_id(struct vfc_device *device, uint32_t *id);
 
 /*
  * vfc_device_reset() - reset the function.
- * Quiesce it first. Interrupts must be armed again (vfc_irq_rearm) and config space is restored by
- * the kernel. Errors: -EOPNOTSUPP (no reset method), else the kernel's.
+ * Quiesce it first. DMA is turned off before, and stays off: vfc_device_bus_master() turns it on.
+ * Interrupts must be armed again (vfc_irq_rearm) and the rest of config space is restored by the
+ * kernel. Errors: -EOPNOTSUPP (no reset method), else the kernel's.
  * Source: VFIO_DEVICE_RESET.
  */
 VFC_API int vfc_device_reset(struct vfc_device *device);

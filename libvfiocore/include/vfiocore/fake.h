@@ -26,6 +26,8 @@ enum vfc_fake_knob {
 	VFC_FAKE_FAULT_IOVA = 8,    /* read only: address of the latest */
 	VFC_FAKE_RESETS = 9,        /* read only: function resets so far */
 	VFC_FAKE_DROPPED = 10,      /* read only: frames for which no receive buffer was posted */
+	VFC_FAKE_ERROR = 11,        /* AER Uncorrectable Error Status: set, and raise ERR */
+	VFC_FAKE_REQUEST = 12,      /* 1: the host wants the device back: raise REQ */
 };
 
 VFC_BEGIN_DECLS

@@ -219,7 +219,7 @@ int iommu_detach(struct vfc_iommu *iommu, struct transport_device *device, uint3
 	return rc;
 }
 
-void iommu_forget_pasid(struct vfc_iommu *iommu)
+void iommu_forget(struct vfc_iommu *iommu)
 {
 	pthread_mutex_lock(&iommu->lock);
 	iommu->devices--;

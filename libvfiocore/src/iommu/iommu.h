@@ -23,8 +23,8 @@ int iommu_attach(struct vfc_iommu *iommu, struct vfc_iommu *from, struct transpo
 int iommu_detach(struct vfc_iommu *iommu, struct transport_device *device, uint32_t pasid);
 /* Can a device of @iommu move to @to (NULL: nowhere)? Else a record says why not. */
 int iommu_movable(struct vfc_iommu *iommu, struct vfc_iommu *to, bool pasid);
-/* It was closed with the device. */
-void iommu_forget_pasid(struct vfc_iommu *iommu);
+/* A device, or a PASID of it, left with its descriptor. */
+void iommu_forget(struct vfc_iommu *iommu);
 
 /*
  * DMA buffers and detached devices hold the space open: vfc_iommu_close() answers -EBUSY while there

@@ -3,12 +3,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/netlink.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -172,6 +176,139 @@ int sys_memfd(const char *name, uint64_t length)
 	return fd;
 }
 
+int sys_replace(int fd, int with)
+{
+	FAIL_ON_DEMAND(-EBUSY);
+	return CALL(dup3(with, fd, O_CLOEXEC));
+}
+
+int sys_move(void *from, size_t length, void *to)
+{
+	int saved = errno, rc = 0;
+
+	FAIL_ON_DEMAND(-ENOMEM);
+	if (mremap(from, length, length, MREMAP_MAYMOVE | MREMAP_FIXED, to) == MAP_FAILED)
+		rc = -errno;
+	errno = saved;
+	return rc;
+}
+
+/* Group 1 is what the kernel itself sends; udev's own messages are in another. */
+int sys_uevents(size_t buffer)
+{
+	struct sockaddr_nl address = {.nl_family = AF_NETLINK, .nl_groups = 1};
+	int fd, rc, size = (int)buffer;
+
+	FAIL_ON_DEMAND(-EPROTONOSUPPORT);
+	fd = CALL(socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK,
+			 NETLINK_KOBJECT_UEVENT));
+	if (fd < 0)
+		return fd;
+	/* Beyond the system's limit only for the privileged; else as much as it allows. */
+	if (CALL(setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size))) < 0)
+		CALL(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size)));
+	rc = CALL(bind(fd, (struct sockaddr *)&address, sizeof(address)));
+	if (rc < 0) {
+		sys_close(fd);
+		return rc;
+	}
+	return fd;
+}
+
+ssize_t sys_receive(int fd, void *data, size_t size, bool *kernel)
+{
+	struct sockaddr_nl from = {.nl_family = AF_UNSPEC};
+	struct iovec vector = {.iov_base = data, .iov_len = size};
+	struct msghdr message = {.msg_name = &from, .msg_namelen = sizeof(from),
+				 .msg_iov = &vector, .msg_iovlen = 1};
+	ssize_t n;
+
+	FAIL_ON_DEMAND(-ENOBUFS);
+	n = CALL(recvmsg(fd, &message, MSG_DONTWAIT | MSG_TRUNC));
+	*kernel = n >= 0 && message.msg_namelen == sizeof(from) && from.nl_family == AF_NETLINK &&
+		  from.nl_pid == 0;
+	return n;
+}
+
+int sys_timer(int64_t period)
+{
+	struct timespec ts = {period / 1000000000, period % 1000000000};
+	struct itimerspec times = {ts, ts};
+	int fd, rc;
+
+	FAIL_ON_DEMAND(-EMFILE);
+	fd = CALL(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
+	if (fd < 0)
+		return fd;
+	rc = CALL(timerfd_settime(fd, 0, &times, NULL));
+	if (rc < 0) {
+		sys_close(fd);
+		return rc;
+	}
+	return fd;
+}
+
+int sys_timer_clock_set(void)
+{
+	/* In the year 2242: it never runs out. */
+	struct itimerspec times = {.it_value = {.tv_sec = INT64_C(1) << 33}};
+	int fd, rc;
+
+	FAIL_ON_DEMAND(-EMFILE);
+	fd = CALL(timerfd_create(CLOCK_REALTIME, TFD_CLOEXEC | TFD_NONBLOCK));
+	if (fd < 0)
+		return fd;
+	rc = CALL(timerfd_settime(fd, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &times, NULL));
+	if (rc < 0) {
+		sys_close(fd);
+		return rc;
+	}
+	return fd;
+}
+
+int sys_epoll(void)
+{
+	FAIL_ON_DEMAND(-EMFILE);
+	return CALL(epoll_create1(EPOLL_CLOEXEC));
+}
+
+int sys_epoll_add(int epoll, int fd, uint64_t tag)
+{
+	struct epoll_event event = {.events = EPOLLIN | EPOLLONESHOT, .data.u64 = tag};
+
+	FAIL_ON_DEMAND(-ENOSPC);
+	return CALL(epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event));
+}
+
+void sys_epoll_again(int epoll, int fd, uint64_t tag)
+{
+	struct epoll_event event = {.events = EPOLLIN | EPOLLONESHOT, .data.u64 = tag};
+	int saved = errno;
+
+	epoll_ctl(epoll, EPOLL_CTL_MOD, fd, &event);
+	errno = saved;
+}
+
+int sys_epoll_next(int epoll, uint64_t *tag)
+{
+	struct epoll_event event;
+	int n;
+
+	FAIL_ON_DEMAND(-EINTR);
+	n = CALL(epoll_wait(epoll, &event, 1, 0));
+	if (n > 0)
+		*tag = event.data.u64;
+	return n;
+}
+
+void sys_epoll_remove(int epoll, int fd)
+{
+	int saved = errno;
+
+	epoll_ctl(epoll, EPOLL_CTL_DEL, fd, NULL);
+	errno = saved;
+}
+
 int sys_poll(struct pollfd *fds, nfds_t count, int64_t timeout)
 {
 	struct timespec ts = {timeout / 1000000000, timeout % 1000000000};
@@ -237,12 +374,22 @@ size_t sys_page_size(void)
 	return (size_t)sysconf(_SC_PAGESIZE);
 }
 
-int64_t sys_now(void)
+static int64_t now(clockid_t clock)
 {
 	struct timespec ts;
 
-	clock_gettime(CLOCK_MONOTONIC, &ts);
+	clock_gettime(clock, &ts);
 	return ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec;
+}
+
+int64_t sys_now(void)
+{
+	return now(CLOCK_MONOTONIC);
+}
+
+int64_t sys_boot_time(void)
+{
+	return now(CLOCK_BOOTTIME);
 }
 
 void sys_sleep(int64_t ns)

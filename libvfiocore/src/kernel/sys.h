@@ -29,7 +29,22 @@ int sys_madvise(void *address, size_t length, int advice);
 int sys_eventfd(void);                  /* non-blocking, close-on-exec */
 void sys_eventfd_raise(int fd);         /* as the kernel does: cannot fail */
 int sys_memfd(const char *name, uint64_t length);
+/* What @fd was is closed, and @with is there in its place, in one step for all threads. */
+int sys_replace(int fd, int with);
+/* Move memory over what is mapped at @to, in one step for all threads. */
+int sys_move(void *from, size_t length, void *to);
 int sys_poll(struct pollfd *fds, nfds_t count, int64_t timeout); /* ns; negative: no end */
+int sys_uevents(size_t buffer); /* netlink socket, non-blocking; @buffer: bytes to receive into */
+/* A message's length, which may be more than @size. @kernel: it is the kernel's own. */
+ssize_t sys_receive(int fd, void *data, size_t size, bool *kernel);
+int sys_timer(int64_t period);   /* timerfd, non-blocking; ns */
+int sys_timer_clock_set(void);   /* timerfd whose read() says ECANCELED when the clock is set */
+int sys_epoll(void);
+/* A queue of descriptors that became ready: next() takes the first, again() says that it was read. */
+int sys_epoll_add(int epoll, int fd, uint64_t tag);
+int sys_epoll_next(int epoll, uint64_t *tag); /* 1: there is one; 0: none */
+void sys_epoll_again(int epoll, int fd, uint64_t tag);
+void sys_epoll_remove(int epoll, int fd);
 int sys_readlink(const char *path, char *target, size_t size);  /* NUL-terminated */
 int sys_mkdir(const char *path, mode_t mode);                   /* existing is fine */
 int sys_unlink(const char *path);
@@ -39,6 +54,7 @@ bool sys_accessible(const char *path); /* for reading and writing */
 uint64_t sys_memlock_limit(void); /* bytes; UINT64_MAX: none */
 size_t sys_page_size(void);
 int64_t sys_now(void); /* ns, monotonic */
+int64_t sys_boot_time(void); /* ns, goes on while the system sleeps */
 void sys_sleep(int64_t ns);
 
 void *sys_alloc(size_t length); /* zeroed; NULL when out of memory; free() it */

@@ -151,6 +151,11 @@ static void device_close(struct transport_device *base)
 	free(device);
 }
 
+static int device_release(struct transport_device *base)
+{
+	return fd_release(base, -1);
+}
+
 /* To attach again is to replace: the device sees the one page table or the other. */
 static int device_attach(struct transport_device *base, struct transport_space *space)
 {
@@ -237,6 +242,7 @@ const struct transport transport_cdev = {
 	.iommufd = ioas_iommufd,
 	.open = device_open,
 	.close = device_close,
+	.release = device_release,
 	.attach = device_attach,
 	.detach = device_detach,
 	.attach_pasid = device_attach_pasid,

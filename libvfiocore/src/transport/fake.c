@@ -46,6 +46,11 @@ void fake_put32(uint8_t *at, uint32_t value)
 	fake_put16(at + 2, (uint16_t)(value >> 16));
 }
 
+uint32_t fake_get32(const uint8_t *at)
+{
+	return at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
+}
+
 bool fake_bus_master(const struct fake_device *device)
 {
 	return device->config[COMMAND] & COMMAND_MASTER;
@@ -197,6 +202,25 @@ static int device_open(const char *name, struct transport_space *space,
 	return 0;
 }
 
+int fake_released(const char *call)
+{
+	return vfc_fail(ENODEV, VFC_REASON_GONE, WHERE(call),
+			"the device was given back to the host (vfc_device_release): close it");
+}
+
+static int device_release(struct transport_device *base)
+{
+	struct fake_device *device = (struct fake_device *)base;
+
+	pthread_mutex_lock(&device->iommufd->lock);
+	device->space->devices -= device->attached;
+	device->attached = false;
+	device->released = true;
+	fake_irq_forget(device);
+	pthread_mutex_unlock(&device->iommufd->lock);
+	return 0;
+}
+
 static void device_close(struct transport_device *base)
 {
 	struct fake_device *device = (struct fake_device *)base;
@@ -271,6 +295,8 @@ static int reset(struct transport_device *base)
 	struct fake_device *device = (struct fake_device *)base;
 	bool gone;
 
+	if (device->released)
+		return fake_released("VFIO_DEVICE_RESET");
 	pthread_mutex_lock(&device->iommufd->lock);
 	gone = device->gone;
 	if (!gone) {
@@ -327,6 +353,8 @@ static int access_region(struct fake_device *device, uint64_t position, void *in
 	uint32_t flag = in ? VFIO_REGION_INFO_FLAG_READ : VFIO_REGION_INFO_FLAG_WRITE;
 	const struct fake_region *region;
 
+	if (device->released)
+		return fake_released(where.call);
 	if (index >= FAKE_REGIONS)
 		return vfc_fail(EINVAL, VFC_REASON_RANGE, where, "there is no region %" PRIu64, index);
 	region = &device->model->regions[index];
@@ -383,6 +411,8 @@ static int device_mmap(struct transport_device *base, uint64_t position, size_t 
 	const struct fake_region *region = &device->model->regions[index % FAKE_REGIONS];
 	int rc;
 
+	if (device->released)
+		return fake_released("mmap");
 	if (index >= FAKE_REGIONS || !mappable(region, offset, length))
 		return vfc_fail(EINVAL, VFC_REASON_RANGE, WHERE("mmap", .length = length),
 				"this part of region %" PRIu64 " cannot be mapped", index);
@@ -408,6 +438,7 @@ const struct transport transport_fake = {
 	.check = check,
 	.open = device_open,
 	.close = device_close,
+	.release = device_release,
 	.attach = fake_attach,
 	.detach = fake_detach,
 	.group = device_group,

@@ -20,8 +20,10 @@
 #define FAKE_IRQS 5
 #define FAKE_VECTORS 8
 #define FAKE_AREAS 2
-#define FAKE_MSI_CAP 0xd0 /* where every model has these two in config space */
+#define FAKE_MSI_CAP 0xd0 /* where every model has these in config space */
 #define FAKE_MSIX_CAP 0xa0
+#define FAKE_EXPRESS_CAP 0xe0
+#define FAKE_AER_CAP 0x100
 #define FAKE_OFFSET_SHIFT 40 /* a region's opaque offset is its index shifted by this */
 
 /* What an iommufd is to real spaces: those that share it can copy, and take each other's devices. */
@@ -86,7 +88,7 @@ struct fake_device {
 	uint64_t resets;
 	uint64_t dropped;
 	uint32_t rx_length;
-	bool attached, link, gone;
+	bool attached, link, gone, released;
 	bool stop; /* atomic: the thread is to end */
 	pthread_t thread;
 	uint8_t config[FAKE_CONFIG_SIZE];
@@ -122,8 +124,13 @@ bool fake_dma_store64(struct fake_device *device, uint64_t iova, uint64_t value)
 int fake_irq_info(struct transport_device *device, uint32_t index, struct vfio_irq_info *info);
 int fake_set_irqs(struct transport_device *device, const struct vfio_irq_set *set);
 void fake_irq_forget(struct fake_device *device); /* disarm every vector, keep the types */
+/* ERR and REQ, which the host raises. false: not armed. */
+bool fake_raise_single(struct fake_device *device, uint32_t index);
 /* The device raises a vector of the type that is on. false: nothing is armed, or it is masked. */
 bool fake_raise(struct fake_device *device, uint32_t vector);
+
+/* The failure of a call on a device that was let go of. */
+int fake_released(const char *call);
 
 /* PCI Command register. */
 bool fake_bus_master(const struct fake_device *device);
@@ -132,5 +139,6 @@ bool fake_decodes(const struct fake_device *device);
 /* Little-endian fields of config space. */
 void fake_put16(uint8_t *at, uint16_t value);
 void fake_put32(uint8_t *at, uint32_t value);
+uint32_t fake_get32(const uint8_t *at);
 
 #endif

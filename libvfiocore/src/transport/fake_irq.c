@@ -85,6 +85,11 @@ static bool raise_index(struct fake_device *device, uint32_t index, uint32_t vec
 	return true;
 }
 
+bool fake_raise_single(struct fake_device *device, uint32_t index)
+{
+	return raise_index(device, index, 0);
+}
+
 bool fake_raise(struct fake_device *device, uint32_t vector)
 {
 	return device->irq_type >= 0 &&
@@ -227,7 +232,7 @@ int fake_set_irqs(struct transport_device *base, const struct vfio_irq_set *set)
 	int rc;
 
 	pthread_mutex_lock(&device->iommufd->lock);
-	rc = set_irqs_locked(device, set);
+	rc = device->released ? fake_released(CALL) : set_irqs_locked(device, set);
 	pthread_mutex_unlock(&device->iommufd->lock);
 	return rc;
 }

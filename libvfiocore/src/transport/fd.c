@@ -20,8 +20,17 @@ static struct fd_device *of(struct transport_device *device)
 	return (struct fd_device *)device;
 }
 
+/* What stands in for a descriptor that was let go of can do nothing: EBADF (open(2), O_PATH). */
+static int released(struct transport_device *device, const char *call)
+{
+	return vfc_fail(ENODEV, VFC_REASON_GONE, WHERE(call, of(device)->name),
+			"the device was given back to the host (vfc_device_release): close it");
+}
+
 static int failed(struct transport_device *device, int rc, const char *call)
 {
+	if (rc == -EBADF)
+		return released(device, call);
 	return vfc_fail(rc, rc == -ENODEV ? VFC_REASON_GONE : VFC_REASON_NONE,
 			WHERE(call, of(device)->name),
 			"%s", rc == -ENODEV ? "the device has been removed" : "");
@@ -99,8 +108,25 @@ int fd_reset(struct transport_device *device)
 	return rc < 0 ? failed(device, rc, "VFIO_DEVICE_RESET") : 0;
 }
 
+int fd_release(struct transport_device *device, int other)
+{
+	int rc, husk = sys_open("/", O_PATH);
+
+	if (husk < 0)
+		return vfc_fail(husk, VFC_REASON_NONE, WHERE("open", of(device)->name),
+				"a descriptor that stands in for the device's cannot be had");
+	rc = sys_replace(of(device)->fd, husk);
+	/* EBUSY is a race with open() that dup(2) tells of; all else has not failed just now. */
+	for (int again = rc < 0 || other < 0 ? 0 : -EBUSY; again == -EBUSY;)
+		again = sys_replace(other, husk);
+	sys_close(husk);
+	return rc < 0 ? vfc_fail(rc, VFC_REASON_NONE, WHERE("dup3", of(device)->name), "%s", "") : 0;
+}
+
 static int transferred(struct transport_device *device, ssize_t n, size_t length, const char *call)
 {
+	if (n == -EBADF)
+		return released(device, call);
 	if (n < 0)
 		return vfc_fail((int)n, VFC_REASON_NONE, WHERE(call, of(device)->name),
 				"%s",

@@ -17,6 +17,8 @@ int fd_region_info(struct transport_device *device, uint32_t index,
 int fd_irq_info(struct transport_device *device, uint32_t index, struct vfio_irq_info *info);
 int fd_set_irqs(struct transport_device *device, const struct vfio_irq_set *set);
 int fd_reset(struct transport_device *device);
+/* Both descriptors (-1: none) are closed for good, and their numbers stay taken. */
+int fd_release(struct transport_device *device, int other);
 int fd_read(struct transport_device *device, uint64_t position, void *data, size_t length);
 int fd_write(struct transport_device *device, uint64_t position, const void *data, size_t length);
 int fd_mmap(struct transport_device *device, uint64_t position, size_t length, int protection,

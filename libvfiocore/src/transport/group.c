@@ -26,9 +26,10 @@
 /* A group is opened once a process, so devices of one group share this. */
 struct group {
 	struct group *next;
-	unsigned devices;
+	unsigned devices, live; /* live: those that were not released */
 	int number;
 	int fd;
+	bool released; /* and left the container, which knows it no more */
 	char name[24]; /* "group 7" */
 };
 
@@ -45,6 +46,7 @@ struct group_device {
 	struct fd_device device;
 	struct group_space *space;
 	struct group *group;
+	bool released;
 };
 
 static int open_container(struct group_space *space)
@@ -202,6 +204,11 @@ static void group_put(struct group_space *space, struct group *group)
 {
 	bool last = space->groups == group && !group->next;
 
+	if (!group->devices && !group->live && group->released) {
+		sys_close(group->fd);
+		free(group);
+		return;
+	}
 	if (group->devices || (last && space->mapped))
 		return;
 	group_close(space, group);
@@ -281,6 +288,7 @@ static int device_open(const char *name, struct transport_space *base,
 	device->space = space;
 	device->group = group;
 	group->devices++;
+	group->live++;
 	*out = &device->device.base;
 	return 0;
 }
@@ -291,8 +299,32 @@ static void device_close(struct transport_device *base)
 
 	sys_close(device->device.fd);
 	device->group->devices--;
+	device->group->live -= !device->released;
 	group_put(device->space, device->group);
 	free(device);
+}
+
+/* The kernel's driver may wait for the group, too: it goes with its last device. */
+static int device_release(struct transport_device *base)
+{
+	struct group_device *device = (struct group_device *)base;
+	struct group_space *space = device->space;
+	struct group *group = device->group, **link = &space->groups;
+	bool last = group->live == 1;
+	int rc = fd_release(base, last ? group->fd : -1);
+
+	if (rc < 0)
+		return rc;
+	device->released = true;
+	group->live--;
+	if (!last)
+		return 0;
+	while (*link != group)
+		link = &(*link)->next;
+	*link = group->next;
+	group->released = true;
+	space->type1 = space->groups;
+	return 0;
 }
 
 static int device_group(struct transport_device *base)
@@ -379,6 +411,7 @@ static int compat_map(struct transport_space *base, const struct transport_memor
 	.unmap = unmap,                   \
 	.open = device_open,              \
 	.close = device_close,            \
+	.release = device_release,        \
 	.group = device_group,            \
 	.device_info = fd_device_info,    \
 	.region_info = fd_region_info,    \

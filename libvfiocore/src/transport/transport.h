@@ -78,6 +78,11 @@ struct transport {
 	int (*open)(const char *name, struct transport_space *space,
 		    struct transport_device **device);
 	void (*close)(struct transport_device *device);
+	/*
+	 * Give the device back to the kernel while the object stays: what is called from then on,
+	 * or in another thread meanwhile, fails. All or nothing.
+	 */
+	int (*release)(struct transport_device *device);
 	/* To a space that is related to its own. */
 	int (*attach)(struct transport_device *device, struct transport_space *space);
 	int (*detach)(struct transport_device *device);

@@ -8,6 +8,7 @@ from enum import IntEnum, IntFlag
 __all__ = [
     "BarFlag",
     "DeviceFlag",
+    "EventKind",
     "IommuFlag",
     "IrqFlag",
     "IrqIndex",
@@ -17,6 +18,7 @@ __all__ = [
     "Reason",
     "RegionFlag",
     "RegionIndex",
+    "WatchFlag",
 ]
 
 
@@ -49,6 +51,7 @@ class DeviceFlag(IntFlag):
 
     RESET = 1
     PCI = 2
+    RELEASED = 4
 
 
 class RegionIndex(IntEnum):
@@ -133,3 +136,26 @@ class Knob(IntEnum):
     FAULT_IOVA = 8
     RESETS = 9
     DROPPED = 10
+    ERROR = 11
+    REQUEST = 12
+
+
+class EventKind(IntEnum):
+    """What happened (vfiocore/event.h)."""
+
+    ERROR = 1
+    REQUEST = 2
+    GONE = 3
+    ADD = 4
+    REMOVE = 5
+    BIND = 6
+    UNBIND = 7
+    CHANGE = 8
+    RESUME = 9
+    LOST = 10
+
+
+class WatchFlag(IntFlag):
+    """How a stream of events watches a device (vfiocore/event.h)."""
+
+    RELEASE = 1

@@ -35,6 +35,8 @@ ENUMS: dict[str, tuple[str, type[IntEnum] | type[IntFlag]]] = {
     "vfc_nic_flags": ("VFC_NIC_", enums.NicFlag),
     "vfc_pci_bar_flags": ("VFC_PCI_BAR_", enums.BarFlag),
     "vfc_fake_knob": ("VFC_FAKE_", enums.Knob),
+    "vfc_event_kind": ("VFC_EVENT_", enums.EventKind),
+    "vfc_watch_flags": ("VFC_WATCH_", enums.WatchFlag),
 }
 
 # Enumerators whose Python name is not the C name without its prefix.
@@ -65,6 +67,8 @@ STRUCTS: dict[str, type[ctypes.Structure]] = {
     "vfc_nic_link": structs.NicLink,
     "vfc_nic_stats": structs.NicStats,
     "vfc_packet": structs.Packet,
+    "vfc_events_opts": structs.EventsOpts,
+    "vfc_event": structs.Event,
 }
 
 SCALARS: dict[str, Any] = {
@@ -105,6 +109,7 @@ def c_type(text: str) -> Any:
 
 
 _DEVICE = "struct vfc_device *"
+_EVENTS = "struct vfc_events *"
 _IOMMU = "struct vfc_iommu *"
 _IRQ = "struct vfc_irq *"
 _NIC = "struct vfc_nic *"
@@ -139,6 +144,7 @@ PROTOTYPES: dict[str, tuple[str, ...]] = {
     "vfc_device_attach_pasid": ("int", _DEVICE, "uint32_t", _IOMMU),
     "vfc_device_detach_pasid": ("int", _DEVICE, "uint32_t"),
     "vfc_device_iommufd_id": ("int", _DEVICE, "uint32_t *"),
+    "vfc_device_release": ("int", _DEVICE),
     "vfc_device_reset": ("int", _DEVICE),
     "vfc_device_bus_master": ("int", _DEVICE, "bool"),
     # dma.h
@@ -159,6 +165,13 @@ PROTOTYPES: dict[str, tuple[str, ...]] = {
     # error.h
     "vfc_error_last": ("const struct vfc_error *",),
     "vfc_error_text": ("int", "char *", "size_t"),
+    # event.h
+    "vfc_events_open": ("int", "const struct vfc_events_opts *", "struct vfc_events **"),
+    "vfc_events_close": ("int", _EVENTS),
+    "vfc_events_watch": ("int", _EVENTS, _DEVICE, "uint32_t"),
+    "vfc_events_unwatch": ("int", _EVENTS, _DEVICE),
+    "vfc_events_wait": ("int", _EVENTS, "int64_t", "struct vfc_event *"),
+    "vfc_events_fd": ("int", _EVENTS),
     # fake.h
     "vfc_fake_set": ("int", _DEVICE, "uint32_t", "uint64_t"),
     "vfc_fake_get": ("int", _DEVICE, "uint32_t", "uint64_t *"),
@@ -270,6 +283,7 @@ PROTOTYPES: dict[str, tuple[str, ...]] = {
     "vfc_pci_group": ("int", "int", _NAMES, "size_t"),
     "vfc_pci_bind": ("int", "const char *", "const struct vfc_pci_bind_opts *"),
     "vfc_pci_unbind": ("int", "const char *"),
+    "vfc_pci_wait_for": ("int", "const char *", "int64_t", "char *"),
     # region.h
     "vfc_region_info": ("int", _DEVICE, "uint32_t", "struct vfc_region_info *"),
     "vfc_region_read": ("int", _DEVICE, "uint32_t", "uint64_t", "uint32_t", "uint64_t *"),
