@@ -54,6 +54,9 @@ static int set_locked(struct fake_device *fake, uint32_t knob, uint64_t value)
 		fake->config[FAKE_EXPRESS_CAP + 0xa] = value ? 2 : 0; /* non-fatal error detected */
 		fake_raise_single(fake, VFC_IRQ_ERR);
 		return 0;
+	case VFC_FAKE_STRANGER:
+		fake->stranger = value != 0;
+		return 0;
 	case VFC_FAKE_REQUEST:
 		fake_raise_single(fake, VFC_IRQ_REQ);
 		return 0;
@@ -80,6 +83,7 @@ static int get_locked(const struct fake_device *fake, uint32_t knob, uint64_t *v
 		[VFC_FAKE_DROPPED] = fake->dropped,
 		[VFC_FAKE_ERROR] = fake_get32(fake->config + FAKE_AER_CAP + 4),
 		[VFC_FAKE_REQUEST] = 0,
+		[VFC_FAKE_STRANGER] = fake->stranger,
 	};
 
 	if (knob >= sizeof(values) / sizeof(*values))

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
         region,
     )
     from .config import Capability, Config
-    from .device import Device
+    from .device import Device, ResetDevice
     from .dma import DmaBuffer
     from .errors import (
         BadMemory,
@@ -99,6 +99,7 @@ __all__ = [
     "PermissionDenied",
     "Reason",
     "Region",
+    "ResetDevice",
     "Unsupported",
     "VfioError",
     "WaitTimeout",
@@ -142,6 +143,7 @@ _HOME = {
     "PciBar": "pci",
     "PciInfo": "pci",
     "Region": "region",
+    "ResetDevice": "device",
 }
 _MODULES = frozenset(name for name in __all__ if name.islower() and name.isalpha())
 

@@ -10,6 +10,8 @@ from ._native.call import NativeObject, check, encoded, error, open_handle
 from ._native.enums import DeviceFlag, IrqIndex, RegionIndex
 from ._native.loader import lib
 from ._native.structs import DeviceInfo, DeviceOpts
+from ._native.structs import ResetDevice as NativeResetDevice
+from ._record import Record
 from .errors import Reason, Unsupported, invalid
 
 TYPE_CHECKING = False
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from .nic import Nic
     from .region import Region
 
-__all__ = ["Device", "DeviceFlag"]
+__all__ = ["Device", "DeviceFlag", "ResetDevice"]
 
 # Those that were not closed, in the order of opening. They are closed when the interpreter exits:
 # a fake device's thread must not outlive the memory it plays with.
@@ -47,6 +49,16 @@ def _remember(device: Device) -> None:
         atexit.unregister(_close_leftovers)
         atexit.register(_close_leftovers, os.getpid())
     _open.append(device)
+
+
+class ResetDevice(Record):
+    """A device that a hot reset resets: its address, its IOMMU group (-1: none), its id in the
+    iommufd (0: it is not open; -1: not ours, or no iommufd), and whether it is ours to reset."""
+
+    name: str
+    group: int
+    id: int
+    owned: bool
 
 
 class Device(NativeObject):
@@ -244,6 +256,37 @@ class Device(NativeObject):
         Source: vfc_device_reset() in vfiocore/device.h.
         """
         check(lib.vfc_device_reset(self._native()))
+
+    def hot_reset_info(self) -> list[ResetDevice]:
+        """What :meth:`hot_reset` would reset; the device itself is among it.
+
+        Raises:
+            Unsupported: the device's bus cannot be reset.
+
+        Source: vfc_device_hot_reset_info() in vfiocore/device.h.
+        """
+        handle = self._native()
+        count, room = check(lib.vfc_device_hot_reset_info(handle, None, 0)), None
+        while room is None or count > len(room):
+            room = (NativeResetDevice * count)()
+            count = check(lib.vfc_device_hot_reset_info(handle, room, count))
+        return [
+            ResetDevice(device.name.decode(), device.group, device.id, bool(device.owned))
+            for device in room[:count]
+        ]
+
+    def hot_reset(self) -> None:
+        """Reset its slot or bus, with all functions on it. Quiesce them all first; what
+        :meth:`reset` says of DMA and interrupts holds.
+
+        Raises:
+            DeviceBusy: it would hit devices that are not ours; the message lists them. Open them
+                in one address space, ``iommu=``.
+            Unsupported: the device's bus cannot be reset.
+
+        Source: vfc_device_hot_reset() in vfiocore/device.h.
+        """
+        check(lib.vfc_device_hot_reset(self._native()))
 
     def release(self) -> None:
         """Give the device back to the host, now, whatever is still open of it.

@@ -31,6 +31,7 @@ __all__ = [
     "in_use",
     "info",
     "names",
+    "reset_methods",
     "unbind",
     "wait_for",
 ]
@@ -161,6 +162,19 @@ def unbind(name: str) -> None:
     Source: vfc_pci_unbind() in vfiocore/pci.h.
     """
     check(lib.vfc_pci_unbind(encoded(name, "a device's name")))
+
+
+def reset_methods(name: str) -> list[str]:
+    """The ways in which the kernel can reset a function, in its order: ``["flr", "bus"]``.
+
+    Raises:
+        NoDevice: there is no such device.
+
+    Source: vfc_pci_reset_methods() in vfiocore/pci.h.
+    """
+    text = create_string_buffer(128)
+    check(lib.vfc_pci_reset_methods(encoded(name, "a device's name"), text, len(text)))
+    return text.value.decode().split()
 
 
 def wait_for(device: str, timeout: float | None = None) -> PciInfo:

@@ -22,6 +22,15 @@ struct vfc_device_opts {
 	struct vfc_iommu *iommu; /* attach to this space; NULL: one of its own, closed with it */
 };
 
+/* A device that a hot reset resets, too. */
+struct vfc_reset_device {
+	char name[16];   /* its BDF */
+	int32_t group;   /* its IOMMU group; -1: none */
+	int32_t id;      /* its id in the iommufd; 0: it is not open; -1: not ours, or no iommufd */
+	uint32_t owned;  /* 1: ours to reset */
+	uint32_t reserved;
+};
+
 struct vfc_device_info {
 	uint32_t size; /* in: sizeof(struct vfc_device_info) */
 	uint32_t flags; /* enum vfc_device_flags */
@@ -115,6 +124,26 @@ VFC_API int vfc_device_iommufd_id(struct vfc_device *device, uint32_t *id);
  * Source: VFIO_DEVICE_RESET.
  */
 VFC_API int vfc_device_reset(struct vfc_device *device);
+
+/*
+ * vfc_device_hot_reset_info() - what vfc_device_hot_reset() would reset.
+ * @devices: room for @count; may be NULL when @count is 0. The device itself is among them.
+ * Return: how many there are, which may be more than @count. Errors: -EOPNOTSUPP (it cannot be).
+ * Thread-safe. Source: VFIO_DEVICE_GET_PCI_HOT_RESET_INFO.
+ */
+VFC_API int vfc_device_hot_reset_info(struct vfc_device *device, struct vfc_reset_device *devices,
+				      size_t count);
+
+/*
+ * vfc_device_hot_reset() - reset the device's slot or bus, with all functions on it.
+ * Quiesce them all first; what vfc_device_reset() says of DMA, interrupts and config space holds.
+ * It is refused, with a list, unless each function there is ours: of a group that is attached to the
+ * device's address space (group, compat), or of the same iommufd or a group with one that is (cdev).
+ * So open them in one address space, vfc_device_opts.iommu.
+ * Errors: -EBUSY (others are hit), -EOPNOTSUPP (on a root bus; behind a port that does not report its
+ * link), else the kernel's. Source: VFIO_DEVICE_PCI_HOT_RESET.
+ */
+VFC_API int vfc_device_hot_reset(struct vfc_device *device);
 
 /*
  * vfc_device_bus_master() - allow or forbid DMA (and MSI) by the device.

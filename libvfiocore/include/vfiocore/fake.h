@@ -28,6 +28,7 @@ enum vfc_fake_knob {
 	VFC_FAKE_DROPPED = 10,      /* read only: frames for which no receive buffer was posted */
 	VFC_FAKE_ERROR = 11,        /* AER Uncorrectable Error Status: set, and raise ERR */
 	VFC_FAKE_REQUEST = 12,      /* 1: the host wants the device back: raise REQ */
+	VFC_FAKE_STRANGER = 13,     /* 1: a hot reset hits a device that is not ours */
 };
 
 VFC_BEGIN_DECLS

@@ -215,6 +215,20 @@ static int device_attach_pasid(struct transport_device *base, uint32_t pasid,
 	return rc < 0 ? pasid_failed(device, "VFIO_DEVICE_ATTACH_PASID", rc, pasid) : 0;
 }
 
+static bool device_owns(struct transport_device *base, const struct vfio_pci_hot_reset_info *info,
+			uint32_t element)
+{
+	(void)base;
+	return info->flags & VFIO_PCI_HOT_RESET_FLAG_DEV_ID &&
+	       (int32_t)info->devices[element].devid != VFIO_PCI_DEVID_NOT_OWNED;
+}
+
+/* The iommufd that it is bound to is the proof. */
+static int device_hot_reset(struct transport_device *base)
+{
+	return fd_hot_reset(base, NULL, 0);
+}
+
 static int device_id(struct transport_device *base, uint32_t *id)
 {
 	*id = ((struct cdev_device *)base)->id;
@@ -254,6 +268,9 @@ const struct transport transport_cdev = {
 	.irq_info = fd_irq_info,
 	.set_irqs = fd_set_irqs,
 	.reset = fd_reset,
+	.hot_reset_info = fd_hot_reset_info,
+	.owns = device_owns,
+	.hot_reset = device_hot_reset,
 	.read = fd_read,
 	.write = fd_write,
 	.mmap = fd_mmap,

@@ -311,6 +311,34 @@ static int reset(struct transport_device *base)
 		    : 0;
 }
 
+/* The only one on its bus; or with a stranger, VFC_FAKE_STRANGER. */
+static int hot_reset_info(struct transport_device *base, struct vfio_pci_hot_reset_info **out)
+{
+	struct fake_device *device = (struct fake_device *)base;
+	uint32_t count = device->stranger ? 2 : 1;
+	struct vfio_pci_hot_reset_info *info =
+		sys_alloc(sizeof(*info) + count * sizeof(info->devices[0]));
+
+	if (!info)
+		return vfc_no_memory();
+	info->flags = VFIO_PCI_HOT_RESET_FLAG_DEV_ID;
+	info->count = count;
+	info->devices[0].devid = 1;
+	if (device->stranger) {
+		info->devices[1].devid = (uint32_t)VFIO_PCI_DEVID_NOT_OWNED;
+		info->devices[1].devfn = 1;
+	}
+	*out = info;
+	return 0;
+}
+
+static bool owns(struct transport_device *base, const struct vfio_pci_hot_reset_info *info,
+		 uint32_t element)
+{
+	(void)base;
+	return (int32_t)info->devices[element].devid != VFIO_PCI_DEVID_NOT_OWNED;
+}
+
 static int config_access(struct fake_device *device, uint64_t offset, void *in, const void *out,
 			 size_t length)
 {
@@ -447,6 +475,9 @@ const struct transport transport_fake = {
 	.irq_info = fake_irq_info,
 	.set_irqs = fake_set_irqs,
 	.reset = reset,
+	.hot_reset_info = hot_reset_info,
+	.owns = owns,
+	.hot_reset = reset,
 	.read = device_read,
 	.write = device_write,
 	.mmap = device_mmap,

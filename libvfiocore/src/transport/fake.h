@@ -88,7 +88,7 @@ struct fake_device {
 	uint64_t resets;
 	uint64_t dropped;
 	uint32_t rx_length;
-	bool attached, link, gone, released;
+	bool attached, link, gone, released, stranger;
 	bool stop; /* atomic: the thread is to end */
 	pthread_t thread;
 	uint8_t config[FAKE_CONFIG_SIZE];

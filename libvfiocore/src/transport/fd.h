@@ -17,6 +17,9 @@ int fd_region_info(struct transport_device *device, uint32_t index,
 int fd_irq_info(struct transport_device *device, uint32_t index, struct vfio_irq_info *info);
 int fd_set_irqs(struct transport_device *device, const struct vfio_irq_set *set);
 int fd_reset(struct transport_device *device);
+int fd_hot_reset_info(struct transport_device *device, struct vfio_pci_hot_reset_info **info);
+/* @groups: descriptors of all groups that are ours; none for a device that has its own node. */
+int fd_hot_reset(struct transport_device *device, const int32_t *groups, uint32_t count);
 /* Both descriptors (-1: none) are closed for good, and their numbers stay taken. */
 int fd_release(struct transport_device *device, int other);
 int fd_read(struct transport_device *device, uint64_t position, void *data, size_t length);

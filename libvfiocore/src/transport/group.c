@@ -327,6 +327,37 @@ static int device_release(struct transport_device *base)
 	return 0;
 }
 
+static bool device_owns(struct transport_device *base, const struct vfio_pci_hot_reset_info *info,
+			uint32_t element)
+{
+	struct group *group = ((struct group_device *)base)->space->groups;
+
+	while (group && (uint32_t)group->number != info->devices[element].group_id)
+		group = group->next;
+	return group && !(info->flags & VFIO_PCI_HOT_RESET_FLAG_DEV_ID);
+}
+
+/* Descriptors of groups are the proof: of all that the space has, which is more than enough. */
+static int device_hot_reset(struct transport_device *base)
+{
+	struct group_space *space = ((struct group_device *)base)->space;
+	uint32_t count = 0;
+	int32_t *fds;
+	int rc;
+
+	for (struct group *group = space->groups; group; group = group->next)
+		count++;
+	fds = sys_alloc((count + 1) * sizeof(*fds));
+	if (!fds)
+		return vfc_no_memory();
+	count = 0;
+	for (struct group *group = space->groups; group; group = group->next)
+		fds[count++] = group->fd;
+	rc = fd_hot_reset(base, fds, count);
+	free(fds);
+	return rc;
+}
+
 static int device_group(struct transport_device *base)
 {
 	return ((struct group_device *)base)->group->number;
@@ -418,6 +449,9 @@ static int compat_map(struct transport_space *base, const struct transport_memor
 	.irq_info = fd_irq_info,          \
 	.set_irqs = fd_set_irqs,          \
 	.reset = fd_reset,                \
+	.hot_reset_info = fd_hot_reset_info, \
+	.owns = device_owns,              \
+	.hot_reset = device_hot_reset,    \
 	.read = fd_read,                  \
 	.write = fd_write,                \
 	.mmap = fd_mmap

@@ -102,6 +102,13 @@ struct transport {
 			struct vfio_irq_info *info);
 	int (*set_irqs)(struct transport_device *device, const struct vfio_irq_set *set);
 	int (*reset)(struct transport_device *device);
+	/* What a hot reset hits; @count elements were checked to be there; free() it. */
+	int (*hot_reset_info)(struct transport_device *device,
+			      struct vfio_pci_hot_reset_info **info);
+	/* Is that element ours to reset? */
+	bool (*owns)(struct transport_device *device, const struct vfio_pci_hot_reset_info *info,
+		     uint32_t element);
+	int (*hot_reset)(struct transport_device *device);
 	/* @position: the region's opaque offset plus the offset in it. All of @length, or an error. */
 	int (*read)(struct transport_device *device, uint64_t position, void *data, size_t length);
 	int (*write)(struct transport_device *device, uint64_t position, const void *data,

@@ -138,6 +138,7 @@ class Knob(IntEnum):
     DROPPED = 10
     ERROR = 11
     REQUEST = 12
+    STRANGER = 13
 
 
 class EventKind(IntEnum):

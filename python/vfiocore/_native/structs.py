@@ -319,3 +319,13 @@ class Event(Sized):
         ("driver", c_char * 32),
         ("detail", c_char * 256),
     ]
+
+
+class ResetDevice(Structure):
+    _fields_ = [
+        ("name", c_char * 16),
+        ("group", c_int32),
+        ("id", c_int32),
+        ("owned", c_uint32),
+        ("reserved", c_uint32),
+    ]

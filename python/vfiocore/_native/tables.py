@@ -69,6 +69,7 @@ STRUCTS: dict[str, type[ctypes.Structure]] = {
     "vfc_packet": structs.Packet,
     "vfc_events_opts": structs.EventsOpts,
     "vfc_event": structs.Event,
+    "vfc_reset_device": structs.ResetDevice,
 }
 
 SCALARS: dict[str, Any] = {
@@ -146,6 +147,8 @@ PROTOTYPES: dict[str, tuple[str, ...]] = {
     "vfc_device_iommufd_id": ("int", _DEVICE, "uint32_t *"),
     "vfc_device_release": ("int", _DEVICE),
     "vfc_device_reset": ("int", _DEVICE),
+    "vfc_device_hot_reset_info": ("int", _DEVICE, "struct vfc_reset_device *", "size_t"),
+    "vfc_device_hot_reset": ("int", _DEVICE),
     "vfc_device_bus_master": ("int", _DEVICE, "bool"),
     # dma.h
     "vfc_dma_alloc": (
@@ -283,6 +286,7 @@ PROTOTYPES: dict[str, tuple[str, ...]] = {
     "vfc_pci_group": ("int", "int", _NAMES, "size_t"),
     "vfc_pci_bind": ("int", "const char *", "const struct vfc_pci_bind_opts *"),
     "vfc_pci_unbind": ("int", "const char *"),
+    "vfc_pci_reset_methods": ("int", "const char *", "char *", "size_t"),
     "vfc_pci_wait_for": ("int", "const char *", "int64_t", "char *"),
     # region.h
     "vfc_region_info": ("int", _DEVICE, "uint32_t", "struct vfc_region_info *"),
