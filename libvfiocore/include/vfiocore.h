@@ -24,6 +24,7 @@
 #include "vfiocore/mmio.h"
 #include "vfiocore/nic.h"
 #include "vfiocore/pci.h"
+#include "vfiocore/power.h"
 #include "vfiocore/region.h"
 #include "vfiocore/ring.h"
 

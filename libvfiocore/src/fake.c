@@ -84,6 +84,7 @@ static int get_locked(const struct fake_device *fake, uint32_t knob, uint64_t *v
 		[VFC_FAKE_ERROR] = fake_get32(fake->config + FAKE_AER_CAP + 4),
 		[VFC_FAKE_REQUEST] = 0,
 		[VFC_FAKE_STRANGER] = fake->stranger,
+		[VFC_FAKE_LOW_POWER] = fake->low_power,
 	};
 
 	if (knob >= sizeof(values) / sizeof(*values))

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         irq,
         nic,
         pci,
+        power,
         region,
     )
     from .config import Capability, Config
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
     from .irq import Interrupt, IrqInfo, IrqSet
     from .nic import LinkState, Nic, NicStats
     from .pci import PciBar, PciInfo
+    from .power import LowPower, PowerState
     from .region import Region
 
 __all__ = [
@@ -81,6 +83,7 @@ __all__ = [
     "IrqInfo",
     "IrqSet",
     "LinkState",
+    "LowPower",
     "Malformed",
     "Mapping",
     "MappingInfo",
@@ -97,6 +100,7 @@ __all__ = [
     "PciBar",
     "PciInfo",
     "PermissionDenied",
+    "PowerState",
     "Reason",
     "Region",
     "ResetDevice",
@@ -116,6 +120,7 @@ __all__ = [
     "nic",
     "open",
     "pci",
+    "power",
     "region",
 ]
 
@@ -136,12 +141,14 @@ _HOME = {
     "IrqInfo": "irq",
     "IrqSet": "irq",
     "LinkState": "nic",
+    "LowPower": "power",
     "Mapping": "iommu",
     "MappingInfo": "iommu",
     "Nic": "nic",
     "NicStats": "nic",
     "PciBar": "pci",
     "PciInfo": "pci",
+    "PowerState": "power",
     "Region": "region",
     "ResetDevice": "device",
 }

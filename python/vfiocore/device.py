@@ -6,8 +6,8 @@ from __future__ import annotations
 import os
 from ctypes import byref
 
-from ._native.call import NativeObject, check, encoded, error, open_handle
-from ._native.enums import DeviceFlag, IrqIndex, RegionIndex
+from ._native.call import NativeObject, check, encoded, error, open_handle, unsigned
+from ._native.enums import DeviceFlag, IrqIndex, PowerState, RegionIndex
 from ._native.loader import lib
 from ._native.structs import DeviceInfo, DeviceOpts
 from ._native.structs import ResetDevice as NativeResetDevice
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .iommu import Iommu
     from .irq import IrqInfo, IrqSet
     from .nic import Nic
+    from .power import LowPower
     from .region import Region
 
 __all__ = ["Device", "DeviceFlag", "ResetDevice"]
@@ -97,7 +98,7 @@ class Device(NativeObject):
         if space is None:
             space = Iommu._borrow(lib.vfc_device_iommu(self._handle))
         self._iommu = space
-        self._children: list[Nic | IrqSet | Events] = []
+        self._children: list[Nic | IrqSet | Events | LowPower] = []
         self._releaser: Releaser | None = None
         self._regions: dict[int, Region] = {}
         self._read_info()
@@ -256,6 +257,42 @@ class Device(NativeObject):
         Source: vfc_device_reset() in vfiocore/device.h.
         """
         check(lib.vfc_device_reset(self._native()))
+
+    @property
+    def power_state(self) -> PowerState:
+        """D0 to D3hot. Quiesce the device before it is set; in D3hot accesses of BARs raise
+        :class:`VfioError` (EIO), and on the way back most devices have lost their registers, and
+        interrupts must be armed again.
+
+        Raises:
+            Unsupported: no power management, or no such state.
+            DeviceBusy: a NIC of it is open.
+
+        Source: vfc_power_get() and vfc_power_set() in vfiocore/power.h.
+        """
+        return PowerState(check(lib.vfc_power_get(self._native())))
+
+    @power_state.setter
+    def power_state(self, state: PowerState | int) -> None:
+        check(lib.vfc_power_set(self._native(), unsigned(state, 32, "the state")))
+
+    def low_power(self, *, wakeup: bool = False) -> LowPower:
+        """Let the kernel put the device into the lowest state that the platform has, until the
+        result is closed: ``with device.low_power():``. Quiesce it first.
+
+        Args:
+            wakeup: the first access ends it, which the result's ``wait()`` tells.
+
+        Raises:
+            Unsupported: the kernel is older than 6.1.
+            DeviceBusy: a NIC of it is open.
+            VfioError: it is in low power already.
+
+        Source: vfc_power_low_enter() in vfiocore/power.h.
+        """
+        from .power import LowPower
+
+        return LowPower(self, wakeup=wakeup)
 
     def hot_reset_info(self) -> list[ResetDevice]:
         """What :meth:`hot_reset` would reset; the device itself is among it.

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import select
 import socket
 import subprocess
 import threading
@@ -104,6 +105,7 @@ def test_a_clock_that_is_set_is_no_sleep() -> None:
     with vfiocore.events() as stream:
         for ahead in (3600, -3600, 0):
             time.clock_settime(time.CLOCK_REALTIME, now + ahead)
+            assert select.select([stream], [], [], 5)[0]  # looked at, and found to be nothing
             with pytest.raises(vfiocore.WaitTimeout):
                 stream.wait(0.1)
 

@@ -382,6 +382,29 @@ static void strangers(void)
 	close(ends[1]);
 }
 
+/* Of a clock that jumped it is asked whether the system slept meanwhile. */
+static void asleep(void)
+{
+	int fd = sys_eventfd();
+
+	CHECK(fd >= 0);
+	CHECK_EQ(vfc_events_open(NULL, &stream), 0);
+	sequence = 0;
+	sys_epoll_remove(stream->epoll, stream->fds[EVENT_CLOCK]);
+	sys_close(stream->fds[EVENT_CLOCK]);
+	stream->fds[EVENT_CLOCK] = fd;
+	CHECK_EQ(sys_epoll_add(stream->epoll, fd, EVENT_CLOCK), 0);
+	sys_eventfd_raise(fd);
+	CHECK_EQ(next(0), -ETIMEDOUT); /* it was set */
+	stream->asleep -= 5 * SECOND;
+	sys_eventfd_raise(fd);
+	expect(VFC_EVENT_RESUME);
+	CHECK(event.slept >= 4990 * (uint64_t)MS && event.slept < 6 * (uint64_t)SECOND);
+	sys_eventfd_raise(fd);
+	CHECK_EQ(next(0), -ETIMEDOUT); /* once */
+	CHECK_EQ(vfc_events_close(stream), 0);
+}
+
 static void wait_for(void)
 {
 	char name[VFC_PCI_NAME];
@@ -405,6 +428,7 @@ int main(void)
 	released();
 	released_nic();
 	released_beside();
+	asleep();
 	wait_for();
 	return 0;
 }

@@ -96,8 +96,11 @@ static int open_only(void)
 		note(&rc, vfc_region_map(device, VFC_REGION_BAR0, 0x1000, 0, &map));
 	}
 	note(&rc, vfc_pci_caps(device, NULL, 0));
-	if (is_fake())
+	if (is_fake()) {
 		note(&rc, vfc_device_hot_reset(device));
+		note(&rc, vfc_power_low_enter(device, -1));
+		note(&rc, vfc_power_set(device, VFC_POWER_D3HOT));
+	}
 	note(&rc, vfc_device_bus_master(device, true));
 	close_device(device);
 	return rc;

@@ -29,6 +29,7 @@ enum vfc_fake_knob {
 	VFC_FAKE_ERROR = 11,        /* AER Uncorrectable Error Status: set, and raise ERR */
 	VFC_FAKE_REQUEST = 12,      /* 1: the host wants the device back: raise REQ */
 	VFC_FAKE_STRANGER = 13,     /* 1: a hot reset hits a device that is not ours */
+	VFC_FAKE_LOW_POWER = 14,    /* read only: it is in low power */
 };
 
 VFC_BEGIN_DECLS

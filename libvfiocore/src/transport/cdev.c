@@ -271,6 +271,7 @@ const struct transport transport_cdev = {
 	.hot_reset_info = fd_hot_reset_info,
 	.owns = device_owns,
 	.hot_reset = device_hot_reset,
+	.feature = fd_feature,
 	.read = fd_read,
 	.write = fd_write,
 	.mmap = fd_mmap,

@@ -58,7 +58,7 @@ bool fake_bus_master(const struct fake_device *device)
 
 bool fake_decodes(const struct fake_device *device)
 {
-	return device->config[COMMAND] & COMMAND_MEMORY;
+	return device->config[COMMAND] & COMMAND_MEMORY && fake_awake(device);
 }
 
 static bool step(struct fake_device *device)
@@ -345,6 +345,7 @@ static int config_access(struct fake_device *device, uint64_t offset, void *in, 
 	const uint8_t *from = out;
 
 	pthread_mutex_lock(&device->iommufd->lock);
+	fake_wake(device);
 	if (in && device->gone)
 		memset(in, 0xff, length);
 	else if (in)
@@ -396,7 +397,7 @@ static int access_region(struct fake_device *device, uint64_t position, void *in
 		return config_access(device, offset, in, out, length);
 	if (!fake_decodes(device))
 		return vfc_fail(EIO, VFC_REASON_NONE, where,
-				"memory decoding is off: PCI Command register bit 1");
+				"memory decoding is off (PCI Command register bit 1), or it is in D3hot");
 	if (in)
 		copy(in, device->memory + region->memory + offset, length);
 	else if (out)
@@ -478,6 +479,7 @@ const struct transport transport_fake = {
 	.hot_reset_info = hot_reset_info,
 	.owns = owns,
 	.hot_reset = reset,
+	.feature = fake_feature,
 	.read = device_read,
 	.write = device_write,
 	.mmap = device_mmap,

@@ -23,6 +23,7 @@
 #define FAKE_MSI_CAP 0xd0 /* where every model has these in config space */
 #define FAKE_MSIX_CAP 0xa0
 #define FAKE_EXPRESS_CAP 0xe0
+#define FAKE_POWER_CAP 0xc8
 #define FAKE_AER_CAP 0x100
 #define FAKE_OFFSET_SHIFT 40 /* a region's opaque offset is its index shifted by this */
 
@@ -89,6 +90,8 @@ struct fake_device {
 	uint64_t dropped;
 	uint32_t rx_length;
 	bool attached, link, gone, released, stranger;
+	bool low_power;
+	int wakeup; /* eventfd that low power ends with at the first access; -1: none */
 	bool stop; /* atomic: the thread is to end */
 	pthread_t thread;
 	uint8_t config[FAKE_CONFIG_SIZE];
@@ -128,6 +131,11 @@ void fake_irq_forget(struct fake_device *device); /* disarm every vector, keep t
 bool fake_raise_single(struct fake_device *device, uint32_t index);
 /* The device raises a vector of the type that is on. false: nothing is armed, or it is masked. */
 bool fake_raise(struct fake_device *device, uint32_t vector);
+
+/* Power, fake_power.c. */
+int fake_feature(struct transport_device *device, uint32_t flags, void *data, size_t length);
+bool fake_awake(const struct fake_device *device);
+void fake_wake(struct fake_device *device); /* somebody accesses it */
 
 /* The failure of a call on a device that was let go of. */
 int fake_released(const char *call);

@@ -357,7 +357,7 @@ static void config(uint8_t *c, uint8_t *w)
 	c[0x34] = 0xc8;
 	c[0x3d] = 1; /* INTA */
 
-	fake_put32(c + 0xc8, 0xc822d001); /* power management, version 2 */
+	fake_put32(c + FAKE_POWER_CAP, 0xc822d001); /* power management, version 2 */
 	fake_put32(c + FAKE_MSI_CAP, 0x0080e005); /* MSI, 64 bits, one vector */
 	fake_put32(c + FAKE_EXPRESS_CAP, 0x0001a010); /* PCI Express endpoint */
 	fake_put32(c + 0xe4, 0x00008cc1);

@@ -259,6 +259,24 @@ int fd_share_region(struct transport_device *device, uint32_t index, uint64_t of
 	return rc;
 }
 
+int fd_feature(struct transport_device *device, uint32_t flags, void *data, size_t length)
+{
+	struct vfio_device_feature *request = sys_alloc(sizeof(*request) + length);
+	int rc;
+
+	if (!request)
+		return -ENOMEM;
+	request->argsz = (uint32_t)(sizeof(*request) + length);
+	request->flags = flags;
+	if (length)
+		memcpy(request->data, data, length);
+	rc = sys_ioctl(of(device)->fd, VFIO_DEVICE_FEATURE, request);
+	if (length)
+		memcpy(data, request->data, length);
+	free(request);
+	return rc;
+}
+
 int fd_map_file(const struct transport_memory *memory, uint64_t length, uint32_t flags, void **va)
 {
 	int protection = PROT_READ | (flags & VFIO_DMA_MAP_FLAG_WRITE ? PROT_WRITE : 0);

@@ -20,6 +20,7 @@ int fd_reset(struct transport_device *device);
 int fd_hot_reset_info(struct transport_device *device, struct vfio_pci_hot_reset_info **info);
 /* @groups: descriptors of all groups that are ours; none for a device that has its own node. */
 int fd_hot_reset(struct transport_device *device, const int32_t *groups, uint32_t count);
+int fd_feature(struct transport_device *device, uint32_t flags, void *data, size_t length);
 /* Both descriptors (-1: none) are closed for good, and their numbers stay taken. */
 int fd_release(struct transport_device *device, int other);
 int fd_read(struct transport_device *device, uint64_t position, void *data, size_t length);

@@ -452,6 +452,7 @@ static int compat_map(struct transport_space *base, const struct transport_memor
 	.hot_reset_info = fd_hot_reset_info, \
 	.owns = device_owns,              \
 	.hot_reset = device_hot_reset,    \
+	.feature = fd_feature,            \
 	.read = fd_read,                  \
 	.write = fd_write,                \
 	.mmap = fd_mmap

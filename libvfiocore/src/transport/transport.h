@@ -109,6 +109,8 @@ struct transport {
 	bool (*owns)(struct transport_device *device, const struct vfio_pci_hot_reset_info *info,
 		     uint32_t element);
 	int (*hot_reset)(struct transport_device *device);
+	/* VFIO_DEVICE_FEATURE: the bare -errno, and no record. */
+	int (*feature)(struct transport_device *device, uint32_t flags, void *data, size_t length);
 	/* @position: the region's opaque offset plus the offset in it. All of @length, or an error. */
 	int (*read)(struct transport_device *device, uint64_t position, void *data, size_t length);
 	int (*write)(struct transport_device *device, uint64_t position, const void *data,

@@ -15,6 +15,7 @@ __all__ = [
     "Knob",
     "MapFlag",
     "NicFlag",
+    "PowerState",
     "Reason",
     "RegionFlag",
     "RegionIndex",
@@ -139,6 +140,16 @@ class Knob(IntEnum):
     ERROR = 11
     REQUEST = 12
     STRANGER = 13
+    LOW_POWER = 14
+
+
+class PowerState(IntEnum):
+    """State of a PCI function (vfiocore/power.h)."""
+
+    D0 = 0
+    D1 = 1
+    D2 = 2
+    D3HOT = 3
 
 
 class EventKind(IntEnum):

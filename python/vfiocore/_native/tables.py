@@ -36,6 +36,7 @@ ENUMS: dict[str, tuple[str, type[IntEnum] | type[IntFlag]]] = {
     "vfc_pci_bar_flags": ("VFC_PCI_BAR_", enums.BarFlag),
     "vfc_fake_knob": ("VFC_FAKE_", enums.Knob),
     "vfc_event_kind": ("VFC_EVENT_", enums.EventKind),
+    "vfc_power_state": ("VFC_POWER_", enums.PowerState),
     "vfc_watch_flags": ("VFC_WATCH_", enums.WatchFlag),
 }
 
@@ -288,6 +289,11 @@ PROTOTYPES: dict[str, tuple[str, ...]] = {
     "vfc_pci_unbind": ("int", "const char *"),
     "vfc_pci_reset_methods": ("int", "const char *", "char *", "size_t"),
     "vfc_pci_wait_for": ("int", "const char *", "int64_t", "char *"),
+    # power.h
+    "vfc_power_get": ("int", _DEVICE),
+    "vfc_power_set": ("int", _DEVICE, "uint32_t"),
+    "vfc_power_low_enter": ("int", _DEVICE, "int"),
+    "vfc_power_low_exit": ("int", _DEVICE),
     # region.h
     "vfc_region_info": ("int", _DEVICE, "uint32_t", "struct vfc_region_info *"),
     "vfc_region_read": ("int", _DEVICE, "uint32_t", "uint64_t", "uint32_t", "uint64_t *"),
