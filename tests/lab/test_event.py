@@ -212,6 +212,17 @@ def test_pulled_and_plugged_in_again(lab_machine: Machine) -> None:
 
 
 @both
+def test_the_cable_is_pulled(nic0: str) -> None:
+    with Monitor() as monitor, vfiocore.open(nic0) as device, device.nic() as nic:
+        for up in (True, False, True):
+            monitor.command("set_link", name="nic0", up=up)
+            deadline = time.monotonic() + 20
+            while nic.link.up is not up and time.monotonic() < deadline:
+                time.sleep(0.01)
+            assert nic.link.up is up
+
+
+@both
 def test_asyncio(edu: str) -> None:
     async def kinds(device: vfiocore.Device) -> list[EventKind]:
         found: list[EventKind] = []

@@ -24,7 +24,7 @@ def sweep(name: str, transport: str) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    for what in ("open", "shared space", "interrupts"):
+    for what in ("open", "shared space", "interrupts", "events"):
         assert f"{what}: " in done.stderr
 
 
