@@ -17,6 +17,7 @@
 #include "vfiocore/device.h"
 #include "vfiocore/dma.h"
 #include "vfiocore/error.h"
+#include "vfiocore/event.h"
 #include "vfiocore/fake.h"
 #include "vfiocore/iommu.h"
 #include "vfiocore/iommufd.h"
@@ -25,6 +26,7 @@
 #include "vfiocore/mmio.h"
 #include "vfiocore/nic.h"
 #include "vfiocore/pci.h"
+#include "vfiocore/power.h"
 #include "vfiocore/region.h"
 #include "vfiocore/ring.h"
 

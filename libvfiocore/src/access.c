@@ -7,6 +7,7 @@
 
 #include "device.h"
 #include "error.h"
+#include "event.h"
 #include "pci/caps.h"
 
 /* PCI Local Bus 3.0, section 6.2.2. */
@@ -110,6 +111,7 @@ static int check_gone(struct vfc_device *device, uint32_t width, uint64_t value)
 		return 0;
 	if (kernel_read(device, config, 0, 2, &vendor) == 0 && vendor != 0xffff)
 		return 0;
+	events_suspect(device);
 	return vfc_fail(ENODEV, VFC_REASON_GONE, WHERE(.object = device->name),
 			"the device answers with all ones, in config space too: it was pulled, or is "
 			"in reset");
@@ -120,6 +122,9 @@ static bool look_at_decoding(struct vfc_device *device, const struct region *con
 {
 	uint64_t command, power;
 
+	if (__atomic_load_n(&device->low_power, __ATOMIC_RELAXED) ||
+	    __atomic_load_n(&device->released, __ATOMIC_RELAXED))
+		return false;
 	if (kernel_read(device, config, COMMAND, 2, &command) < 0 || !(command & COMMAND_MEMORY))
 		return false;
 	if (command == 0xffff) /* gone: its mappings read as all ones, which is recognized */

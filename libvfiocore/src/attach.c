@@ -43,7 +43,9 @@ static int device_attach(struct vfc_device *device, struct vfc_iommu *iommu)
 				"no address space was given: vfc_device_detach() lets go of one");
 	if (device->attached && iommu == before)
 		return 0;
-	rc = check_moves(device, iommu);
+	rc = device_present(device);
+	if (rc == 0)
+		rc = check_moves(device, iommu);
 	if (rc == 0)
 		rc = iommu_attach(iommu, device->attached ? before : NULL, before, device->transport,
 				  device->name, 0);
@@ -91,7 +93,7 @@ static int check_pasid(struct vfc_device *device, uint32_t number, struct vfc_io
 	if (!number || number > PASID_LAST)
 		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, WHERE(.object = device->name),
 				"PASID %u: there are 1 to %u", number, PASID_LAST);
-	return iommu_movable(device->iommu, iommu, true);
+	return device_present(device) < 0 ? -ENODEV : iommu_movable(device->iommu, iommu, true);
 }
 
 static int attach_pasid(struct vfc_device *device, uint32_t number, struct vfc_iommu *iommu)
@@ -132,8 +134,10 @@ int vfc_device_attach_pasid(struct vfc_device *device, uint32_t pasid, struct vf
 int vfc_device_detach_pasid(struct vfc_device *device, uint32_t number)
 {
 	struct pasid **link = find_pasid(device, number), *pasid = *link;
-	int rc;
+	int rc = device_present(device);
 
+	if (rc < 0)
+		return vfc_done(rc);
 	if (!pasid)
 		return vfc_done(vfc_fail(ENOENT, VFC_REASON_ARGUMENT, WHERE(.object = device->name),
 					 "PASID %u is not attached", number));
@@ -171,17 +175,32 @@ void attach_leave(struct vfc_device *device)
 	vfc_error_restore(&before);
 }
 
-void attach_close(struct vfc_device *device)
+static void forget_pasids(struct vfc_device *device)
 {
 	while (device->pasids) {
 		struct pasid *pasid = device->pasids;
 
 		device->pasids = pasid->next;
-		iommu_forget_pasid(pasid->iommu);
+		iommu_forget(pasid->iommu);
 		free(pasid);
 	}
+}
+
+void attach_close(struct vfc_device *device)
+{
+	forget_pasids(device);
 	if (!device->attached)
 		iommu_release(device->iommu);
+}
+
+void attach_release(struct vfc_device *device)
+{
+	forget_pasids(device);
+	if (!device->attached)
+		return;
+	iommu_hold(device->iommu);
+	iommu_forget(device->iommu);
+	device->attached = false;
 }
 
 int vfc_device_iommufd_id(struct vfc_device *device, uint32_t *id)
@@ -190,5 +209,7 @@ int vfc_device_iommufd_id(struct vfc_device *device, uint32_t *id)
 		return vfc_done(vfc_fail(EOPNOTSUPP, VFC_REASON_UNSUPPORTED,
 					 WHERE(.object = device->name),
 					 "the transport %s has no ids: cdev has", device->ops->name));
+	if (device_present(device) < 0)
+		return vfc_done(-ENODEV);
 	return vfc_done(device->ops->iommufd_id(device->transport, id));
 }

@@ -8,6 +8,7 @@
 #include <vfiocore.h>
 
 #include "error.h"
+#include "event.h"
 #include "iommu/iommu.h"
 #include "kernel/sys.h"
 #include "pci/sysfs.h"
@@ -17,12 +18,20 @@
 #define COMMAND 0x04
 #define COMMAND_MASTER 0x0004
 
+/* PCI allows as many (PCI Local Bus 3.0, 6.8.2.3). */
+#define VECTORS_MAX 2048
+
 /* Far above what any bus driver offers; a count beyond is not believed. */
 #define REGIONS_MAX 4096
 
 struct transport_device *device_transport(struct vfc_device *device)
 {
 	return device->transport;
+}
+
+static bool is_released(struct vfc_device *device)
+{
+	return __atomic_load_n(&device->released, __ATOMIC_ACQUIRE);
 }
 
 void device_hold(struct vfc_device *device)
@@ -239,7 +248,7 @@ static int check_idle(struct vfc_device *device)
 	uint32_t children;
 
 	pthread_mutex_lock(&device->lock);
-	children = device->children;
+	children = device->children - device->watch_sets;
 	pthread_mutex_unlock(&device->lock);
 	if (children)
 		return vfc_fail(EBUSY, VFC_REASON_BUSY, WHERE(.object = device->name),
@@ -267,6 +276,8 @@ int vfc_device_close(struct vfc_device *device)
 	rc = check_idle(device);
 	if (rc < 0)
 		return vfc_done(rc);
+	if (device->events)
+		vfc_events_unwatch(device->events, device);
 	/* The device may be gone already, so whether this works does not matter. */
 	if (device->flags & VFC_DEVICE_PCI && command(device, COMMAND_MASTER, 0) < 0)
 		vfc_error_restore(&before);
@@ -286,7 +297,7 @@ int vfc_device_info(struct vfc_device *device, struct vfc_device_info *info)
 		return vfc_done(vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE,
 					 "info->size is %u, set it to sizeof(struct vfc_device_info)",
 					 info->size));
-	info->flags = device->flags;
+	info->flags = device->flags | (is_released(device) ? VFC_DEVICE_RELEASED : 0);
 	info->regions = device->region_count;
 	info->irqs = device->irq_count;
 	info->group = device->ops->group(device->transport);
@@ -300,17 +311,74 @@ struct vfc_iommu *vfc_device_iommu(struct vfc_device *device)
 	return device->iommu;
 }
 
-int vfc_device_reset(struct vfc_device *device)
+int device_present(struct vfc_device *device)
 {
+	if (!is_released(device))
+		return 0;
+	return vfc_fail(ENODEV, VFC_REASON_GONE, WHERE(.object = device->name),
+			"the device was given back to the host (vfc_device_release): close it");
+}
+
+static int trigger(struct vfc_device *device, uint32_t index, uint32_t vector, uint32_t count)
+{
+	struct vfio_irq_set set = {
+		.argsz = sizeof(set),
+		.flags = VFIO_IRQ_SET_DATA_NONE | VFIO_IRQ_SET_ACTION_TRIGGER,
+		.index = index,
+		.start = vector,
+		.count = count,
+	};
+
+	return device->ops->set_irqs(device->transport, &set);
+}
+
+/*
+ * Every type that is on. Who waits for a vector is woken, since nothing would come any more. What a
+ * device that is gone says to all this does not matter.
+ */
+static void disarm_all(struct vfc_device *device)
+{
+	uint32_t open, vector;
+
+	pthread_mutex_lock(&device->lock);
+	open = device->irqs_open;
+	pthread_mutex_unlock(&device->lock);
+	for (uint32_t index = 0; index < 32; index++) {
+		if (!(open & 1u << index))
+			continue;
+		for (vector = 0; IRQS_EXCLUSIVE & 1u << index && vector < VECTORS_MAX; vector++)
+			if (trigger(device, index, vector, 1) < 0)
+				break;
+		trigger(device, index, 0, 0);
+	}
+}
+
+static int device_release_now(struct vfc_device *device)
+{
+	struct vfc_error before = *vfc_error_last();
 	int rc;
 
-	/* The kernel answers EINVAL, which would not tell the cause. */
-	if (!(device->flags & VFC_DEVICE_RESET))
-		return vfc_done(vfc_fail(EOPNOTSUPP, VFC_REASON_UNSUPPORTED,
-					 WHERE("VFIO_DEVICE_RESET", device->name),
-					 "the device has no way to be reset (no FLR, no PM reset, no "
-					 "bus of its own)"));
-	rc = device->ops->reset(device->transport);
-	access_follow(device); /* it may have slept before, or be gone */
-	return vfc_done(rc);
+	if (is_released(device))
+		return 0;
+	__atomic_store_n(&device->decodes, false, __ATOMIC_RELAXED);
+	if (device->flags & VFC_DEVICE_PCI)
+		command(device, COMMAND_MASTER, 0);
+	disarm_all(device);
+	vfc_error_restore(&before);
+	rc = regions_release(device);
+	if (rc == 0) {
+		attach_leave(device);
+		rc = iommu_release_device(device->iommu, device->transport,
+					  attach_count(device, device->iommu));
+	}
+	if (rc < 0)
+		return rc;
+	attach_release(device);
+	__atomic_store_n(&device->released, true, __ATOMIC_RELEASE);
+	return 0;
+}
+
+int vfc_device_release(struct vfc_device *device)
+{
+	return vfc_done(device_release_now(device));
 }

@@ -38,9 +38,14 @@ struct vfc_device {
 	uint32_t power; /* offset of PMCSR in config space; 0: none */
 	bool decodes;   /* atomic: mapped BARs answer */
 	bool attached;
+	bool released;  /* atomic: the descriptor is closed, see vfc_device_release() */
+	bool low_power; /* atomic: mapped BARs do not answer, whatever the registers say */
+	bool suspect;   /* atomic: whoever watches it asks whether it is gone */
 	char name[32];
 	pthread_mutex_t lock; /* mappings of regions, and what follows */
-	uint32_t children;    /* open interrupt sets and NICs */
+	uint32_t children;    /* open interrupt sets and NICs, */
+	uint32_t watch_sets;  /* these of them for the stream that watches it: */
+	struct vfc_events *events; /* or NULL */
 	uint32_t irqs_open;   /* bit n: a set of index n is open */
 	bool nic;             /* a NIC is open, or being opened */
 };
@@ -49,6 +54,9 @@ struct vfc_device {
 #define IRQS_EXCLUSIVE (1u << VFC_IRQ_INTX | 1u << VFC_IRQ_MSI | 1u << VFC_IRQ_MSIX)
 
 struct transport_device *device_transport(struct vfc_device *device);
+
+/* -ENODEV with a record when it was let go of: for those who wait for what cannot come any more. */
+int device_present(struct vfc_device *device);
 
 /* An interrupt set or NIC keeps its device open. */
 void device_hold(struct vfc_device *device);
@@ -60,10 +68,14 @@ uint32_t attach_count(const struct vfc_device *device, const struct vfc_iommu *i
 void attach_leave(struct vfc_device *device);
 /* The device leaves all its spaces; its descriptor was closed. */
 void attach_close(struct vfc_device *device);
+/* Likewise, but it holds the one that it was in for as long as it is open. */
+void attach_release(struct vfc_device *device);
 
 /* src/region.c: read what regions there are; release mappings. */
 int regions_open(struct vfc_device *device);
 void regions_close(struct vfc_device *device);
+/* What is mapped becomes memory of this process that reads as all ones; all or nothing is not. */
+int regions_release(struct vfc_device *device);
 
 /* PCI config space; NULL: the device has none. */
 const struct region *region_config(struct vfc_device *device);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include <vfiocore/fake.h>
+#include <vfiocore/irq.h>
 
 #include "device.h"
 #include "error.h"
@@ -57,6 +58,17 @@ static int set_locked(struct fake_device *fake, uint32_t knob, uint64_t value)
 	case VFC_FAKE_RAISE:
 		fake_assert(fake, (uint32_t)value);
 		return 0;
+	case VFC_FAKE_ERROR:
+		fake_put32(fake->config + FAKE_AER_CAP + 4, (uint32_t)value);
+		fake->config[FAKE_EXPRESS_CAP + 0xa] = value ? 2 : 0; /* non-fatal error detected */
+		fake_raise_single(fake, VFC_IRQ_ERR);
+		return 0;
+	case VFC_FAKE_STRANGER:
+		fake->stranger = value != 0;
+		return 0;
+	case VFC_FAKE_REQUEST:
+		fake_raise_single(fake, VFC_IRQ_REQ);
+		return 0;
 	default:
 		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE,
 				"knob %u does not exist or cannot be set", knob);
@@ -80,6 +92,10 @@ static int get_locked(const struct fake_device *fake, uint32_t knob, uint64_t *v
 		[VFC_FAKE_DROPPED] = fake->dropped,
 		[VFC_FAKE_HIGHEST] = space->next_highest,
 		[VFC_FAKE_NORESIZE] = fake->noresize,
+		[VFC_FAKE_ERROR] = fake_get32(fake->config + FAKE_AER_CAP + 4),
+		[VFC_FAKE_REQUEST] = 0,
+		[VFC_FAKE_STRANGER] = fake->stranger,
+		[VFC_FAKE_LOW_POWER] = fake->low_power,
 	};
 
 	if (knob >= sizeof(values) / sizeof(*values))

@@ -109,7 +109,7 @@ static int64_t let_go(struct vfc_irq_thread *thread)
 static void *run(void *argument)
 {
 	struct vfc_irq_thread *thread = argument;
-	uint32_t vector;
+	uint64_t vector;
 	int rc;
 
 	for (;;) {
@@ -117,7 +117,7 @@ static void *run(void *argument)
 		if (rc > 0 && vector == STOP)
 			return NULL;
 		if (rc > 0)
-			serve(thread, vector);
+			serve(thread, (uint32_t)vector);
 		if (rc < 0 && rc != -EINTR) {
 			note(thread, rc);
 			return NULL;

@@ -153,6 +153,7 @@ int vfc_irq_poll_fd(struct vfc_irq *irq)
 static int wait_any(struct vfc_irq *irq, int64_t deadline, uint32_t *vector, uint64_t *count)
 {
 	int fd = poll_fd(irq), rc;
+	uint64_t ready = 0;
 
 	if (fd < 0)
 		return fd;
@@ -160,11 +161,12 @@ static int wait_any(struct vfc_irq *irq, int64_t deadline, uint32_t *vector, uin
 	for (;;) {
 		int64_t left = left_until(deadline);
 
-		rc = sys_epoll_wait(fd, vector, left);
+		rc = sys_epoll_wait(fd, &ready, left);
 		if (rc < 0 || (rc == 0 && left == 0))
 			return not_fired(irq, rc);
 		if (rc == 0)
 			continue;
+		*vector = (uint32_t)ready;
 		rc = irq_consume(irq, *vector, count, false);
 		if (rc)
 			return rc < 0 ? rc : 0;

@@ -11,6 +11,9 @@
 #include "error.h"
 #include "kernel/sys.h"
 
+/* Of a mapping that was released so much reads as all ones; the rest of a huge one as zero. */
+#define ONES_MAX (16 * 1024 * 1024)
+
 #define PCI_HEADER 64 /* bytes; PCI Local Bus 3.0, 6.1 */
 
 /* Copies, because kernels before 6.6 do not align a capability to the 64-bit numbers in it. */
@@ -124,6 +127,37 @@ void regions_close(struct vfc_device *device)
 	}
 	free(device->regions);
 	device->regions = NULL;
+}
+
+/* Not a hole even for a moment: other threads may be reading there. */
+static int release_area(const struct region_area *area)
+{
+	void *ones;
+	int rc = sys_mmap(area->length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0,
+			  &ones);
+
+	if (rc < 0)
+		return vfc_fail(rc, VFC_REASON_NONE, WHERE("mmap", .length = area->length),
+				"memory that stands in for the device's registers cannot be had");
+	memset(ones, 0xff, area->length < ONES_MAX ? area->length : ONES_MAX);
+	rc = sys_move(ones, area->length, area->address);
+	if (rc == 0)
+		return 0;
+	sys_munmap(ones, area->length);
+	return vfc_fail(rc, VFC_REASON_NONE, WHERE("mremap", .length = area->length), "%s", "");
+}
+
+int regions_release(struct vfc_device *device)
+{
+	int rc = 0;
+
+	pthread_mutex_lock(&device->lock);
+	for (uint32_t i = 0; i < device->region_count; i++)
+		for (uint32_t a = 0; rc == 0 && a < device->regions[i].area_count; a++)
+			if (device->regions[i].areas[a].address)
+				rc = release_area(&device->regions[i].areas[a]);
+	pthread_mutex_unlock(&device->lock);
+	return rc;
 }
 
 static int find_region(struct vfc_device *device, uint32_t index, struct region **region)

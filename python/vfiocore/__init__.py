@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         dirty,
         dma,
         errors,
+        event,
         fake,
         iommu,
         iommufd,
@@ -29,11 +30,12 @@ if TYPE_CHECKING:
         mapping,
         nic,
         pci,
+        power,
         region,
     )
     from ._irq_thread import IrqThread
     from .config import Capability, Config
-    from .device import Device
+    from .device import Device, ResetDevice
     from .dirty import DirtyTracking
     from .dma import DmaBuffer
     from .errors import (
@@ -60,6 +62,7 @@ if TYPE_CHECKING:
         VfioError,
         WaitTimeout,
     )
+    from .event import Event, EventKind, Events
     from .iommu import Iommu
     from .iommufd import IommuFd
     from .irq import Interrupt, IrqInfo, IrqSet, IrqStats
@@ -67,6 +70,7 @@ if TYPE_CHECKING:
     from .mapping import Mapping, MappingBatch, MappingInfo
     from .nic import LinkState, Nic, NicStats
     from .pci import PciBar, PciInfo
+    from .power import LowPower, PowerState
     from .region import Region
 
 __all__ = [
@@ -80,6 +84,9 @@ __all__ = [
     "DirtyTracking",
     "DmaBuffer",
     "EntryLimit",
+    "Event",
+    "EventKind",
+    "Events",
     "HugePageWarning",
     "Interrupt",
     "InvalidArgument",
@@ -91,6 +98,7 @@ __all__ = [
     "IrqStats",
     "IrqThread",
     "LinkState",
+    "LowPower",
     "Malformed",
     "MapCache",
     "MapCacheStats",
@@ -110,9 +118,11 @@ __all__ = [
     "PciBar",
     "PciInfo",
     "PermissionDenied",
+    "PowerState",
     "Reach",
     "Reason",
     "Region",
+    "ResetDevice",
     "Unsupported",
     "VfioError",
     "WaitTimeout",
@@ -123,6 +133,8 @@ __all__ = [
     "dirty",
     "dma",
     "errors",
+    "event",
+    "events",
     "fake",
     "iommu",
     "iommufd",
@@ -132,6 +144,7 @@ __all__ = [
     "nic",
     "open",
     "pci",
+    "power",
     "region",
 ]
 
@@ -145,6 +158,9 @@ _HOME = {
     "Device": "device",
     "DirtyTracking": "dirty",
     "DmaBuffer": "dma",
+    "Event": "event",
+    "EventKind": "event",
+    "Events": "event",
     "Interrupt": "irq",
     "Iommu": "iommu",
     "IommuFd": "iommufd",
@@ -153,6 +169,7 @@ _HOME = {
     "IrqStats": "irq",
     "IrqThread": "_irq_thread",
     "LinkState": "nic",
+    "LowPower": "power",
     "MapCache": "mapcache",
     "MapCacheStats": "mapcache",
     "Mapping": "mapping",
@@ -162,8 +179,10 @@ _HOME = {
     "NicStats": "nic",
     "PciBar": "pci",
     "PciInfo": "pci",
+    "PowerState": "power",
     "Reach": "mapcache",
     "Region": "region",
+    "ResetDevice": "device",
 }
 _MODULES = frozenset(name for name in __all__ if name.islower() and name.isalpha())
 
@@ -212,6 +231,25 @@ def adopt(fd: int, name: str | None = None, *, iommu: Iommu | None = None) -> De
     from .device import Device
 
     return Device.adopt(fd, name, iommu=iommu)
+
+
+def events(*, interval: float = 0.0, buffer: int = 0) -> Events:
+    """Open a stream of events: devices that come, go and change drivers, the system's sleep, and of
+    watched devices errors, the host's requests, and that they are gone.
+
+    Args:
+        interval: seconds: how often watched devices are asked whether they are gone; 0: only
+            when there is a reason to.
+        buffer: bytes for messages of the kernel that wait to be read; 0: 1 MiB.
+
+    Raises:
+        VfioError: the kernel has no netlink, or too many descriptors are open.
+
+    Source: vfc_events_open() in vfiocore/event.h.
+    """
+    from .event import Events
+
+    return Events(interval=interval, buffer=buffer)
 
 
 def __getattr__(name: str) -> object:

@@ -7,7 +7,6 @@ import os
 from ctypes import byref, c_char_p, c_uint32, c_void_p, cast
 
 from ._native.call import (
-    NativeObject,
     check,
     encoded,
     error,
@@ -20,6 +19,7 @@ from ._native.call import (
 from ._native.enums import DeviceFlag, IrqIndex, RegionIndex
 from ._native.loader import lib
 from ._native.structs import DeviceInfo, DeviceOpts
+from ._reset import ResetDevice, Resettable
 from .errors import Reason, Unsupported, VfioError, invalid
 
 TYPE_CHECKING = False
@@ -27,13 +27,15 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from .config import Config
+    from .event import Events, Releaser
     from .iommu import Iommu
     from .irq import IrqInfo, IrqSet
     from .mapping import Mapping
     from .nic import Nic
+    from .power import LowPower
     from .region import Region
 
-__all__ = ["Device", "DeviceFlag"]
+__all__ = ["Device", "DeviceFlag", "ResetDevice"]
 
 # Those that were not closed, in the order of opening. They are closed when the interpreter exits:
 # a fake device's thread must not outlive the memory it plays with.
@@ -59,7 +61,7 @@ def _remember(device: Device) -> None:
     _open.append(device)
 
 
-class Device(NativeObject):
+class Device(Resettable):
     """An open device: from :func:`vfiocore.open`, where arguments and errors are told.
 
     Context manager: leaving it closes the NIC and the interrupt sets that were opened from it, and
@@ -109,7 +111,8 @@ class Device(NativeObject):
         self._iommu = space
         self._attached: dict[int, Iommu] = {0: space}  # by PASID; 0: what it does without one
         self._reached: list[Mapping] = []  # of its regions, in whatever space
-        self._children: list[Nic | IrqSet] = []
+        self._children: list[Nic | IrqSet | Events | LowPower] = []
+        self._releaser: Releaser | None = None
         self._regions: dict[int, Region] = {}
         self._read_info()
         _remember(self)
@@ -137,6 +140,7 @@ class Device(NativeObject):
         handle, self._handle = self._handle, None
         if handle is None:
             return
+        self._stop_releaser()
         # Before C: another thread that reads registers shall find them closed, not unmapped.
         for region in self._regions.values():
             region._invalidate()
@@ -152,6 +156,11 @@ class Device(NativeObject):
             mapping.close()
         if self._own is not None:
             self._own._detach()  # C closed it with the device
+
+    def _stop_releaser(self) -> None:
+        releaser, self._releaser = self._releaser, None
+        if releaser is not None:
+            releaser.stop()
 
     def __exit__(
         self,
@@ -343,16 +352,72 @@ class Device(NativeObject):
     def bus_master(self, on: bool) -> None:
         check(lib.vfc_device_bus_master(self._native(), bool(on)))
 
-    def reset(self) -> None:
-        """Reset the function. Quiesce it first; interrupts must be armed again
-        (:meth:`IrqSet.rearm`).
+    def low_power(self, *, wakeup: bool = False) -> LowPower:
+        """Let the kernel put the device into the lowest state that the platform has, until the
+        result is closed: ``with device.low_power():``. Quiesce it first.
+
+        Args:
+            wakeup: the first access ends it, which the result's ``wait()`` tells.
 
         Raises:
-            Unsupported: it has no reset method.
+            Unsupported: the kernel is older than 6.1.
+            DeviceBusy: a NIC of it is open.
+            VfioError: it is in low power already.
 
-        Source: vfc_device_reset() in vfiocore/device.h.
+        Source: vfc_power_low_enter() in vfiocore/power.h.
         """
-        check(lib.vfc_device_reset(self._native()))
+        from .power import LowPower
+
+        return LowPower(self, wakeup=wakeup)
+
+    def release(self) -> None:
+        """Give the device back to the host, now, whatever is still open of it.
+
+        DMA is turned off, interrupts are disarmed (who waits for one is woken), what is mapped in
+        its address space is unmapped if no other device is attached there, and the kernel's
+        descriptor is closed. From then on what is done with the device raises :class:`DeviceGone`,
+        in whatever thread; closing the objects works as ever. A second call does nothing.
+
+        Of an adopted device (:func:`vfiocore.adopt`) our duplicate is closed: the host has it once
+        whoever passed it has closed theirs, too.
+
+        Source: vfc_device_release() in vfiocore/device.h.
+        """
+        check(lib.vfc_device_release(self._native()))
+
+    @property
+    def released(self) -> bool:
+        """Whether the host has it back, see :meth:`release`."""
+        info = DeviceInfo.sized()
+        check(lib.vfc_device_info(self._native(), byref(info)))
+        return bool(info.flags & DeviceFlag.RELEASED)
+
+    def release_on_request(self) -> None:
+        """Let the host have the device when it wants it: :meth:`release`, in a thread of its own.
+
+        The host asks when the device is unplugged (``device_del``), or unbound from its driver, and
+        waits without end for whoever has it open. A second call does nothing.
+
+        Raises:
+            DeviceBusy: a stream of events watches the device; :meth:`events` can release it, too.
+        """
+        from .event import Releaser
+
+        self._native()
+        if self._releaser is None:
+            self._releaser = Releaser(self)
+
+    def events(self, *, release: bool = False, interval: float = 0.0) -> Events:
+        """A stream of events that watches the device, and is closed with it.
+
+        Args:
+            release: let go of the device when the host wants it, see :meth:`Events.watch`.
+            interval: seconds: how often to ask whether the device is gone; 0: only when there is
+                a reason to.
+        """
+        from .event import watch_stream
+
+        return watch_stream(self, release=release, interval=interval)
 
     def irq_info(self, index: int | str) -> IrqInfo:
         """What it offers of one interrupt type: 0 to 4, or ``"intx"``, ``"msi"``, ``"msix"``,

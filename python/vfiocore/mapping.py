@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from ctypes import addressof, byref, c_char
+from errno import ENOENT
 
 from ._native.call import check, uncopied, unsigned
 from ._native.enums import MapFlag
@@ -12,7 +13,7 @@ from ._native.loader import lib
 from ._native.structs import MapOpts
 from ._native.structs import Mapping as NativeMapping
 from ._record import Record
-from .errors import closed, invalid
+from .errors import IovaError, closed, invalid
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -75,8 +76,16 @@ class Mapping:
 
     def close(self) -> None:
         """Unmap; when this returns no device can reach the memory. A second call does nothing."""
-        if self._iommu is not None:
-            self._iommu.unmap(self.iova, self.length)
+        iommu = self._iommu
+        if iommu is None:
+            return
+        try:
+            iommu.unmap(self.iova, self.length)
+        except IovaError as error:
+            if error.errno != ENOENT:
+                raise
+            iommu._mappings.pop(self.iova, None)  # vfc_device_release() has unmapped it
+            self._forget()
 
     def _forget(self) -> None:
         """The IOMMU no longer translates to this memory: let go of it."""
@@ -133,9 +142,17 @@ class MappingBatch(Sequence[int]):
         """
         if self._iommu is not None:
             iommu = self._iommu
-            check(lib.vfc_iommu_unmap_batch(iommu._native(), self._vector, len(self._vector)))
+            handle = iommu._native()
+            rc = lib.vfc_iommu_unmap_batch(handle, self._vector, len(self._vector))
+            if rc != -ENOENT or any(map(self._lives, self._vector)):
+                check(rc)
             iommu._batches.discard(self)
             self._forget()
+
+    def _lives(self, entry: NativeMapping) -> bool:
+        """None does after vfc_device_release(); another may have the place then."""
+        found = self._iommu.find_iova(entry.iova) if self._iommu is not None else None
+        return found is not None and found.address == entry.va
 
     def _forget(self) -> None:
         self._iommu = self._keep = None

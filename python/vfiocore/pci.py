@@ -7,9 +7,9 @@ root than /sys, for tests.
 
 from __future__ import annotations
 
-from ctypes import byref, c_char, c_char_p, c_void_p, cast
+from ctypes import byref, c_char, c_char_p, c_void_p, cast, create_string_buffer
 
-from ._native.call import check, encoded
+from ._native.call import check, encoded, wait
 from ._native.enums import BarFlag
 from ._native.loader import lib
 from ._native.structs import PCI_NAME, PciBindOpts
@@ -31,7 +31,9 @@ __all__ = [
     "in_use",
     "info",
     "names",
+    "reset_methods",
     "unbind",
+    "wait_for",
 ]
 
 
@@ -160,6 +162,42 @@ def unbind(name: str) -> None:
     Source: vfc_pci_unbind() in vfiocore/pci.h.
     """
     check(lib.vfc_pci_unbind(encoded(name, "a device's name")))
+
+
+def reset_methods(name: str) -> list[str]:
+    """The ways in which the kernel can reset a function, in its order: ``["flr", "bus"]``.
+
+    Raises:
+        NoDevice: there is no such device.
+
+    Source: vfc_pci_reset_methods() in vfiocore/pci.h.
+    """
+    text = create_string_buffer(128)
+    check(lib.vfc_pci_reset_methods(encoded(name, "a device's name"), text, len(text)))
+    return text.value.decode().split()
+
+
+def wait_for(device: str, timeout: float | None = None) -> PciInfo:
+    """Wait until a device is there: plugged in, or already. Ctrl-C ends it.
+
+    Args:
+        device: its address, ``"0000:01:00.0"``, or its ids, ``"8086:10d3"``.
+        timeout: seconds; 0: only look; None: without end.
+
+    Raises:
+        WaitTimeout: none came in time (also a ``TimeoutError``).
+        InvalidArgument: it is neither an address nor ids.
+
+    Source: vfc_pci_wait_for() in vfiocore/pci.h.
+    """
+    text, name = encoded(device, "a device's address or ids"), create_string_buffer(PCI_NAME)
+
+    def attempt(slice_ns: int) -> int:
+        result: int = lib.vfc_pci_wait_for(text, slice_ns, name)
+        return result
+
+    wait(attempt, timeout)
+    return info(name.value.decode())
 
 
 def in_use(name: str, sysfs: str | None = None, proc: str = "/proc") -> str | None:

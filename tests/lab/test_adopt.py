@@ -168,6 +168,34 @@ def test_what_is_given_back(helper: Helper, edu: str, how: tuple[Way, str, str])
         assert sorted(os.listdir("/proc/self/fd")) == before
 
 
+@pytest.mark.parametrize("how", WAYS)
+def test_what_is_released_is_the_helpers(
+    helper: Helper, edu: str, how: tuple[Way, str, str]
+) -> None:
+    """The duplicate is closed, the device leaves our spaces, and can be adopted again."""
+    way, transport, _ = how
+    space, device = way(helper, edu)
+    with vfiocore.Iommu.adopt(helper.give(space)) as iommu:
+        for _ in range(2):
+            with vfiocore.adopt(helper.give(device), edu, iommu=iommu) as adopted:
+                mapping = iommu.map(mmap.mmap(-1, PAGE), iova=0x100000)
+                adopted.release()
+                assert adopted.released
+                assert iommu.devices == 0
+                with pytest.raises(vfiocore.DeviceGone):
+                    adopted.bar(0).read32(0)
+                mapping.close()
+                with (
+                    vfiocore.adopt(helper.give(device), edu, iommu=iommu) as again,
+                    iommu.alloc(PAGE, iova=0x100000),
+                ):
+                    assert again.transport == transport
+                    assert again.bar(0).read32(0) & 0xFF == 0xED
+    helper.close()
+    pci.unbind(edu)
+    pci.bind(edu)
+
+
 @ANY
 def test_other_kinds_of_descriptors(helper: Helper, edu: str) -> None:
     container = helper.open("/dev/vfio/vfio")

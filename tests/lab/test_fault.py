@@ -24,7 +24,7 @@ def sweep(name: str, transport: str) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    expected = ["open", "shared space", "interrupts"]
+    expected = ["open", "shared space", "interrupts", "events"]
     expected += ["adopted"] * (transport in {"group", "cdev"})
     expected += ["memory"] * (not transport.startswith("noiommu"))
     expected += ["moves"] * (transport == "cdev")

@@ -128,3 +128,15 @@ def test_reset(capsys: pytest.CaptureFixture[str]) -> None:
     assert text_of(capsys, "reset", FAKE) == f"{FAKE}: reset\n"
     assert "would be reset" in text_of(capsys, "reset", FAKE, "--dry-run")
     assert as_json(capsys, "reset", FAKE) == {"name": FAKE, "dry_run": False, "methods": []}
+
+
+def test_hot_reset(capsys: pytest.CaptureFixture[str]) -> None:
+    with vfiocore.open(FAKE) as device:
+        group = device.hot_reset_info()[0].group
+    assert text_of(capsys, "reset", "--hot", FAKE) == (
+        f"{FAKE}: hot reset, with\n  0000:00:00.0  group {group}\n"
+    )
+    assert "would be hot reset" in text_of(capsys, "reset", "--hot", FAKE, "--dry-run")
+    document = as_json(capsys, "reset", "--hot", FAKE)
+    assert document["devices"][0]["name"] == "0000:00:00.0"
+    assert document["devices"][0]["owned"] is True

@@ -11,7 +11,10 @@ import pytest
 from vfiocore._native import tables
 
 ROW = re.compile(r"^\| `((?:IOMMU|VFIO)_\w+)` \| (\d+\.\d+) \| `(\w+)` \| (.*) \|$", re.M)
-DEFINED = re.compile(r"^#define ((?:IOMMU|VFIO)_\w+) _IO\(", re.M)
+# Features of devices are requests of one number, told apart by a second one.
+DEFINED = re.compile(
+    r"^#define ((?:IOMMU|VFIO)_\w+(?= _IO\()|VFIO_DEVICE_FEATURE_\w+(?= \d))", re.M
+)
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@
 #include <vfiocore.h>
 
 #include "device.h"
+#include "kernel/sys.h"
 #include "test.h"
 
 #define COMMAND 4
@@ -81,6 +82,75 @@ static void sleeping(void)
 	CHECK(device->decodes);
 }
 
+static uint64_t knob(uint32_t which)
+{
+	uint64_t value;
+
+	CHECK_EQ(vfc_fake_get(device, which, &value), 0);
+	return value;
+}
+
+static void power_states(void)
+{
+	struct vfc_nic *nic;
+
+	CHECK_EQ(vfc_power_get(device), VFC_POWER_D0);
+	CHECK_EQ(vfc_power_set(device, 4), -EINVAL);
+	CHECK_EQ(vfc_power_set(device, VFC_POWER_D3HOT), 0);
+	CHECK_EQ(vfc_power_get(device), VFC_POWER_D3HOT);
+	CHECK_EQ(status(), -EIO);
+	CHECK_EQ(vfc_region_write(device, VFC_REGION_CONFIG, COMMAND, 2, config(COMMAND)), 0);
+	CHECK_EQ(status(), -EIO); /* decoding is on, and it sleeps */
+	CHECK_EQ(vfc_power_set(device, VFC_POWER_D0), 0);
+	CHECK_EQ(status(), 0);
+	CHECK_EQ(vfc_nic_open(device, NULL, &nic), 0);
+	CHECK_EQ(vfc_power_set(device, VFC_POWER_D3HOT), -EBUSY);
+	CHECK_EQ(vfc_power_low_enter(device, -1), -EBUSY);
+	CHECK_EQ(vfc_nic_close(nic), 0);
+	CHECK_EQ(vfc_fake_set(device, VFC_FAKE_GONE, 1), 0);
+	CHECK_EQ(vfc_power_get(device), -ENODEV);
+	CHECK_EQ(vfc_power_set(device, VFC_POWER_D3HOT), -ENODEV);
+	CHECK_EQ(vfc_fake_set(device, VFC_FAKE_GONE, 0), 0);
+}
+
+/* No mapping is used until it is over, whatever config space says. */
+static void low_power(void)
+{
+	struct vfc_events *events;
+	struct vfc_event event = {.size = sizeof(event)};
+	struct vfc_events_opts opts = {.size = sizeof(opts), .interval = 1000000};
+	int fd = sys_eventfd();
+	uint64_t woken = 0;
+
+	CHECK(fd >= 0);
+	CHECK_EQ(vfc_power_low_exit(device), 0); /* as in Linux */
+	CHECK_EQ(vfc_power_low_enter(device, -1), 0);
+	CHECK_EQ(vfc_power_low_enter(device, -1), -EINVAL);
+	CHECK(!device->decodes);
+	CHECK_EQ(vfc_region_write(device, VFC_REGION_CONFIG, COMMAND, 2, config(COMMAND)), 0);
+	CHECK(!device->decodes);
+	CHECK_EQ(status(), 0); /* by the kernel */
+	CHECK_EQ(knob(VFC_FAKE_LOW_POWER), 1);
+	CHECK_EQ(vfc_power_low_exit(device), 0);
+	CHECK(device->decodes);
+
+	CHECK_EQ(vfc_events_open(&opts, &events), 0);
+	CHECK_EQ(vfc_events_watch(events, device, 0), 0);
+	CHECK_EQ(vfc_power_low_enter(device, fd), 0);
+	for (int i = 0; i < 20; i++) /* that asks now and then whether it is gone */
+		vfc_events_wait(events, 1000000, &event);
+	CHECK_EQ(sys_read(fd, &woken, sizeof(woken)), -EAGAIN);
+	CHECK_EQ(config(0), 0x8086);
+	CHECK_EQ(sys_read(fd, &woken, sizeof(woken)), sizeof(woken));
+	CHECK_EQ(woken, 1);
+	CHECK_EQ(knob(VFC_FAKE_LOW_POWER), 0);
+	CHECK(!device->decodes);
+	CHECK_EQ(vfc_power_low_exit(device), 0);
+	CHECK(device->decodes);
+	CHECK_EQ(vfc_events_close(events), 0);
+	sys_close(fd);
+}
+
 /* A config space that is not there must not be looked for where BAR 0 is. */
 static void no_config_space(void)
 {
@@ -100,6 +170,8 @@ int main(void)
 	for (int way = 0; way < 4; way++)
 		decoding_off(way);
 	sleeping();
+	power_states();
+	low_power();
 	no_config_space();
 	CHECK_EQ(vfc_device_close(device), 0);
 	return 0;

@@ -192,10 +192,34 @@ static void locks(void)
 	CHECK_EQ(vfc_iommu_close(target), 0);
 }
 
+/* It leaves its space, which it holds, and goes nowhere else. */
+static void released(void)
+{
+	struct vfc_iommu *first = open_space(NULL), *second = open_space(first);
+	struct vfc_device *device = open_in(first), *detached = open_in(first);
+
+	CHECK_EQ(vfc_device_detach(detached), 0);
+	CHECK_EQ(vfc_device_release(detached), 0);
+	CHECK_EQ(map_at(first, memory, 0x10000), 0);
+	CHECK_EQ(vfc_device_release(device), 0);
+	CHECK_EQ(devices(first), 0);
+	CHECK_EQ(vfc_iommu_unmap(first, 0x10000, PAGE), -ENOENT);
+	refused(vfc_device_attach(device, second), ENODEV, VFC_REASON_GONE);
+	refused(vfc_device_attach(detached, first), ENODEV, VFC_REASON_GONE);
+	refused(vfc_device_attach_pasid(device, 1, second), ENODEV, VFC_REASON_GONE);
+	CHECK_EQ(vfc_device_detach(device), 0);
+	CHECK_EQ(vfc_iommu_close(first), -EBUSY); /* both hold the space that they were in last */
+	CHECK_EQ(vfc_device_close(device), 0);
+	CHECK_EQ(vfc_device_close(detached), 0);
+	CHECK_EQ(vfc_iommu_close(first), 0);
+	CHECK_EQ(vfc_iommu_close(second), 0);
+}
+
 int main(void)
 {
 	memory = get_memory(2 * PAGE);
 	moves();
+	released();
 	refusals();
 	holders();
 	from_its_own();

@@ -374,6 +374,34 @@ static void registers(void)
 	CHECK_EQ(knob(VFC_FAKE_RESETS), 1);
 }
 
+/* DMA ends before a reset; one that would hit others is refused, and they are named. */
+static void resets(void)
+{
+	struct vfc_reset_device hit[2];
+
+	CHECK_EQ(vfc_device_bus_master(device, true), 0);
+	CHECK_EQ(vfc_device_reset(device), 0);
+	CHECK_EQ(config(4, 2), 3);
+	CHECK_EQ(vfc_device_hot_reset_info(device, NULL, 0), 1);
+	CHECK_EQ(vfc_device_hot_reset_info(device, hit, 2), 1);
+	CHECK_EQ(hit[0].owned, 1);
+	CHECK_EQ(hit[0].id, 1);
+	CHECK_EQ(vfc_device_bus_master(device, true), 0);
+	CHECK_EQ(vfc_device_hot_reset(device), 0);
+	CHECK_EQ(config(4, 2), 3);
+	CHECK_EQ(knob(VFC_FAKE_RESETS), 3);
+	CHECK_EQ(vfc_fake_set(device, VFC_FAKE_STRANGER, 1), 0);
+	CHECK_EQ(vfc_device_bus_master(device, true), 0);
+	CHECK_EQ(vfc_device_hot_reset_info(device, hit, 2), 2);
+	CHECK_EQ(hit[1].owned, 0);
+	CHECK_EQ(vfc_device_hot_reset(device), -EBUSY);
+	CHECK(strstr(vfc_error_last()->hint, "0000:00:00.1"));
+	CHECK_EQ(config(4, 2), 7); /* nothing has changed */
+	CHECK_EQ(knob(VFC_FAKE_RESETS), 3);
+	CHECK_EQ(vfc_fake_set(device, VFC_FAKE_STRANGER, 0), 0);
+	CHECK_EQ(vfc_device_bus_master(device, false), 0);
+}
+
 static void pulled(void)
 {
 	struct vfc_nic *nic;
@@ -403,6 +431,7 @@ int main(void)
 	config_space();
 	regions();
 	registers();
+	resets();
 	pulled();
 	CHECK_EQ(vfc_device_close(device), 0);
 	CHECK_EQ(munmap(memory, 16 * PAGE), 0);

@@ -79,6 +79,11 @@ static int open_only(void)
 		note(&rc, vfc_region_map(device, VFC_REGION_BAR0, 0x1000, 0, &map));
 	}
 	note(&rc, vfc_pci_caps(device, NULL, 0));
+	if (is_fake()) {
+		note(&rc, vfc_device_hot_reset(device));
+		note(&rc, vfc_power_low_enter(device, -1));
+		note(&rc, vfc_power_set(device, VFC_POWER_D3HOT));
+	}
 	note(&rc, vfc_device_bus_master(device, true));
 	close_device(device);
 	return rc;
@@ -351,6 +356,37 @@ static int interrupts(void)
 	return rc;
 }
 
+/* What is watched is let go of; a stream that is closed before its device and one after. */
+static int events(void)
+{
+	struct vfc_event event = {.size = sizeof(event)};
+	struct vfc_events_opts opts = {.size = sizeof(opts), .interval = SECOND};
+	struct vfc_events *stream = NULL;
+	struct vfc_device *device;
+	volatile void *map;
+	int rc = 0;
+
+	if (note(&rc, vfc_device_open(name, NULL, &device)) < 0)
+		return rc;
+	note(&rc, vfc_region_map(device, VFC_REGION_BAR0, 0, PAGE, &map));
+	if (note(&rc, vfc_events_open(&opts, &stream)) == 0) {
+		if (note(&rc, vfc_events_watch(stream, device, 0)) == 0 && is_fake()) {
+			note(&rc, vfc_fake_set(device, VFC_FAKE_ERROR, 1 << 15));
+			if (note(&rc, vfc_events_wait(stream, SECOND, &event)) == 0)
+				CHECK_EQ(event.kind, VFC_EVENT_ERROR);
+			CHECK_EQ(vfc_events_unwatch(stream, device), 0);
+			note(&rc, vfc_events_watch(stream, device, VFC_WATCH_RELEASE));
+		}
+	}
+	if (note(&rc, vfc_device_release(device)) < 0)
+		CHECK_EQ(vfc_device_release(device), 0);
+	if (vfc_region_write(device, VFC_REGION_BAR0, 0, 4, 0) != -ENODEV)
+		CHECK_EQ(vfc_region_write(device, VFC_REGION_BAR0, 0, 4, 0), -ENODEV);
+	close_device(device);
+	CHECK_EQ(vfc_events_close(stream), 0);
+	return rc;
+}
+
 static void traffic(struct vfc_nic *nic, int *rc)
 {
 	struct vfc_nic_stats stats = {.size = sizeof(stats)};
@@ -406,6 +442,7 @@ int main(int argc, char **argv)
 	if (is_fake() || !strcmp(by, "cdev"))
 		sweep("moves", moves);
 	sweep("interrupts", interrupts);
+	sweep("events", events);
 	if (is_fake())
 		sweep("network", network);
 	else if (!strcmp(by, "group") || !strcmp(by, "cdev"))

@@ -25,6 +25,12 @@ struct uapi_entry {
 	NUMBER(VFIO_DEVICE_GET_INFO), NUMBER(VFIO_DEVICE_GET_REGION_INFO),                       \
 	NUMBER(VFIO_DEVICE_GET_IRQ_INFO), NUMBER(VFIO_DEVICE_SET_IRQS),                          \
 	NUMBER(VFIO_DEVICE_RESET), NUMBER(VFIO_DEVICE_FLAGS_RESET),                              \
+	NUMBER(VFIO_DEVICE_GET_PCI_HOT_RESET_INFO), NUMBER(VFIO_DEVICE_PCI_HOT_RESET),           \
+	SIZE(vfio_pci_dependent_device), FIELD(vfio_pci_dependent_device, segment),              \
+	FIELD(vfio_pci_dependent_device, bus), FIELD(vfio_pci_dependent_device, devfn),          \
+	SIZE(vfio_pci_hot_reset_info), FIELD(vfio_pci_hot_reset_info, count),                    \
+	FIELD(vfio_pci_hot_reset_info, devices), SIZE(vfio_pci_hot_reset),                       \
+	FIELD(vfio_pci_hot_reset, count), FIELD(vfio_pci_hot_reset, group_fds),                  \
 	NUMBER(VFIO_DEVICE_FLAGS_PCI), FIELD(vfio_device_info, flags),                           \
 	FIELD(vfio_device_info, num_regions), FIELD(vfio_device_info, num_irqs),                 \
 	FIELD(vfio_device_info, cap_offset), NUMBER(VFIO_REGION_INFO_FLAG_READ),                 \
@@ -74,7 +80,15 @@ struct uapi_entry {
 /* Only newer headers have these: tests/machine/test_uapi.py takes those of the lab's kernel. */
 #ifdef UAPI_IOMMUFD
 #define UAPI_IOMMUFD_LIST								\
-	, NUMBER(IOMMU_DESTROY), NUMBER(IOMMU_IOAS_ALLOC),				\
+	, NUMBER(VFIO_PCI_HOT_RESET_FLAG_DEV_ID), NUMBER(VFIO_PCI_HOT_RESET_FLAG_DEV_ID_OWNED),	\
+	NUMBER(VFIO_PCI_DEVID_OWNED), NUMBER(VFIO_PCI_DEVID_NOT_OWNED),			\
+	FIELD(vfio_pci_dependent_device, devid),					\
+	NUMBER(VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY),					\
+	NUMBER(VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY_WITH_WAKEUP),			\
+	NUMBER(VFIO_DEVICE_FEATURE_LOW_POWER_EXIT),					\
+	SIZE(vfio_device_low_power_entry_with_wakeup),					\
+	FIELD(vfio_device_low_power_entry_with_wakeup, wakeup_eventfd),		\
+	NUMBER(IOMMU_DESTROY), NUMBER(IOMMU_IOAS_ALLOC),				\
 	NUMBER(IOMMU_IOAS_ALLOW_IOVAS), NUMBER(IOMMU_IOAS_COPY),			\
 	NUMBER(IOMMU_IOAS_IOVA_RANGES), NUMBER(IOMMU_IOAS_MAP),				\
 	NUMBER(IOMMU_IOAS_UNMAP), NUMBER(IOMMU_OPTION), NUMBER(IOMMU_VFIO_IOAS),	\

@@ -13,6 +13,7 @@ struct vfc_device;
 enum vfc_device_flags {
 	VFC_DEVICE_RESET = 1 << 0, /* vfc_device_reset() can work */
 	VFC_DEVICE_PCI = 1 << 1,   /* it has a PCI config space */
+	VFC_DEVICE_RELEASED = 1 << 2, /* the host has it back, see vfc_device_release() */
 };
 
 struct vfc_device_opts {
@@ -20,6 +21,15 @@ struct vfc_device_opts {
 	uint32_t reserved;
 	struct vfc_iommu *iommu; /* attach to this space; NULL: one of its own, closed with it */
 	const char *transport;   /* of its own space, see struct vfc_iommu_opts; else NULL */
+};
+
+/* A device that a hot reset resets, too. */
+struct vfc_reset_device {
+	char name[16];   /* its BDF */
+	int32_t group;   /* its IOMMU group; -1: none */
+	int32_t id;      /* its id in the iommufd; 0: it is not open; -1: not ours, or no iommufd */
+	uint32_t owned;  /* 1: ours to reset */
+	uint32_t reserved;
 };
 
 struct vfc_device_info {
@@ -62,10 +72,29 @@ VFC_API int vfc_device_adopt(int fd, const char *name, const struct vfc_device_o
 
 /*
  * vfc_device_close() - stop the device's DMA, close it, detach it.
- * Mapped regions become invalid. -EBUSY while an interrupt set or NIC of it is open, and for its own
- * address space while a DMA buffer lives or another device is attached there.
+ * Mapped regions become invalid; a stream of events that watches it does so no more. -EBUSY while an
+ * interrupt set or NIC of it is open, and for its own address space while a DMA buffer lives or another
+ * device is attached there.
  */
 VFC_API int vfc_device_close(struct vfc_device *device);
+
+/*
+ * vfc_device_release() - give the device back to the host, now, while the object stays.
+ * For when the host wants it (VFC_EVENT_REQUEST), which waits without end until it has it. In order:
+ * DMA is turned off, interrupts are disarmed, what is mapped in its address space is unmapped if no
+ * other device is attached there, mapped regions become memory of this process that reads as all
+ * ones (of a region beyond 16 MiB: zero), and the descriptor is closed; a group's with its last
+ * device. From then on every call on the device or on what hangs on it fails with -ENODEV or finds
+ * all ones, and who waits for an interrupt is woken; vfc_device_close() and the like release the objects.
+ * It may be called while other threads use the device; a second call does nothing.
+ * Of an adopted device the library closes its duplicate, and the device leaves the address spaces that
+ * it was attached to here; the host has it once whoever passed it has closed theirs, too. A group that
+ * another process attached stays in its container until that process lets go of it.
+ * Errors: -ENOMEM, -EMFILE, -EBUSY (another thread is making a mapping, with progress): the device is
+ * still open, its DMA and interrupts are off; try again.
+ * Thread-safe, but for vfc_device_close(), attach and detach.
+ */
+VFC_API int vfc_device_release(struct vfc_device *device);
 
 /* vfc_device_info() - what the device is. Thread-safe. */
 VFC_API int vfc_device_info(struct vfc_device *device, struct vfc_device_info *info);
@@ -111,11 +140,32 @@ VFC_API int vfc_device_iommufd_id(struct vfc_device *device, uint32_t *id);
 
 /*
  * vfc_device_reset() - reset the function.
- * Quiesce it first. Interrupts must be armed again (vfc_irq_rearm) and config space is restored by
- * the kernel. Errors: -EOPNOTSUPP (no reset method), else the kernel's.
+ * Quiesce it first. DMA is turned off before, and stays off: vfc_device_bus_master() turns it on.
+ * Interrupts must be armed again (vfc_irq_rearm) and the rest of config space is restored by the
+ * kernel. Errors: -EOPNOTSUPP (no reset method), else the kernel's.
  * Source: VFIO_DEVICE_RESET.
  */
 VFC_API int vfc_device_reset(struct vfc_device *device);
+
+/*
+ * vfc_device_hot_reset_info() - what vfc_device_hot_reset() would reset.
+ * @devices: room for @count; may be NULL when @count is 0. The device itself is among them.
+ * Return: how many there are, which may be more than @count. Errors: -EOPNOTSUPP (it cannot be).
+ * Thread-safe. Source: VFIO_DEVICE_GET_PCI_HOT_RESET_INFO.
+ */
+VFC_API int vfc_device_hot_reset_info(struct vfc_device *device, struct vfc_reset_device *devices,
+				      size_t count);
+
+/*
+ * vfc_device_hot_reset() - reset the device's slot or bus, with all functions on it.
+ * Quiesce them all first; what vfc_device_reset() says of DMA, interrupts and config space holds.
+ * It is refused, with a list, unless each function there is ours: of a group that is attached to the
+ * device's address space (group, compat), or of the same iommufd or a group with one that is (cdev).
+ * So open them in one address space, vfc_device_opts.iommu.
+ * Errors: -EBUSY (others are hit), -EOPNOTSUPP (on a root bus; behind a port that does not report its
+ * link), else the kernel's. Source: VFIO_DEVICE_PCI_HOT_RESET.
+ */
+VFC_API int vfc_device_hot_reset(struct vfc_device *device);
 
 /*
  * vfc_device_bus_master() - allow or forbid DMA (and MSI) by the device.

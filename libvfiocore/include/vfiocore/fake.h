@@ -33,6 +33,10 @@ enum vfc_fake_knob {
 	VFC_FAKE_HIGHEST = 11,
 	VFC_FAKE_NORESIZE = 12,     /* 1: MSI-X vectors cannot be added while it is on (Linux < 6.5) */
 	VFC_FAKE_RAISE = 13,        /* write only: the device raises this vector of the type that is on */
+	VFC_FAKE_ERROR = 14,        /* AER Uncorrectable Error Status: set, and raise ERR */
+	VFC_FAKE_REQUEST = 15,      /* 1: the host wants the device back: raise REQ */
+	VFC_FAKE_STRANGER = 16,     /* 1: a hot reset hits a device that is not ours */
+	VFC_FAKE_LOW_POWER = 17,    /* read only: it is in low power */
 };
 
 VFC_BEGIN_DECLS

@@ -97,5 +97,22 @@ VFC_API int vfc_pci_bind(const char *name, const struct vfc_pci_bind_opts *opts)
  */
 VFC_API int vfc_pci_unbind(const char *name);
 
+/*
+ * vfc_pci_reset_methods() - the ways in which the kernel can reset a function, in its order.
+ * @methods: out, words such as "flr pm bus" with blanks between; "" when there are none.
+ * Return: the length that the whole text has. Errors: -EINVAL, -ENODEV. Thread-safe.
+ * Source: /sys/bus/pci/devices/NAME/reset_method, since Linux 5.15.
+ */
+VFC_API int vfc_pci_reset_methods(const char *name, char *methods, size_t size);
+
+/*
+ * vfc_pci_wait_for() - wait until a device is there: plugged in, or already.
+ * @device: its address, "0000:01:00.0", or its ids, "8086:10d3".
+ * @timeout: ns; 0: only look; negative: without end.
+ * @name: out, its address. Errors: -ETIMEDOUT, -EINTR, -EINVAL, those of vfc_events_open().
+ * Thread-safe. Source: netlink(7) NETLINK_KOBJECT_UEVENT.
+ */
+VFC_API int vfc_pci_wait_for(const char *device, int64_t timeout, char name[VFC_PCI_NAME]);
+
 VFC_END_DECLS
 #endif

@@ -264,6 +264,21 @@ void iommu_close_device(struct vfc_iommu *iommu, struct transport_device *device
 	pthread_mutex_unlock(&iommu->lock);
 }
 
+/* Of a container that loses its last group the kernel forgets the mappings: so do we, and before. */
+int iommu_release_device(struct vfc_iommu *iommu, struct transport_device *device,
+			 uint32_t attached)
+{
+	int rc = 0;
+
+	pthread_mutex_lock(&iommu->lock);
+	if (attached && iommu->devices == attached)
+		rc = map_remove_all(iommu);
+	if (rc == 0)
+		rc = iommu->ops->release(device);
+	pthread_mutex_unlock(&iommu->lock);
+	return rc;
+}
+
 /*
  * The spaces that a move concerns; NULL: none, and one may be there twice. They are locked in the order
  * of their addresses, so that two moves cannot block each other.
@@ -359,7 +374,7 @@ int iommu_detach(struct vfc_iommu *iommu, struct transport_device *device, uint3
 	return rc;
 }
 
-void iommu_forget_pasid(struct vfc_iommu *iommu)
+void iommu_forget(struct vfc_iommu *iommu)
 {
 	pthread_mutex_lock(&iommu->lock);
 	iommu->devices--;

@@ -19,6 +19,12 @@ enum handle_kind iommu_device_handle(struct vfc_iommu *iommu);
 int iommu_open_device(struct vfc_iommu *iommu, const char *name, int fd,
 		      struct transport_device **device);
 void iommu_close_device(struct vfc_iommu *iommu, struct transport_device *device, bool attached);
+/*
+ * Give it back to the kernel; if it is all that is attached to the space, @attached times, unmap
+ * everything before. The space counts it until iommu_forget().
+ */
+int iommu_release_device(struct vfc_iommu *iommu, struct transport_device *device,
+			 uint32_t attached);
 
 /*
  * An open device comes to @iommu, which is related to @from where it is; it leaves @from, if that
@@ -30,8 +36,8 @@ int iommu_attach(struct vfc_iommu *iommu, struct vfc_iommu *from, struct vfc_iom
 int iommu_detach(struct vfc_iommu *iommu, struct transport_device *device, uint32_t pasid);
 /* Can a device of @iommu move to @to (NULL: nowhere)? Else a record says why not. */
 int iommu_movable(struct vfc_iommu *iommu, struct vfc_iommu *to, bool pasid);
-/* It was closed with the device. */
-void iommu_forget_pasid(struct vfc_iommu *iommu);
+/* A device, or a PASID of it, left with its descriptor. */
+void iommu_forget(struct vfc_iommu *iommu);
 
 /*
  * DMA buffers, map caches and detached devices hold the space open: vfc_iommu_close() answers -EBUSY

@@ -440,18 +440,24 @@ int iommu_unmap_buffer(struct vfc_iommu *iommu, const void *va, uint64_t iova)
 	return rc;
 }
 
-int64_t vfc_iommu_unmap_all(struct vfc_iommu *iommu)
+int map_remove_all(struct vfc_iommu *iommu)
 {
 	struct vfc_mapping mapping;
+	int rc = iommu->pending ? check_settled(iommu, iommu->pending->iova) : 0;
+
+	while (rc == 0 && iova_first(&iommu->map, &mapping))
+		rc = map_remove(iommu, &mapping);
+	return rc;
+}
+
+int64_t vfc_iommu_unmap_all(struct vfc_iommu *iommu)
+{
 	uint64_t bytes;
-	int rc = 0;
+	int rc;
 
 	pthread_mutex_lock(&iommu->lock);
 	bytes = iommu->map.bytes;
-	if (iommu->pending)
-		rc = check_settled(iommu, iommu->pending->iova);
-	while (rc == 0 && iova_first(&iommu->map, &mapping))
-		rc = map_remove(iommu, &mapping);
+	rc = map_remove_all(iommu);
 	pthread_mutex_unlock(&iommu->lock);
 	if (rc < 0)
 		return vfc_done(rc);

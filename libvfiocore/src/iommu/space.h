@@ -53,6 +53,7 @@ uint32_t map_kernel_flags(uint32_t access);
 /* The mapping that is exactly this. */
 int map_find(struct vfc_iommu *iommu, uint64_t iova, uint64_t length, struct vfc_mapping *mapping);
 int map_remove(struct vfc_iommu *iommu, const struct vfc_mapping *mapping);
+int map_remove_all(struct vfc_iommu *iommu);
 /*
  * Take a range back from the kernel because of a failure, whose record stays. Nobody waits for the
  * answer, so one failure is not taken for it.

@@ -6,7 +6,6 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -16,6 +15,8 @@
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "call.h"
 
 #ifdef VFC_FAULT_INJECTION
 static unsigned fault_countdown;
@@ -32,34 +33,13 @@ unsigned sys_fault_count(void)
 	return __atomic_load_n(&fault_calls, __ATOMIC_RELAXED);
 }
 
-static bool fault(void)
+bool sys_fault(void)
 {
 	unsigned calls = __atomic_add_fetch(&fault_calls, 1, __ATOMIC_RELAXED);
 
 	return calls == __atomic_load_n(&fault_countdown, __ATOMIC_RELAXED);
 }
-#define FAIL_ON_DEMAND(error) \
-	do {                  \
-		if (fault())  \
-			return (error); \
-	} while (0)
-#else
-#define FAIL_ON_DEMAND(error) \
-	do {                  \
-	} while (0)
 #endif
-
-/* errno belongs to our caller: whatever a system call does to it is undone. */
-#define CALL(expression)                        \
-	__extension__({                         \
-		int saved_ = errno;             \
-		__typeof__(expression) result_; \
-		result_ = (expression);         \
-		if (result_ < 0)                \
-			result_ = -errno;       \
-		errno = saved_;                 \
-		result_;                        \
-	})
 
 int sys_open(const char *path, int flags)
 {
@@ -239,55 +219,6 @@ uint64_t sys_eventfd_take(int fd)
 	return read_now(fd, &count, sizeof(count)) == sizeof(count) ? count : 0;
 }
 
-int sys_epoll(void)
-{
-	FAIL_ON_DEMAND(-EMFILE);
-	return CALL(epoll_create1(EPOLL_CLOEXEC));
-}
-
-static int epoll_control(int epoll, int operation, int fd, uint32_t data, uint32_t events)
-{
-	struct epoll_event event = {.events = events, .data = {.u32 = data}};
-
-	return CALL(epoll_ctl(epoll, operation, fd, &event));
-}
-
-int sys_epoll_add(int epoll, int fd, uint32_t data)
-{
-	FAIL_ON_DEMAND(-ENOMEM);
-	return epoll_control(epoll, EPOLL_CTL_ADD, fd, data, EPOLLIN);
-}
-
-int sys_epoll_change(int epoll, int fd, uint32_t data, bool watch)
-{
-	return epoll_control(epoll, EPOLL_CTL_MOD, fd, data, watch ? EPOLLIN : 0);
-}
-
-void sys_epoll_remove(int epoll, int fd)
-{
-	epoll_control(epoll, EPOLL_CTL_DEL, fd, 0, 0);
-}
-
-/* epoll_wait() has milliseconds, and epoll_pwait2() came with Linux 5.11: ppoll() has the time. */
-int sys_epoll_wait(int epoll, uint32_t *data, int64_t timeout)
-{
-	struct pollfd poll = {.fd = epoll, .events = POLLIN};
-	struct epoll_event event;
-	int rc;
-
-	if (timeout > 0) {
-		rc = sys_poll(&poll, 1, timeout);
-		if (rc <= 0)
-			return rc;
-	} else {
-		FAIL_ON_DEMAND(-EINTR);
-	}
-	rc = CALL(epoll_wait(epoll, &event, 1, timeout < 0 ? -1 : 0));
-	if (rc > 0)
-		*data = event.data.u32;
-	return rc;
-}
-
 /* These functions return the error, and leave errno alone. */
 static int create_thread(pthread_t *thread, void *(*run)(void *), void *argument, int cpu)
 {
@@ -343,12 +274,21 @@ int sys_memfd(const char *name, uint64_t length)
 	return fd;
 }
 
-int sys_poll(struct pollfd *fds, nfds_t count, int64_t timeout)
+int sys_replace(int fd, int with)
 {
-	struct timespec ts = {timeout / 1000000000, timeout % 1000000000};
+	FAIL_ON_DEMAND(-EBUSY);
+	return CALL(dup3(with, fd, O_CLOEXEC));
+}
 
-	FAIL_ON_DEMAND(-EINTR);
-	return CALL(ppoll(fds, count, timeout < 0 ? NULL : &ts, NULL));
+int sys_move(void *from, size_t length, void *to)
+{
+	int saved = errno, rc = 0;
+
+	FAIL_ON_DEMAND(-ENOMEM);
+	if (mremap(from, length, length, MREMAP_MAYMOVE | MREMAP_FIXED, to) == MAP_FAILED)
+		rc = -errno;
+	errno = saved;
+	return rc;
 }
 
 int sys_readlink(const char *path, char *target, size_t size)
@@ -408,12 +348,22 @@ size_t sys_page_size(void)
 	return (size_t)sysconf(_SC_PAGESIZE);
 }
 
-int64_t sys_now(void)
+static int64_t now(clockid_t clock)
 {
 	struct timespec ts;
 
-	clock_gettime(CLOCK_MONOTONIC, &ts);
+	clock_gettime(clock, &ts);
 	return ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec;
+}
+
+int64_t sys_now(void)
+{
+	return now(CLOCK_MONOTONIC);
+}
+
+int64_t sys_boot_time(void)
+{
+	return now(CLOCK_BOOTTIME);
 }
 
 void sys_sleep(int64_t ns)

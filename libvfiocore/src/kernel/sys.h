@@ -38,15 +38,28 @@ int sys_nonblock(int fd);               /* of an eventfd */
 void sys_eventfd_raise(int fd);         /* as the kernel does: cannot fail */
 uint64_t sys_eventfd_take(int fd);      /* likewise; 0: nothing was raised */
 int sys_epoll(void);
-int sys_epoll_add(int epoll, int fd, uint32_t data);                /* for reading */
-int sys_epoll_change(int epoll, int fd, uint32_t data, bool watch); /* keep it, but look away */
+int sys_epoll_add(int epoll, int fd, uint64_t data);                /* for reading */
+int sys_epoll_change(int epoll, int fd, uint64_t data, bool watch); /* keep it, but look away */
+/* Of descriptors added by this one, that which became ready first is told first, and told once: until
+ * again() says that it was read. */
+int sys_epoll_queue(int epoll, int fd, uint64_t data);
+void sys_epoll_again(int epoll, int fd, uint64_t data);
 void sys_epoll_remove(int epoll, int fd);
-int sys_epoll_wait(int epoll, uint32_t *data, int64_t timeout); /* ns; 1: @data fired, 0: none */
+int sys_epoll_wait(int epoll, uint64_t *data, int64_t timeout); /* ns; 1: @data fired, 0: none */
 /* All signals are blocked in it: they belong to the application. @cpu: run there only; -1: anywhere. */
 int sys_thread(pthread_t *thread, void *(*run)(void *), void *argument, int cpu);
 int sys_pid(void);
 int sys_memfd(const char *name, uint64_t length);
+/* What @fd was is closed, and @with is there in its place, in one step for all threads. */
+int sys_replace(int fd, int with);
+/* Move memory over what is mapped at @to, in one step for all threads. */
+int sys_move(void *from, size_t length, void *to);
 int sys_poll(struct pollfd *fds, nfds_t count, int64_t timeout); /* ns; negative: no end */
+int sys_uevents(size_t buffer); /* netlink socket, non-blocking; @buffer: bytes to receive into */
+/* A message's length, which may be more than @size. @kernel: it is the kernel's own. */
+ssize_t sys_receive(int fd, void *data, size_t size, bool *kernel);
+int sys_timer(int64_t period);   /* timerfd, non-blocking; ns */
+int sys_timer_clock_set(void);   /* timerfd whose read() says ECANCELED when the clock is set */
 int sys_readlink(const char *path, char *target, size_t size);  /* NUL-terminated */
 int sys_mkdir(const char *path, mode_t mode);                   /* existing is fine */
 int sys_unlink(const char *path);
@@ -56,6 +69,7 @@ bool sys_accessible(const char *path); /* for reading and writing */
 uint64_t sys_memlock_limit(void); /* bytes; UINT64_MAX: none */
 size_t sys_page_size(void);
 int64_t sys_now(void); /* ns, monotonic */
+int64_t sys_boot_time(void); /* ns, goes on while the system sleeps */
 void sys_sleep(int64_t ns);
 
 void *sys_alloc(size_t length); /* zeroed; NULL when out of memory; free() it */

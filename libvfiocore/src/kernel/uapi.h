@@ -120,6 +120,39 @@ struct vfio_irq_set {
 	uint8_t data[];
 };
 
+#define VFIO_DEVICE_GET_PCI_HOT_RESET_INFO _IO(VFIO_TYPE, VFIO_BASE + 12)
+#define VFIO_DEVICE_PCI_HOT_RESET _IO(VFIO_TYPE, VFIO_BASE + 13)
+
+#define VFIO_PCI_HOT_RESET_FLAG_DEV_ID (1 << 0)       /* since Linux 6.6: ids, no groups, */
+#define VFIO_PCI_HOT_RESET_FLAG_DEV_ID_OWNED (1 << 1) /* and all of them are the caller's */
+
+#define VFIO_PCI_DEVID_OWNED 0 /* the caller's, though not open */
+#define VFIO_PCI_DEVID_NOT_OWNED -1
+
+struct vfio_pci_dependent_device {
+	union {
+		uint32_t group_id;
+		uint32_t devid;
+	};
+	uint16_t segment;
+	uint8_t bus;
+	uint8_t devfn;
+};
+
+struct vfio_pci_hot_reset_info {
+	uint32_t argsz;
+	uint32_t flags;
+	uint32_t count;
+	struct vfio_pci_dependent_device devices[];
+};
+
+struct vfio_pci_hot_reset {
+	uint32_t argsz;
+	uint32_t flags;
+	uint32_t count;
+	int32_t group_fds[];
+};
+
 #define VFIO_DEVICE_FEATURE _IO(VFIO_TYPE, VFIO_BASE + 17)
 
 #define VFIO_DEVICE_FEATURE_GET (1 << 16)
@@ -130,6 +163,15 @@ struct vfio_device_feature {
 	uint32_t argsz;
 	uint32_t flags; /* the feature's number, and what to do */
 	uint8_t data[];
+};
+
+#define VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY 3 /* these three since Linux 6.1 */
+#define VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY_WITH_WAKEUP 4
+#define VFIO_DEVICE_FEATURE_LOW_POWER_EXIT 5
+
+struct vfio_device_low_power_entry_with_wakeup {
+	int32_t wakeup_eventfd;
+	uint32_t reserved;
 };
 
 #define VFIO_DEVICE_FEATURE_DMA_BUF 11 /* since Linux 6.19 */

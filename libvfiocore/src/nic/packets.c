@@ -125,6 +125,8 @@ int vfc_nic_drain(struct vfc_nic *nic, uint32_t queue, int64_t timeout)
 		nic->driver->tx_clean(&nic->tx[queue]);
 		if (!vfc_ring_used(&nic->tx[queue].ring))
 			return 0;
+		if (device_present(nic->device) < 0)
+			return vfc_done(-ENODEV);
 		if (sys_now() >= end)
 			return vfc_done(vfc_fail(ETIMEDOUT, VFC_REASON_TIMEOUT,
 						 WHERE(.object = nic->device->name),
@@ -145,6 +147,8 @@ static int rx_arm(struct vfc_nic *nic, uint32_t queue)
 		return rc;
 	if (nic->driver->rx_ready(rx))
 		return 1;
+	if (device_present(nic->device) < 0)
+		return -ENODEV;
 	if (vfc_ring_space(&rx->ring))
 		nic->driver->rx_refill(rx);
 	nic->driver->rx_arm(nic, queue);

@@ -333,6 +333,23 @@ static void read_info(const char *name, struct vfc_pci_info *info)
 	errno = saved;
 }
 
+static int reset_methods(const char *given, char *methods, size_t size)
+{
+	char name[VFC_PCI_NAME] = "", path[SYSFS_PATH], text[128];
+	int rc = pci_find(given, name);
+
+	if (rc < 0)
+		return rc;
+	sysfs_path(path, "bus/pci/devices/%s/reset_method", name);
+	sysfs_read(path, text, sizeof(text)); /* a function without a method has no such file */
+	return snprintf(methods, size, "%s", text);
+}
+
+int vfc_pci_reset_methods(const char *name, char *methods, size_t size)
+{
+	return vfc_done(reset_methods(name, methods, size));
+}
+
 int vfc_pci_info(const char *name, struct vfc_pci_info *info)
 {
 	char canonical[VFC_PCI_NAME] = "";

@@ -285,16 +285,13 @@ int cdev_adopt(int fd, const char *name, struct transport_space *base,
 	return 0;
 }
 
-void cdev_close(struct transport_device *base)
+static void forget_spaces(struct cdev_device *device)
 {
-	struct cdev_device *device = (struct cdev_device *)base;
-
-	if (device->adopted)
-		detach_all(device);
 	if (device->id)
 		ioas_count_device(device->space, -1);
-	sys_close(device->device.fd);
+	device->id = 0;
 	ioas_put(device->space, device->hwpt);
+	device->hwpt = NULL;
 	while (device->pasids) {
 		struct cdev_pasid *pasid = device->pasids;
 
@@ -302,7 +299,35 @@ void cdev_close(struct transport_device *base)
 		ioas_put(pasid->space, pasid->hwpt);
 		free(pasid);
 	}
+}
+
+void cdev_close(struct transport_device *base)
+{
+	struct cdev_device *device = (struct cdev_device *)base;
+
+	if (device->adopted)
+		detach_all(device);
+	sys_close(device->device.fd);
+	forget_spaces(device);
 	free(device);
+}
+
+int cdev_release(struct transport_device *base)
+{
+	struct cdev_device *device = (struct cdev_device *)base, again = *device;
+	int rc = again.device.fd = device->adopted ? sys_dup(device->device.fd) : -1;
+
+	if (device->adopted && rc < 0)
+		return hint_node(rc, device->device.name);
+	rc = fd_release(base, -1);
+	if (rc == 0 && device->adopted)
+		detach_all(&again);
+	sys_close(again.device.fd);
+	if (rc < 0)
+		return rc;
+	device->attached = false;
+	forget_spaces(device);
+	return 0;
 }
 
 /* To attach again is to replace: the device sees the one page table or the other. */
@@ -448,6 +473,7 @@ const struct transport transport_cdev = {
 	.open = cdev_open,
 	.adopt = cdev_adopt,
 	.close = cdev_close,
+	.release = cdev_release,
 	.reserved = hint_reserved,
 	.attach = device_attach,
 	.detach = device_detach,
@@ -455,12 +481,7 @@ const struct transport transport_cdev = {
 	.iommufd_id = cdev_id,
 	.share_region = fd_share_region,
 	.group = cdev_group,
-	.device_info = fd_device_info,
-	.region_info = fd_region_info,
-	.irq_info = fd_irq_info,
-	.set_irqs = fd_set_irqs,
-	.reset = fd_reset,
-	.read = fd_read,
-	.write = fd_write,
-	.mmap = fd_mmap,
+	.owns = fd_bound_owns,
+	.hot_reset = fd_bound_hot_reset,
+	FD_DEVICE,
 };

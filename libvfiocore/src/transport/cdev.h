@@ -17,6 +17,7 @@ int cdev_open(const char *name, struct transport_space *space, struct transport_
 int cdev_adopt(int fd, const char *name, struct transport_space *space,
 	       struct transport_device **device);
 void cdev_close(struct transport_device *device);
+int cdev_release(struct transport_device *device);
 int cdev_id(struct transport_device *device, uint32_t *id);
 int cdev_group(struct transport_device *device);
 

@@ -13,6 +13,7 @@
 #include "../error.h"
 #include "../kernel/sys.h"
 #include "../pci/sysfs.h"
+#include "fd.h"
 #include "hints.h"
 
 static int choose_type(struct container *container, uint32_t type, uint32_t other)
@@ -83,13 +84,21 @@ int container_open(const char *node, const struct transport *ops, uint32_t type,
 	return 0;
 }
 
-static void group_close(struct container *container, struct group *group)
+static void leave(struct container *container, struct group *group)
 {
 	struct group **link = &container->groups;
 
 	while (*link != group)
 		link = &(*link)->next;
 	*link = group->next;
+	group->released = true;
+	if (!container->groups)
+		container->set = false;
+}
+
+static void group_close(struct container *container, struct group *group)
+{
+	leave(container, group);
 	sys_close(group->fd); /* leaves the container, too */
 	free(group);
 }
@@ -194,8 +203,10 @@ int container_get_group(struct container *container, int number, struct group **
 	*out = find_group(container, number);
 	if (!*out)
 		rc = group_open(container, number, out);
-	if (rc == 0)
+	if (rc == 0) {
 		(*out)->devices++;
+		(*out)->live++;
+	}
 	return rc;
 }
 
@@ -210,8 +221,10 @@ int container_add_group(struct container *container, int number, struct group **
 				"no group is attached to the container, so the device belongs to another "
 				"one: adopt that");
 	rc = new_group(container, number, out);
-	if (rc == 0)
+	if (rc == 0) {
 		(*out)->devices++;
+		(*out)->live++;
+	}
 	return rc;
 }
 
@@ -220,18 +233,39 @@ int container_add_group(struct container *container, int number, struct group **
  * wrong: so the last group stays while there are any. Where another process has its descriptor,
  * the device's holds it.
  */
-void container_put_group(struct container *container, struct group *group, int fd)
+void container_put_group(struct container *container, struct group *group, int fd, bool released)
 {
-	bool last = container->groups == group && !group->next;
-	bool stays = --group->devices || (last && container->mapped);
+	bool last = container->groups == group && !group->next, stays;
 
-	if (stays && group->fd < 0 && !group->devices)
+	group->devices--;
+	group->live -= !released;
+	stays = !group->released && (group->live || (last && container->mapped));
+	if (stays && group->fd < 0 && !group->live && !released)
 		group->fd = fd;
 	else
 		sys_close(fd);
-	if (stays)
-		return;
-	group_close(container, group);
-	if (!container->groups)
-		container->set = false;
+	if (!stays && !group->released) {
+		leave(container, group);
+		sys_close(group->fd);
+		group->fd = -1;
+	}
+	if (group->released && !group->devices) {
+		sys_close(group->fd);
+		free(group);
+	}
+}
+
+/* The kernel's driver may wait for the group, too: it goes with its last device. */
+int container_release_group(struct container *container, struct group *group,
+			    struct transport_device *device)
+{
+	bool last = group->live == 1;
+	int rc = fd_release(device, last ? group->fd : -1);
+
+	if (rc < 0)
+		return rc;
+	group->live--;
+	if (last)
+		leave(container, group);
+	return 0;
 }

@@ -11,8 +11,9 @@
 /* A group is opened once a process, so devices of one group share this. */
 struct group {
 	struct group *next;
-	unsigned devices;
+	unsigned devices, live; /* live: those that were not released */
 	int number;
+	bool released; /* and left the container, which knows it no more */
 	int fd; /* -1: another process has it, and an adopted device keeps it attached */
 	char name[24]; /* "group 7" */
 };
@@ -41,7 +42,10 @@ void container_close(struct transport_space *space);
 int container_get_group(struct container *container, int number, struct group **group);
 /* For a device of a group that another process attached; its number, or -1. */
 int container_add_group(struct container *container, int number, struct group **group);
-/* The device is closed; its descriptor, or -1. */
-void container_put_group(struct container *container, struct group *group, int fd);
+/* The device is closed; its descriptor, or -1. @released: container_release_group() was before. */
+void container_put_group(struct container *container, struct group *group, int fd, bool released);
+/* fd_release() of a device; of its group, too, if that has no other that is live. All or nothing. */
+int container_release_group(struct container *container, struct group *group,
+			    struct transport_device *device);
 
 #endif

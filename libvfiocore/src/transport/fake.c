@@ -45,6 +45,11 @@ void fake_put32(uint8_t *at, uint32_t value)
 	fake_put16(at + 2, (uint16_t)(value >> 16));
 }
 
+uint32_t fake_get32(const uint8_t *at)
+{
+	return at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
+}
+
 bool fake_bus_master(const struct fake_device *device)
 {
 	return device->config[COMMAND] & COMMAND_MASTER;
@@ -52,7 +57,7 @@ bool fake_bus_master(const struct fake_device *device)
 
 bool fake_decodes(const struct fake_device *device)
 {
-	return device->config[COMMAND] & COMMAND_MEMORY;
+	return device->config[COMMAND] & COMMAND_MEMORY && fake_awake(device);
 }
 
 static bool step(struct fake_device *device)
@@ -204,6 +209,25 @@ static int device_open(const char *name, struct transport_space *space,
 	return 0;
 }
 
+int fake_released(const char *call)
+{
+	return vfc_fail(ENODEV, VFC_REASON_GONE, WHERE(call),
+			"the device was given back to the host (vfc_device_release): close it");
+}
+
+static int device_release(struct transport_device *base)
+{
+	struct fake_device *device = (struct fake_device *)base;
+
+	pthread_mutex_lock(&device->iommufd->lock);
+	device->space->devices -= device->attached;
+	device->attached = false;
+	device->released = true;
+	fake_irq_forget(device);
+	pthread_mutex_unlock(&device->iommufd->lock);
+	return 0;
+}
+
 static void device_close(struct transport_device *base)
 {
 	struct fake_device *device = (struct fake_device *)base;
@@ -278,6 +302,8 @@ static int reset(struct transport_device *base)
 	struct fake_device *device = (struct fake_device *)base;
 	bool gone;
 
+	if (device->released)
+		return fake_released("VFIO_DEVICE_RESET");
 	pthread_mutex_lock(&device->iommufd->lock);
 	gone = device->gone;
 	if (!gone) {
@@ -292,12 +318,41 @@ static int reset(struct transport_device *base)
 		    : 0;
 }
 
+/* The only one on its bus; or with a stranger, VFC_FAKE_STRANGER. */
+static int hot_reset_info(struct transport_device *base, struct vfio_pci_hot_reset_info **out)
+{
+	struct fake_device *device = (struct fake_device *)base;
+	uint32_t count = device->stranger ? 2 : 1;
+	struct vfio_pci_hot_reset_info *info =
+		sys_alloc(sizeof(*info) + count * sizeof(info->devices[0]));
+
+	if (!info)
+		return vfc_no_memory();
+	info->flags = VFIO_PCI_HOT_RESET_FLAG_DEV_ID;
+	info->count = count;
+	info->devices[0].devid = 1;
+	if (device->stranger) {
+		info->devices[1].devid = (uint32_t)VFIO_PCI_DEVID_NOT_OWNED;
+		info->devices[1].devfn = 1;
+	}
+	*out = info;
+	return 0;
+}
+
+static bool owns(struct transport_device *base, const struct vfio_pci_hot_reset_info *info,
+		 uint32_t element)
+{
+	(void)base;
+	return (int32_t)info->devices[element].devid != VFIO_PCI_DEVID_NOT_OWNED;
+}
+
 static int config_access(struct fake_device *device, uint64_t offset, void *in, const void *out,
 			 size_t length)
 {
 	const uint8_t *from = out;
 
 	pthread_mutex_lock(&device->iommufd->lock);
+	fake_wake(device);
 	if (in && device->gone)
 		memset(in, 0xff, length);
 	else if (in)
@@ -334,6 +389,8 @@ static int access_region(struct fake_device *device, uint64_t position, void *in
 	uint32_t flag = in ? VFIO_REGION_INFO_FLAG_READ : VFIO_REGION_INFO_FLAG_WRITE;
 	const struct fake_region *region;
 
+	if (device->released)
+		return fake_released(where.call);
 	if (index >= FAKE_REGIONS)
 		return vfc_fail(EINVAL, VFC_REASON_RANGE, where, "there is no region %" PRIu64, index);
 	region = &device->model->regions[index];
@@ -347,7 +404,7 @@ static int access_region(struct fake_device *device, uint64_t position, void *in
 		return config_access(device, offset, in, out, length);
 	if (!fake_decodes(device))
 		return vfc_fail(EIO, VFC_REASON_NONE, where,
-				"memory decoding is off: PCI Command register bit 1");
+				"memory decoding is off (PCI Command register bit 1), or it is in D3hot");
 	if (in)
 		copy(in, device->memory + region->memory + offset, length);
 	else if (out)
@@ -390,6 +447,8 @@ static int device_mmap(struct transport_device *base, uint64_t position, size_t 
 	const struct fake_region *region = &device->model->regions[index % FAKE_REGIONS];
 	int rc;
 
+	if (device->released)
+		return fake_released("mmap");
 	if (index >= FAKE_REGIONS || !mappable(region, offset, length))
 		return vfc_fail(EINVAL, VFC_REASON_RANGE, WHERE("mmap", .length = length),
 				"this part of region %" PRIu64 " cannot be mapped", index);
@@ -416,6 +475,7 @@ const struct transport transport_fake = {
 	.open = device_open,
 	.close = device_close,
 	.reserved = fake_reserved,
+	.release = device_release,
 	.attach = fake_attach,
 	.detach = fake_detach,
 	.group = device_group,
@@ -424,6 +484,10 @@ const struct transport transport_fake = {
 	.irq_info = fake_irq_info,
 	.set_irqs = fake_set_irqs,
 	.reset = reset,
+	.hot_reset_info = hot_reset_info,
+	.owns = owns,
+	.hot_reset = reset,
+	.feature = fake_feature,
 	.read = device_read,
 	.write = device_write,
 	.mmap = device_mmap,

@@ -20,8 +20,11 @@
 #define FAKE_IRQS 5
 #define FAKE_VECTORS 8
 #define FAKE_AREAS 2
-#define FAKE_MSI_CAP 0xd0 /* where every model has these two in config space */
+#define FAKE_MSI_CAP 0xd0 /* where every model has these in config space */
 #define FAKE_MSIX_CAP 0xa0
+#define FAKE_EXPRESS_CAP 0xe0
+#define FAKE_POWER_CAP 0xc8
+#define FAKE_AER_CAP 0x100
 #define FAKE_OFFSET_SHIFT 40 /* a region's opaque offset is its index shifted by this */
 
 /* What an iommufd is to real spaces: those that share it can copy, and take each other's devices. */
@@ -90,8 +93,10 @@ struct fake_device {
 	uint64_t resets;
 	uint64_t dropped;
 	uint32_t rx_length;
-	bool attached, link, gone;
 	bool noresize; /* MSI-X cannot grow while it is on */
+	bool attached, link, gone, released, stranger;
+	bool low_power;
+	int wakeup; /* eventfd that low power ends with at the first access; -1: none */
 	bool stop; /* atomic: the thread is to end */
 	pthread_t thread;
 	uint8_t config[FAKE_CONFIG_SIZE];
@@ -132,10 +137,19 @@ int fake_irq_info(struct transport_device *device, uint32_t index, struct vfio_i
 int fake_set_irqs(struct transport_device *device, const struct vfio_irq_set *set);
 void fake_irq_forget(struct fake_device *device); /* disarm every vector, keep the types */
 void fake_irq_step(struct fake_device *device);   /* look at the eventfd that unmasks INTx */
+void fake_raise_single(struct fake_device *device, uint32_t index); /* ERR and REQ, if armed */
 /* The device raises a vector of the type that is on. false: nothing is armed, or it is masked. */
 bool fake_raise(struct fake_device *device, uint32_t vector);
 /* Likewise, but a line that is masked stays up until it is not. */
 void fake_assert(struct fake_device *device, uint32_t vector);
+
+/* Power, fake_power.c. */
+int fake_feature(struct transport_device *device, uint32_t flags, void *data, size_t length);
+bool fake_awake(const struct fake_device *device);
+void fake_wake(struct fake_device *device); /* somebody accesses it */
+
+/* The failure of a call on a device that was let go of. */
+int fake_released(const char *call);
 
 /* PCI Command register. */
 bool fake_bus_master(const struct fake_device *device);
@@ -144,5 +158,6 @@ bool fake_decodes(const struct fake_device *device);
 /* Little-endian fields of config space. */
 void fake_put16(uint8_t *at, uint16_t value);
 void fake_put32(uint8_t *at, uint32_t value);
+uint32_t fake_get32(const uint8_t *at);
 
 #endif

@@ -357,16 +357,16 @@ static void config(uint8_t *c, uint8_t *w)
 	c[0x34] = 0xc8;
 	c[0x3d] = 1; /* INTA */
 
-	fake_put32(c + 0xc8, 0xc822d001); /* power management, version 2 */
+	fake_put32(c + FAKE_POWER_CAP, 0xc822d001); /* power management, version 2 */
 	fake_put32(c + FAKE_MSI_CAP, 0x0080e005); /* MSI, 64 bits, one vector */
-	fake_put32(c + 0xe0, 0x0001a010); /* PCI Express endpoint */
+	fake_put32(c + FAKE_EXPRESS_CAP, 0x0001a010); /* PCI Express endpoint */
 	fake_put32(c + 0xe4, 0x00008cc1);
 	fake_put32(c + 0xec, 0x00031c11); /* link: 2.5 GT/s, x1 */
 	fake_put16(c + 0xf2, 0x1011);
 	fake_put32(c + FAKE_MSIX_CAP, (E1000E_VECTORS - 1) << 16 | 0x0011);
 	fake_put32(c + FAKE_MSIX_CAP + 4, 0x00000003); /* table: BAR3 offset 0 */
 	fake_put32(c + FAKE_MSIX_CAP + 8, 0x00002003); /* pending bits: BAR3 offset 0x2000 */
-	fake_put32(c + 0x100, 0x14010001); /* AER, next 0x140 */
+	fake_put32(c + FAKE_AER_CAP, 0x14010001); /* AER, next 0x140 */
 	fake_put32(c + 0x140, 0x00010003); /* device serial number */
 	fake_put32(c + 0x144, 0xff123456);
 	fake_put32(c + 0x148, 0x525400ff);

@@ -98,6 +98,11 @@ bool fake_raise(struct fake_device *device, uint32_t vector)
 	return true;
 }
 
+void fake_raise_single(struct fake_device *device, uint32_t index)
+{
+	loop_back(&device->irqs[index], 0);
+}
+
 void fake_assert(struct fake_device *device, uint32_t vector)
 {
 	bool intx = device->irq_type == VFC_IRQ_INTX;
@@ -290,7 +295,7 @@ int fake_set_irqs(struct transport_device *base, const struct vfio_irq_set *set)
 	int rc;
 
 	pthread_mutex_lock(&device->iommufd->lock);
-	rc = set_irqs_locked(device, set);
+	rc = device->released ? fake_released(CALL) : set_irqs_locked(device, set);
 	pthread_mutex_unlock(&device->iommufd->lock);
 	return rc;
 }

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 
 #include "../error.h"
@@ -18,8 +19,17 @@ static struct fd_device *of(struct transport_device *device)
 	return (struct fd_device *)device;
 }
 
+/* What stands in for a descriptor that was let go of can do nothing: EBADF (open(2), O_PATH). */
+static int released(struct transport_device *device, const char *call)
+{
+	return vfc_fail(ENODEV, VFC_REASON_GONE, WHERE(call, of(device)->name),
+			"the device was given back to the host (vfc_device_release): close it");
+}
+
 static int failed(struct transport_device *device, int rc, const char *call)
 {
+	if (rc == -EBADF)
+		return released(device, call);
 	return vfc_fail(rc, rc == -ENODEV ? VFC_REASON_GONE : VFC_REASON_NONE,
 			WHERE(call, of(device)->name),
 			"%s", rc == -ENODEV ? "the device has been removed" : "");
@@ -103,8 +113,108 @@ int fd_reset(struct transport_device *device)
 	return rc < 0 ? failed(device, rc, "VFIO_DEVICE_RESET") : 0;
 }
 
+/* A slot has 8 functions and a bus 256; below a bridge there may be more buses. */
+#define DEPENDENTS_MAX 4096
+
+static int reset_failed(struct transport_device *device, int rc, const char *call)
+{
+	if (rc == -ENODEV || rc == -ENOTTY)
+		return vfc_fail(EOPNOTSUPP, VFC_REASON_UNSUPPORTED, WHERE(call, of(device)->name), "%s",
+				rc == -ENODEV ? "the device's bus cannot be reset: it is on a root bus, or "
+						"the bus is not its own"
+					      : "the port above cannot reset the device, or does not tell "
+						"that the link is up again (in QEMU: x-speed=5)");
+	return failed(device, rc, call);
+}
+
+static int get_hot_reset_info(struct transport_device *device, uint32_t room,
+			      struct vfio_pci_hot_reset_info **info)
+{
+	size_t size = sizeof(**info) + room * sizeof((*info)->devices[0]);
+	int rc;
+
+	*info = sys_alloc(size);
+	if (!*info)
+		return vfc_no_memory();
+	(*info)->argsz = (uint32_t)size;
+	rc = sys_ioctl(of(device)->fd, VFIO_DEVICE_GET_PCI_HOT_RESET_INFO, *info);
+	if (rc == 0 && (*info)->count <= room)
+		return 0;
+	/* ENOSPC says how much room it takes. */
+	if ((rc == -ENOSPC || rc == 0) && (*info)->count > room && (*info)->count <= DEPENDENTS_MAX)
+		rc = (int)(*info)->count;
+	else if (rc == 0 || rc == -ENOSPC)
+		rc = vfc_fail(EBADMSG, VFC_REASON_MALFORMED,
+			      WHERE("VFIO_DEVICE_GET_PCI_HOT_RESET_INFO", of(device)->name),
+			      "the kernel says that %u devices would be reset", (*info)->count);
+	else
+		rc = reset_failed(device, rc, "VFIO_DEVICE_GET_PCI_HOT_RESET_INFO");
+	free(*info);
+	*info = NULL;
+	return rc;
+}
+
+int fd_hot_reset_info(struct transport_device *device, struct vfio_pci_hot_reset_info **info)
+{
+	int rc = get_hot_reset_info(device, 0, info);
+
+	/* Devices may come in between. */
+	for (int tries = 0; rc > 0 && tries < 8; tries++)
+		rc = get_hot_reset_info(device, (uint32_t)rc, info);
+	return rc > 0 ? vfc_fail(EAGAIN, VFC_REASON_NONE, WHERE(.object = of(device)->name),
+				 "devices keep coming on the bus")
+		      : rc;
+}
+
+int fd_hot_reset(struct transport_device *device, const int32_t *groups, uint32_t count)
+{
+	size_t size = sizeof(struct vfio_pci_hot_reset) + count * sizeof(*groups);
+	struct vfio_pci_hot_reset *request = sys_alloc(size);
+	int rc;
+
+	if (!request)
+		return vfc_no_memory();
+	request->argsz = (uint32_t)size;
+	request->count = count;
+	if (count)
+		memcpy(request->group_fds, groups, count * sizeof(*groups));
+	rc = sys_ioctl(of(device)->fd, VFIO_DEVICE_PCI_HOT_RESET, request);
+	free(request);
+	return rc < 0 ? reset_failed(device, rc, "VFIO_DEVICE_PCI_HOT_RESET") : 0;
+}
+
+bool fd_bound_owns(struct transport_device *device, const struct vfio_pci_hot_reset_info *info,
+		   uint32_t element)
+{
+	(void)device;
+	return info->flags & VFIO_PCI_HOT_RESET_FLAG_DEV_ID &&
+	       (int32_t)info->devices[element].devid != VFIO_PCI_DEVID_NOT_OWNED;
+}
+
+int fd_bound_hot_reset(struct transport_device *device)
+{
+	return fd_hot_reset(device, NULL, 0);
+}
+
+int fd_release(struct transport_device *device, int other)
+{
+	int rc, husk = sys_open("/", O_PATH);
+
+	if (husk < 0)
+		return vfc_fail(husk, VFC_REASON_NONE, WHERE("open", of(device)->name),
+				"a descriptor that stands in for the device's cannot be had");
+	rc = sys_replace(of(device)->fd, husk);
+	/* EBUSY is a race with open() that dup(2) tells of; all else has not failed just now. */
+	for (int again = rc < 0 || other < 0 ? 0 : -EBUSY; again == -EBUSY;)
+		again = sys_replace(other, husk);
+	sys_close(husk);
+	return rc < 0 ? vfc_fail(rc, VFC_REASON_NONE, WHERE("dup3", of(device)->name), "%s", "") : 0;
+}
+
 static int transferred(struct transport_device *device, ssize_t n, size_t length, const char *call)
 {
+	if (n == -EBADF)
+		return released(device, call);
 	if (n < 0)
 		return vfc_fail((int)n, VFC_REASON_NONE, WHERE(call, of(device)->name),
 				"%s",
@@ -163,6 +273,24 @@ int fd_share_region(struct transport_device *device, uint32_t index, uint64_t of
 	if (rc < 0)
 		return vfc_fail(rc, VFC_REASON_NONE, where, "%s",
 				rc == -ENODEV ? "is memory decoding on in the Command register?" : "");
+	return rc;
+}
+
+int fd_feature(struct transport_device *device, uint32_t flags, void *data, size_t length)
+{
+	struct vfio_device_feature *request = sys_alloc(sizeof(*request) + length);
+	int rc;
+
+	if (!request)
+		return -ENOMEM;
+	request->argsz = (uint32_t)(sizeof(*request) + length);
+	request->flags = flags;
+	if (length)
+		memcpy(request->data, data, length);
+	rc = sys_ioctl(of(device)->fd, VFIO_DEVICE_FEATURE, request);
+	if (length)
+		memcpy(data, request->data, length);
+	free(request);
 	return rc;
 }
 

@@ -17,10 +17,33 @@ int fd_region_info(struct transport_device *device, uint32_t index,
 int fd_irq_info(struct transport_device *device, uint32_t index, struct vfio_irq_info *info);
 int fd_set_irqs(struct transport_device *device, const struct vfio_irq_set *set);
 int fd_reset(struct transport_device *device);
+int fd_hot_reset_info(struct transport_device *device, struct vfio_pci_hot_reset_info **info);
+/* @groups: descriptors of all groups that are ours; none for a device that has its own node. */
+int fd_hot_reset(struct transport_device *device, const int32_t *groups, uint32_t count);
+/* Likewise, of a device that is bound to an iommufd, which is the proof. */
+bool fd_bound_owns(struct transport_device *device, const struct vfio_pci_hot_reset_info *info,
+		   uint32_t element);
+int fd_bound_hot_reset(struct transport_device *device);
+int fd_feature(struct transport_device *device, uint32_t flags, void *data, size_t length);
+/* Both descriptors (-1: none) are closed for good, and their numbers stay taken. */
+int fd_release(struct transport_device *device, int other);
 int fd_read(struct transport_device *device, uint64_t position, void *data, size_t length);
 int fd_write(struct transport_device *device, uint64_t position, const void *data, size_t length);
 int fd_mmap(struct transport_device *device, uint64_t position, size_t length, int protection,
 	    void **address);
+/* What of a transport's table is the same for all whose device is a descriptor. */
+#define FD_DEVICE                             \
+	.device_info = fd_device_info,        \
+	.region_info = fd_region_info,        \
+	.irq_info = fd_irq_info,              \
+	.set_irqs = fd_set_irqs,              \
+	.reset = fd_reset,                    \
+	.hot_reset_info = fd_hot_reset_info,  \
+	.feature = fd_feature,                \
+	.read = fd_read,                      \
+	.write = fd_write,                    \
+	.mmap = fd_mmap
+
 /* A dma-buf of a part of a region; the descriptor. */
 int fd_share_region(struct transport_device *device, uint32_t index, uint64_t offset,
 		    uint64_t length);

@@ -24,6 +24,7 @@ struct group_device {
 	struct fd_device device;
 	struct container *container;
 	struct group *group;
+	bool released;
 };
 
 /* A container has one address space, so @beside is of no use to it. */
@@ -124,7 +125,7 @@ static int get_device(struct group_device *device, int number)
 		      WHERE("VFIO_GROUP_GET_DEVICE_FD", name), "%s",
 		      rc == -EBUSY ? "the device is open already"
 				   : "the device's driver would not open it");
-	container_put_group(device->container, device->group, -1);
+	container_put_group(device->container, device->group, -1, false);
 	return rc;
 }
 
@@ -162,7 +163,7 @@ static int take_over(struct group_device *device, int fd)
 	rc = device->device.fd = sys_dup(fd);
 	if (rc >= 0)
 		return 0;
-	container_put_group(device->container, device->group, -1);
+	container_put_group(device->container, device->group, -1, false);
 	return hint_node(rc, device->device.name);
 }
 
@@ -188,8 +189,50 @@ void group_device_close(struct transport_device *base)
 {
 	struct group_device *device = (struct group_device *)base;
 
-	container_put_group(device->container, device->group, device->device.fd);
+	container_put_group(device->container, device->group, device->device.fd, device->released);
 	free(device);
+}
+
+int group_device_release(struct transport_device *base)
+{
+	struct group_device *device = (struct group_device *)base;
+	int rc = container_release_group(device->container, device->group, base);
+
+	device->released = rc == 0;
+	return rc;
+}
+
+/* Of a group that another process has there is nothing to show. */
+bool group_device_owns(struct transport_device *base, const struct vfio_pci_hot_reset_info *info,
+		       uint32_t element)
+{
+	struct group *group = ((struct group_device *)base)->container->groups;
+
+	while (group && (group->fd < 0 || (uint32_t)group->number != info->devices[element].group_id))
+		group = group->next;
+	return group && !(info->flags & VFIO_PCI_HOT_RESET_FLAG_DEV_ID);
+}
+
+/* Descriptors of groups are the proof: of all that the space has, which is more than enough. */
+int group_device_hot_reset(struct transport_device *base)
+{
+	struct container *container = ((struct group_device *)base)->container;
+	uint32_t count = 0;
+	int32_t *fds;
+	int rc;
+
+	for (struct group *group = container->groups; group; group = group->next)
+		count++;
+	fds = sys_alloc((count + 1) * sizeof(*fds));
+	if (!fds)
+		return vfc_no_memory();
+	count = 0;
+	for (struct group *group = container->groups; group; group = group->next)
+		if (group->fd >= 0)
+			fds[count++] = group->fd;
+	rc = fd_hot_reset(base, fds, count);
+	free(fds);
+	return rc;
 }
 
 int group_device_group(struct transport_device *base)
@@ -273,16 +316,12 @@ static int compat_map(struct transport_space *base, const struct transport_memor
 	.unmap = unmap,                   \
 	.open = group_device_open,        \
 	.close = group_device_close,      \
+	.release = group_device_release,  \
 	.reserved = hint_reserved,        \
 	.group = group_device_group,      \
-	.device_info = fd_device_info,    \
-	.region_info = fd_region_info,    \
-	.irq_info = fd_irq_info,          \
-	.set_irqs = fd_set_irqs,          \
-	.reset = fd_reset,                \
-	.read = fd_read,                  \
-	.write = fd_write,                \
-	.mmap = fd_mmap
+	.owns = group_device_owns,        \
+	.hot_reset = group_device_hot_reset, \
+	FD_DEVICE
 
 const struct transport transport_group = {
 	.name = "group",

@@ -12,6 +12,10 @@ int group_device_open(const char *name, struct transport_space *space,
 int group_device_adopt(int fd, const char *name, struct transport_space *space,
 		       struct transport_device **device);
 void group_device_close(struct transport_device *device);
+int group_device_release(struct transport_device *device);
+bool group_device_owns(struct transport_device *device, const struct vfio_pci_hot_reset_info *info,
+		       uint32_t element);
+int group_device_hot_reset(struct transport_device *device);
 int group_device_group(struct transport_device *device);
 
 #endif

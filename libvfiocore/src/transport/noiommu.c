@@ -361,14 +361,7 @@ static int physical_group_unmap(struct transport_space *base, uint64_t address, 
 #define COMMON                                \
 	.by_name = true, /* never silently */ \
 	.space_info = space_info,             \
-	.device_info = fd_device_info,        \
-	.region_info = fd_region_info,        \
-	.irq_info = fd_irq_info,              \
-	.set_irqs = fd_set_irqs,              \
-	.reset = fd_reset,                    \
-	.read = fd_read,                      \
-	.write = fd_write,                    \
-	.mmap = fd_mmap
+	FD_DEVICE
 
 const struct transport transport_noiommu = {
 	.name = "noiommu",
@@ -385,6 +378,9 @@ const struct transport transport_noiommu = {
 	.open = cdev_open,
 	.adopt = cdev_adopt,
 	.close = cdev_close,
+	.release = cdev_release,
+	.owns = fd_bound_owns,
+	.hot_reset = fd_bound_hot_reset,
 	.iommufd_id = cdev_id,
 	.share_region = fd_share_region,
 	.group = cdev_group,
@@ -404,6 +400,9 @@ const struct transport transport_noiommu_group = {
 	.open = group_device_open,
 	.adopt = group_device_adopt,
 	.close = group_device_close,
+	.release = group_device_release,
+	.owns = group_device_owns,
+	.hot_reset = group_device_hot_reset,
 	.group = group_device_group,
 	COMMON,
 };

@@ -107,6 +107,11 @@ struct transport {
 	/* Where the device @name can have no mapping, at most @room of it. Return: how many. */
 	int (*reserved)(struct transport_space *space, const char *name,
 			struct transport_reserved *ranges, int room);
+	/*
+	 * Give the device back to the kernel while the object stays: what is called from then on,
+	 * or in another thread meanwhile, fails. All or nothing.
+	 */
+	int (*release)(struct transport_device *device);
 	/* To a space that is related to its own. */
 	int (*attach)(struct transport_device *device, struct transport_space *space);
 	int (*detach)(struct transport_device *device);
@@ -126,6 +131,15 @@ struct transport {
 			struct vfio_irq_info *info);
 	int (*set_irqs)(struct transport_device *device, const struct vfio_irq_set *set);
 	int (*reset)(struct transport_device *device);
+	/* What a hot reset hits; @count elements were checked to be there; free() it. */
+	int (*hot_reset_info)(struct transport_device *device,
+			      struct vfio_pci_hot_reset_info **info);
+	/* Is that element ours to reset? */
+	bool (*owns)(struct transport_device *device, const struct vfio_pci_hot_reset_info *info,
+		     uint32_t element);
+	int (*hot_reset)(struct transport_device *device);
+	/* VFIO_DEVICE_FEATURE: the bare -errno, and no record. */
+	int (*feature)(struct transport_device *device, uint32_t flags, void *data, size_t length);
 	/* @position: the region's opaque offset plus the offset in it. All of @length, or an error. */
 	int (*read)(struct transport_device *device, uint64_t position, void *data, size_t length);
 	int (*write)(struct transport_device *device, uint64_t position, const void *data,

@@ -20,6 +20,7 @@ __all__ = [
     "HwptFlag",
     "InvalidateData",
     "IommuFdOption",
+    "EventKind",
     "IommuFlag",
     "IrqFlag",
     "IrqIndex",
@@ -27,11 +28,13 @@ __all__ = [
     "Knob",
     "MapFlag",
     "NicFlag",
+    "PowerState",
     "Reason",
     "RegionFlag",
     "RegionIndex",
     "ResponseCode",
     "ViommuType",
+    "WatchFlag",
 ]
 
 
@@ -64,6 +67,7 @@ class DeviceFlag(IntFlag):
 
     RESET = 1
     PCI = 2
+    RELEASED = 4
 
 
 class RegionIndex(IntEnum):
@@ -158,6 +162,10 @@ class Knob(IntEnum):
     HIGHEST = 11
     NORESIZE = 12
     RAISE = 13
+    ERROR = 14
+    REQUEST = 15
+    STRANGER = 16
+    LOW_POWER = 17
 
 
 class IommuFdOption(IntEnum):
@@ -263,3 +271,33 @@ class HwQueueType(IntEnum):
     """Kinds of queues that the hardware reads (vfiocore/iommufd.h)."""
 
     TEGRA241_CMDQV = 1
+
+
+class PowerState(IntEnum):
+    """State of a PCI function (vfiocore/power.h)."""
+
+    D0 = 0
+    D1 = 1
+    D2 = 2
+    D3HOT = 3
+
+
+class EventKind(IntEnum):
+    """What happened (vfiocore/event.h)."""
+
+    ERROR = 1
+    REQUEST = 2
+    GONE = 3
+    ADD = 4
+    REMOVE = 5
+    BIND = 6
+    UNBIND = 7
+    CHANGE = 8
+    RESUME = 9
+    LOST = 10
+
+
+class WatchFlag(IntFlag):
+    """How a stream of events watches a device (vfiocore/event.h)."""
+
+    RELEASE = 1

@@ -11,6 +11,7 @@ from ctypes import (
     Structure,
     c_char,
     c_int32,
+    c_int64,
     c_uint8,
     c_uint16,
     c_uint32,
@@ -422,10 +423,49 @@ class Response(Structure):
     _fields_ = [("cookie", c_uint32), ("code", c_uint32)]
 
 
-class Event(Structure):
+class IommuFdEvent(Structure):
     _fields_ = [
         ("flags", c_uint32),
         ("sequence", c_uint32),
         ("lost", c_uint32),
         ("length", c_uint32),
+    ]
+
+
+class EventsOpts(Sized):
+    _fields_ = [
+        ("size", c_uint32),
+        ("reserved", c_uint32),
+        ("interval", c_int64),
+        ("buffer", c_uint64),
+    ]
+
+
+class Event(Sized):
+    _fields_ = [
+        ("size", c_uint32),
+        ("kind", c_uint32),
+        ("sequence", c_uint64),
+        ("time", c_uint64),
+        ("slept", c_uint64),
+        ("uncorrectable", c_uint32),
+        ("correctable", c_uint32),
+        ("status", c_uint32),
+        ("released", c_uint32),
+        ("vendor", c_uint16),
+        ("device", c_uint16),
+        ("reserved", c_uint32),
+        ("name", c_char * 32),
+        ("driver", c_char * 32),
+        ("detail", c_char * 256),
+    ]
+
+
+class ResetDevice(Structure):
+    _fields_ = [
+        ("name", c_char * 16),
+        ("group", c_int32),
+        ("id", c_int32),
+        ("owned", c_uint32),
+        ("reserved", c_uint32),
     ]

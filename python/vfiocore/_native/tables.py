@@ -50,6 +50,9 @@ ENUMS: dict[str, tuple[str, type[IntEnum] | type[IntFlag]]] = {
     "vfc_iommufd_event_type": ("VFC_IOMMUFD_EVENT_", enums.EventType),
     "vfc_iommufd_event_flags": ("VFC_IOMMUFD_EVENT_", enums.EventFlag),
     "vfc_iommufd_hw_queue_type": ("VFC_IOMMUFD_HW_QUEUE_", enums.HwQueueType),
+    "vfc_event_kind": ("VFC_EVENT_", enums.EventKind),
+    "vfc_power_state": ("VFC_POWER_", enums.PowerState),
+    "vfc_watch_flags": ("VFC_WATCH_", enums.WatchFlag),
 }
 
 # Enumerators whose Python name is not the C name without its prefix.
@@ -93,7 +96,10 @@ STRUCTS: dict[str, type[ctypes.Structure]] = {
     "vfc_iommufd_dirty": structs.Dirty,
     "vfc_iommufd_fault": structs.Fault,
     "vfc_iommufd_response": structs.Response,
-    "vfc_iommufd_event": structs.Event,
+    "vfc_iommufd_event": structs.IommuFdEvent,
+    "vfc_events_opts": structs.EventsOpts,
+    "vfc_event": structs.Event,
+    "vfc_reset_device": structs.ResetDevice,
 }
 
 SCALARS: dict[str, Any] = {
@@ -136,6 +142,7 @@ def c_type(text: str) -> Any:
 
 
 _DEVICE = "struct vfc_device *"
+_EVENTS = "struct vfc_events *"
 _IOMMU = "struct vfc_iommu *"
 _IRQ = "struct vfc_irq *"
 _CACHE = "struct vfc_mapcache *"
@@ -182,7 +189,10 @@ PROTOTYPES: dict[str, tuple[str, ...]] = {
     "vfc_device_attach_pasid": ("int", _DEVICE, "uint32_t", _IOMMU),
     "vfc_device_detach_pasid": ("int", _DEVICE, "uint32_t"),
     "vfc_device_iommufd_id": ("int", _DEVICE, "uint32_t *"),
+    "vfc_device_release": ("int", _DEVICE),
     "vfc_device_reset": ("int", _DEVICE),
+    "vfc_device_hot_reset_info": ("int", _DEVICE, "struct vfc_reset_device *", "size_t"),
+    "vfc_device_hot_reset": ("int", _DEVICE),
     "vfc_device_bus_master": ("int", _DEVICE, "bool"),
     # dma.h
     "vfc_dma_alloc": (
@@ -202,6 +212,13 @@ PROTOTYPES: dict[str, tuple[str, ...]] = {
     # error.h
     "vfc_error_last": ("const struct vfc_error *",),
     "vfc_error_text": ("int", "char *", "size_t"),
+    # event.h
+    "vfc_events_open": ("int", "const struct vfc_events_opts *", "struct vfc_events **"),
+    "vfc_events_close": ("int", _EVENTS),
+    "vfc_events_watch": ("int", _EVENTS, _DEVICE, "uint32_t"),
+    "vfc_events_unwatch": ("int", _EVENTS, _DEVICE),
+    "vfc_events_wait": ("int", _EVENTS, "int64_t", "struct vfc_event *"),
+    "vfc_events_fd": ("int", _EVENTS),
     # fake.h
     "vfc_fake_set": ("int", _DEVICE, "uint32_t", "uint64_t"),
     "vfc_fake_get": ("int", _DEVICE, "uint32_t", "uint64_t *"),
@@ -482,6 +499,13 @@ PROTOTYPES: dict[str, tuple[str, ...]] = {
     "vfc_pci_group": ("int", "int", _NAMES, "size_t"),
     "vfc_pci_bind": ("int", "const char *", "const struct vfc_pci_bind_opts *"),
     "vfc_pci_unbind": ("int", "const char *"),
+    "vfc_pci_reset_methods": ("int", "const char *", "char *", "size_t"),
+    "vfc_pci_wait_for": ("int", "const char *", "int64_t", "char *"),
+    # power.h
+    "vfc_power_get": ("int", _DEVICE),
+    "vfc_power_set": ("int", _DEVICE, "uint32_t"),
+    "vfc_power_low_enter": ("int", _DEVICE, "int"),
+    "vfc_power_low_exit": ("int", _DEVICE),
     # region.h
     "vfc_region_info": ("int", _DEVICE, "uint32_t", "struct vfc_region_info *"),
     "vfc_region_read": ("int", _DEVICE, "uint32_t", "uint64_t", "uint32_t", "uint64_t *"),

@@ -9,8 +9,8 @@ from ctypes import byref, c_uint32, create_string_buffer
 from .._native.call import check, nanoseconds, unsigned
 from .._native.enums import EventFlag, FaultAccess, FaultFlag, ResponseCode
 from .._native.loader import lib
-from .._native.structs import Event as NativeEvent
 from .._native.structs import Fault, Response
+from .._native.structs import IommuFdEvent as NativeEvent
 from .._record import Record
 from .objects import IommuFdObject
 

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: MIT */
+/* Where things are waited for: epoll, timers, and the socket of the kernel's uevents. */
+#include <errno.h>
+#include <linux/netlink.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/timerfd.h>
+#include <time.h>
+
+#include "call.h"
+#include "sys.h"
+
+int sys_epoll(void)
+{
+	FAIL_ON_DEMAND(-EMFILE);
+	return CALL(epoll_create1(EPOLL_CLOEXEC));
+}
+
+static int epoll_control(int epoll, int operation, int fd, uint64_t data, uint32_t events)
+{
+	struct epoll_event event = {.events = events, .data = {.u64 = data}};
+
+	return CALL(epoll_ctl(epoll, operation, fd, &event));
+}
+
+int sys_epoll_add(int epoll, int fd, uint64_t data)
+{
+	FAIL_ON_DEMAND(-ENOMEM);
+	return epoll_control(epoll, EPOLL_CTL_ADD, fd, data, EPOLLIN);
+}
+
+int sys_epoll_change(int epoll, int fd, uint64_t data, bool watch)
+{
+	return epoll_control(epoll, EPOLL_CTL_MOD, fd, data, watch ? EPOLLIN : 0);
+}
+
+int sys_epoll_queue(int epoll, int fd, uint64_t data)
+{
+	FAIL_ON_DEMAND(-ENOMEM);
+	return epoll_control(epoll, EPOLL_CTL_ADD, fd, data, EPOLLIN | EPOLLONESHOT);
+}
+
+void sys_epoll_again(int epoll, int fd, uint64_t data)
+{
+	epoll_control(epoll, EPOLL_CTL_MOD, fd, data, EPOLLIN | EPOLLONESHOT);
+}
+
+void sys_epoll_remove(int epoll, int fd)
+{
+	epoll_control(epoll, EPOLL_CTL_DEL, fd, 0, 0);
+}
+
+/* epoll_wait() has milliseconds, and epoll_pwait2() came with Linux 5.11: ppoll() has the time. */
+int sys_epoll_wait(int epoll, uint64_t *data, int64_t timeout)
+{
+	struct pollfd poll = {.fd = epoll, .events = POLLIN};
+	struct epoll_event event;
+	int rc;
+
+	if (timeout > 0) {
+		rc = sys_poll(&poll, 1, timeout);
+		if (rc <= 0)
+			return rc;
+	} else {
+		FAIL_ON_DEMAND(-EINTR);
+	}
+	rc = CALL(epoll_wait(epoll, &event, 1, timeout < 0 ? -1 : 0));
+	if (rc > 0)
+		*data = event.data.u64;
+	return rc;
+}
+
+int sys_poll(struct pollfd *fds, nfds_t count, int64_t timeout)
+{
+	struct timespec ts = {timeout / 1000000000, timeout % 1000000000};
+
+	FAIL_ON_DEMAND(-EINTR);
+	return CALL(ppoll(fds, count, timeout < 0 ? NULL : &ts, NULL));
+}
+
+/* Group 1 is what the kernel itself sends; udev's own messages are in another. */
+int sys_uevents(size_t buffer)
+{
+	struct sockaddr_nl address = {.nl_family = AF_NETLINK, .nl_groups = 1};
+	int fd, rc, size = (int)buffer;
+
+	FAIL_ON_DEMAND(-EPROTONOSUPPORT);
+	fd = CALL(socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK,
+			 NETLINK_KOBJECT_UEVENT));
+	if (fd < 0)
+		return fd;
+	/* Beyond the system's limit only for the privileged; else as much as it allows. */
+	if (CALL(setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size))) < 0)
+		CALL(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size)));
+	rc = CALL(bind(fd, (struct sockaddr *)&address, sizeof(address)));
+	if (rc < 0) {
+		sys_close(fd);
+		return rc;
+	}
+	return fd;
+}
+
+ssize_t sys_receive(int fd, void *data, size_t size, bool *kernel)
+{
+	struct sockaddr_nl from = {.nl_family = AF_UNSPEC};
+	struct iovec vector = {.iov_base = data, .iov_len = size};
+	struct msghdr message = {.msg_name = &from, .msg_namelen = sizeof(from),
+				 .msg_iov = &vector, .msg_iovlen = 1};
+	ssize_t n;
+
+	FAIL_ON_DEMAND(-ENOBUFS);
+	n = CALL(recvmsg(fd, &message, MSG_DONTWAIT | MSG_TRUNC));
+	*kernel = n >= 0 && message.msg_namelen == sizeof(from) && from.nl_family == AF_NETLINK &&
+		  from.nl_pid == 0;
+	return n;
+}
+
+int sys_timer(int64_t period)
+{
+	struct timespec ts = {period / 1000000000, period % 1000000000};
+	struct itimerspec times = {ts, ts};
+	int fd, rc;
+
+	FAIL_ON_DEMAND(-EMFILE);
+	fd = CALL(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
+	if (fd < 0)
+		return fd;
+	rc = CALL(timerfd_settime(fd, 0, &times, NULL));
+	if (rc < 0) {
+		sys_close(fd);
+		return rc;
+	}
+	return fd;
+}
+
+int sys_timer_clock_set(void)
+{
+	/* In the year 2242: it never runs out. */
+	struct itimerspec times = {.it_value = {.tv_sec = INT64_C(1) << 33}};
+	int fd, rc;
+
+	FAIL_ON_DEMAND(-EMFILE);
+	fd = CALL(timerfd_create(CLOCK_REALTIME, TFD_CLOEXEC | TFD_NONBLOCK));
+	if (fd < 0)
+		return fd;
+	rc = CALL(timerfd_settime(fd, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &times, NULL));
+	if (rc < 0) {
+		sys_close(fd);
+		return rc;
+	}
+	return fd;
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+/* What Advanced Error Reporting says of a device's errors. */
+#ifndef VFC_PCI_AER_H
+#define VFC_PCI_AER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Where to look, and what was there before. */
+struct aer {
+	char name[32];        /* in sysfs; "": not there */
+	uint32_t express;     /* offset of the PCI Express capability; 0: none */
+	uint32_t extended;    /* offset of the AER capability; 0: none */
+	uint64_t counts[2][32]; /* errors that the kernel has counted so far: nonfatal, fatal */
+};
+
+struct aer_status {
+	uint32_t uncorrectable; /* status register, and what the kernel has counted since */
+	uint32_t correctable;
+	uint32_t device;        /* PCI Express Device Status */
+	uint32_t fatal;         /* those of @uncorrectable that are, or were counted as, fatal */
+};
+
+/* As the kernel counts; @status gets what came since the last call with the same @aer. */
+void aer_count(struct aer *aer, struct aer_status *status);
+
+/* "Completer Abort (nonfatal), Poisoned TLP Received; device status: ..."; "" when nothing is set. */
+void aer_text(const struct aer_status *status, char *text, size_t size);
+
+#endif
