@@ -268,7 +268,7 @@ def test_mappings_that_are_refused(
 def test_memory_that_is_refused(ioas: Ioas, attached: Opened) -> None:
     with pytest.raises(vfiocore.BadMemory, match="not mapped in this process"):
         ioas.map_address(0, PAGE)
-    with pytest.raises(vfiocore.InvalidArgument, match="to read, to write"):
+    with pytest.raises(vfiocore.InvalidArgument, match="neither read nor write"):
         ioas.map(memory(), read=False, write=False)
     bar = mmap.mmap(attached.fd, PAGE)  # edu's BAR 0
     with pytest.raises(vfiocore.BadMemory, match="map_file"):

@@ -136,12 +136,6 @@ def test_buffers_that_cannot_be_mapped(device: vfiocore.Device) -> None:
                 function(gaps)
 
 
-def test_more_memory_than_there_is(device: vfiocore.Device) -> None:
-    for length in (1 << 62, 1 << 63, (1 << 64) - 1):
-        with pytest.raises(vfiocore.VfioError, match=f"no {length} bytes of memory"):
-            device.iommu.alloc(length)
-
-
 def test_nothing_to_map_to_the_end_of(device: vfiocore.Device) -> None:
     ends = os.pipe()
     try:
