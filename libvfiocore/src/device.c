@@ -366,11 +366,11 @@ static int device_release_now(struct vfc_device *device)
 	disarm_all(device);
 	vfc_error_restore(&before);
 	rc = regions_release(device);
-	if (rc == 0) {
-		attach_leave(device);
-		rc = iommu_release_device(device->iommu, device->transport,
-					  attach_count(device, device->iommu));
-	}
+	if (rc < 0)
+		return rc;
+	attach_leave(device);
+	rc = iommu_release_device(device->iommu, device->transport,
+				  attach_count(device, device->iommu));
 	if (rc < 0)
 		return rc;
 	attach_release(device);
