@@ -6,14 +6,12 @@ from __future__ import annotations
 import sys
 from ctypes import c_uint64
 
-from ._native.call import check
+from ._native.call import Closing, check
 from ._native.loader import lib
 from .errors import closed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from types import TracebackType
-    from typing import Self
 
     from .dma import DmaBuffer
     from .iommu import Iommu
@@ -24,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["DirtyTracking"]
 
 
-class DirtyTracking:
+class DirtyTracking(Closing):
     """The noting of written pages, from :meth:`Iommu.dirty_tracking`, until it is closed.
 
     Pages that the kernel cannot tell apart are reported as written: by ``group`` all memory of a
@@ -82,18 +80,9 @@ class DirtyTracking:
             check(lib.vfc_iommu_dirty_stop(self._iommu._native()))
         self._iommu = None
 
-    def __enter__(self) -> Self:
+    def _refuse_closed(self) -> None:
         if self._iommu is None:
             raise closed("dirty tracking")
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         return f"<DirtyTracking{' closed' if self._iommu is None else ''}>"

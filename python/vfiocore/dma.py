@@ -12,13 +12,12 @@ import mmap
 import os
 from ctypes import addressof, c_char
 
-from ._native.call import integer, uncopied, unsigned
+from ._native.call import Closing, integer, uncopied, unsigned
 from .errors import HugePageWarning, Reason, VfioError, closed, invalid
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from types import TracebackType
-    from typing import Any, Self, Unpack, overload
+    from typing import Any, Unpack, overload
 
     from ._progress import Progress
     from .iommu import Iommu
@@ -113,7 +112,7 @@ def _refuse_exported(memory: mmap.mmap) -> None:
         return  # the count was looked at; that huge pages are not resized is another matter
 
 
-class DmaBuffer:
+class DmaBuffer(Closing):
     """Zeroed memory that devices reach at ``iova``: from ``iommu.alloc(length)``.
 
     ``buffer[i]`` is a byte, ``buffer[a:b]`` a copy; assigning to either writes. ``view()`` is the
@@ -268,17 +267,8 @@ class DmaBuffer:
         with self.view() as view:
             view[key] = value
 
-    def __enter__(self) -> Self:
+    def _refuse_closed(self) -> None:
         self._live()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         if self._memory is None:

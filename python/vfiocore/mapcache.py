@@ -13,7 +13,15 @@ import mmap
 from _thread import allocate_lock
 from ctypes import CFUNCTYPE, addressof, byref, c_char_p, c_void_p, cast
 
-from ._native.call import NativeObject, check, native, open_handle, uncopied, unsigned
+from ._native.call import (
+    Closing,
+    NativeObject,
+    check,
+    native,
+    open_handle,
+    uncopied,
+    unsigned,
+)
 from ._native.loader import lib
 from ._native.structs import MapCache as NativeMapCache
 from ._native.structs import MapCacheEntry, MapCacheOpts
@@ -26,8 +34,7 @@ from .mapping import export, map_flags
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from types import TracebackType
-    from typing import Any, Self
+    from typing import Any
 
     from .iommu import Iommu
 
@@ -51,7 +58,7 @@ class MapCacheStats(Record):
     idle_bytes: int
 
 
-class Reach:
+class Reach(Closing):
     """A buffer that devices can reach, from :meth:`MapCache.get`. Context manager.
 
     Attributes:
@@ -94,18 +101,9 @@ class Reach:
     def _forget(self) -> None:
         self._cache = self._export = None
 
-    def __enter__(self) -> Self:
+    def _refuse_closed(self) -> None:
         if self._cache is None:
             raise closed("reach")
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         state = "closed" if self._cache is None else f"iova {self.iova:#x}"

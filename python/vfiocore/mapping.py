@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ctypes import addressof, byref, c_char
 from errno import ENOENT
 
-from ._native.call import check, uncopied, unsigned
+from ._native.call import Closing, check, uncopied, unsigned
 from ._native.enums import MapFlag
 from ._native.loader import lib
 from ._native.structs import MapOpts
@@ -18,8 +18,7 @@ from .errors import IovaError, closed, invalid
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from types import TracebackType
-    from typing import Any, Self, TypedDict, overload
+    from typing import Any, TypedDict, overload
 
     from .iommu import Iommu
 
@@ -48,7 +47,7 @@ class MappingInfo(Record):
     write: bool
 
 
-class Mapping:
+class Mapping(Closing):
     """Memory that devices can reach, from :meth:`Iommu.map` and its kin.
 
     It keeps the buffer exported: while it is mapped the buffer can be neither closed nor resized
@@ -91,18 +90,9 @@ class Mapping:
         """The IOMMU no longer translates to this memory: let go of it."""
         self._iommu = self._keep = None
 
-    def __enter__(self) -> Self:
+    def _refuse_closed(self) -> None:
         if self._iommu is None:
             raise closed("mapping")
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         state = f"iova {self.iova:#x}" if self.mapped else "unmapped"
@@ -110,7 +100,7 @@ class Mapping:
         return f"<Mapping {state}, {self.length:#x} bytes{where}>"
 
 
-class MappingBatch(Sequence[int]):
+class MappingBatch(Closing, Sequence[int]):
     """Buffers that were mapped together, from :meth:`Iommu.map_batch`: the sequence of their IOVAs.
 
     It keeps the buffers exported, as :class:`Mapping` does. Context manager.
@@ -170,18 +160,9 @@ class MappingBatch(Sequence[int]):
     def __getitem__(self, key: int | slice) -> int | tuple[int, ...]:
         return self._iovas[key]
 
-    def __enter__(self) -> Self:
+    def _refuse_closed(self) -> None:
         if self._iommu is None:
             raise closed("batch of mappings")
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         return f"<MappingBatch {len(self)} buffers{'' if self.mapped else ', unmapped'}>"

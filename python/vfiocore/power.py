@@ -12,22 +12,20 @@ import time
 from contextlib import suppress
 from errno import ETIMEDOUT
 
-from ._native.call import SLICE_NS, check, nanoseconds
+from ._native.call import SLICE_NS, Closing, check, nanoseconds
 from ._native.enums import PowerState, Reason
 from ._native.loader import lib
 from .errors import ClosedError, DeviceGone, WaitTimeout, closed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from types import TracebackType
-    from typing import Self
 
     from .device import Device
 
 __all__ = ["LowPower", "PowerState"]
 
 
-class LowPower:
+class LowPower(Closing):
     """A device in low power: from ``device.low_power()``. Closing it ends that. Context manager.
 
     Accesses of registers go through the kernel meanwhile, and wake the device: with ``wakeup``
@@ -100,18 +98,9 @@ class LowPower:
         if self in self._device._children:
             self._device._children.remove(self)
 
-    def __enter__(self) -> Self:
+    def _refuse_closed(self) -> None:
         if not self._open:
             raise closed("low power")
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         return f"<LowPower {self._device.name}{'' if self._open else ' closed'}>"

@@ -142,7 +142,31 @@ def uncopied(thing: object) -> Never:
     raise TypeError(f"a {type(thing).__name__} stands for one open thing: no copy, no pickle")
 
 
-class NativeObject:
+class Closing:
+    """A context manager, at whose end ``close()`` is called."""
+
+    def close(self) -> None:
+        """A second call does nothing."""
+        raise NotImplementedError
+
+    def _refuse_closed(self) -> None:
+        """Raise :class:`ClosedError` when it is closed."""
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        self._refuse_closed()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class NativeObject(Closing):
     """The owner of one C object: closed once, refused afterwards.
 
     A subclass sets ``_handle`` when the C object exists and implements ``close()``.
@@ -164,21 +188,8 @@ class NativeObject:
             raise closed(self._title)
         return self._handle
 
-    def close(self) -> None:
-        """Release the C object; a second call does nothing."""
-        raise NotImplementedError
-
-    def __enter__(self) -> Self:
+    def _refuse_closed(self) -> None:
         self._native()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def native(thing: NativeObject, kind: type[NativeObject], what: str) -> int:

@@ -21,7 +21,7 @@ from __future__ import annotations
 import os
 from ctypes import addressof, byref, c_int, c_uint32, c_uint64, create_string_buffer
 
-from .._native.call import check, uncopied, unsigned
+from .._native.call import Closing, check, uncopied, unsigned
 from .._native.enums import (
     EventType,
     FaultAccess,
@@ -47,8 +47,7 @@ from .viommu import HwQueue, Vdevice, Viommu
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from types import TracebackType
-    from typing import Any, Self
+    from typing import Any
 
 __all__ = [
     "Event",
@@ -77,7 +76,7 @@ __all__ = [
 ]
 
 
-class IommuFd:
+class IommuFd(Closing):
     """An iommufd. Context manager.
 
     Args:
@@ -278,17 +277,8 @@ class IommuFd:
         length = 0 if memory is None else len(memory)
         return Viommu(self, new_object(lib.vfc_iommufd_viommu_alloc, *ids, memory, length))
 
-    def __enter__(self) -> Self:
+    def _refuse_closed(self) -> None:
         self.fileno()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         if self.closed:

@@ -5,21 +5,20 @@ from __future__ import annotations
 
 from ctypes import byref, c_uint32
 
-from .._native.call import check, uncopied, unsigned
+from .._native.call import Closing, check, uncopied, unsigned
 from .._native.loader import lib
 from ..errors import closed, invalid
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from types import TracebackType
-    from typing import Any, Self
+    from typing import Any
 
     from .._native.enums import InvalidateData
     from . import IommuFd
 
 
-class IommuFdObject:
+class IommuFdObject(Closing):
     """An object of an iommufd, destroyed by ``close()``. Context manager.
 
     Attributes:
@@ -68,17 +67,8 @@ class IommuFdObject:
     def _destroy(self) -> None:
         check(lib.vfc_iommufd_destroy(self._native(), self.id))
 
-    def __enter__(self) -> Self:
+    def _refuse_closed(self) -> None:
         self._native()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.id}{', closed' if self.closed else ''}>"
