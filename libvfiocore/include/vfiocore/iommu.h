@@ -243,8 +243,9 @@ VFC_API int vfc_iommu_dirty_stop(struct vfc_iommu *iommu);
  * @bitmap: out, bit n (of word n / 64) for page n; (@length / @page + 63) / 64 words.
  * Pages that the kernel cannot tell apart are reported as written: type1 knows only of those that
  * a mediated device's driver pinned and takes all memory of an IOMMU for written.
- * What a device wrote goes with its page table: with cdev, read before the last device that has it is
- * detached, moved or closed, and before its first PASID is attached.
+ * What a device wrote goes with its page table: with cdev all is taken for written from when the
+ * last device that has it is detached, moved or closed, or gets its first PASID, until tracking is
+ * started anew.
  * Return: how many bits are set. Errors: -ENOENT, -EINVAL (not a mapping, @page, not started),
  * -EOPNOTSUPP. After an error of the kernel's take all pages for written. Thread-safe.
  * Source: VFIO_IOMMU_DIRTY_PAGES, IOMMU_HWPT_GET_DIRTY_BITMAP.

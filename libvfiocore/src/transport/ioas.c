@@ -264,6 +264,7 @@ void ioas_put(struct ioas *space, struct hwpt *hwpt)
 	while (*link != hwpt)
 		link = &(*link)->next;
 	*link = hwpt->next;
+	space->lost |= space->tracking;
 	ioas_destroy(space, hwpt->id);
 	free(hwpt);
 }
@@ -339,6 +340,7 @@ int ioas_dirty_track(struct transport_space *base, bool on)
 		rc = vfc_iommufd_hwpt_dirty(space->iommufd->fd, hwpt->id, on);
 	if (rc == 0) {
 		space->tracking = on;
+		space->lost = false;
 		return 0;
 	}
 	error = *vfc_error_last();
@@ -359,6 +361,8 @@ int ioas_dirty_read(struct transport_space *base, uint64_t iova, uint64_t length
 	if (!space->tracking)
 		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, WHERE(.iova = iova, .length = length),
 				"was vfc_iommu_dirty_start() called?");
+	for (uint64_t i = 0; space->lost && i < length / page; i++)
+		bitmap[i / 64] |= UINT64_C(1) << i % 64;
 	for (struct hwpt *hwpt = space->hwpts; hwpt && rc == 0; hwpt = hwpt->next)
 		rc = vfc_iommufd_hwpt_dirty_bitmap(space->iommufd->fd, hwpt->id, &range, bitmap);
 	return rc;

@@ -30,7 +30,8 @@ struct ioas {
 	struct hwpt *hwpts; /* only where dirty pages are tracked, or for PASIDs */
 	uint32_t ioas;
 	bool dirty;    /* opened to track dirty pages */
-	bool tracking; /* doing so now */
+	bool tracking; /* doing so now, */
+	bool lost;     /* and what a page table had noted went with it */
 };
 
 int ioas_open(struct transport_space *beside, uint32_t flags, int fd,
