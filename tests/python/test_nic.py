@@ -323,6 +323,8 @@ def test_close_ends_a_wait_for_the_link(device: vfiocore.Device) -> None:
     """Not by freeing what the other thread looks at."""
     nic = device.nic()
     fake.set(device, fake.Knob.LINK, 0)
+    while nic.link.up:  # until the model has seen it
+        time.sleep(0.001)
     caught: list[type[BaseException]] = []
 
     def look() -> None:
