@@ -8,6 +8,7 @@
 #include <vfiocore.h>
 
 #include "error.h"
+#include "fork.h"
 #include "event.h"
 #include "iommu/iommu.h"
 #include "kernel/sys.h"
@@ -123,6 +124,7 @@ static int new_device(const char *name, struct vfc_iommu *iommu, const char *tra
 		return rc;
 	}
 	pthread_mutex_init(&device->lock, NULL);
+	device->pid = sys_pid();
 	*out = device;
 	return 0;
 }
@@ -273,7 +275,9 @@ int vfc_device_close(struct vfc_device *device)
 
 	if (!device)
 		return 0;
-	rc = check_idle(device);
+	rc = fork_check(device->pid, device->name);
+	if (rc == 0)
+		rc = check_idle(device);
 	if (rc < 0)
 		return vfc_done(rc);
 	if (device->events)
@@ -356,10 +360,10 @@ static void disarm_all(struct vfc_device *device)
 static int device_release_now(struct vfc_device *device)
 {
 	struct vfc_error before = *vfc_error_last();
-	int rc;
+	int rc = fork_check(device->pid, device->name);
 
-	if (is_released(device))
-		return 0;
+	if (rc < 0 || is_released(device))
+		return rc;
 	__atomic_store_n(&device->decodes, false, __ATOMIC_RELAXED);
 	if (device->flags & VFC_DEVICE_PCI)
 		command(device, COMMAND_MASTER, 0);

@@ -38,6 +38,7 @@ struct vfc_device {
 	uint32_t power; /* offset of PMCSR in config space; 0: none */
 	bool decodes;   /* atomic: mapped BARs answer */
 	bool attached;
+	int pid; /* that opened it */
 	bool released;  /* atomic: the descriptor is closed, see vfc_device_release() */
 	bool low_power; /* atomic: mapped BARs do not answer, whatever the registers say */
 	bool suspect;   /* atomic: whoever watches it asks whether it is gone */

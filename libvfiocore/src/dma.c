@@ -138,8 +138,10 @@ int vfc_dma_free(struct vfc_dma *dma)
 
 	if (!dma->iommu)
 		return 0;
+	rc = iommu_check_process(dma->iommu);
 	/* Memory that a device can still reach must not go back to the process. */
-	rc = iommu_unmap_buffer(dma->iommu, dma->va, dma->iova);
+	if (rc == 0)
+		rc = iommu_unmap_buffer(dma->iommu, dma->va, dma->iova);
 	if (rc < 0)
 		return vfc_done(rc);
 	sys_munmap(dma->va, dma->length);

@@ -11,6 +11,7 @@
 
 #include "device.h"
 #include "error.h"
+#include "fork.h"
 #include "kernel/sys.h"
 
 /* PCI allows 2048 MSI-X vectors (PCI Local Bus 3.0, 6.8.2.3). */
@@ -60,12 +61,7 @@ int vfc_irq_info(struct vfc_device *device, uint32_t index, struct vfc_irq_info 
 
 int irq_check_process(const struct vfc_irq *irq)
 {
-	if (irq->pid == sys_pid())
-		return 0;
-	return vfc_fail(ECHILD, VFC_REASON_ARGUMENT, WHERE(.object = irq->device->name),
-			"the interrupt set was opened by process %d, the parent of this one: what is "
-			"consumed here would be missing there; open the device anew",
-			irq->pid);
+	return fork_check(irq->pid, irq->device->name);
 }
 
 int irq_check(const struct vfc_irq *irq, uint32_t vector)

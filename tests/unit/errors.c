@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <vfiocore.h>
 
@@ -156,6 +157,37 @@ static void gone(struct vfc_device *device)
 	CHECK_EQ(vfc_error_last()->reason, VFC_REASON_GONE);
 }
 
+/* What a child of fork() undoes at its exit is its parent's. */
+static void forked(struct vfc_device *device)
+{
+	struct vfc_iommu *iommu;
+	struct vfc_dma dma;
+	uint64_t command;
+	int status;
+	pid_t child;
+
+	CHECK_EQ(vfc_iommu_open(&(struct vfc_iommu_opts){.size = sizeof(struct vfc_iommu_opts),
+							 .transport = "fake"}, &iommu), 0);
+	CHECK_EQ(vfc_dma_alloc(vfc_device_iommu(device), 4096, NULL, &dma), 0);
+	CHECK_EQ(vfc_device_bus_master(device, true), 0);
+	child = fork();
+	CHECK(child >= 0);
+	if (child == 0) {
+		bool refused = vfc_dma_free(&dma) == -ECHILD && vfc_device_release(device) == -ECHILD &&
+			       vfc_device_close(device) == -ECHILD &&
+			       vfc_iommu_close(iommu) == -ECHILD && dma.va &&
+			       strstr(vfc_error_last()->hint, "the parent of this one");
+
+		_exit(refused ? 7 : 1);
+	}
+	CHECK_EQ(waitpid(child, &status, 0), child);
+	CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 7);
+	CHECK_EQ(vfc_region_read(device, VFC_REGION_CONFIG, 4, 2, &command), 0);
+	CHECK(command & 4);
+	CHECK_EQ(vfc_dma_free(&dma), 0);
+	CHECK_EQ(vfc_iommu_close(iommu), 0);
+}
+
 int main(void)
 {
 	struct vfc_device *device;
@@ -168,6 +200,7 @@ int main(void)
 	bad_regions(device);
 	bad_interrupts(device);
 	record_stays(device);
+	forked(device);
 	gone(device);
 	CHECK_EQ(vfc_device_close(device), 0);
 	return 0;

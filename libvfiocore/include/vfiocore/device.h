@@ -74,7 +74,7 @@ VFC_API int vfc_device_adopt(int fd, const char *name, const struct vfc_device_o
  * vfc_device_close() - stop the device's DMA, close it, detach it.
  * Mapped regions become invalid; a stream of events that watches it does so no more. -EBUSY while an
  * interrupt set or NIC of it is open, and for its own address space while a DMA buffer lives or another
- * device is attached there.
+ * device is attached there. -ECHILD in a child of fork(), which shares the descriptor: nothing is done.
  */
 VFC_API int vfc_device_close(struct vfc_device *device);
 

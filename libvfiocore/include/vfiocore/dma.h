@@ -40,7 +40,7 @@ VFC_API int vfc_dma_alloc(struct vfc_iommu *iommu, uint64_t length, const struct
 
 /*
  * vfc_dma_free() - unmap and release. A zeroed struct is fine. Errors: the kernel's, when it did not
- * unmap: then the buffer is as before.
+ * unmap: then the buffer is as before; -ECHILD in a child of fork(), which does not have the memory.
  */
 VFC_API int vfc_dma_free(struct vfc_dma *dma);
 

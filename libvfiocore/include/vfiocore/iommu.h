@@ -123,6 +123,7 @@ VFC_API int vfc_iommu_adopt(int fd, const struct vfc_iommu_opts *opts, struct vf
 /*
  * vfc_iommu_close() - unmap all and close. -EBUSY while a device is attached, a DMA buffer, a map
  * cache or a detached device holds it, or another thread's mapping is being made piece by piece.
+ * -ECHILD in a child of fork(), which shares the descriptor: nothing is done.
  */
 VFC_API int vfc_iommu_close(struct vfc_iommu *iommu);
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <vfiocore.h>
 
+#include "../fork.h"
 #include "../kernel/sys.h"
 #include "../transport/handle.h"
 #include "space.h"
@@ -78,6 +79,7 @@ static int new_space(const struct transport *ops, const struct vfc_iommu_opts *o
 		return rc;
 	}
 	pthread_mutex_init(&iommu->lock, NULL);
+	iommu->pid = sys_pid();
 	*out = iommu;
 	return 0;
 }
@@ -156,6 +158,8 @@ int vfc_iommu_close(struct vfc_iommu *iommu)
 
 	if (!iommu)
 		return 0;
+	if (fork_check(iommu->pid, NULL) < 0)
+		return vfc_done(-ECHILD);
 	pthread_mutex_lock(&iommu->lock);
 	devices = iommu->devices;
 	holders = iommu->holders;
@@ -428,6 +432,11 @@ bool iommu_physical(struct vfc_iommu *iommu)
 	physical = iommu->physical;
 	pthread_mutex_unlock(&iommu->lock);
 	return physical;
+}
+
+int iommu_check_process(const struct vfc_iommu *iommu)
+{
+	return fork_check(iommu->pid, NULL);
 }
 
 uint32_t iommu_devices(struct vfc_iommu *iommu)

@@ -50,6 +50,7 @@ uint32_t iommu_holders(struct vfc_iommu *iommu);
 int iommu_unmap_buffer(struct vfc_iommu *iommu, const void *va, uint64_t iova);
 
 bool iommu_physical(struct vfc_iommu *iommu);
+int iommu_check_process(const struct vfc_iommu *iommu); /* see fork.h */
 uint32_t iommu_devices(struct vfc_iommu *iommu);
 
 #endif

@@ -25,6 +25,7 @@ struct vfc_iommu {
 	uint64_t page_sizes;
 	uint32_t devices;
 	uint32_t holders;
+	int pid; /* that opened it */
 	bool physical;
 	bool adopted; /* its descriptor was passed, and others may have it, too */
 };
