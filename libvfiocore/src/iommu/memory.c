@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Memory that is not the process's own: files, other devices' BARs, what another space has. */
+/* Memory that is not the process's own: files, and what another space has. */
 #include <errno.h>
 #include <inttypes.h>
 #include <vfiocore.h>
 
-#include "../device.h"
-#include "../kernel/sys.h"
 #include "space.h"
 
-static int check_named(const struct vfc_map_opts *opts)
+int map_check_named(const struct vfc_map_opts *opts)
 {
 	int rc = map_check_opts(opts);
 
@@ -22,7 +20,7 @@ static int map_file(struct vfc_iommu *iommu, int fd, uint64_t offset, uint64_t l
 		    uint64_t *iova, const struct vfc_map_opts *opts)
 {
 	const struct transport_memory memory = {.fd = fd, .offset = offset};
-	int rc = check_named(opts);
+	int rc = map_check_named(opts);
 
 	if (rc < 0)
 		return rc;
@@ -38,74 +36,6 @@ int vfc_iommu_map_file(struct vfc_iommu *iommu, int fd, uint64_t offset, uint64_
 		       uint64_t *iova, const struct vfc_map_opts *opts)
 {
 	return vfc_done(map_file(iommu, fd, offset, length, iova, opts ? opts : &map_defaults));
-}
-
-/* The same questions for every way to map it, so that the answers are the same. */
-static int find_bar(struct vfc_iommu *iommu, struct vfc_device *device, uint32_t index,
-		    uint64_t offset, uint64_t length, volatile void **address)
-{
-	struct region *region;
-	int rc = region_check(device, index, offset, length,
-			      VFIO_REGION_INFO_FLAG_READ | VFIO_REGION_INFO_FLAG_WRITE, &region);
-
-	if (rc < 0)
-		return rc;
-	pthread_mutex_lock(&iommu->lock);
-	rc = map_check(iommu, offset, length, 0);
-	pthread_mutex_unlock(&iommu->lock);
-	if (rc == 0)
-		rc = region_address(device, region, offset, length, address);
-	if (rc == 0 && !*address)
-		return vfc_fail(EOPNOTSUPP, VFC_REASON_UNSUPPORTED, WHERE(.object = device->name),
-				"this part of the region cannot be mapped, so no other device can "
-				"reach it");
-	return rc;
-}
-
-/* type1 takes a BAR like memory, by the address at which it is mapped (vaddr_get_pfns()). */
-static int map_bar(struct vfc_iommu *iommu, volatile void *address, uint64_t length, uint64_t *iova,
-		   const struct vfc_map_opts *opts)
-{
-	const struct transport_memory memory = {.va = (void *)(uintptr_t)address, .fd = -1};
-	int rc;
-
-	pthread_mutex_lock(&iommu->lock);
-	rc = map_check(iommu, (uintptr_t)address, length, 0);
-	if (rc == 0)
-		rc = map_memory(iommu, &memory, length, iova, opts);
-	pthread_mutex_unlock(&iommu->lock);
-	return rc;
-}
-
-static int map_region(struct vfc_iommu *iommu, struct vfc_device *device, uint32_t index,
-		      uint64_t offset, uint64_t length, uint64_t *iova,
-		      const struct vfc_map_opts *opts)
-{
-	volatile void *address = NULL;
-	int fd, rc = check_named(opts);
-
-	if (rc == 0)
-		rc = find_bar(iommu, device, index, offset, length, &address);
-	if (rc < 0)
-		return rc;
-	if (!iommu->ops->iommufd)
-		return map_bar(iommu, address, length, iova, opts);
-	if (!device->ops->share_region)
-		return space_cannot(iommu, "reach a BAR of a device of another transport");
-	fd = device->ops->share_region(device->transport, index, offset, length);
-	if (fd < 0)
-		return fd;
-	rc = map_file(iommu, fd, 0, length, iova, opts);
-	sys_close(fd);
-	return rc;
-}
-
-int vfc_iommu_map_region(struct vfc_iommu *iommu, struct vfc_device *device, uint32_t index,
-			 uint64_t offset, uint64_t length, uint64_t *iova,
-			 const struct vfc_map_opts *opts)
-{
-	return vfc_done(map_region(iommu, device, index, offset, length, iova,
-				   opts ? opts : &map_defaults));
 }
 
 /* What @from has there; all of the range, in one mapping. */
@@ -152,7 +82,7 @@ static int copy(struct vfc_iommu *to, struct vfc_iommu *from, uint64_t at, uint6
 		       to->ops->related(to->space, from->space);
 	struct vfc_mapping source;
 	void *va;
-	int rc = check_named(opts);
+	int rc = map_check_named(opts);
 
 	if (rc == 0)
 		rc = find_source(from, at, length, &source);

@@ -38,6 +38,8 @@ static inline uint64_t space_page(const struct vfc_iommu *iommu)
 /* map.c. With the lock held, except where it says so. */
 extern const struct vfc_map_opts map_defaults;
 int map_check_opts(const struct vfc_map_opts *opts);
+/* Of memory that has no address here (memory.c). */
+int map_check_named(const struct vfc_map_opts *opts);
 uint32_t map_access(const struct vfc_map_opts *opts);
 /* Is a device attached, and are these multiples of a page? @iova: for the record. */
 int map_check(const struct vfc_iommu *iommu, uint64_t position, uint64_t length, uint64_t iova);
