@@ -12,15 +12,17 @@
 #include "error.h"
 #include "kernel/sys.h"
 
+static inline int fork_failed(const char *name)
+{
+	return vfc_fail(ECHILD, VFC_REASON_NONE, WHERE(.object = name),
+			"the parent process opened it, and goes on using it: open it anew in this one, or "
+			"leave it alone");
+}
+
 /* @pid: of the process that made the object called @name. */
 static inline int fork_check(int pid, const char *name)
 {
-	if (pid == sys_pid())
-		return 0;
-	return vfc_fail(ECHILD, VFC_REASON_ARGUMENT, WHERE(.object = name),
-			"process %d opened it, the parent of this one, which goes on using it: open it "
-			"anew here, or leave it alone",
-			pid);
+	return pid == sys_pid() ? 0 : fork_failed(name);
 }
 
 #endif

@@ -176,7 +176,7 @@ static void forked(struct vfc_device *device)
 		bool refused = vfc_dma_free(&dma) == -ECHILD && vfc_device_release(device) == -ECHILD &&
 			       vfc_device_close(device) == -ECHILD &&
 			       vfc_iommu_close(iommu) == -ECHILD && dma.va &&
-			       strstr(vfc_error_last()->hint, "the parent of this one");
+			       strstr(vfc_error_last()->hint, "the parent process");
 
 		_exit(refused ? 7 : 1);
 	}

@@ -6,6 +6,7 @@
 #include <vfiocore.h>
 
 #include "../error.h"
+#include "../fork.h"
 #include "../kernel/sys.h"
 #include "iommu.h"
 #include "mapcache_entries.h"
@@ -25,13 +26,6 @@ static struct mapcache *inner(struct vfc_mapcache *cache)
 static bool is_ours(const struct mapcache *cache)
 {
 	return *cache->magic == MAGIC;
-}
-
-static int not_ours(void)
-{
-	return vfc_fail(ECHILD, VFC_REASON_NONE, NOWHERE,
-			"the cache was opened by the parent process of this one, whose memory is what "
-			"devices reach; open a device and a cache of its own");
 }
 
 void vfc_mapcache_idle(struct vfc_mapcache *public, struct vfc_mapcache_entry *hot)
@@ -184,7 +178,7 @@ static int miss(struct mapcache *cache, const void *va, uint64_t length, struct 
 	int rc;
 
 	if (!is_ours(cache))
-		return not_ours();
+		return fork_failed(NULL);
 	rc = to_pages(cache, va, length, &request);
 	if (rc < 0)
 		return rc;
@@ -229,7 +223,7 @@ int vfc_mapcache_flush(struct vfc_mapcache *public)
 {
 	struct mapcache *cache = inner(public);
 
-	return vfc_done(is_ours(cache) ? flush(cache) : not_ours());
+	return vfc_done(is_ours(cache) ? flush(cache) : fork_failed(NULL));
 }
 
 static struct entry *referenced(struct mapcache *cache, struct span span)
@@ -272,7 +266,7 @@ int vfc_mapcache_forget(struct vfc_mapcache *public, const void *va, uint64_t le
 	struct span span = {first, length > UINT64_MAX - first ? UINT64_MAX : first + length};
 
 	if (!is_ours(cache))
-		return vfc_done(not_ours());
+		return vfc_done(fork_failed(NULL));
 	if (!length)
 		return vfc_done(vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE,
 					 "0 bytes were given to forget"));
