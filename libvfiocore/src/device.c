@@ -258,11 +258,11 @@ static int check_idle(struct vfc_device *device)
 				children);
 	/* It may be the device itself that holds it, detached. */
 	if (device->own &&
-	    iommu_holders(device->own) > (!device->attached && device->iommu == device->own))
+	    iommu_look(device->own).holders > (!device->attached && device->iommu == device->own))
 		return vfc_fail(EBUSY, VFC_REASON_BUSY, WHERE(.object = device->name),
 				"DMA buffers or map caches live in the device's address space, or a "
 				"mapping is being made there: free them first");
-	if (device->own && iommu_devices(device->own) > attach_count(device, device->own))
+	if (device->own && iommu_look(device->own).devices > attach_count(device, device->own))
 		return vfc_fail(EBUSY, VFC_REASON_BUSY, WHERE(.object = device->name),
 				"another device is attached to this one's address space: close it first");
 	return 0;

@@ -90,7 +90,7 @@ static int check_alloc(uint64_t length, const struct vfc_map_opts *opts)
 /* Without an IOMMU only a page is contiguous for sure. */
 static int get_memory_for(struct vfc_iommu *iommu, struct vfc_dma *dma, uint64_t page)
 {
-	bool must = iommu_physical(iommu) && dma->length > sys_page_size();
+	bool must = iommu_look(iommu).physical && dma->length > sys_page_size();
 
 	if (must && !page)
 		page = dma->length > pages[1].size ? pages[0].size : pages[1].size;

@@ -152,23 +152,30 @@ static void drop_mappings(struct vfc_iommu *iommu)
 	vfc_error_restore(&before);
 }
 
+struct iommu_state iommu_look(struct vfc_iommu *iommu)
+{
+	struct iommu_state state;
+
+	pthread_mutex_lock(&iommu->lock);
+	state = (struct iommu_state){iommu->devices, iommu->holders, iommu->physical};
+	pthread_mutex_unlock(&iommu->lock);
+	return state;
+}
+
 int vfc_iommu_close(struct vfc_iommu *iommu)
 {
-	uint32_t devices, holders;
+	struct iommu_state state;
 
 	if (!iommu)
 		return 0;
 	if (fork_check(iommu->pid, NULL) < 0)
 		return vfc_done(-ECHILD);
-	pthread_mutex_lock(&iommu->lock);
-	devices = iommu->devices;
-	holders = iommu->holders;
-	pthread_mutex_unlock(&iommu->lock);
-	if (devices || holders)
+	state = iommu_look(iommu);
+	if (state.devices || state.holders)
 		return vfc_done(vfc_fail(EBUSY, VFC_REASON_BUSY, NOWHERE,
 					 "%u devices are attached, and %u DMA buffers, map caches, detached "
 					 "devices or mappings in the making hold it: close them first",
-					 devices, holders));
+					 state.devices, state.holders));
 	/* Closing the space drops its mappings, whatever became of them before. */
 	drop_mappings(iommu);
 	iommu->ops->space_close(iommu->space);
@@ -414,39 +421,9 @@ void iommu_release(struct vfc_iommu *iommu)
 	pthread_mutex_unlock(&iommu->lock);
 }
 
-uint32_t iommu_holders(struct vfc_iommu *iommu)
-{
-	uint32_t holders;
-
-	pthread_mutex_lock(&iommu->lock);
-	holders = iommu->holders;
-	pthread_mutex_unlock(&iommu->lock);
-	return holders;
-}
-
-bool iommu_physical(struct vfc_iommu *iommu)
-{
-	bool physical;
-
-	pthread_mutex_lock(&iommu->lock);
-	physical = iommu->physical;
-	pthread_mutex_unlock(&iommu->lock);
-	return physical;
-}
-
 int iommu_check_process(const struct vfc_iommu *iommu)
 {
 	return fork_check(iommu->pid, NULL);
-}
-
-uint32_t iommu_devices(struct vfc_iommu *iommu)
-{
-	uint32_t devices;
-
-	pthread_mutex_lock(&iommu->lock);
-	devices = iommu->devices;
-	pthread_mutex_unlock(&iommu->lock);
-	return devices;
 }
 
 int vfc_iommu_info(struct vfc_iommu *iommu, struct vfc_iommu_info *info)

@@ -45,12 +45,16 @@ void iommu_forget(struct vfc_iommu *iommu);
  */
 void iommu_hold(struct vfc_iommu *iommu);
 void iommu_release(struct vfc_iommu *iommu);
-uint32_t iommu_holders(struct vfc_iommu *iommu);
 /* Unmap a DMA buffer. It may be unmapped already: vfc_iommu_unmap_all() asks nobody. */
 int iommu_unmap_buffer(struct vfc_iommu *iommu, const void *va, uint64_t iova);
 
-bool iommu_physical(struct vfc_iommu *iommu);
 int iommu_check_process(const struct vfc_iommu *iommu); /* see fork.h */
-uint32_t iommu_devices(struct vfc_iommu *iommu);
+
+struct iommu_state {
+	uint32_t devices, holders;
+	bool physical;
+};
+
+struct iommu_state iommu_look(struct vfc_iommu *iommu);
 
 #endif

@@ -357,7 +357,7 @@ static int open_cache(struct vfc_iommu *iommu, const struct vfc_mapcache_opts *o
 	if (!opts)
 		opts = &defaults;
 	rc = check_opts(opts);
-	if (rc == 0 && iommu_physical(iommu))
+	if (rc == 0 && iommu_look(iommu).physical)
 		rc = vfc_fail(EOPNOTSUPP, VFC_REASON_UNSUPPORTED, NOWHERE,
 			      "no IOMMU translates here, so memory that lies apart cannot be made to "
 			      "look like one piece: use DMA buffers");
