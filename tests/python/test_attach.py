@@ -60,7 +60,7 @@ def test_what_is_refused() -> None:
         vfiocore.Iommu("fake") as stranger,
         vfiocore.Iommu(beside=device.iommu) as beside,
     ):
-        with pytest.raises(vfiocore.InvalidArgument, match=r"opts\.beside"):
+        with pytest.raises(vfiocore.InvalidArgument, match=r"open it beside"):
             device.attach(stranger)
         with pytest.raises(vfiocore.Unsupported):
             device.attach_pasid(1, beside)

@@ -322,7 +322,7 @@ with vfiocore.open("fake:e1000e") as device, device.iommu.cache() as cache:
                 cache.get(memory)
             except vfiocore.VfioError as error:
                 assert error.errno == errno.ECHILD, error
-                assert "opened by the parent process" in str(error), error
+                assert "the parent process opened it" in str(error), error
                 cache.close()
                 reach.close()
                 memory.close()

@@ -28,7 +28,7 @@ int space_cannot(const struct vfc_iommu *iommu, const char *what)
 {
 	return vfc_fail(EOPNOTSUPP, VFC_REASON_UNSUPPORTED, NOWHERE, "the transport %s cannot %s%s",
 			iommu->ops->name, what,
-			iommu->ops->iommufd ? "" : ": the transport cdev can, with Linux 6.6 or newer");
+			iommu->ops->iommufd ? "" : ": the transport cdev can");
 }
 
 static int check_opts(const struct vfc_iommu_opts *opts)
@@ -397,13 +397,13 @@ int iommu_movable(struct vfc_iommu *iommu, struct vfc_iommu *to, bool pasid)
 	const struct transport *ops = iommu->ops;
 
 	if (!ops->attach || (pasid && !ops->attach_pasid))
-		return space_cannot(iommu, pasid ? "attach a PASID"
+		return space_cannot(iommu, pasid ? "attach a PASID, which takes Linux 6.15"
 						 : "move a device that is open to another address "
 						   "space: close it, and open it in that one");
 	if (to && (to->ops != ops || !ops->related(iommu->space, to->space)))
 		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE,
-				"the address space does not share the device's iommufd: open it with "
-				"opts.beside, and the space that the device is attached to");
+				"the address space does not share the device's iommufd: open it beside "
+				"the one that the device is attached to");
 	return 0;
 }
 

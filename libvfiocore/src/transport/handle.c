@@ -104,9 +104,11 @@ int handle_find(int fd, struct handle *handle)
 	}
 	if (handle->kind)
 		snprintf(handle->text, sizeof(handle->text), "%s", nodes[handle->kind]);
+	else if (rc) /* "../../devices/virtual/mem/null" */
+		snprintf(handle->text, sizeof(handle->text), "a character device, %.150s",
+			 target[0] ? target + strspn(target, "./") : "which sysfs does not know");
 	else
-		snprintf(handle->text, sizeof(handle->text), "%.190s",
-			 target[0] ? target : rc ? "a character device that sysfs does not know" : "unknown");
+		snprintf(handle->text, sizeof(handle->text), "%.190s", target[0] ? target : "unknown");
 	return 0;
 }
 
