@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""PCI config space: the header's registers and the capability lists."""
+"""PCI config space: its registers through VFIO, and copies of it with all structures decoded."""
 
 from __future__ import annotations
 
@@ -8,13 +8,28 @@ from ._native.enums import RegionIndex
 from ._native.loader import lib
 from ._native.structs import PciCap
 from ._record import Record
+from .errors import Malformed
+from .layouts.names import EXTENDED_NAMES, STANDARD_NAMES
 from .region import Region
+from .registers import Structure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .device import Device
+    from collections.abc import Callable
+    from typing import Any
 
-__all__ = ["COMMAND", "COMMAND_BUS_MASTER", "Capability", "Config", "capability_name"]
+    from .device import Device
+    from .registers import View
+
+__all__ = [
+    "COMMAND",
+    "COMMAND_BUS_MASTER",
+    "Capability",
+    "Config",
+    "ConfigSpace",
+    "DecodedCapability",
+    "capability_name",
+]
 
 # PCI Local Bus 3.0 section 6.1 (figure 6-1) and 6.2.
 VENDOR = 0x00
@@ -24,89 +39,10 @@ STATUS = 0x06
 REVISION = 0x08
 CLASS_CODE = 0x08  # the upper 24 bits of this dword
 
+CONVENTIONAL = 256  # bytes, without the extended space
+
 COMMAND_MEMORY = 1 << 1
 COMMAND_BUS_MASTER = 1 << 2
-
-# PCI Code and ID Assignment Specification 1.16, section 2.
-STANDARD_NAMES = {
-    0x01: "Power Management",
-    0x02: "AGP",
-    0x03: "Vital Product Data",
-    0x04: "Slot Identification",
-    0x05: "MSI",
-    0x06: "CompactPCI Hot Swap",
-    0x07: "PCI-X",
-    0x08: "HyperTransport",
-    0x09: "Vendor Specific",
-    0x0A: "Debug Port",
-    0x0B: "CompactPCI Resource Control",
-    0x0C: "PCI Hot-Plug",
-    0x0D: "Subsystem Vendor ID",
-    0x0E: "AGP 8x",
-    0x0F: "Secure Device",
-    0x10: "PCI Express",
-    0x11: "MSI-X",
-    0x12: "SATA Configuration",
-    0x13: "Advanced Features",
-    0x14: "Enhanced Allocation",
-    0x15: "Flattening Portal Bridge",
-}
-
-# The same document, section 3.
-EXTENDED_NAMES = {
-    0x00: "Null",
-    0x01: "Advanced Error Reporting",
-    0x02: "Virtual Channel",
-    0x03: "Device Serial Number",
-    0x04: "Power Budgeting",
-    0x05: "Root Complex Link Declaration",
-    0x06: "Root Complex Internal Link Control",
-    0x07: "Root Complex Event Collector Endpoint Association",
-    0x08: "Multi-Function Virtual Channel",
-    0x09: "Virtual Channel (MFVC)",
-    0x0A: "Root Complex Register Block",
-    0x0B: "Vendor Specific",
-    0x0C: "Configuration Access Correlation",
-    0x0D: "Access Control Services",
-    0x0E: "Alternative Routing-ID",
-    0x0F: "Address Translation Services",
-    0x10: "SR-IOV",
-    0x11: "Multi-Root I/O Virtualization",
-    0x12: "Multicast",
-    0x13: "Page Request Interface",
-    0x15: "Resizable BAR",
-    0x16: "Dynamic Power Allocation",
-    0x17: "TPH Requester",
-    0x18: "Latency Tolerance Reporting",
-    0x19: "Secondary PCI Express",
-    0x1A: "Protocol Multiplexing",
-    0x1B: "Process Address Space ID",
-    0x1C: "LN Requester",
-    0x1D: "Downstream Port Containment",
-    0x1E: "L1 PM Substates",
-    0x1F: "Precision Time Measurement",
-    0x20: "PCI Express over M-PHY",
-    0x21: "FRS Queueing",
-    0x22: "Readiness Time Reporting",
-    0x23: "Designated Vendor Specific",
-    0x24: "VF Resizable BAR",
-    0x25: "Data Link Feature",
-    0x26: "Physical Layer 16.0 GT/s",
-    0x27: "Lane Margining at the Receiver",
-    0x28: "Hierarchy ID",
-    0x29: "Native PCIe Enclosure Management",
-    0x2A: "Physical Layer 32.0 GT/s",
-    0x2B: "Alternate Protocol",
-    0x2C: "System Firmware Intermediary",
-    0x2D: "Shadow Functions",
-    0x2E: "Data Object Exchange",
-    0x2F: "Device 3",
-    0x30: "Integrity and Data Encryption",
-    0x31: "Physical Layer 64.0 GT/s",
-    0x32: "Flit Logging",
-    0x33: "Flit Performance Measurement",
-    0x34: "Flit Error Injection",
-}
 
 
 def capability_name(id: int, extended: bool = False) -> str:
@@ -127,6 +63,118 @@ class Capability(Record):
     def name(self) -> str:
         """The specification's name, such as ``"MSI-X"``."""
         return capability_name(self.id, self.extended)
+
+
+class DecodedCapability(Structure):
+    """A capability with what stands in it: ``space.find(0x10).link_status.speed``.
+
+    Attributes:
+        capability: the :class:`Capability`.
+        id: its id.
+    """
+
+    def __init__(self, capability: Capability, view: View) -> None:
+        from .layouts import layout_of
+
+        layout = layout_of(capability.id, capability.extended)
+        super().__init__(capability.name, capability.offset, layout.decode(view))
+        self.capability = capability
+        self.id = capability.id
+
+
+class ConfigSpace:
+    """A copy of a function's config space, decoded.
+
+    Get one from ``device.config.snapshot()``, or without VFIO from :func:`vfiocore.pci.config`.
+
+    Args:
+        data: 64 bytes (the header alone, which is what sysfs shows to ordinary users), 256, or
+            4096 with the extended space of PCI Express.
+
+    Attributes:
+        data: the bytes.
+        header: a :class:`vfiocore.registers.Structure`; its BARs of 64 bits are one register.
+
+    Raises:
+        InvalidArgument: the data has less than 64 bytes, or more than 4096.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        from .layouts.header import HEADER, LENGTH
+        from .registers import View
+
+        self.data = bytes(data)
+        # First, since it checks the length. A malformed list does not hide the header.
+        self._found = _caps_of(self.data)
+        view = View(self.data, 0, LENGTH)
+        self.header = Structure("header", 0, HEADER.decode(view))
+
+    @property
+    def is_header_only(self) -> bool:
+        """True when the copy ends before the first capability."""
+        return len(self.data) < CONVENTIONAL
+
+    def walk(self) -> list[Capability]:
+        """The standard and then the extended capabilities, in the order of their lists.
+
+        Raises:
+            Malformed: a list loops, leaves its space or is not aligned, or structures overlap or
+                run past the end; the hint has the offset.
+
+        Source: vfc_pci_caps_of() in vfiocore/region.h.
+        """
+        if isinstance(self._found, Malformed):
+            raise self._found
+        return [*self._found]
+
+    @property
+    def capabilities(self) -> list[DecodedCapability]:
+        """All of them, decoded.
+
+        Raises:
+            Malformed: as :meth:`walk`; or what a structure says of itself runs past the end.
+        """
+        return [self._decode(capability) for capability in self.walk()]
+
+    def find(self, id: int, extended: bool = False) -> DecodedCapability | None:
+        """The first capability of that id, decoded, or None.
+
+        Raises:
+            Malformed: as :attr:`capabilities`.
+        """
+        for capability in self.walk():
+            if capability.id == id and capability.extended is extended:
+                return self._decode(capability)
+        return None
+
+    def windows(self) -> dict[str, tuple[int, int] | None]:
+        """What a PCI bridge forwards: first and last address of ``io``, ``memory`` and
+        ``prefetch``, or None of a window that is shut. Empty for what is no bridge."""
+        from .layouts.header import windows
+
+        return windows(self.header)
+
+    def _decode(self, capability: Capability) -> DecodedCapability:
+        from .registers import View
+
+        express = next((c.offset for c in self.walk() if (c.id, c.extended) == (0x10, False)), None)
+        end = len(self.data) if capability.extended else CONVENTIONAL
+        return DecodedCapability(capability, View(self.data, capability.offset, end, express))
+
+
+def _caps_of(data: bytes) -> list[Capability] | Malformed:
+    try:
+        return _walk(lambda caps, room: lib.vfc_pci_caps_of(data, len(data), caps, room))
+    except Malformed as error:
+        return error
+
+
+def _walk(function: Callable[[Any, int], int]) -> list[Capability]:
+    count = check(function(None, 0))
+    caps = (PciCap * count)()
+    # A list that grew in between is cut: the device is not trusted to keep it.
+    count = min(count, check(function(caps, count)))
+    return [Capability(cap.id, cap.offset, cap.version, bool(cap.extended)) for cap in caps[:count]]
 
 
 class Config(Region):
@@ -176,18 +224,24 @@ class Config(Region):
         """The standard and then the extended capabilities, in the order of their lists.
 
         Raises:
-            Malformed: a list loops, leaves its space or is not aligned; the hint has the offset.
+            Malformed: a list loops, leaves its space or is not aligned, or structures overlap or
+                run past the end; the hint has the offset.
 
         Source: vfc_pci_caps() in vfiocore/region.h.
         """
         handle = self._device._native()
-        count = check(lib.vfc_pci_caps(handle, None, 0))
-        caps = (PciCap * count)()
-        # A list that grew in between is cut: the device is not trusted to keep it.
-        count = min(count, check(lib.vfc_pci_caps(handle, caps, count)))
-        return [
-            Capability(cap.id, cap.offset, cap.version, bool(cap.extended)) for cap in caps[:count]
-        ]
+        return _walk(lambda caps, room: lib.vfc_pci_caps(handle, caps, room))
+
+    def snapshot(self) -> ConfigSpace:
+        """A copy of all of it as VFIO shows it, with its structures decoded.
+
+        Raises:
+            DeviceGone: it answers with all ones.
+        """
+        data = self.read_block(0, self.length)
+        if data[:2] == b"\xff\xff":
+            self.capabilities()  # raises, and says so
+        return ConfigSpace(data)
 
     def find(self, id: int, extended: bool = False) -> Capability | None:
         """The first capability of that id, or None.

@@ -7,7 +7,9 @@ root than /sys, for tests.
 
 from __future__ import annotations
 
+import os
 from ctypes import byref, c_char, c_char_p, c_void_p, cast, create_string_buffer
+from errno import EBADMSG
 
 from ._native.call import check, encoded, wait
 from ._native.enums import BarFlag
@@ -15,17 +17,20 @@ from ._native.loader import lib
 from ._native.structs import PCI_NAME, PciBindOpts
 from ._native.structs import PciInfo as NativePciInfo
 from ._record import Record
-from .errors import NoDevice, invalid
+from .errors import Malformed, NoDevice, Reason, invalid
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+    from .config import ConfigSpace
 
 __all__ = [
     "BarFlag",
     "PciBar",
     "PciInfo",
     "bind",
+    "config",
     "devices",
     "group",
     "in_use",
@@ -106,6 +111,27 @@ def info(name: str) -> PciInfo:
     native = NativePciInfo.sized()
     check(lib.vfc_pci_info(encoded(name, "a device's name"), byref(native)))
     return PciInfo(**{field: _value(native, field) for field in PciInfo._fields})
+
+
+def config(name: str) -> ConfigSpace:
+    """A function's config space as sysfs shows it: the hardware's, where VFIO's is the kernel's.
+
+    Ordinary users are shown the first 64 bytes: ``is_header_only`` is set then.
+
+    Raises:
+        InvalidArgument: it is not a device's name.
+        NoDevice: there is no such device.
+        Malformed: sysfs gave less than a header.
+    """
+    from .config import ConfigSpace
+
+    path = f"{os.environ.get('VFIOCORE_SYSFS') or '/sys'}/bus/pci/devices/{info(name).name}/config"
+    with open(path, "rb") as file:
+        data = file.read()
+    if len(data) < 64:
+        text = f"{path} has only {len(data)} bytes of config space, a header is 64"
+        raise Malformed(EBADMSG, text, reason=Reason.MALFORMED, object=name, hint=text)
+    return ConfigSpace(data)
 
 
 def devices() -> list[PciInfo]:

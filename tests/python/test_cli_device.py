@@ -65,16 +65,6 @@ def test_config(capsys: pytest.CaptureFixture[str]) -> None:
     assert "bytes" not in as_json(capsys, "config", FAKE)
 
 
-def test_config_by_sysfs_and_by_vfio_find_the_same_capabilities(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    from vfiocore.cli.capabilities import capability_json, walk
-
-    document = as_json(capsys, "config", FAKE, "-x")
-    walked = walk(bytes.fromhex(document["bytes"]))
-    assert [capability_json(cap) for cap in walked] == document["capabilities"]
-
-
 def test_read(capsys: pytest.CaptureFixture[str]) -> None:
     assert text_of(capsys, "read", FAKE, "config", "0") == "0x10d38086\n"
     assert text_of(capsys, "read", FAKE, "config", "2", "-w", "16") == "0x10d3\n"

@@ -296,15 +296,19 @@ def test_config_through_sysfs(machine: Machine, capsys: pytest.CaptureFixture[st
     output = capsys.readouterr().out
     for line in (
         "0000:01:00.0  Ethernet controller, 4096 bytes via sysfs\n",
-        "  command           0406      memory master intx-off\n",
-        "  bar0              fe000004  memory, 64 bits\n",
-        "  bar1              00000000  upper half\n",
-        "  050  11    MSI-X\n",
-        "  100  0001  Advanced Error Reporting (version 1)\n",
-        "  140  0003  Device Serial Number (version 1)\n",
+        "  004  command           0406              memory, master, intx_disable\n",
+        "  010  bar0              00000000fe000004  type 64 bits, address 0xfe000000, 128 KiB\n",
+        "050  MSI-X\n",
+        "  052  control   0000      vectors 1\n",
+        "100  Advanced Error Reporting (version 1)\n",
+        "140  Device Serial Number (version 1)\n",
         "  000: 86 80 d3 10 06 04 10 00  01 00 00 02 00 00 00 00\n",
     ):
         assert line in output
+    assert "bar1" not in output  # the upper half
+    assert "no serr" not in output
+    assert main(["config", NIC, "--all"]) == 0
+    assert "no serr" in capsys.readouterr().out
 
 
 def test_config_of_a_bridge(machine: Machine, capsys: pytest.CaptureFixture[str]) -> None:
@@ -312,6 +316,10 @@ def test_config_of_a_bridge(machine: Machine, capsys: pytest.CaptureFixture[str]
     assert document["source"] == "sysfs"
     assert {"primary_bus", "bridge_control"} <= set(document["header"])
     assert [cap["offset"] for cap in document["capabilities"]] == [0x40, 0x50, 0x100, 0x140]
+    control = document["capabilities"][1]["registers"]["control"]
+    assert control["fields"]["vectors"] == {"raw": 0, "text": "1"}
+    assert main(["config", PORT]) == 0
+    assert "forwards 0x0 to 0xfffff" in capsys.readouterr().out
 
 
 def test_config_for_those_who_are_not_root(
@@ -321,17 +329,28 @@ def test_config_for_those_who_are_not_root(
     file.write_bytes(file.read_bytes()[:64])
     assert main(["config", NIC]) == 0
     assert "only root sees more than 64 bytes" in capsys.readouterr().out
+    assert as_json(capsys, "config", NIC)["header_only"]
+    file.write_bytes(file.read_bytes()[:63])
+    assert main(["config", NIC]) == 1
+    assert "has only 63 bytes of config space" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("at", "value"), [(0x51, 0x40), (0x34, 0x10), (0x142, 0x10)])
-def test_config_with_a_list_that_loops(
-    at: int, value: int, machine: Machine, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("at", "value", "what"),
+    [
+        (0x51, 0x40, "loops: offset 0x50 points at 0x40"),
+        (0x34, 0x10, "leaves its space: offset 0x34 points at 0x10"),
+        (0x142, 0x10, "is not aligned: offset 0x140 points at 0x101"),
+    ],
+)
+def test_config_with_a_list_that_is_malformed(
+    at: int, value: int, what: str, machine: Machine, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = machine.path(NIC) / "config"
     space = bytearray(file.read_bytes())
     space[at] = value
     if at == 0x142:
-        space[at + 1] = 0x10  # the next extended capability is at 0x101, rounded to 0x100
+        space[at + 1] = 0x10
     file.write_bytes(space)
     assert main(["config", NIC]) == 1
-    assert "the capability list is malformed" in capsys.readouterr().err
+    assert f"the capability list {what}" in capsys.readouterr().err

@@ -136,6 +136,82 @@ static void hostile_lists(void)
 	malformed("leaves its space");
 }
 
+static void overlaps(void)
+{
+	struct vfc_pci_cap caps[2];
+
+	start(0x40);
+	standard(0x40, 0x11, 0x48); /* MSI-X has 12 bytes */
+	standard(0x48, 0x01, 0);
+	malformed("overlaps: offset 0x40 points at 0x48");
+	standard(0x40, 0x11, 0x4c);
+	standard(0x4c, 0x01, 0);
+	CHECK_EQ(walk(256, caps, 2), 2);
+	start(0x40);
+	standard(0x40, 0x05, 0x50);
+	standard(0x50, 0x01, 0);
+	CHECK_EQ(walk(256, caps, 2), 2);
+	space[0x43] = 1; /* MSI with masks ends at 0x54 */
+	malformed("overlaps: offset 0x40 points at 0x50");
+	start(0x50); /* backwards */
+	standard(0x50, 0x01, 0x4c);
+	standard(0x4c, 0x11, 0);
+	malformed("overlaps: offset 0x50 points at 0x4c");
+	start(0);
+	extended(0x100, 0x0001, 0x128);
+	extended(0x128, 0x0003, 0);
+	malformed("overlaps: offset 0x100 points at 0x128");
+	extended(0x100, 0x0001, 0x12c);
+	extended(0x12c, 0x0003, 0);
+	CHECK_EQ(walk(4096, caps, 2), 2);
+}
+
+static void past_the_end(void)
+{
+	start(0xf8);
+	standard(0xf8, 0x11, 0);
+	malformed("runs past the end: offset 0x34 points at 0xf8");
+	start(0xe0); /* 20 bytes with version 1, 60 with 2 */
+	standard(0xe0, 0x10, 0);
+	space[0xe2] = 1;
+	CHECK_EQ(walk(256, NULL, 0), 1);
+	space[0xe2] = 2;
+	malformed("runs past the end: offset 0x34 points at 0xe0");
+	start(0);
+	extended(0x100, 0x0003, 0xff8);
+	extended(0xff8, 0x0003, 0);
+	malformed("runs past the end: offset 0x100 points at 0xff8");
+}
+
+static void cardbus_bridge(void)
+{
+	struct vfc_pci_cap caps[2];
+
+	start(0x20); /* which is a window's upper half there */
+	space[0x0e] = 2;
+	space[0x14] = 0x80;
+	standard(0x80, 0x01, 0);
+	CHECK_EQ(walk(256, caps, 2), 1);
+	CHECK_EQ(caps[0].offset, 0x80);
+}
+
+static void copies(void)
+{
+	struct vfc_pci_cap caps[2];
+
+	start(0x40);
+	standard(0x40, 0x01, 0);
+	extended(0x100, 0x0003, 0);
+	CHECK_EQ(vfc_pci_caps_of(space, 4096, caps, 2), 2);
+	CHECK_EQ(vfc_pci_caps_of(space, 256, caps, 2), 1);
+	CHECK_EQ(vfc_pci_caps_of(space, 64, caps, 2), 0); /* what sysfs shows to anybody */
+	CHECK_EQ(vfc_pci_caps_of(space, 63, caps, 2), -EINVAL);
+	CHECK_EQ(vfc_pci_caps_of(space, 4097, caps, 2), -EINVAL);
+	standard(0x40, 0x01, 0x40);
+	CHECK_EQ(vfc_pci_caps_of(space, 4096, caps, 2), -EBADMSG);
+	CHECK(strstr(vfc_error_last()->hint, "loops: offset 0x40"));
+}
+
 /* Whatever bytes are there, the walk ends and never reads outside. */
 static void random_bytes(void)
 {
@@ -157,6 +233,10 @@ int main(void)
 	hidden_capability();
 	reserved_bits();
 	hostile_lists();
+	overlaps();
+	past_the_end();
+	cardbus_bridge();
+	copies();
 	random_bytes();
 	return 0;
 }

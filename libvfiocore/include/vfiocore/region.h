@@ -88,11 +88,20 @@ VFC_API int vfc_region_map(struct vfc_device *device, uint32_t index, uint64_t o
  * vfc_pci_caps() - walk the standard and the extended capability list of config space.
  * @caps: room for @count entries.
  * Return: how many there are, which may be more than @count.
- * Errors: -EBADMSG when a list loops, leaves its space or is not aligned; the hint has the offset.
- * -ENODEV (gone).
+ * Errors: -EBADMSG when a list loops, leaves its space or is not aligned, or when a structure
+ * overlaps another or runs past the end; the hint has the offset. -ENODEV (gone).
  * Source: PCI Local Bus 3.0 section 6.7; PCI Express Base section 7.6.3.
  */
 VFC_API int vfc_pci_caps(struct vfc_device *device, struct vfc_pci_cap *caps, size_t count);
+
+/*
+ * vfc_pci_caps_of() - vfc_pci_caps() in a copy of config space, such as sysfs gives.
+ * @space: its bytes. @length: 64 to 4096. A list that the copy does not hold is empty: sysfs gives
+ * an ordinary user 64 bytes, and a device that is not PCI Express has 256.
+ * Errors: -EBADMSG as above, -EINVAL (@length). Thread-safe.
+ */
+VFC_API int vfc_pci_caps_of(const void *space, size_t length, struct vfc_pci_cap *caps,
+			    size_t count);
 
 VFC_END_DECLS
 #endif

@@ -515,6 +515,7 @@ PROTOTYPES: dict[str, tuple[str, ...]] = {
     "vfc_region_write_block": ("int", _DEVICE, "uint32_t", "uint64_t", "const void *", "size_t"),
     "vfc_region_map": ("int", _DEVICE, "uint32_t", "uint64_t", "uint64_t", "volatile void **"),
     "vfc_pci_caps": ("int", _DEVICE, "struct vfc_pci_cap *", "size_t"),
+    "vfc_pci_caps_of": ("int", "const void *", "size_t", "struct vfc_pci_cap *", "size_t"),
     # ring.h
     "vfc_ring_init": ("int", _RING, _LAYOUT, _IOMMU, "uint32_t", _MMIO),
     "vfc_ring_reset": ("void", _RING),
