@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from .device import Device
     from .registers import View
+    from .vpd import Vpd
 
 __all__ = [
     "COMMAND",
@@ -253,3 +254,18 @@ class Config(Region):
             if capability.id == id and capability.extended is extended:
                 return capability
         return None
+
+    def vpd(self, timeout: float = 1.0) -> Vpd:
+        """The device's vital product data, read by the handshake of its capability.
+
+        Args:
+            timeout: seconds that the device may take for each four bytes.
+
+        Raises:
+            Unsupported: it has no such capability.
+            WaitTimeout: it did not answer.
+            Malformed: what it answered is no VPD.
+        """
+        from .vpd import read
+
+        return read(self, timeout)

@@ -211,16 +211,25 @@ int fd_release(struct transport_device *device, int other)
 	return rc < 0 ? vfc_fail(rc, VFC_REASON_NONE, WHERE("dup3", of(device)->name), "%s", "") : 0;
 }
 
+/* What the kernel's refusal to read or write a region comes from, where that is known. */
+static const char *transfer_hint(ssize_t rc)
+{
+	if (rc == -EIO)
+		return "is memory or I/O decoding off in the Command register, or the device in D3?";
+	/* vfio_pci_bar_rw() cannot map a ROM then (vfio_pci_rdwr.c, 6.1). */
+	if (rc == -ENOMEM)
+		return "for a ROM the kernel says so where memory decoding is off in the Command "
+		       "register";
+	return "";
+}
+
 static int transferred(struct transport_device *device, ssize_t n, size_t length, const char *call)
 {
 	if (n == -EBADF)
 		return released(device, call);
 	if (n < 0)
-		return vfc_fail((int)n, VFC_REASON_NONE, WHERE(call, of(device)->name),
-				"%s",
-				n == -EIO ? "is memory or I/O decoding off in the Command register, or "
-					    "the device in D3?"
-					  : "");
+		return vfc_fail((int)n, VFC_REASON_NONE, WHERE(call, of(device)->name), "%s",
+				transfer_hint(n));
 	if ((size_t)n != length)
 		return vfc_fail(EIO, VFC_REASON_NONE, WHERE(call, of(device)->name),
 				"%zd of %zu bytes were transferred", n, length);

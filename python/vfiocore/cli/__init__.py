@@ -33,6 +33,7 @@ VERBS = {
     "config": "decode a device's PCI config space",
     "read": "read registers of a device",
     "write": "write a register of a device",
+    "dump": "dump a region of a device: its ROM, config space or memory",
     "reset": "reset a device's function",
     "net": "use a network interface: DHCP, ping, send, capture",
     "lab": "run a command or tests in a QEMU guest with an IOMMU",

@@ -67,9 +67,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     if args.virtualised or args.write_test or args.dry_run:
-        from . import virtualised
+        from .virtualised import run as run_virtualised
 
-        return virtualised.run(args)
+        return run_virtualised(args)
     name, source, space, sizes = _read(args.device, args.sysfs)
     capabilities = space.capabilities
     if args.json:

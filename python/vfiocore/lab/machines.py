@@ -267,10 +267,77 @@ _WIDTH_BUILT = replace(
     kernel="built",
 )
 
+_DISPLAY = Machine(
+    name="display",
+    doc="Intel VT-d; a VGA card, and devices with many kinds of capabilities: nvme with virtual "
+    "functions, virtio-net with ATS, vmxnet3, xHCI, megasas, ivshmem, HD audio",
+    devices=(
+        Device(
+            "vga",
+            "0000:00:03.0",
+            "VGA,id=vga,bus=pcie.0,addr=3",
+            "VGA: the legacy ranges, a ROM, no reset",
+        ),
+        Device(
+            "megasas",
+            "0000:00:04.0",
+            "megasas-gen2,id=megasas,bus=pcie.0,addr=4",
+            "megasas-gen2: integrated endpoint of PCI Express, MSI, MSI-X, ports",
+        ),
+        Device(
+            "ivshmem",
+            "0000:00:05.0",
+            "ivshmem-plain,id=ivshmem,bus=pcie.0,addr=5,memdev=shared",
+            "ivshmem: a prefetchable BAR of 64 bits, no capability",
+        ),
+        Device(
+            "audio",
+            "0000:00:06.0",
+            "intel-hda,id=audio,bus=pcie.0,addr=6",
+            "HD audio: conventional PCI with an MSI of 64 bits",
+        ),
+        Device(
+            "nvme",
+            "0000:01:00.0",
+            "nvme,id=nvme,bus=port1,addr=0,subsys=subsystem,serial=vfiocore,sriov_max_vfs=2,"
+            "sriov_vq_flexible=4,sriov_vi_flexible=2,max_ioqpairs=6,msix_qsize=7",
+            "nvme: SR-IOV, ARI",
+        ),
+        Device(
+            "virtio",
+            "0000:02:00.0",
+            "virtio-net-pci,id=virtio,bus=port2,addr=0,netdev=wire0,mac=52:54:00:76:66:04,"
+            "disable-legacy=on,disable-modern=off,iommu_platform=on,aer=on,ats=on",
+            "virtio-net 1.0: ATS, AER, vendor-specific capabilities",
+        ),
+        Device(
+            "vmxnet3",
+            "0000:03:00.0",
+            "vmxnet3,id=vmxnet3,bus=port3,addr=0,netdev=wire1,mac=52:54:00:76:66:05",
+            "vmxnet3: MSI, MSI-X, a serial number",
+        ),
+        Device(
+            "usb",
+            "0000:04:00.0",
+            "nec-usb-xhci,id=usb,bus=port4,addr=0,msi=on,msix=on",
+            "xHCI: MSI with 16 vectors, MSI-X",
+        ),
+    ),
+    qemu=(
+        *_port("port1", 1),
+        *_port("port2", 2),
+        *_port("port3", 7),
+        *_port("port4", 8),
+        *_hub(2),
+        *("-device", "nvme-subsys,id=subsystem,nqn=vfiocore"),
+        *("-object", "memory-backend-ram,id=shared,size=1M,share=on"),
+    ),
+)
+
 MACHINES: dict[str, Machine] = {
     m.name: m
     for m in (
-        *(_INTEL, _NONE, _SHARED, _WIDTH, _WIDTH_BUILT),
+        *(_INTEL, _NONE, _SHARED, _WIDTH, _WIDTH_BUILT, _DISPLAY),
         *(_IOMMUFD, _IOMMUFD39, _SCALABLE, _SCALABLE39, _AMD, _VIRTIO, _NOIOMMU),
     )
 }

@@ -220,7 +220,8 @@ _LINK2 = (
         "link_control2",
         0x30,
         2,
-        Field("target_speed", 0, 4, SPEED),
+        # Zero is allowed where there is only one speed (7.5.3.19).
+        Field("target_speed", 0, 4, {0: SPEED[1], **SPEED}),
         *flags(4, "enter_compliance autonomous_speed_disable"),
         Field("selectable_deemphasis", 6, 1, _DEEMPHASIS),
         Field("transmit_margin", 7, 3),
