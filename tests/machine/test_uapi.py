@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def test_every_number_size_and_offset(tmp_path: Path) -> None:
     tree = kernels.headers(kernels.find("built"))
     (tmp_path / "linux").mkdir()
-    for name in ("vfio.h", "iommufd.h"):
+    for name in ("vfio.h", "iommufd.h", "kvm.h"):
         shutil.copy(tree / "include" / "uapi" / "linux" / name, tmp_path / "linux")
     program = tmp_path / "uapi"
     sources = [ROOT / "tests/unit" / name for name in ("uapi.c", "uapi_kernel.c")]
