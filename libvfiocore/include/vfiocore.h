@@ -22,6 +22,7 @@
 #include "vfiocore/iommu.h"
 #include "vfiocore/iommufd.h"
 #include "vfiocore/irq.h"
+#include "vfiocore/kvm.h"
 #include "vfiocore/mapcache.h"
 #include "vfiocore/mmio.h"
 #include "vfiocore/nic.h"

@@ -11,6 +11,7 @@
 #include "fork.h"
 #include "event.h"
 #include "iommu/iommu.h"
+#include "kvm.h"
 #include "kernel/sys.h"
 #include "pci/sysfs.h"
 #include "transport/handle.h"
@@ -278,6 +279,8 @@ int vfc_device_close(struct vfc_device *device)
 	rc = fork_check(device->pid, device->name);
 	if (rc == 0)
 		rc = check_idle(device);
+	if (rc == 0)
+		rc = kvm_leave(device);
 	if (rc < 0)
 		return vfc_done(rc);
 	if (device->events)
@@ -363,6 +366,9 @@ static int device_release_now(struct vfc_device *device)
 	int rc = fork_check(device->pid, device->name);
 
 	if (rc < 0 || is_released(device))
+		return rc;
+	rc = kvm_leave(device);
+	if (rc < 0)
 		return rc;
 	__atomic_store_n(&device->decodes, false, __ATOMIC_RELAXED);
 	if (device->flags & VFC_DEVICE_PCI)

@@ -47,6 +47,7 @@ struct vfc_device {
 	uint32_t children;    /* open interrupt sets and NICs, */
 	uint32_t watch_sets;  /* these of them for the stream that watches it: */
 	struct vfc_events *events; /* or NULL */
+	struct vfc_kvm *kvm; /* the virtual machine that it was added to, or NULL; atomic */
 	uint32_t irqs_open;   /* bit n: a set of index n is open */
 	bool nic;             /* a NIC is open, or being opened */
 };

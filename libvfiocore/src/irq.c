@@ -13,6 +13,7 @@
 #include "error.h"
 #include "fork.h"
 #include "kernel/sys.h"
+#include "kvm.h"
 
 /* PCI allows 2048 MSI-X vectors (PCI Local Bus 3.0, 6.8.2.3). */
 #define VECTORS_MAX 2048
@@ -73,6 +74,17 @@ int irq_check(const struct vfc_irq *irq, uint32_t vector)
 				"there is no vector %u, the set has vectors 0 to %u", vector,
 				count - 1);
 	return irq_check_process(irq);
+}
+
+int irq_check_ours(const struct vfc_irq *irq, uint32_t vector)
+{
+	int rc = irq_check(irq, vector);
+
+	if (rc == 0 && __atomic_load_n(&irq->vectors[vector].kvm, __ATOMIC_ACQUIRE))
+		rc = vfc_fail(EBUSY, VFC_REASON_BUSY, WHERE(.object = irq->device->name),
+			      "vector %u is bound to a virtual machine, and fires there: "
+			      "vfc_kvm_unbind() first", vector);
+	return rc;
 }
 
 static int claim(struct vfc_device *device, uint32_t index)
@@ -248,6 +260,8 @@ int vfc_irq_close(struct vfc_irq *irq)
 	if (ours && irq->thread_fd >= 0)
 		return vfc_done(vfc_fail(EBUSY, VFC_REASON_BUSY, WHERE(.object = irq->device->name),
 					 "a thread serves the set: vfc_irq_thread_stop() first"));
+	if (ours)
+		kvm_unbind_all(irq);
 	/* A device that is gone cannot be disarmed and raises nothing any more. */
 	if (ours && irq_turn_off(irq) < 0)
 		vfc_error_restore(&before);
@@ -316,8 +330,12 @@ static int grow(struct vfc_irq *irq, uint32_t count)
 static int shrink(struct vfc_irq *irq, uint32_t count)
 {
 	uint32_t before = irq->count;
-	int rc = irq_disarm_range(irq, count, before);
+	int rc = 0;
 
+	for (uint32_t i = count; rc == 0 && i < before; i++)
+		rc = irq_check_ours(irq, i);
+	if (rc == 0)
+		rc = irq_disarm_range(irq, count, before);
 	if (rc < 0)
 		return rc;
 	__atomic_store_n(&irq->count, count, __ATOMIC_RELEASE);

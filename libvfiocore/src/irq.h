@@ -23,6 +23,8 @@ struct vector {
 	bool armed;
 	bool shared; /* the caller has the descriptor, and it does not block any more */
 	uint64_t fired, wakeups, spurious;
+	struct vfc_kvm *kvm; /* the virtual machine that gets it, as interrupt @gsi; NULL: it fires here */
+	uint32_t gsi;
 };
 
 struct vfc_irq {
@@ -43,6 +45,8 @@ struct vfc_irq {
 /* Is it this process's, and does it have the vector? */
 int irq_check(const struct vfc_irq *irq, uint32_t vector);
 int irq_check_process(const struct vfc_irq *irq);
+/* irq_check(), and does it fire here? */
+int irq_check_ours(const struct vfc_irq *irq, uint32_t vector);
 
 /* Vectors @start to @end-1: as they are marked, or off. */
 int irq_arm_range(struct vfc_irq *irq, uint32_t start, uint32_t end);
@@ -50,6 +54,8 @@ int irq_disarm_range(struct vfc_irq *irq, uint32_t start, uint32_t end);
 /* The type as a whole. */
 int irq_turn_off(struct vfc_irq *irq);
 int irq_unmask(struct vfc_irq *irq);
+/* Unless it is there; called with the lock held. */
+int irq_open_unmask_fd(struct vfc_irq *irq);
 
 /* A new epoll instance that watches all vectors; called with the lock held. */
 int irq_watch_all(struct vfc_irq *irq);

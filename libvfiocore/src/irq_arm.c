@@ -176,11 +176,13 @@ int vfc_irq_unmask(struct vfc_irq *irq)
 	return vfc_done(irq_unmask(irq));
 }
 
-static int open_unmask_fd(struct vfc_irq *irq)
+int irq_open_unmask_fd(struct vfc_irq *irq)
 {
-	int32_t fd = sys_eventfd();
+	int32_t fd = irq->unmask_fd < 0 ? sys_eventfd() : irq->unmask_fd;
 	int rc;
 
+	if (fd == irq->unmask_fd)
+		return 0;
 	if (fd < 0)
 		return vfc_fail(fd, VFC_REASON_NONE, WHERE("eventfd", irq->device->name), "ulimit -n");
 	rc = set_fds(irq, VFIO_IRQ_SET_ACTION_UNMASK, 0, &fd, 1);
@@ -199,7 +201,7 @@ int vfc_irq_unmask_fd(struct vfc_irq *irq)
 	if (rc < 0)
 		return vfc_done(rc);
 	pthread_mutex_lock(&irq->lock);
-	rc = irq->unmask_fd < 0 ? open_unmask_fd(irq) : 0;
+	rc = irq_open_unmask_fd(irq);
 	pthread_mutex_unlock(&irq->lock);
 	return vfc_done(rc < 0 ? rc : irq->unmask_fd);
 }

@@ -95,7 +95,7 @@ static int wait_one(struct vfc_irq *irq, uint32_t index, int64_t deadline, uint6
 int vfc_irq_wait(struct vfc_irq *irq, uint32_t vector, int64_t timeout, uint64_t *count)
 {
 	uint64_t unused;
-	int rc = irq_check(irq, vector);
+	int rc = irq_check_ours(irq, vector);
 
 	if (rc == 0)
 		rc = wait_one(irq, vector, deadline_of(timeout), count ? count : &unused);
@@ -105,7 +105,7 @@ int vfc_irq_wait(struct vfc_irq *irq, uint32_t vector, int64_t timeout, uint64_t
 int64_t vfc_irq_take(struct vfc_irq *irq, uint32_t vector)
 {
 	uint64_t count = 0;
-	int rc = irq_check(irq, vector);
+	int rc = irq_check_ours(irq, vector);
 
 	if (rc == 0)
 		rc = irq_consume(irq, vector, &count, false);
@@ -181,6 +181,12 @@ int vfc_irq_wait_any(struct vfc_irq *irq, int64_t timeout, uint32_t *vector, uin
 	return vfc_done(wait_any(irq, deadline_of(timeout), vector, count ? count : &unused));
 }
 
+static bool fires_here(const struct vector *vector)
+{
+	return __atomic_load_n(&vector->armed, __ATOMIC_ACQUIRE) &&
+	       !__atomic_load_n(&vector->kvm, __ATOMIC_ACQUIRE);
+}
+
 static int wait_all(struct vfc_irq *irq, int64_t deadline, uint64_t *counts, uint32_t count)
 {
 	int rc = irq_check_process(irq);
@@ -188,7 +194,7 @@ static int wait_all(struct vfc_irq *irq, int64_t deadline, uint64_t *counts, uin
 	/* One after the other takes as long as all at once. */
 	for (uint32_t i = 0; rc == 0 && i < count; i++) {
 		rc = irq_check(irq, i);
-		if (rc == 0 && !counts[i] && __atomic_load_n(&irq->vectors[i].armed, __ATOMIC_ACQUIRE))
+		if (rc == 0 && !counts[i] && fires_here(&irq->vectors[i]))
 			rc = wait_one(irq, i, deadline, &counts[i]);
 	}
 	return rc;

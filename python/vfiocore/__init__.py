@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         iommu,
         iommufd,
         irq,
+        kvm,
         mapcache,
         mapping,
         nic,
@@ -66,6 +67,7 @@ if TYPE_CHECKING:
     from .iommu import Iommu
     from .iommufd import IommuFd
     from .irq import Interrupt, IrqInfo, IrqSet, IrqStats
+    from .kvm import Kvm
     from .mapcache import MapCache, MapCacheStats, Reach
     from .mapping import Mapping, MappingBatch, MappingInfo
     from .nic import LinkState, Nic, NicStats
@@ -97,6 +99,7 @@ __all__ = [
     "IrqSet",
     "IrqStats",
     "IrqThread",
+    "Kvm",
     "LinkState",
     "LowPower",
     "Malformed",
@@ -139,6 +142,7 @@ __all__ = [
     "iommu",
     "iommufd",
     "irq",
+    "kvm",
     "mapcache",
     "mapping",
     "nic",
@@ -168,6 +172,7 @@ _HOME = {
     "IrqSet": "irq",
     "IrqStats": "irq",
     "IrqThread": "_irq_thread",
+    "Kvm": "kvm",
     "LinkState": "nic",
     "LowPower": "power",
     "MapCache": "mapcache",

@@ -18,7 +18,7 @@ from ctypes import (
 )
 from operator import index as integer
 
-from ._native.call import check, error, unsigned
+from ._native.call import check, error, fileno, unsigned
 from ._native.enums import Reason, RegionFlag, RegionIndex
 from ._native.loader import lib
 from ._native.structs import RegionInfo
@@ -184,6 +184,31 @@ class Region:
         rc = self._store(self._handle, self._index, offset, width, value)
         if rc:
             raise error(rc)
+
+    def ioeventfd(self, fd: int | None, offset: int, width: int, value: int) -> None:
+        """From now on the kernel writes ``value`` each time the eventfd ``fd`` is raised: by
+        another thread or process, or by KVM. Of BARs; closing the device ends it.
+
+        Args:
+            fd: the caller's; None: no more, for the same register, width and value.
+            width: bytes: 1, 2, 4 or 8.
+
+        Raises:
+            VfioError: EEXIST: there is one; ENOENT: there is none to end.
+            Unsupported: the transport; 8 bytes on some kernels.
+
+        Source: vfc_region_ioeventfd() in vfiocore/region.h.
+        """
+        check(
+            lib.vfc_region_ioeventfd(
+                self._device._native(),
+                self.index,
+                unsigned(offset, 64, "the offset"),
+                unsigned(width, 32, "the width"),
+                unsigned(value, 64, "the value"),
+                -1 if fd is None else fileno(fd),
+            )
+        )
 
     def modify32(self, offset: int, clear: int, set: int) -> int:
         """Read 32 bits, clear some, set some, write them back. Return: what was written.

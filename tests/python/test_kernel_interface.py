@@ -10,10 +10,10 @@ import pytest
 
 from vfiocore._native import tables
 
-ROW = re.compile(r"^\| `((?:IOMMU|VFIO)_\w+)` \| (\d+\.\d+) \| `(\w+)` \| (.*) \|$", re.M)
+ROW = re.compile(r"^\| `((?:IOMMU|KVM|VFIO)_\w+)` \| (\d+\.\d+) \| `(\w+)` \| (.*) \|$", re.M)
 # Features of devices are requests of one number, told apart by a second one.
 DEFINED = re.compile(
-    r"^#define ((?:IOMMU|VFIO)_\w+(?= _IO\()|VFIO_DEVICE_FEATURE_\w+(?= \d))", re.M
+    r"^#define ((?:IOMMU|KVM|VFIO)_\w+(?= _IO\w*\()|VFIO_DEVICE_FEATURE_\w+(?= \d))", re.M
 )
 
 

@@ -9,11 +9,12 @@
 #ifdef UAPI_IOMMUFD
 #include "kernel/iommufd.h"
 #endif
+#include "kernel/kvm.h"
 #include "kernel/uapi.h"
 #include "test.h"
 #include "uapi_list.h"
 
-static const struct uapi_entry uapi_ours[] = {UAPI_LIST UAPI_IOMMUFD_LIST, {0}};
+static const struct uapi_entry uapi_ours[] = {UAPI_LIST, UAPI_KVM_LIST UAPI_IOMMUFD_LIST, {0}};
 
 int main(void)
 {

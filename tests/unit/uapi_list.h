@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * All that src/kernel/uapi.h and iommufd.h say, as numbers. Compiled twice, once against our header and once
+ * All that src/kernel/uapi.h, kvm.h and iommufd.h say, as numbers. Compiled twice, once against our header and once
  * against the kernel's: tests/unit/uapi.c compares.
  */
 #include <stddef.h>
@@ -75,12 +75,35 @@ struct uapi_entry {
 	SIZE(vfio_bitmap), FIELD(vfio_bitmap, size), FIELD(vfio_bitmap, data),                   \
 	SIZE(vfio_iommu_type1_dirty_bitmap_get),                                                 \
 	FIELD(vfio_iommu_type1_dirty_bitmap_get, size),                                          \
-	FIELD(vfio_iommu_type1_dirty_bitmap_get, bitmap)
+	FIELD(vfio_iommu_type1_dirty_bitmap_get, bitmap), NUMBER(VFIO_DEVICE_IOEVENTFD),         \
+	NUMBER(VFIO_DEVICE_IOEVENTFD_8), NUMBER(VFIO_DEVICE_IOEVENTFD_16),                       \
+	NUMBER(VFIO_DEVICE_IOEVENTFD_32), NUMBER(VFIO_DEVICE_IOEVENTFD_64),                      \
+	FIELD(vfio_device_ioeventfd, flags), FIELD(vfio_device_ioeventfd, offset),               \
+	FIELD(vfio_device_ioeventfd, data), FIELD(vfio_device_ioeventfd, fd)
+
+#define UAPI_KVM_LIST                                                                           \
+	NUMBER(KVM_SET_GSI_ROUTING), NUMBER(KVM_IRQFD), NUMBER(KVM_IOEVENTFD),                   \
+	NUMBER(KVM_CREATE_DEVICE), NUMBER(KVM_SET_DEVICE_ATTR), SIZE(kvm_irqfd),                 \
+	NUMBER(KVM_IRQFD_FLAG_DEASSIGN), NUMBER(KVM_IRQFD_FLAG_RESAMPLE), FIELD(kvm_irqfd, gsi), \
+	FIELD(kvm_irqfd, flags), FIELD(kvm_irqfd, resamplefd), SIZE(kvm_ioeventfd),              \
+	NUMBER(KVM_IOEVENTFD_FLAG_DATAMATCH), NUMBER(KVM_IOEVENTFD_FLAG_PIO),                    \
+	NUMBER(KVM_IOEVENTFD_FLAG_DEASSIGN), FIELD(kvm_ioeventfd, addr),                         \
+	FIELD(kvm_ioeventfd, len), FIELD(kvm_ioeventfd, fd), FIELD(kvm_ioeventfd, flags),        \
+	NUMBER(KVM_IRQ_ROUTING_IRQCHIP), NUMBER(KVM_IRQ_ROUTING_MSI),                            \
+	SIZE(kvm_irq_routing_entry), FIELD(kvm_irq_routing_entry, type),                         \
+	FIELD(kvm_irq_routing_entry, flags), FIELD(kvm_irq_routing_entry, u),                    \
+	SIZE(kvm_irq_routing_irqchip), FIELD(kvm_irq_routing_irqchip, pin),                      \
+	SIZE(kvm_irq_routing_msi), FIELD(kvm_irq_routing_msi, address_hi),                       \
+	FIELD(kvm_irq_routing_msi, data), SIZE(kvm_irq_routing), FIELD(kvm_irq_routing, flags),  \
+	FIELD(kvm_irq_routing, entries), NUMBER(KVM_DEV_TYPE_VFIO), SIZE(kvm_create_device),     \
+	FIELD(kvm_create_device, fd), FIELD(kvm_create_device, flags), SIZE(kvm_device_attr),    \
+	FIELD(kvm_device_attr, group), FIELD(kvm_device_attr, attr), FIELD(kvm_device_attr, addr)
 
 /* Only newer headers have these: tests/machine/test_uapi.py takes those of the lab's kernel. */
 #ifdef UAPI_IOMMUFD
 #define UAPI_IOMMUFD_LIST								\
-	, NUMBER(VFIO_PCI_HOT_RESET_FLAG_DEV_ID), NUMBER(VFIO_PCI_HOT_RESET_FLAG_DEV_ID_OWNED),	\
+	, NUMBER(KVM_DEV_VFIO_FILE), NUMBER(KVM_DEV_VFIO_FILE_ADD), NUMBER(KVM_DEV_VFIO_FILE_DEL),	\
+	NUMBER(VFIO_PCI_HOT_RESET_FLAG_DEV_ID), NUMBER(VFIO_PCI_HOT_RESET_FLAG_DEV_ID_OWNED),	\
 	NUMBER(VFIO_PCI_DEVID_OWNED), NUMBER(VFIO_PCI_DEVID_NOT_OWNED),			\
 	FIELD(vfio_pci_dependent_device, devid),					\
 	NUMBER(VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY),					\

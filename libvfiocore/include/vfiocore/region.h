@@ -85,6 +85,20 @@ VFC_API int vfc_region_map(struct vfc_device *device, uint32_t index, uint64_t o
 			   uint64_t length, volatile void **address);
 
 /*
+ * vfc_region_ioeventfd() - from now on the kernel writes @value to a register each time the eventfd @fd
+ * is raised: by another thread or process, or by KVM (vfc_kvm_ioeventfd_add()).
+ * @offset: must be a multiple of @width, in a BAR. @fd: the caller's; -1: no more, for the same
+ * register, width and value. Closing the device ends all. Raised twice before the kernel gets to
+ * it, it is one write.
+ * Errors: -EINVAL (width, value, alignment, no BAR, out of range, a register of the MSI-X table, no
+ * eventfd), -EACCES (region not writable), -EEXIST (there is one), -ENOENT (there is none), -ENOSPC
+ * (1000 a device), -EOPNOTSUPP (the transport; 8 bytes on some kernels). Thread-safe.
+ * Source: VFIO_DEVICE_IOEVENTFD.
+ */
+VFC_API int vfc_region_ioeventfd(struct vfc_device *device, uint32_t index, uint64_t offset,
+				 uint32_t width, uint64_t value, int fd);
+
+/*
  * vfc_pci_caps() - walk the standard and the extended capability list of config space.
  * @caps: room for @count entries.
  * Return: how many there are, which may be more than @count.

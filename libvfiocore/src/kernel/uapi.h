@@ -153,6 +153,22 @@ struct vfio_pci_hot_reset {
 	int32_t group_fds[];
 };
 
+#define VFIO_DEVICE_IOEVENTFD _IO(VFIO_TYPE, VFIO_BASE + 16)
+
+#define VFIO_DEVICE_IOEVENTFD_8 (1 << 0)
+#define VFIO_DEVICE_IOEVENTFD_16 (1 << 1)
+#define VFIO_DEVICE_IOEVENTFD_32 (1 << 2)
+#define VFIO_DEVICE_IOEVENTFD_64 (1 << 3)
+
+struct vfio_device_ioeventfd {
+	uint32_t argsz;
+	uint32_t flags;
+	uint64_t offset; /* the region's opaque one plus that in it */
+	uint64_t data;
+	int32_t fd; /* -1: no more */
+	uint32_t reserved;
+};
+
 #define VFIO_DEVICE_FEATURE _IO(VFIO_TYPE, VFIO_BASE + 17)
 
 #define VFIO_DEVICE_FEATURE_GET (1 << 16)

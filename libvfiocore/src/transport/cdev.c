@@ -481,6 +481,7 @@ const struct transport transport_cdev = {
 	.iommufd_id = cdev_id,
 	.share_region = fd_share_region,
 	.group = cdev_group,
+	.kvm_file = fd_itself,
 	.owns = fd_bound_owns,
 	.hot_reset = fd_bound_hot_reset,
 	FD_DEVICE,

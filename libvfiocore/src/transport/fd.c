@@ -303,6 +303,25 @@ int fd_feature(struct transport_device *device, uint32_t flags, void *data, size
 	return rc;
 }
 
+int fd_ioeventfd(struct transport_device *device, uint64_t position, uint32_t width, uint64_t value,
+		 int eventfd)
+{
+	struct vfio_device_ioeventfd request = {
+		.argsz = sizeof(request),
+		.flags = width, /* VFIO_DEVICE_IOEVENTFD_8 to 64 are the number of bytes */
+		.offset = position,
+		.data = value,
+		.fd = eventfd,
+	};
+
+	return sys_ioctl(of(device)->fd, VFIO_DEVICE_IOEVENTFD, &request);
+}
+
+int fd_itself(struct transport_device *device)
+{
+	return of(device)->fd;
+}
+
 int fd_map_file(const struct transport_memory *memory, uint64_t length, uint32_t flags, void **va)
 {
 	int protection = PROT_READ | (flags & VFIO_DMA_MAP_FLAG_WRITE ? PROT_WRITE : 0);

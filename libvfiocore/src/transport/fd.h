@@ -27,6 +27,9 @@ int fd_bound_hot_reset(struct transport_device *device);
 int fd_feature(struct transport_device *device, uint32_t flags, void *data, size_t length);
 /* Both descriptors (-1: none) are closed for good, and their numbers stay taken. */
 int fd_release(struct transport_device *device, int other);
+int fd_ioeventfd(struct transport_device *device, uint64_t position, uint32_t width, uint64_t value,
+		 int eventfd);
+int fd_itself(struct transport_device *device); /* the descriptor */
 int fd_read(struct transport_device *device, uint64_t position, void *data, size_t length);
 int fd_write(struct transport_device *device, uint64_t position, const void *data, size_t length);
 int fd_mmap(struct transport_device *device, uint64_t position, size_t length, int protection,
@@ -40,6 +43,7 @@ int fd_mmap(struct transport_device *device, uint64_t position, size_t length, i
 	.reset = fd_reset,                    \
 	.hot_reset_info = fd_hot_reset_info,  \
 	.feature = fd_feature,                \
+	.ioeventfd = fd_ioeventfd,            \
 	.read = fd_read,                      \
 	.write = fd_write,                    \
 	.mmap = fd_mmap

@@ -240,6 +240,11 @@ int group_device_group(struct transport_device *base)
 	return ((struct group_device *)base)->group->number;
 }
 
+int group_device_file(struct transport_device *base)
+{
+	return ((struct group_device *)base)->group->fd;
+}
+
 static int space_info(struct transport_space *base, struct transport_space_info *info)
 {
 	return type1_info(((struct container *)base)->fd, info);
@@ -319,6 +324,7 @@ static int compat_map(struct transport_space *base, const struct transport_memor
 	.release = group_device_release,  \
 	.reserved = hint_reserved,        \
 	.group = group_device_group,      \
+	.kvm_file = group_device_file,    \
 	.owns = group_device_owns,        \
 	.hot_reset = group_device_hot_reset, \
 	FD_DEVICE

@@ -17,5 +17,6 @@ bool group_device_owns(struct transport_device *device, const struct vfio_pci_ho
 		       uint32_t element);
 int group_device_hot_reset(struct transport_device *device);
 int group_device_group(struct transport_device *device);
+int group_device_file(struct transport_device *device);
 
 #endif

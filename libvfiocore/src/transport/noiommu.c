@@ -384,6 +384,7 @@ const struct transport transport_noiommu = {
 	.iommufd_id = cdev_id,
 	.share_region = fd_share_region,
 	.group = cdev_group,
+	.kvm_file = fd_itself,
 	COMMON,
 };
 
@@ -404,5 +405,6 @@ const struct transport transport_noiommu_group = {
 	.owns = group_device_owns,
 	.hot_reset = group_device_hot_reset,
 	.group = group_device_group,
+	.kvm_file = group_device_file,
 	COMMON,
 };

@@ -123,6 +123,11 @@ struct transport {
 	int (*share_region)(struct transport_device *device, uint32_t index, uint64_t offset,
 			    uint64_t length);
 	int (*group)(struct transport_device *device); /* number; -1: none */
+	/* The descriptor that KVM is told of; -1: another process has it. */
+	int (*kvm_file)(struct transport_device *device);
+	/* VFIO_DEVICE_IOEVENTFD: the bare -errno, and no record. @fd: -1 ends it. */
+	int (*ioeventfd)(struct transport_device *device, uint64_t position, uint32_t width,
+			 uint64_t value, int fd);
 	int (*device_info)(struct transport_device *device, struct vfio_device_info *info);
 	/* With its chain of capabilities; free() it. */
 	int (*region_info)(struct transport_device *device, uint32_t index,

@@ -282,6 +282,19 @@ class PowerState(IntEnum):
     D3HOT = 3
 
 
+class KvmRouteKind(IntEnum):
+    """Where an interrupt of a virtual machine leads (vfiocore/kvm.h)."""
+
+    PIN = 1
+    MSI = 2
+
+
+class KvmIoFlag(IntFlag):
+    """Of an address in a virtual machine (vfiocore/kvm.h)."""
+
+    PORT = 1 << 0
+
+
 class EventKind(IntEnum):
     """What happened (vfiocore/event.h)."""
 

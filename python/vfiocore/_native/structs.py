@@ -247,6 +247,18 @@ class IrqThreadStats(Sized):
     ]
 
 
+class KvmRoute(Structure):
+    _fields_ = [
+        ("gsi", c_uint32),
+        ("kind", c_uint32),
+        ("chip", c_uint32),
+        ("pin", c_uint32),
+        ("address", c_uint64),
+        ("data", c_uint32),
+        ("reserved", c_uint32),
+    ]
+
+
 class PciBar(Structure):
     _fields_ = [
         ("address", c_uint64),

@@ -52,6 +52,8 @@ ENUMS: dict[str, tuple[str, type[IntEnum] | type[IntFlag]]] = {
     "vfc_iommufd_hw_queue_type": ("VFC_IOMMUFD_HW_QUEUE_", enums.HwQueueType),
     "vfc_event_kind": ("VFC_EVENT_", enums.EventKind),
     "vfc_power_state": ("VFC_POWER_", enums.PowerState),
+    "vfc_kvm_route_kind": ("VFC_KVM_ROUTE_", enums.KvmRouteKind),
+    "vfc_kvm_io_flags": ("VFC_KVM_IO_", enums.KvmIoFlag),
     "vfc_watch_flags": ("VFC_WATCH_", enums.WatchFlag),
 }
 
@@ -80,6 +82,7 @@ STRUCTS: dict[str, type[ctypes.Structure]] = {
     "vfc_irq_stats": structs.IrqStats,
     "vfc_irq_thread_opts": structs.IrqThreadOpts,
     "vfc_irq_thread_stats": structs.IrqThreadStats,
+    "vfc_kvm_route": structs.KvmRoute,
     "vfc_pci_bar": structs.PciBar,
     "vfc_pci_info": structs.PciInfo,
     "vfc_pci_bind_opts": structs.PciBindOpts,
@@ -145,6 +148,7 @@ _DEVICE = "struct vfc_device *"
 _EVENTS = "struct vfc_events *"
 _IOMMU = "struct vfc_iommu *"
 _IRQ = "struct vfc_irq *"
+_KVM = "struct vfc_kvm *"
 _CACHE = "struct vfc_mapcache *"
 _REACH = "struct vfc_reach *"
 _IRQ_THREAD = "struct vfc_irq_thread *"
@@ -449,6 +453,24 @@ PROTOTYPES: dict[str, tuple[str, ...]] = {
     ),
     "vfc_irq_thread_stop": ("int", _IRQ_THREAD),
     "vfc_irq_thread_stats": ("int", _IRQ_THREAD, "struct vfc_irq_thread_stats *"),
+    # kvm.h
+    "vfc_kvm_open": ("int", "int", "struct vfc_kvm **"),
+    "vfc_kvm_close": ("int", _KVM),
+    "vfc_kvm_add": ("int", _KVM, _DEVICE),
+    "vfc_kvm_remove": ("int", _KVM, _DEVICE),
+    "vfc_kvm_set_routes": ("int", _KVM, "const struct vfc_kvm_route *", "uint32_t"),
+    "vfc_kvm_bind": ("int", _KVM, _IRQ, "uint32_t", "uint32_t"),
+    "vfc_kvm_unbind": ("int", _KVM, _IRQ, "uint32_t"),
+    "vfc_kvm_ioeventfd_add": ("int", _KVM, "uint64_t", "uint32_t", "uint64_t", "uint32_t", "int"),
+    "vfc_kvm_ioeventfd_remove": (
+        "int",
+        _KVM,
+        "uint64_t",
+        "uint32_t",
+        "uint64_t",
+        "uint32_t",
+        "int",
+    ),
     # mapcache.h
     "vfc_mapcache_open": (
         "int",
@@ -514,6 +536,15 @@ PROTOTYPES: dict[str, tuple[str, ...]] = {
     "vfc_region_read_block": ("int", _DEVICE, "uint32_t", "uint64_t", "void *", "size_t"),
     "vfc_region_write_block": ("int", _DEVICE, "uint32_t", "uint64_t", "const void *", "size_t"),
     "vfc_region_map": ("int", _DEVICE, "uint32_t", "uint64_t", "uint64_t", "volatile void **"),
+    "vfc_region_ioeventfd": (
+        "int",
+        _DEVICE,
+        "uint32_t",
+        "uint64_t",
+        "uint32_t",
+        "uint64_t",
+        "int",
+    ),
     "vfc_pci_caps": ("int", _DEVICE, "struct vfc_pci_cap *", "size_t"),
     "vfc_pci_caps_of": ("int", "const void *", "size_t", "struct vfc_pci_cap *", "size_t"),
     # ring.h
