@@ -24,6 +24,12 @@
 #define VFC_INLINE static inline
 #endif
 
+/*
+ * A loop that is compiled into its caller, with the layout and the functions that it is given folded
+ * away: there is nothing to export.
+ */
+#define VFC_TEMPLATE static inline __attribute__((always_inline, unused))
+
 /* Between host order and the little-endian order of PCI devices, either way. */
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
 #define VFC_LE16(x) ((uint16_t)(x))

@@ -4,6 +4,7 @@
 #define VFIOCORE_DMA_H
 
 #include "abi.h"
+#include "barrier.h"
 #include "iommu.h"
 
 struct vfc_dma {
@@ -14,13 +15,16 @@ struct vfc_dma {
 	struct vfc_iommu *iommu;
 };
 
-/* A last-in first-out pool of equal chunks in one buffer. One thread, or the caller's lock. */
+/*
+ * A last-in first-out pool of equal chunks in one buffer. One thread, or all of them within
+ * vfc_pool_lock() and vfc_pool_unlock(), as network interfaces do for a burst at a time.
+ */
 struct vfc_pool {
 	struct vfc_dma memory;
 	uint32_t chunk;  /* bytes */
 	uint32_t chunks; /* in all */
 	uint32_t free;   /* now */
-	uint32_t reserved;
+	uint32_t lock;   /* 1 while somebody holds it */
 	uint32_t *stack; /* indices of the free chunks */
 };
 
@@ -58,6 +62,19 @@ VFC_INLINE int32_t vfc_pool_get(struct vfc_pool *pool)
 VFC_INLINE void vfc_pool_put(struct vfc_pool *pool, uint32_t index)
 {
 	pool->stack[pool->free++] = index;
+}
+
+/* A spin lock: contention is rare and short, and the hot path makes no system call. */
+VFC_INLINE void vfc_pool_lock(struct vfc_pool *pool)
+{
+	while (__atomic_exchange_n(&pool->lock, 1, __ATOMIC_ACQUIRE))
+		while (__atomic_load_n(&pool->lock, __ATOMIC_RELAXED))
+			vfc_relax();
+}
+
+VFC_INLINE void vfc_pool_unlock(struct vfc_pool *pool)
+{
+	__atomic_store_n(&pool->lock, 0, __ATOMIC_RELEASE);
 }
 
 VFC_INLINE void *vfc_pool_va(const struct vfc_pool *pool, uint32_t index)
