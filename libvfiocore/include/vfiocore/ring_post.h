@@ -1,26 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* The producing half of the ring engine: see ring.h, which includes this. */
+/* The producing half of the ring engine: see ring.h. */
 #ifndef VFIOCORE_RING_POST_H
 #define VFIOCORE_RING_POST_H
 
-/* One store of exactly that width, in the device's order. */
-#define VFC_RING_STORE64(where, value) \
-	(*(volatile uint64_t *)(void *)(where) = VFC_LE64(value))
-#define VFC_RING_STORE16(where, value) \
-	(*(volatile uint16_t *)(void *)(where) = VFC_LE16(value))
-#define VFC_RING_LOAD64(where) VFC_LE64(*(const volatile uint64_t *)(const void *)(where))
-#define VFC_RING_LOAD32(where) VFC_LE32(*(const volatile uint32_t *)(const void *)(where))
-#define VFC_RING_LOAD16(where) VFC_LE16(*(const volatile uint16_t *)(const void *)(where))
+#include "ring_layout.h"
 
-/* Virtio 1.2, section 2.8: bits of a packed descriptor's flags, in the control word. */
-#define VFC_RING_AVAIL (UINT64_C(1) << 55)
-#define VFC_RING_USED (UINT64_C(1) << 63)
-
-/* Whether the device finishes in the order of posting. */
-VFC_TEMPLATE bool vfc_ring_in_order(const struct vfc_ring_layout *layout)
-{
-	return layout->style == VFC_RING_DONE || layout->style == VFC_RING_HEAD;
-}
+VFC_BEGIN_DECLS
 
 VFC_TEMPLATE uint64_t vfc_ring_length_field(const struct vfc_ring_layout *layout, uint32_t length)
 {
@@ -287,4 +272,5 @@ VFC_INLINE void vfc_ring_kick(struct vfc_ring *ring, const struct vfc_ring_layou
 	__atomic_store_n(&ring->doorbells, ring->doorbells + 1, __ATOMIC_RELAXED);
 }
 
+VFC_END_DECLS
 #endif

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* The consuming half of the ring engine: see ring.h, which includes this. */
+/* The consuming half of the ring engine: see ring.h. */
 #ifndef VFIOCORE_RING_REAP_H
 #define VFIOCORE_RING_REAP_H
+
+#include "ring_layout.h"
+
+VFC_BEGIN_DECLS
 
 /* NVMe 1.4, section 4.6: an entry has 16 bytes; in its second half lie the command id and the phase. */
 #define VFC_RING_ENTRY 16
@@ -347,4 +351,5 @@ VFC_INLINE void vfc_ring_prefetch(const struct vfc_ring *ring, const struct vfc_
 	__builtin_prefetch(ring->descriptors + (uint64_t)ring->head * layout->size);
 }
 
+VFC_END_DECLS
 #endif
