@@ -96,12 +96,6 @@ static int take_options(struct vfc_nic *nic, const struct vfc_nic_opts *opts)
 	return rc < 0 ? rc : check_entries("opts->tx_entries", &nic->tx_entries);
 }
 
-/* Seldom enough to be shared by many packets, and soon enough that their memory stays in the cache. */
-static uint32_t low_mark(uint32_t entries, uint32_t burst)
-{
-	return entries / 4 < burst ? entries / 4 : burst;
-}
-
 /* Cache lines are the queues' own, so their memory is aligned by hand. */
 static int alloc_queues(struct vfc_nic *nic)
 {
@@ -116,8 +110,8 @@ static int alloc_queues(struct vfc_nic *nic)
 	nic->tx = (struct nic_tx *)(start + nic->queues * sizeof(*nic->rx));
 	for (uint32_t q = 0; q < nic->queues; q++) {
 		nic->rx[q].nic = nic->tx[q].nic = nic;
-		nic->rx[q].low = low_mark(nic->rx_entries, NIC_BURST);
-		nic->tx[q].low = low_mark(nic->tx_entries, 2 * NIC_BURST);
+		nic->rx[q].low = nic_low_mark(nic->rx_entries, NIC_BURST);
+		nic->tx[q].low = nic_low_mark(nic->tx_entries, 2 * NIC_BURST);
 	}
 	return 0;
 }

@@ -103,6 +103,12 @@ static inline void nic_put(struct vfc_pool *pool, uint32_t chunk)
 		vfc_pool_put(pool, chunk);
 }
 
+/* Seldom enough to be shared by many packets, and soon enough that their memory stays in the cache. */
+static inline uint32_t nic_low_mark(uint32_t entries, uint32_t burst)
+{
+	return entries / 4 < burst ? entries / 4 : burst;
+}
+
 /* Post free chunks until the ring is full, and ring the doorbell once. */
 VFC_TEMPLATE void nic_refill(struct nic_rx *rx, const struct vfc_ring_layout *layout,
 			     uint64_t command)
