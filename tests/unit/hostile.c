@@ -178,7 +178,7 @@ static void packets_of_nobody(void)
 	packet.length = 60;
 	memset(packet.data, 0xff, 60);
 	false_one = packet;
-	false_one.chunk = nic->pool->chunks;
+	false_one.chunk = nic->pool->limit;
 	for (uint32_t i = 0; i < nic->pool->chunks + 10; i++) {
 		CHECK_EQ(vfc_nic_tx_burst(nic, 0, &false_one, 1), -EINVAL);
 		CHECK_EQ(vfc_nic_tx_burst(nic, 0, &packet, 1), 1);
@@ -186,7 +186,7 @@ static void packets_of_nobody(void)
 		CHECK(nic->pool->free <= nic->pool->chunks);
 	}
 	for (uint32_t i = 0; i < nic->pool->free; i++)
-		CHECK(nic->pool->stack[i] < nic->pool->chunks);
+		CHECK_EQ(nic->pool->stack[i] % (NIC_CHUNK / VFC_POOL_UNIT), 0);
 	down();
 }
 

@@ -79,7 +79,10 @@ VFC_TEMPLATE uint32_t vfc_ring_post_each(struct vfc_ring *ring, const struct vfc
 		uint32_t *cookies = ring->cookies + ring->tail;
 
 		run = ring->entries - ring->tail < count - n ? ring->entries - ring->tail : count - n;
-		for (i = 0; i < run && give(context, n + i, &buffer); i++) {
+		VFC_UNROLL
+		for (i = 0; i < run; i++) {
+			if (!give(context, n + i, &buffer))
+				break;
 			VFC_RING_STORE64(descriptor + layout->address, buffer.iova);
 			VFC_RING_STORE64(descriptor + layout->control,
 					 buffer.command | vfc_ring_length_field(layout, buffer.length));
@@ -140,7 +143,6 @@ typedef struct {
 	const uint32_t *chunks;
 	uint64_t iova; /* of chunk 0, with the offset */
 	uint64_t command;
-	uint32_t chunk;
 	uint32_t length;
 } vfc_ring_filling;
 
@@ -149,7 +151,7 @@ VFC_TEMPLATE bool vfc_ring_give_chunk(void *context, uint32_t i, struct vfc_buff
 	const vfc_ring_filling *filling = (const vfc_ring_filling *)context;
 
 	buffer->cookie = filling->chunks[i];
-	buffer->iova = filling->iova + (uint64_t)buffer->cookie * filling->chunk;
+	buffer->iova = filling->iova + (uint64_t)buffer->cookie * VFC_POOL_UNIT;
 	buffer->length = filling->length;
 	buffer->command = filling->command;
 	return true;
@@ -157,7 +159,7 @@ VFC_TEMPLATE bool vfc_ring_give_chunk(void *context, uint32_t i, struct vfc_buff
 
 /*
  * vfc_ring_fill() - post chunks of a pool until the ring is full or the pool empty.
- * A chunk's index is the cookie. @offset: into each chunk; @length: of the buffer told to the device.
+ * The chunk is the cookie. @offset: into each chunk; @length: of the buffer told to the device.
  * Return: how many.
  */
 VFC_INLINE uint32_t vfc_ring_fill(struct vfc_ring *ring, const struct vfc_ring_layout *layout,
@@ -173,7 +175,6 @@ VFC_INLINE uint32_t vfc_ring_fill(struct vfc_ring *ring, const struct vfc_ring_l
 	filling.chunks = pool->stack + pool->free;
 	filling.iova = pool->memory.iova + offset;
 	filling.command = command;
-	filling.chunk = pool->chunk;
 	filling.length = length;
 	return vfc_ring_post_each(ring, layout, count, vfc_ring_give_chunk, &filling);
 }

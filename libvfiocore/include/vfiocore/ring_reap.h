@@ -81,16 +81,23 @@ VFC_TEMPLATE uint32_t vfc_ring_look(struct vfc_ring *ring, const struct vfc_ring
 }
 
 /*
- * vfc_ring_reap_each() - hand up to @count completions to @take, in order.
+ * vfc_ring_reap_each() - hand up to @count completions to functions, in order.
  * Only what was announced by a kick is looked at: a descriptor that we are still writing is not
- * done, whatever its old status says. @take must not read the buffer: the status is ordered before
- * that only when this returns. Return: how many.
+ * done, whatever its old status says. The functions must not read the buffer: the status is ordered
+ * before that only when this returns. Return: how many.
  */
 typedef void vfc_ring_take(void *context, const struct vfc_completion *completion);
 
+/* Which completions are good: one comparison tells that it is done and that nothing is wrong. */
+typedef struct {
+	uint64_t mask, value; /* bits of the control word; DONE: with those of layout->done */
+	vfc_ring_take *take;  /* (control & mask) == value */
+	vfc_ring_take *drop;  /* all else that is done; the same function where all are good */
+} vfc_ring_sieve;
+
 VFC_TEMPLATE uint32_t vfc_ring_reap_in_order(struct vfc_ring *ring,
 					     const struct vfc_ring_layout *layout, uint32_t count,
-					     vfc_ring_take *take, void *context)
+					     const vfc_ring_sieve *sieve, void *context)
 {
 	bool covered = vfc_ring_covered(layout);
 	uint32_t most = covered ? vfc_ring_look(ring, layout) : vfc_ring_announced(ring);
@@ -104,18 +111,25 @@ VFC_TEMPLATE uint32_t vfc_ring_reap_in_order(struct vfc_ring *ring,
 		const uint32_t *cookies = ring->cookies + ring->head;
 
 		run = ring->entries - ring->head < count - n ? ring->entries - ring->head : count - n;
+		VFC_UNROLL
 		for (i = 0; i < run; i++) {
 			struct vfc_completion done;
+			bool good;
 
 			/* One load: status and length belong to the same write of the device. */
 			done.control = VFC_RING_LOAD64(control);
-			if (!covered && (done.control & layout->done) != layout->done)
+			good = (done.control & sieve->mask) == sieve->value;
+			if (__builtin_expect(!good, 0) && !covered &&
+			    (done.control & layout->done) != layout->done)
 				break;
 			done.cookie = cookies[i];
 			done.length = (uint32_t)(done.control >> layout->length_shift);
 			if (layout->length_bits == 16)
 				done.length &= 0xffff;
-			take(context, &done);
+			if (__builtin_expect(good, 1))
+				sieve->take(context, &done);
+			else
+				sieve->drop(context, &done);
 			control += layout->size;
 		}
 		n += i;
@@ -211,7 +225,7 @@ VFC_TEMPLATE bool vfc_ring_take_next(struct vfc_ring *ring, const struct vfc_rin
 
 VFC_TEMPLATE uint32_t vfc_ring_reap_out_of_order(struct vfc_ring *ring,
 						 const struct vfc_ring_layout *layout, uint32_t count,
-						 vfc_ring_take *take, void *context)
+						 const vfc_ring_sieve *sieve, void *context)
 {
 	uint32_t most = vfc_ring_announced(ring), n = 0, id;
 	struct vfc_completion done;
@@ -226,7 +240,10 @@ VFC_TEMPLATE uint32_t vfc_ring_reap_out_of_order(struct vfc_ring *ring,
 			continue;
 		if (done.control & layout->errors)
 			ring->errors++;
-		take(context, &done);
+		if ((done.control & sieve->mask) == sieve->value)
+			sieve->take(context, &done);
+		else
+			sieve->drop(context, &done);
 		n++;
 	}
 	if (layout->style == VFC_RING_PHASE && ring->consumed_pending && ring->consumed) {
@@ -237,15 +254,25 @@ VFC_TEMPLATE uint32_t vfc_ring_reap_out_of_order(struct vfc_ring *ring,
 }
 
 VFC_TEMPLATE uint32_t vfc_ring_reap_each(struct vfc_ring *ring, const struct vfc_ring_layout *layout,
-					 uint32_t count, vfc_ring_take *take, void *context)
+					 uint32_t count, const vfc_ring_sieve *sieve, void *context)
 {
 	uint32_t n = vfc_ring_in_order(layout) ?
-			     vfc_ring_reap_in_order(ring, layout, count, take, context) :
-			     vfc_ring_reap_out_of_order(ring, layout, count, take, context);
+			     vfc_ring_reap_in_order(ring, layout, count, sieve, context) :
+			     vfc_ring_reap_out_of_order(ring, layout, count, sieve, context);
 
 	if (n)
 		vfc_from_device(); /* the status was read before the caller reads the buffers */
 	return n;
+}
+
+/* Everything that is done is good. */
+VFC_TEMPLATE uint32_t vfc_ring_reap_all(struct vfc_ring *ring, const struct vfc_ring_layout *layout,
+					uint32_t count, vfc_ring_take *take, void *context)
+{
+	uint64_t done = layout->style == VFC_RING_DONE && !vfc_ring_covered(layout) ? layout->done : 0;
+	const vfc_ring_sieve sieve = {done, done, take, take};
+
+	return vfc_ring_reap_each(ring, layout, count, &sieve, context);
 }
 
 VFC_TEMPLATE void vfc_ring_take_array(void *context, const struct vfc_completion *completion)
@@ -259,7 +286,7 @@ VFC_TEMPLATE void vfc_ring_take_array(void *context, const struct vfc_completion
 VFC_INLINE uint32_t vfc_ring_reap(struct vfc_ring *ring, const struct vfc_ring_layout *layout,
 				  struct vfc_completion *out, uint32_t count)
 {
-	return vfc_ring_reap_each(ring, layout, count, vfc_ring_take_array, &out);
+	return vfc_ring_reap_all(ring, layout, count, vfc_ring_take_array, &out);
 }
 
 VFC_TEMPLATE void vfc_ring_take_cookie(void *context, const struct vfc_completion *completion)
@@ -279,7 +306,7 @@ VFC_INLINE uint32_t vfc_ring_reclaim(struct vfc_ring *ring, const struct vfc_rin
 	uint32_t n, run;
 
 	if (!vfc_ring_covered(layout))
-		return vfc_ring_reap_each(ring, layout, count, vfc_ring_take_cookie, &cookies);
+		return vfc_ring_reap_all(ring, layout, count, vfc_ring_take_cookie, &cookies);
 	n = vfc_ring_look(ring, layout);
 	if (n > count)
 		n = count;

@@ -19,7 +19,9 @@
 
 #define FRAME_MAX 1518 /* 1522 with FCS: what is received while RCTL.LPE is 0 */
 #define MS 1000000
-#define RX_GOOD (uint32_t)(E1000E_RX_DD | E1000E_RX_EOP) /* and no error */
+#define RX_STATUS (E1000E_RX_DD | E1000E_RX_EOP | E1000E_RX_ERRORS)
+#define RX_GOOD (uint32_t)(E1000E_RX_DD | E1000E_RX_EOP)
+#define RX_NEVER UINT32_MAX /* RX_STATUS has not all bits */
 
 static const struct vfc_ring_layout rx_layout = {
 	.done = E1000E_RX_DD,
@@ -336,7 +338,7 @@ static __attribute__((cold, noinline)) void rx_drop(struct nic_rx *rx, uint64_t 
 {
 	bool whole = control & E1000E_RX_EOP, skip = rx->expected != RX_GOOD;
 
-	rx->expected = whole ? RX_GOOD : 0;
+	rx->expected = whole ? RX_GOOD : RX_NEVER;
 	if (skip || !whole || length - 1 >= NIC_ROOM)
 		nic_count(&rx->malformed, 1);
 	else
@@ -344,21 +346,25 @@ static __attribute__((cold, noinline)) void rx_drop(struct nic_rx *rx, uint64_t 
 	nic_drop(rx, chunk);
 }
 
+VFC_TEMPLATE void rx_take_bad(void *context, const struct vfc_completion *done)
+{
+	rx_drop(((struct nic_receiving *)context)->rx, done->control, done->length, done->cookie);
+}
+
 /* What of a completion is a frame: nothing that the device says is believed. */
 VFC_TEMPLATE void rx_take(void *context, const struct vfc_completion *done)
 {
-	struct nic_receiving *receiving = (struct nic_receiving *)context;
-	uint32_t status = (uint32_t)done->control & (E1000E_RX_DD | E1000E_RX_EOP | E1000E_RX_ERRORS);
-
-	if (__builtin_expect(status == receiving->rx->expected && done->length - 1 < NIC_ROOM, 1))
-		nic_hand_over(receiving, done);
+	if (__builtin_expect(done->length - 1 < NIC_ROOM, 1))
+		nic_hand_over((struct nic_receiving *)context, done);
 	else
-		rx_drop(receiving->rx, done->control, done->length, done->cookie);
+		rx_take_bad(context, done);
 }
 
 static uint32_t rx_burst(struct nic_rx *rx, struct vfc_packet *packets, uint32_t count)
 {
-	return nic_receive(rx, &rx_layout, 0, rx_take, packets, count);
+	const vfc_ring_sieve sieve = {RX_STATUS, rx->expected, rx_take, rx_take_bad};
+
+	return nic_receive(rx, &rx_layout, 0, &sieve, packets, count);
 }
 
 static uint32_t tx_burst(struct nic_tx *tx, const struct vfc_packet *packets, uint32_t count)

@@ -99,7 +99,7 @@ static inline void nic_count(uint64_t *counter, uint64_t n)
 /* Back into the pool. One that is not from there, or comes twice, must not break its bounds. */
 static inline void nic_put(struct vfc_pool *pool, uint32_t chunk)
 {
-	if (chunk < pool->chunks && pool->free < pool->chunks)
+	if (vfc_pool_has(pool, chunk) && pool->free < pool->chunks)
 		vfc_pool_put(pool, chunk);
 }
 
@@ -146,23 +146,24 @@ VFC_TEMPLATE void nic_clean(struct nic_tx *tx, const struct vfc_ring_layout *lay
 }
 
 struct nic_sending {
-	const struct vfc_packet *packets;
+	const struct vfc_packet *next;
 	uint64_t command;
 	uint64_t bytes;
-	uint32_t frame_max, chunks;
+	uint32_t frame_max, limit;
 };
 
 VFC_TEMPLATE bool nic_give(void *context, uint32_t i, struct vfc_buffer *buffer)
 {
 	struct nic_sending *sending = (struct nic_sending *)context;
-	const struct vfc_packet *packet = &sending->packets[i];
+	const struct vfc_packet *packet = sending->next++;
 
+	(void)i;
 	buffer->length = packet->length;
 	buffer->cookie = packet->chunk;
 	buffer->iova = packet->iova;
 	buffer->command = sending->command;
 	/* 0, too. A chunk that is not of the pool would break it when it comes back. */
-	if (packet->length - 1 >= sending->frame_max || packet->chunk >= sending->chunks)
+	if (packet->length - 1 >= sending->frame_max || packet->chunk >= sending->limit)
 		return false;
 	sending->bytes += packet->length;
 	return true;
@@ -173,8 +174,8 @@ VFC_TEMPLATE uint32_t nic_send(struct nic_tx *tx, const struct vfc_ring_layout *
 			       uint64_t command, uint32_t frame_max,
 			       const struct vfc_packet *packets, uint32_t count)
 {
-	struct nic_sending sending = {.packets = packets, .command = command,
-				      .frame_max = frame_max, .chunks = tx->nic->pool->chunks};
+	struct nic_sending sending = {.next = packets, .command = command,
+				      .frame_max = frame_max, .limit = tx->nic->pool->limit};
 	uint32_t n, space;
 
 	if (vfc_ring_used(&tx->ring) >= tx->low)
@@ -199,7 +200,7 @@ struct nic_receiving {
 VFC_TEMPLATE void nic_hand_over(struct nic_receiving *receiving,
 				const struct vfc_completion *done)
 {
-	uint64_t offset = (uint64_t)done->cookie * NIC_CHUNK;
+	uint64_t offset = (uint64_t)done->cookie * VFC_POOL_UNIT;
 	struct vfc_packet *packet = receiving->next++;
 
 	packet->data = receiving->va + offset;
@@ -216,9 +217,9 @@ static inline void nic_drop(struct nic_rx *rx, uint32_t chunk)
 	vfc_pool_unlock(rx->nic->pool);
 }
 
-/* Up to @count frames; @take hands over or drops one completion. Refills the ring when it is low. */
+/* Up to @count frames, those that the sieve finds good. Refills the ring when it is low. */
 VFC_TEMPLATE uint32_t nic_receive(struct nic_rx *rx, const struct vfc_ring_layout *layout,
-				  uint64_t command, vfc_ring_take *take,
+				  uint64_t command, const vfc_ring_sieve *sieve,
 				  struct vfc_packet *packets, uint32_t count)
 {
 	const struct vfc_pool *pool = rx->nic->pool;
@@ -228,12 +229,13 @@ VFC_TEMPLATE uint32_t nic_receive(struct nic_rx *rx, const struct vfc_ring_layou
 		.iova = pool->memory.iova + VFC_NIC_HEADROOM,
 		.rx = rx,
 	};
-	uint32_t n, reaped;
+	uint32_t n;
 
-	do {
-		reaped = vfc_ring_reap_each(&rx->ring, layout, count, take, &receiving);
-		n = (uint32_t)(receiving.next - packets);
-	} while (reaped && !n); /* all were dropped: 0 would say that there are none */
+	/* When all of a burst were dropped there may be more: 0 would say that there are none. */
+	while (vfc_ring_reap_each(&rx->ring, layout, count, sieve, &receiving) &&
+	       receiving.next == packets)
+		;
+	n = (uint32_t)(receiving.next - packets);
 	if (vfc_ring_space(&rx->ring) >= rx->low)
 		nic_refill(rx, layout, command);
 	nic_count(&rx->frames, n);

@@ -27,8 +27,8 @@ static int bad_length(const struct vfc_nic *nic, uint32_t length)
 static int bad_chunk(const struct vfc_nic *nic, uint32_t chunk)
 {
 	return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, WHERE(.object = nic->device->name),
-			"chunk %u: the interface's pool has %u, send what vfc_nic_alloc() or "
-			"vfc_nic_rx_burst() gave", chunk, nic->pool->chunks);
+			"chunk 0x%x is none of the interface's pool: send what vfc_nic_alloc() or "
+			"vfc_nic_rx_burst() gave", chunk);
 }
 
 int vfc_nic_rx_burst(struct vfc_nic *nic, uint32_t queue, struct vfc_packet *packets,
@@ -46,7 +46,7 @@ int vfc_nic_tx_burst(struct vfc_nic *nic, uint32_t queue, struct vfc_packet *pac
 		return vfc_done(bad_queue(nic, queue));
 	if (count && packets[0].length - 1 >= nic->driver->frame_max)
 		return vfc_done(bad_length(nic, packets[0].length));
-	if (count && packets[0].chunk >= nic->pool->chunks)
+	if (count && !vfc_pool_has(nic->pool, packets[0].chunk))
 		return vfc_done(bad_chunk(nic, packets[0].chunk));
 	return (int)nic->driver->tx_burst(&nic->tx[queue], packets, count);
 }
@@ -64,8 +64,8 @@ int vfc_nic_alloc(struct vfc_nic *nic, struct vfc_packet *packets, uint32_t coun
 	for (uint32_t i = 0; i < count; i++) {
 		uint32_t chunk = pool->stack[pool->free + i];
 
-		packets[i].data = va + (uint64_t)chunk * NIC_CHUNK;
-		packets[i].iova = iova + (uint64_t)chunk * NIC_CHUNK;
+		packets[i].data = va + (uint64_t)chunk * VFC_POOL_UNIT;
+		packets[i].iova = iova + (uint64_t)chunk * VFC_POOL_UNIT;
 		packets[i].length = 0;
 		packets[i].chunk = chunk;
 	}

@@ -163,7 +163,9 @@ class Pool(Structure):
         ("chunk", c_uint32),
         ("chunks", c_uint32),
         ("free", c_uint32),
+        ("limit", c_uint32),
         ("lock", c_uint32),
+        ("reserved", c_uint32),
         ("stack", c_void_p),
     ]
 

@@ -210,6 +210,7 @@ PROTOTYPES: dict[str, tuple[str, ...]] = {
     "vfc_pool_destroy": ("int", _POOL),
     "vfc_pool_get": ("int32_t", _POOL),
     "vfc_pool_put": ("void", _POOL, "uint32_t"),
+    "vfc_pool_has": ("bool", "const struct vfc_pool *", "uint32_t"),
     "vfc_pool_lock": ("void", _POOL),
     "vfc_pool_unlock": ("void", _POOL),
     "vfc_pool_va": ("void *", "const struct vfc_pool *", "uint32_t"),
