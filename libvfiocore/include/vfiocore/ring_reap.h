@@ -90,9 +90,10 @@ typedef void vfc_ring_take(void *context, const struct vfc_completion *completio
 
 /* Which completions are good: one comparison tells that it is done and that nothing is wrong. */
 typedef struct {
-	uint64_t mask, value; /* bits of the control word; DONE: with those of layout->done */
-	vfc_ring_take *take;  /* (control & mask) == value */
-	vfc_ring_take *drop;  /* all else that is done; the same function where all are good */
+	uint64_t mask;         /* bits of the control word; DONE: with those of layout->done */
+	const uint64_t *value; /* of these; it may change while completions are dropped */
+	vfc_ring_take *take;   /* (control & mask) == *value */
+	vfc_ring_take *drop;   /* all else that is done; the same function where all are good */
 } vfc_ring_sieve;
 
 VFC_TEMPLATE uint32_t vfc_ring_reap_in_order(struct vfc_ring *ring,
@@ -118,7 +119,7 @@ VFC_TEMPLATE uint32_t vfc_ring_reap_in_order(struct vfc_ring *ring,
 
 			/* One load: status and length belong to the same write of the device. */
 			done.control = VFC_RING_LOAD64(control);
-			good = (done.control & sieve->mask) == sieve->value;
+			good = (done.control & sieve->mask) == *sieve->value;
 			if (__builtin_expect(!good, 0) && !covered &&
 			    (done.control & layout->done) != layout->done)
 				break;
@@ -240,7 +241,7 @@ VFC_TEMPLATE uint32_t vfc_ring_reap_out_of_order(struct vfc_ring *ring,
 			continue;
 		if (done.control & layout->errors)
 			ring->errors++;
-		if ((done.control & sieve->mask) == sieve->value)
+		if ((done.control & sieve->mask) == *sieve->value)
 			sieve->take(context, &done);
 		else
 			sieve->drop(context, &done);
@@ -270,7 +271,7 @@ VFC_TEMPLATE uint32_t vfc_ring_reap_all(struct vfc_ring *ring, const struct vfc_
 					uint32_t count, vfc_ring_take *take, void *context)
 {
 	uint64_t done = layout->style == VFC_RING_DONE && !vfc_ring_covered(layout) ? layout->done : 0;
-	const vfc_ring_sieve sieve = {done, done, take, take};
+	const vfc_ring_sieve sieve = {done, &done, take, take};
 
 	return vfc_ring_reap_each(ring, layout, count, &sieve, context);
 }

@@ -20,8 +20,8 @@
 #define FRAME_MAX 1518 /* 1522 with FCS: what is received while RCTL.LPE is 0 */
 #define MS 1000000
 #define RX_STATUS (E1000E_RX_DD | E1000E_RX_EOP | E1000E_RX_ERRORS)
-#define RX_GOOD (uint32_t)(E1000E_RX_DD | E1000E_RX_EOP)
-#define RX_NEVER UINT32_MAX /* RX_STATUS has not all bits */
+#define RX_GOOD (E1000E_RX_DD | E1000E_RX_EOP)
+#define RX_NEVER UINT64_MAX /* RX_STATUS has not all bits */
 
 static const struct vfc_ring_layout rx_layout = {
 	.done = E1000E_RX_DD,
@@ -362,7 +362,7 @@ VFC_TEMPLATE void rx_take(void *context, const struct vfc_completion *done)
 
 static uint32_t rx_burst(struct nic_rx *rx, struct vfc_packet *packets, uint32_t count)
 {
-	const vfc_ring_sieve sieve = {RX_STATUS, rx->expected, rx_take, rx_take_bad};
+	const vfc_ring_sieve sieve = {RX_STATUS, &rx->expected, rx_take, rx_take_bad};
 
 	return nic_receive(rx, &rx_layout, 0, &sieve, packets, count);
 }

@@ -26,7 +26,7 @@ struct nic_rx {
 	struct vfc_ring ring;
 	struct vfc_nic *nic;
 	uint32_t low;      /* refill when this many more can be posted */
-	uint32_t expected; /* the driver's: what it compares a good completion with */
+	uint64_t expected; /* the driver's: what it compares a good completion with */
 	uint64_t frames;
 	uint64_t bytes;
 	uint64_t errors;
