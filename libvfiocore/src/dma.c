@@ -156,10 +156,12 @@ static int pool_init(struct vfc_pool *pool, struct vfc_iommu *iommu, uint32_t ch
 	int rc;
 
 	memset(pool, 0, sizeof(*pool));
-	if (!chunk || chunk % 64 || !chunks || chunks > INT32_MAX) /* vfc_pool_get() is signed */
+	/* vfc_pool_get() is signed. */
+	if (!chunk || chunk % VFC_POOL_UNIT || !chunks ||
+	    (uint64_t)chunk * chunks > (uint64_t)INT32_MAX * VFC_POOL_UNIT)
 		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE,
-				"%u chunks of %u bytes: there are 1 to 2^31-1, of a multiple of 64 bytes",
-				chunks, chunk);
+				"%u chunks of %u bytes: there is one at least, of a multiple of 64 bytes, "
+				"and less than 128 GiB in all", chunks, chunk);
 	pool->stack = sys_alloc((size_t)chunks * sizeof(*pool->stack));
 	if (!pool->stack)
 		return vfc_no_memory();
@@ -171,9 +173,10 @@ static int pool_init(struct vfc_pool *pool, struct vfc_iommu *iommu, uint32_t ch
 	}
 	pool->chunk = chunk;
 	pool->chunks = chunks;
+	pool->limit = chunks * (chunk / VFC_POOL_UNIT);
 	/* Low chunks are on top of the stack, so that a small load stays in few pages. */
 	for (uint32_t i = 0; i < chunks; i++)
-		pool->stack[i] = chunks - 1 - i;
+		pool->stack[i] = (chunks - 1 - i) * (chunk / VFC_POOL_UNIT);
 	pool->free = chunks;
 	return 0;
 }

@@ -115,7 +115,7 @@ static void reset_under_traffic(void)
 	uint32_t in_pool;
 
 	up(0, 2, 64);
-	in_pool = nic->pool.free;
+	in_pool = nic->pool->free;
 	for (int i = 0; i < 20; i++) {
 		int n = vfc_nic_alloc(nic, packets, 32), taken;
 
@@ -128,7 +128,7 @@ static void reset_under_traffic(void)
 		if (i % 3)
 			sys_sleep(100000);
 		CHECK_EQ(vfc_nic_reset(nic), 0);
-		CHECK_EQ(nic->pool.free, in_pool);
+		CHECK_EQ(nic->pool->free, in_pool);
 		round_trip((uint8_t)i);
 		CHECK_EQ(vfc_nic_drain(nic, 0, SECOND), 0);
 	}
@@ -178,14 +178,15 @@ static void packets_of_nobody(void)
 	packet.length = 60;
 	memset(packet.data, 0xff, 60);
 	false_one = packet;
-	false_one.chunk = nic->pool.chunks;
-	for (uint32_t i = 0; i < nic->pool.chunks + 10; i++) {
-		CHECK_EQ(vfc_nic_tx_burst(nic, 0, i % 8 ? &packet : &false_one, 1), 1);
+	false_one.chunk = nic->pool->limit;
+	for (uint32_t i = 0; i < nic->pool->chunks + 10; i++) {
+		CHECK_EQ(vfc_nic_tx_burst(nic, 0, &false_one, 1), -EINVAL);
+		CHECK_EQ(vfc_nic_tx_burst(nic, 0, &packet, 1), 1);
 		CHECK_EQ(vfc_nic_drain(nic, 0, SECOND), 0);
-		CHECK(nic->pool.free <= nic->pool.chunks);
+		CHECK(nic->pool->free <= nic->pool->chunks);
 	}
-	for (uint32_t i = 0; i < nic->pool.free; i++)
-		CHECK(nic->pool.stack[i] < nic->pool.chunks);
+	for (uint32_t i = 0; i < nic->pool->free; i++)
+		CHECK_EQ(nic->pool->stack[i] % (NIC_CHUNK / VFC_POOL_UNIT), 0);
 	down();
 }
 

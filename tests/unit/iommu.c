@@ -353,13 +353,14 @@ static void buffers(void)
 	CHECK_EQ(vfc_pool_init(&pool, iommu, 64, UINT32_C(1) << 31), -EINVAL);
 	CHECK_EQ(vfc_pool_init(&pool, iommu, 2048, 4), 0);
 	for (int i = 0; i < 4; i++)
-		CHECK_EQ(vfc_pool_get(&pool), i);
+		CHECK_EQ(vfc_pool_get(&pool), i * 2048 / VFC_POOL_UNIT);
 	CHECK_EQ(vfc_pool_get(&pool), -1);
-	vfc_pool_put(&pool, 2);
+	vfc_pool_put(&pool, 64);
 	chunk = vfc_pool_get(&pool);
-	CHECK_EQ(chunk, 2);
-	CHECK(vfc_pool_iova(&pool, 2) == pool.memory.iova + 4096);
-	CHECK(vfc_pool_va(&pool, 2) == (uint8_t *)pool.memory.va + 4096);
+	CHECK_EQ(chunk, 64);
+	CHECK(vfc_pool_iova(&pool, 64) == pool.memory.iova + 4096);
+	CHECK(vfc_pool_va(&pool, 64) == (uint8_t *)pool.memory.va + 4096);
+	CHECK(vfc_pool_has(&pool, 127) && !vfc_pool_has(&pool, 128));
 	CHECK_EQ(vfc_pool_destroy(&pool), 0);
 	CHECK_EQ(mappings(), 0);
 }

@@ -134,7 +134,7 @@ static void exhaustion(void)
 	int n, taken;
 
 	up(0, 1, 64);
-	in_pool = nic->pool.free;
+	in_pool = nic->pool->free;
 	CHECK_EQ(vfc_nic_drain(nic, 0, SECOND), 0);
 	CHECK_EQ(vfc_fake_set(device, VFC_FAKE_LINK, 0), 0);
 	n = vfc_nic_alloc(nic, packets, 2000);
@@ -151,11 +151,11 @@ static void exhaustion(void)
 	CHECK(taken >= 53 && taken <= 63);
 	vfc_nic_free(nic, packets + 10 + taken, (uint32_t)(n - 10 - taken));
 	CHECK_EQ(vfc_nic_drain(nic, 0, SECOND), 0);
-	CHECK_EQ(nic->pool.free, in_pool);
+	CHECK_EQ(nic->pool->free, in_pool);
 	vfc_nic_free(nic, packets, 1); /* freed twice: no harm to the pool */
 	packets[0].chunk = 1 << 30;
 	vfc_nic_free(nic, packets, 1);
-	CHECK(nic->pool.free <= nic->pool.chunks);
+	CHECK(nic->pool->free <= nic->pool->chunks);
 	CHECK_EQ(vfc_nic_close(nic), 0);
 	CHECK_EQ(vfc_device_close(device), 0);
 }
@@ -169,7 +169,7 @@ static void starvation(void)
 
 	up(0, 1, 8);
 	fill(frame, mac, sizeof(frame), 1);
-	for (int i = 0; i < 1000 && nic->pool.free; i++) {
+	for (int i = 0; i < 1000 && nic->pool->free; i++) {
 		CHECK_EQ(vfc_nic_send(nic, frame, sizeof(frame)), 0);
 		CHECK_EQ(vfc_nic_drain(nic, 0, SECOND), 0);
 		n += (uint32_t)vfc_nic_rx_burst(nic, 0, held + n, 1000 - n);

@@ -21,7 +21,20 @@
 #ifdef VFC_EXPORT_INLINES
 #define VFC_INLINE __attribute__((visibility("default"))) extern
 #else
-#define VFC_INLINE static inline
+#define VFC_INLINE static inline __attribute__((always_inline, unused))
+#endif
+
+/*
+ * A loop that is compiled into its caller, with the layout and the functions that it is given folded
+ * away: there is nothing to export.
+ */
+#define VFC_TEMPLATE static inline __attribute__((always_inline, unused))
+
+/* Before a loop: a few of its rounds at a time. */
+#ifdef __clang__
+#define VFC_UNROLL _Pragma("clang loop unroll_count(4)")
+#else
+#define VFC_UNROLL _Pragma("GCC unroll 4")
 #endif
 
 /* Between host order and the little-endian order of PCI devices, either way. */

@@ -42,5 +42,14 @@ VFC_INLINE void vfc_from_device(void) { __sync_synchronize(); }
 VFC_INLINE void vfc_flush_wc(void) { __sync_synchronize(); }
 #endif
 
+/* vfc_relax() - a hint that this is the body of a loop that waits for another CPU. Orders nothing. */
+#if defined(__x86_64__)
+VFC_INLINE void vfc_relax(void) { __asm__ volatile("pause"); }
+#elif defined(__aarch64__)
+VFC_INLINE void vfc_relax(void) { __asm__ volatile("yield"); }
+#else
+VFC_INLINE void vfc_relax(void) { __asm__ volatile(""); }
+#endif
+
 VFC_END_DECLS
 #endif

@@ -3,7 +3,10 @@
 #ifndef VFIOCORE_DMA_H
 #define VFIOCORE_DMA_H
 
+#include <stdbool.h>
+
 #include "abi.h"
+#include "barrier.h"
 #include "iommu.h"
 
 struct vfc_dma {
@@ -14,14 +17,23 @@ struct vfc_dma {
 	struct vfc_iommu *iommu;
 };
 
-/* A last-in first-out pool of equal chunks in one buffer. One thread, or the caller's lock. */
+#define VFC_POOL_UNIT 64 /* bytes */
+
+/*
+ * A last-in first-out pool of equal chunks in one buffer. One thread, or all of them within
+ * vfc_pool_lock() and vfc_pool_unlock(), as network interfaces do for a burst at a time.
+ *
+ * A chunk is named by where it begins, in units of 64 bytes: its address is then one addition away.
+ */
 struct vfc_pool {
 	struct vfc_dma memory;
 	uint32_t chunk;  /* bytes */
 	uint32_t chunks; /* in all */
 	uint32_t free;   /* now */
+	uint32_t limit;  /* the first unit after the last chunk */
+	uint32_t lock;   /* 1 while somebody holds it */
 	uint32_t reserved;
-	uint32_t *stack; /* indices of the free chunks */
+	uint32_t *stack; /* the free chunks */
 };
 
 VFC_BEGIN_DECLS
@@ -44,30 +56,49 @@ VFC_API int vfc_dma_alloc(struct vfc_iommu *iommu, uint64_t length, const struct
  */
 VFC_API int vfc_dma_free(struct vfc_dma *dma);
 
-/* vfc_pool_init() - @chunks chunks of @chunk bytes each (a multiple of 64). */
+/* vfc_pool_init() - @chunks chunks of @chunk bytes each, a multiple of VFC_POOL_UNIT; < 128 GiB. */
 VFC_API int vfc_pool_init(struct vfc_pool *pool, struct vfc_iommu *iommu, uint32_t chunk,
 			  uint32_t chunks);
 VFC_API int vfc_pool_destroy(struct vfc_pool *pool);
 
-/* vfc_pool_get() - index of a free chunk, or -1. vfc_pool_put() gives it back. */
+/* vfc_pool_get() - a free chunk, or -1. vfc_pool_put() gives it back. */
 VFC_INLINE int32_t vfc_pool_get(struct vfc_pool *pool)
 {
 	return pool->free ? (int32_t)pool->stack[--pool->free] : -1;
 }
 
-VFC_INLINE void vfc_pool_put(struct vfc_pool *pool, uint32_t index)
+VFC_INLINE void vfc_pool_put(struct vfc_pool *pool, uint32_t chunk)
 {
-	pool->stack[pool->free++] = index;
+	pool->stack[pool->free++] = chunk;
 }
 
-VFC_INLINE void *vfc_pool_va(const struct vfc_pool *pool, uint32_t index)
+/* vfc_pool_has() - whether that can be one of its chunks. */
+VFC_INLINE bool vfc_pool_has(const struct vfc_pool *pool, uint32_t chunk)
 {
-	return (uint8_t *)pool->memory.va + (uint64_t)index * pool->chunk;
+	return chunk < pool->limit;
 }
 
-VFC_INLINE uint64_t vfc_pool_iova(const struct vfc_pool *pool, uint32_t index)
+/* A spin lock: contention is rare and short, and the hot path makes no system call. */
+VFC_INLINE void vfc_pool_lock(struct vfc_pool *pool)
 {
-	return pool->memory.iova + (uint64_t)index * pool->chunk;
+	while (__atomic_exchange_n(&pool->lock, 1, __ATOMIC_ACQUIRE))
+		while (__atomic_load_n(&pool->lock, __ATOMIC_RELAXED))
+			vfc_relax();
+}
+
+VFC_INLINE void vfc_pool_unlock(struct vfc_pool *pool)
+{
+	__atomic_store_n(&pool->lock, 0, __ATOMIC_RELEASE);
+}
+
+VFC_INLINE void *vfc_pool_va(const struct vfc_pool *pool, uint32_t chunk)
+{
+	return (uint8_t *)pool->memory.va + (uint64_t)chunk * VFC_POOL_UNIT;
+}
+
+VFC_INLINE uint64_t vfc_pool_iova(const struct vfc_pool *pool, uint32_t chunk)
+{
+	return pool->memory.iova + (uint64_t)chunk * VFC_POOL_UNIT;
 }
 
 VFC_END_DECLS

@@ -11,6 +11,7 @@
 
 #include "abi.h"
 #include "device.h"
+#include "dma.h"
 #include "irq.h"
 
 struct vfc_nic;
@@ -26,6 +27,7 @@ struct vfc_nic_opts {
 	uint32_t rx_entries; /* descriptors per queue, a power of two; 0: 256 */
 	uint32_t tx_entries; /* likewise */
 	uint32_t reserved;
+	struct vfc_pool *pool; /* buffers to use, of vfc_nic_pool_init(); NULL: a pool of its own */
 };
 
 struct vfc_nic_info {
@@ -50,7 +52,7 @@ struct vfc_nic_stats {
 	uint32_t reserved;
 	uint64_t rx_frames; /* handed to the caller */
 	uint64_t rx_bytes;
-	uint64_t tx_frames; /* taken from the caller and completed by the device */
+	uint64_t tx_frames; /* taken from the caller: vfc_nic_drain() waits until they are sent */
 	uint64_t tx_bytes;
 	uint64_t rx_errors;    /* the device marked the frame as bad (CRC, symbol, sequence) */
 	uint64_t rx_missed;    /* the device had no buffer */
@@ -60,6 +62,9 @@ struct vfc_nic_stats {
 	uint64_t tx_doorbells;
 };
 
+/* Bytes before each frame in its chunk: for headers of the device, or of the caller. */
+#define VFC_NIC_HEADROOM 64
+
 struct vfc_packet {
 	void *data;
 	uint64_t iova;   /* of data: what the device is given */
@@ -68,6 +73,14 @@ struct vfc_packet {
 };
 
 VFC_BEGIN_DECLS
+
+/*
+ * vfc_nic_pool_init() - @chunks buffers for the network interfaces of one address space.
+ * Interfaces that share a pool (opts->pool) can send what another one received without copying. A
+ * pool outlives its interfaces; vfc_pool_destroy() ends it. Each queue holds rx_entries + tx_entries
+ * chunks at most, the callers' hands the rest. Errors: those of vfc_pool_init().
+ */
+VFC_API int vfc_nic_pool_init(struct vfc_pool *pool, struct vfc_iommu *iommu, uint32_t chunks);
 
 /*
  * vfc_nic_open() - take a device that a driver here knows into service.
@@ -118,7 +131,7 @@ VFC_API int vfc_nic_rx_burst(struct vfc_nic *nic, uint32_t queue, struct vfc_pac
  * vfc_nic_tx_burst() - send packets from vfc_nic_alloc() or vfc_nic_rx_burst().
  * Return: how many of @count were taken (from the first on); those belong to the NIC now. Fewer
  * when the ring is full. At most one doorbell. -EINVAL: no such queue, or a length of 0 or over
- * frame_max in the first packet.
+ * frame_max, or no chunk of the pool, in the first packet.
  */
 VFC_API int vfc_nic_tx_burst(struct vfc_nic *nic, uint32_t queue, struct vfc_packet *packets,
 			     uint32_t count);

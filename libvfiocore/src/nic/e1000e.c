@@ -19,6 +19,9 @@
 
 #define FRAME_MAX 1518 /* 1522 with FCS: what is received while RCTL.LPE is 0 */
 #define MS 1000000
+#define RX_STATUS (E1000E_RX_DD | E1000E_RX_EOP | E1000E_RX_ERRORS)
+#define RX_GOOD (E1000E_RX_DD | E1000E_RX_EOP)
+#define RX_NEVER UINT64_MAX /* RX_STATUS has not all bits */
 
 static const struct vfc_ring_layout rx_layout = {
 	.done = E1000E_RX_DD,
@@ -26,14 +29,18 @@ static const struct vfc_ring_layout rx_layout = {
 	.address = 0,
 	.control = 8,
 	.length_shift = E1000E_RX_LENGTH_SHIFT,
+	.length_bits = 16,
 };
 
 static const struct vfc_ring_layout tx_layout = {
 	.done = E1000E_TX_DD,
+	.report = E1000E_TX_RS,
+	.errors = E1000E_TX_ERRORS,
 	.size = 16,
 	.address = 0,
 	.control = 8,
 	.length_shift = 0,
+	.length_bits = 16,
 };
 
 static uint32_t get(const struct vfc_nic *nic, uint32_t offset)
@@ -212,6 +219,8 @@ static void start_receive(struct vfc_nic *nic)
 		set(nic, E1000E_RDT(q), 0);
 		set(nic, E1000E_RXDCTL(q), E1000E_XDCTL_GRAN);
 	}
+	for (uint32_t q = 0; q < nic->queues; q++)
+		nic->rx[q].expected = RX_GOOD;
 	set(nic, E1000E_RCTL, rctl(nic));
 }
 
@@ -307,68 +316,60 @@ static void rx_arm(struct vfc_nic *nic, uint32_t queue)
 
 static void rx_refill(struct nic_rx *rx)
 {
-	nic_refill(rx, &rx_layout);
+	nic_refill(rx, &rx_layout, 0);
 }
 
-static bool rx_ready(const struct nic_rx *rx)
+static bool rx_ready(struct nic_rx *rx)
 {
 	return vfc_ring_ready(&rx->ring, &rx_layout);
 }
 
 static void tx_clean(struct nic_tx *tx)
 {
-	nic_clean(tx, &tx_layout, E1000E_TX_ERRORS);
+	nic_clean(tx, &tx_layout);
+}
+
+/*
+ * A frame fits into one buffer; of one that does not, every part up to EOP is dropped: rx->expected
+ * is something that no completion equals in the meantime.
+ */
+static __attribute__((cold, noinline)) void rx_drop(struct nic_rx *rx, uint64_t control,
+						    uint32_t length, uint32_t chunk)
+{
+	bool whole = control & E1000E_RX_EOP, skip = rx->expected != RX_GOOD;
+
+	rx->expected = whole ? RX_GOOD : RX_NEVER;
+	if (skip || !whole || length - 1 >= NIC_ROOM)
+		nic_count(&rx->malformed, 1);
+	else
+		nic_count(&rx->errors, 1);
+	nic_drop(rx, chunk);
+}
+
+VFC_TEMPLATE void rx_take_bad(void *context, const struct vfc_completion *done)
+{
+	rx_drop(((struct nic_receiving *)context)->rx, done->control, done->length, done->cookie);
 }
 
 /* What of a completion is a frame: nothing that the device says is believed. */
-static bool rx_check(struct nic_rx *rx, const struct vfc_completion *done)
+VFC_TEMPLATE void rx_take(void *context, const struct vfc_completion *done)
 {
-	bool whole = done->control & E1000E_RX_EOP, skip = rx->skip;
-
-	/* A frame fits into one buffer; of one that does not, every part up to EOP is dropped. */
-	rx->skip = !whole;
-	if (skip || !whole || done->length - 1 >= NIC_CHUNK) {
-		nic_count(&rx->malformed, 1);
-		return false;
-	}
-	if (done->control & E1000E_RX_ERRORS) {
-		nic_count(&rx->errors, 1);
-		return false;
-	}
-	return true;
+	if (__builtin_expect(done->length - 1 < NIC_ROOM, 1))
+		nic_hand_over((struct nic_receiving *)context, done);
+	else
+		rx_take_bad(context, done);
 }
 
 static uint32_t rx_burst(struct nic_rx *rx, struct vfc_packet *packets, uint32_t count)
 {
-	struct vfc_completion done[NIC_BURST];
-	uint32_t n = 0, got, want;
-	uint64_t bytes = 0;
+	const vfc_ring_sieve sieve = {RX_STATUS, &rx->expected, rx_take, rx_take_bad};
 
-	do {
-		want = count - n < NIC_BURST ? count - n : NIC_BURST;
-		got = vfc_ring_reap(&rx->ring, &rx_layout, done, want);
-		for (uint32_t i = 0; i < got; i++) {
-			if (!rx_check(rx, &done[i])) {
-				nic_drop(rx, done[i].cookie);
-				continue;
-			}
-			nic_hand_over(rx, &packets[n++], &done[i]);
-			bytes += done[i].length;
-		}
-	} while (got == want && n < count);
-	if (vfc_ring_space(&rx->ring) >= rx->low)
-		nic_refill(rx, &rx_layout);
-	nic_count(&rx->frames, n);
-	nic_count(&rx->bytes, bytes);
-	return n;
+	return nic_receive(rx, &rx_layout, 0, &sieve, packets, count);
 }
 
 static uint32_t tx_burst(struct nic_tx *tx, const struct vfc_packet *packets, uint32_t count)
 {
-	if (vfc_ring_used(&tx->ring) >= tx->low)
-		nic_clean(tx, &tx_layout, E1000E_TX_ERRORS);
-	return nic_send(tx, &tx_layout, E1000E_TX_EOP | E1000E_TX_IFCS | E1000E_TX_RS, FRAME_MAX,
-			packets, count);
+	return nic_send(tx, &tx_layout, E1000E_TX_EOP | E1000E_TX_IFCS, FRAME_MAX, packets, count);
 }
 
 const struct nic_driver nic_e1000e = {

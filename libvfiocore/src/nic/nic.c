@@ -61,6 +61,16 @@ static int check_entries(const char *what, uint32_t *entries)
 	return 0;
 }
 
+static int take_pool(struct vfc_nic *nic, struct vfc_pool *pool)
+{
+	nic->pool = pool;
+	if (!pool || (pool->chunk == NIC_CHUNK &&
+		      pool->memory.iommu == vfc_device_iommu(nic->device)))
+		return 0;
+	return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, WHERE(.object = nic->device->name),
+			"opts->pool is not one of vfc_nic_pool_init() in the device's address space");
+}
+
 static int take_options(struct vfc_nic *nic, const struct vfc_nic_opts *opts)
 {
 	static const struct vfc_nic_opts defaults = {.size = sizeof(defaults)};
@@ -80,13 +90,10 @@ static int take_options(struct vfc_nic *nic, const struct vfc_nic_opts *opts)
 				nic->driver->queues_max);
 	nic->rx_entries = opts->rx_entries;
 	nic->tx_entries = opts->tx_entries;
-	rc = check_entries("opts->rx_entries", &nic->rx_entries);
+	rc = take_pool(nic, opts->pool);
+	if (rc == 0)
+		rc = check_entries("opts->rx_entries", &nic->rx_entries);
 	return rc < 0 ? rc : check_entries("opts->tx_entries", &nic->tx_entries);
-}
-
-static uint32_t low_mark(uint32_t entries)
-{
-	return entries / 4 < NIC_BURST ? entries / 4 : NIC_BURST;
 }
 
 /* Cache lines are the queues' own, so their memory is aligned by hand. */
@@ -103,18 +110,31 @@ static int alloc_queues(struct vfc_nic *nic)
 	nic->tx = (struct nic_tx *)(start + nic->queues * sizeof(*nic->rx));
 	for (uint32_t q = 0; q < nic->queues; q++) {
 		nic->rx[q].nic = nic->tx[q].nic = nic;
-		nic->rx[q].low = low_mark(nic->rx_entries);
-		nic->tx[q].low = low_mark(nic->tx_entries);
+		nic->rx[q].low = nic_low_mark(nic->rx_entries, NIC_BURST);
+		nic->tx[q].low = nic_low_mark(nic->tx_entries, 2 * NIC_BURST);
 	}
 	return 0;
+}
+
+int vfc_nic_pool_init(struct vfc_pool *pool, struct vfc_iommu *iommu, uint32_t chunks)
+{
+	return vfc_pool_init(pool, iommu, NIC_CHUNK, chunks);
+}
+
+static int own_pool(struct vfc_nic *nic, struct vfc_iommu *iommu)
+{
+	if (nic->pool)
+		return 0;
+	nic->pool = &nic->own_pool;
+	return vfc_nic_pool_init(nic->pool, iommu,
+				 nic->queues * (nic->rx_entries + nic->tx_entries + SPARE));
 }
 
 static int alloc_rings(struct vfc_nic *nic)
 {
 	const struct nic_driver *driver = nic->driver;
 	struct vfc_iommu *iommu = vfc_device_iommu(nic->device);
-	int rc = vfc_pool_init(&nic->pool, iommu, NIC_CHUNK,
-			       nic->queues * (nic->rx_entries + nic->tx_entries + SPARE));
+	int rc = own_pool(nic, iommu);
 
 	for (uint32_t q = 0; rc == 0 && q < nic->queues; q++) {
 		rc = vfc_ring_init(&nic->rx[q].ring, driver->rx_layout, iommu, nic->rx_entries,
@@ -132,7 +152,7 @@ static int alloc_rings(struct vfc_nic *nic)
  */
 static int release_memory(struct vfc_nic *nic)
 {
-	int rc = vfc_pool_destroy(&nic->pool), next;
+	int rc = vfc_pool_destroy(&nic->own_pool), next;
 
 	for (uint32_t q = 0; nic->queue_memory && q < nic->queues; q++) {
 		next = vfc_ring_destroy(&nic->rx[q].ring);
@@ -297,13 +317,16 @@ int vfc_nic_close(struct vfc_nic *nic)
 }
 
 /* The chunks that a ring holds go back to the pool; the device is stopped. */
-static void empty_ring(struct vfc_nic *nic, struct vfc_ring *ring, unsigned cookie_shift)
+static void empty_ring(struct vfc_pool *pool, struct vfc_ring *ring,
+		       const struct vfc_ring_layout *layout)
 {
-	nic_lock(nic);
-	for (uint32_t i = ring->head; i != ring->tail; i++)
-		nic_put(nic, ring->cookies[i & ring->mask] >> cookie_shift);
-	nic_unlock(nic);
-	vfc_ring_reset(ring);
+	vfc_pool_lock(pool);
+	/* More than there is room for were given twice, by the caller. */
+	if (vfc_ring_used(ring) <= pool->chunks - pool->free)
+		pool->free += vfc_ring_cancel(ring, layout, pool->stack + pool->free);
+	else
+		vfc_ring_cancel(ring, layout, NULL);
+	vfc_pool_unlock(pool);
 }
 
 /*
@@ -319,9 +342,8 @@ static int nic_reset(struct vfc_nic *nic)
 	nic->driver->read_counters(nic); /* a reset clears the device's */
 	nic->driver->stop(nic);
 	for (uint32_t q = 0; q < nic->queues; q++) {
-		empty_ring(nic, &nic->rx[q].ring, 0);
-		empty_ring(nic, &nic->tx[q].ring, NIC_LENGTH_BITS);
-		nic->rx[q].skip = false;
+		empty_ring(nic->pool, &nic->rx[q].ring, nic->driver->rx_layout);
+		empty_ring(nic->pool, &nic->tx[q].ring, nic->driver->tx_layout);
 	}
 	memcpy(nic->mac, nic->permanent, sizeof(nic->mac));
 	if (nic->device->flags & VFC_DEVICE_RESET) {
@@ -428,11 +450,11 @@ int vfc_nic_stats(struct vfc_nic *nic, struct vfc_nic_stats *stats)
 		stats->rx_frames += look(&rx->frames);
 		stats->rx_bytes += look(&rx->bytes);
 		stats->rx_errors += look(&rx->errors);
-		stats->rx_malformed += look(&rx->malformed);
+		stats->rx_malformed += look(&rx->malformed) + look(&rx->ring.malformed);
 		stats->rx_doorbells += look(&rx->ring.doorbells);
 		stats->tx_frames += look(&tx->frames);
 		stats->tx_bytes += look(&tx->bytes);
-		stats->tx_errors += look(&tx->errors);
+		stats->tx_errors += look(&tx->ring.errors);
 		stats->tx_doorbells += look(&tx->ring.doorbells);
 	}
 	return 0;

@@ -17,21 +17,16 @@
 
 #include "../kernel/sys.h"
 
-#define NIC_CHUNK 2048 /* bytes of a buffer; drivers tell the device so */
+#define NIC_ROOM 2048 /* bytes for a frame in a chunk; drivers tell the device so */
+#define NIC_CHUNK (VFC_NIC_HEADROOM + NIC_ROOM)
 #define NIC_BURST 32
-#define NIC_LENGTH_BITS 11 /* of a frame's length in the cookie of a transmit descriptor */
-
-/* A transmit cookie is the chunk and, for the statistics, the length that was sent. */
-#define NIC_COOKIE(chunk, length) ((chunk) << NIC_LENGTH_BITS | (length))
-#define NIC_COOKIE_CHUNK(cookie) ((cookie) >> NIC_LENGTH_BITS)
-#define NIC_COOKIE_LENGTH(cookie) ((cookie) & ((1u << NIC_LENGTH_BITS) - 1))
 
 /* Each direction of a queue is one thread's, on cache lines of its own. */
 struct nic_rx {
 	struct vfc_ring ring;
 	struct vfc_nic *nic;
 	uint32_t low;      /* refill when this many more can be posted */
-	bool skip;         /* in the middle of a frame that is being dropped */
+	uint64_t expected; /* the driver's: what it compares a good completion with */
 	uint64_t frames;
 	uint64_t bytes;
 	uint64_t errors;
@@ -44,7 +39,6 @@ struct nic_tx {
 	uint32_t low; /* clean when this many are in flight */
 	uint64_t frames;
 	uint64_t bytes;
-	uint64_t errors;
 } __attribute__((aligned(64)));
 
 struct nic_driver {
@@ -73,7 +67,7 @@ struct nic_driver {
 	uint32_t (*tx_burst)(struct nic_tx *tx, const struct vfc_packet *packets, uint32_t count);
 	void (*rx_refill)(struct nic_rx *rx);
 	void (*tx_clean)(struct nic_tx *tx);
-	bool (*rx_ready)(const struct nic_rx *rx);
+	bool (*rx_ready)(struct nic_rx *rx);
 };
 
 struct vfc_nic {
@@ -90,28 +84,11 @@ struct vfc_nic {
 	bool promisc, master; /* master: we turned it on */
 	uint8_t mac[6];       /* that frames are received for */
 	uint8_t permanent[6]; /* the NVM's */
-	char pool_lock; /* the pool is shared by all queues; held for one burst's worth of indices */
-	struct vfc_pool pool;
+	struct vfc_pool *pool;    /* shared by all queues, and by other interfaces when the caller says so */
+	struct vfc_pool own_pool; /* where it is when nobody does */
 };
 
 extern const struct nic_driver nic_e1000e;
-
-/* A spin lock: contention is rare and short, and the hot path makes no system call. */
-static inline void nic_lock(struct vfc_nic *nic)
-{
-	while (__atomic_test_and_set(&nic->pool_lock, __ATOMIC_ACQUIRE))
-		while (__atomic_load_n(&nic->pool_lock, __ATOMIC_RELAXED))
-#if defined(__x86_64__)
-			__builtin_ia32_pause();
-#else
-			;
-#endif
-}
-
-static inline void nic_unlock(struct vfc_nic *nic)
-{
-	__atomic_clear(&nic->pool_lock, __ATOMIC_RELEASE);
-}
 
 /* A counter has one writer; vfc_nic_stats() reads it from another thread. */
 static inline void nic_count(uint64_t *counter, uint64_t n)
@@ -120,91 +97,150 @@ static inline void nic_count(uint64_t *counter, uint64_t n)
 }
 
 /* Back into the pool. One that is not from there, or comes twice, must not break its bounds. */
-static inline void nic_put(struct vfc_nic *nic, uint32_t chunk)
+static inline void nic_put(struct vfc_pool *pool, uint32_t chunk)
 {
-	if (chunk < nic->pool.chunks && nic->pool.free < nic->pool.chunks)
-		vfc_pool_put(&nic->pool, chunk);
+	if (vfc_pool_has(pool, chunk) && pool->free < pool->chunks)
+		vfc_pool_put(pool, chunk);
+}
+
+/* Seldom enough to be shared by many packets, and soon enough that their memory stays in the cache. */
+static inline uint32_t nic_low_mark(uint32_t entries, uint32_t burst)
+{
+	return entries / 4 < burst ? entries / 4 : burst;
 }
 
 /* Post free chunks until the ring is full, and ring the doorbell once. */
-static inline void nic_refill(struct nic_rx *rx, const struct vfc_ring_layout *layout)
+VFC_TEMPLATE void nic_refill(struct nic_rx *rx, const struct vfc_ring_layout *layout,
+			     uint64_t command)
 {
-	struct vfc_pool *pool = &rx->nic->pool;
-	uint32_t space = vfc_ring_space(&rx->ring);
-	int32_t chunk;
+	struct vfc_pool *pool = rx->nic->pool;
 
-	nic_lock(rx->nic);
-	while (space-- && (chunk = vfc_pool_get(pool)) >= 0)
-		vfc_ring_post(&rx->ring, layout, vfc_pool_iova(pool, (uint32_t)chunk), 0, 0,
-			      (uint32_t)chunk);
-	nic_unlock(rx->nic);
-	vfc_ring_kick(&rx->ring);
+	vfc_pool_lock(pool);
+	vfc_ring_fill(&rx->ring, layout, pool, VFC_NIC_HEADROOM, NIC_ROOM, command);
+	vfc_pool_unlock(pool);
+	vfc_ring_kick(&rx->ring, layout);
 }
 
-/* Take back what the device has sent. @errors: bits of the control word that mean failure. */
-static inline void nic_clean(struct nic_tx *tx, const struct vfc_ring_layout *layout,
-			     uint64_t errors)
+/* Chunks that the caller gave twice would be more than the pool has: each is looked at. */
+VFC_TEMPLATE void nic_clean_suspect(struct nic_tx *tx, const struct vfc_ring_layout *layout)
 {
-	struct vfc_completion done[NIC_BURST];
-	uint32_t n;
+	uint32_t chunk;
 
-	do {
-		uint64_t bytes = 0, bad = 0;
+	while (vfc_ring_reclaim(&tx->ring, layout, &chunk, 1))
+		nic_put(tx->nic->pool, chunk);
+}
 
-		n = vfc_ring_reap(&tx->ring, layout, done, NIC_BURST);
-		if (!n)
-			return;
-		nic_lock(tx->nic);
-		for (uint32_t i = 0; i < n; i++) {
-			nic_put(tx->nic, NIC_COOKIE_CHUNK(done[i].cookie));
-			bytes += NIC_COOKIE_LENGTH(done[i].cookie);
-			bad += (done[i].control & errors) != 0;
-		}
-		nic_unlock(tx->nic);
-		nic_count(&tx->frames, n);
-		nic_count(&tx->bytes, bytes);
-		nic_count(&tx->errors, bad);
-	} while (n == NIC_BURST);
+/* Take back what the device has sent. */
+VFC_TEMPLATE void nic_clean(struct nic_tx *tx, const struct vfc_ring_layout *layout)
+{
+	struct vfc_pool *pool = tx->nic->pool;
+	uint32_t room;
+
+	vfc_pool_lock(pool);
+	room = pool->chunks - pool->free;
+	if (__builtin_expect(vfc_ring_used(&tx->ring) <= room, 1))
+		pool->free += vfc_ring_reclaim(&tx->ring, layout, pool->stack + pool->free, room);
+	else
+		nic_clean_suspect(tx, layout);
+	vfc_pool_unlock(pool);
+}
+
+struct nic_sending {
+	const struct vfc_packet *next;
+	uint64_t command;
+	uint64_t bytes;
+	uint32_t frame_max, limit;
+};
+
+VFC_TEMPLATE bool nic_give(void *context, uint32_t i, struct vfc_buffer *buffer)
+{
+	struct nic_sending *sending = (struct nic_sending *)context;
+	const struct vfc_packet *packet = sending->next++;
+
+	(void)i;
+	buffer->length = packet->length;
+	buffer->cookie = packet->chunk;
+	buffer->iova = packet->iova;
+	buffer->command = sending->command;
+	/* 0, too. A chunk that is not of the pool would break it when it comes back. */
+	if (packet->length - 1 >= sending->frame_max || packet->chunk >= sending->limit)
+		return false;
+	sending->bytes += packet->length;
+	return true;
 }
 
 /* Send what is valid and fits: one doorbell at most. @command: of the control word. */
-static inline uint32_t nic_send(struct nic_tx *tx, const struct vfc_ring_layout *layout,
-				uint64_t command, uint32_t frame_max,
-				const struct vfc_packet *packets, uint32_t count)
+VFC_TEMPLATE uint32_t nic_send(struct nic_tx *tx, const struct vfc_ring_layout *layout,
+			       uint64_t command, uint32_t frame_max,
+			       const struct vfc_packet *packets, uint32_t count)
 {
-	uint32_t space = vfc_ring_space(&tx->ring), n;
+	struct nic_sending sending = {.next = packets, .command = command,
+				      .frame_max = frame_max, .limit = tx->nic->pool->limit};
+	uint32_t n, space;
 
-	if (count > space)
-		count = space;
-	for (n = 0; n < count; n++) {
-		const struct vfc_packet *packet = &packets[n];
-
-		if (packet->length - 1 >= frame_max) /* 0, too */
-			break;
-		vfc_ring_post(&tx->ring, layout, packet->iova, packet->length, command,
-			      NIC_COOKIE(packet->chunk, packet->length));
-	}
-	vfc_ring_kick(&tx->ring);
+	if (vfc_ring_used(&tx->ring) >= tx->low)
+		nic_clean(tx, layout);
+	space = vfc_ring_space(&tx->ring);
+	n = vfc_ring_post_each(&tx->ring, layout, count < space ? count : space, nic_give, &sending);
+	vfc_ring_kick(&tx->ring, layout);
+	nic_count(&tx->frames, n);
+	nic_count(&tx->bytes, sending.bytes);
 	return n;
 }
 
-/* A received chunk as the caller sees it. */
-static inline void nic_hand_over(struct nic_rx *rx, struct vfc_packet *packet,
-				 const struct vfc_completion *done)
-{
-	const struct vfc_pool *pool = &rx->nic->pool;
+struct nic_receiving {
+	struct vfc_packet *next;
+	uint8_t *va;   /* of chunk 0's frame */
+	uint64_t iova; /* likewise */
+	uint64_t bytes;
+	struct nic_rx *rx;
+};
 
-	packet->data = vfc_pool_va(pool, done->cookie);
-	packet->iova = vfc_pool_iova(pool, done->cookie);
+/* A received chunk as the caller sees it. */
+VFC_TEMPLATE void nic_hand_over(struct nic_receiving *receiving,
+				const struct vfc_completion *done)
+{
+	uint64_t offset = (uint64_t)done->cookie * VFC_POOL_UNIT;
+	struct vfc_packet *packet = receiving->next++;
+
+	packet->data = receiving->va + offset;
+	packet->iova = receiving->iova + offset;
 	packet->length = done->length;
 	packet->chunk = done->cookie;
+	receiving->bytes += done->length;
 }
 
 static inline void nic_drop(struct nic_rx *rx, uint32_t chunk)
 {
-	nic_lock(rx->nic);
-	nic_put(rx->nic, chunk);
-	nic_unlock(rx->nic);
+	vfc_pool_lock(rx->nic->pool);
+	nic_put(rx->nic->pool, chunk);
+	vfc_pool_unlock(rx->nic->pool);
+}
+
+/* Up to @count frames, those that the sieve finds good. Refills the ring when it is low. */
+VFC_TEMPLATE uint32_t nic_receive(struct nic_rx *rx, const struct vfc_ring_layout *layout,
+				  uint64_t command, const vfc_ring_sieve *sieve,
+				  struct vfc_packet *packets, uint32_t count)
+{
+	const struct vfc_pool *pool = rx->nic->pool;
+	struct nic_receiving receiving = {
+		.next = packets,
+		.va = (uint8_t *)pool->memory.va + VFC_NIC_HEADROOM,
+		.iova = pool->memory.iova + VFC_NIC_HEADROOM,
+		.rx = rx,
+	};
+	uint32_t n;
+
+	/* When all of a burst were dropped there may be more: 0 would say that there are none. */
+	while (vfc_ring_reap_each(&rx->ring, layout, count, sieve, &receiving) &&
+	       receiving.next == packets)
+		;
+	n = (uint32_t)(receiving.next - packets);
+	if (vfc_ring_space(&rx->ring) >= rx->low)
+		nic_refill(rx, layout, command);
+	nic_count(&rx->frames, n);
+	nic_count(&rx->bytes, receiving.bytes);
+	return n;
 }
 
 /* A point in time, or INT64_MAX: without end. */

@@ -24,6 +24,13 @@ static int bad_length(const struct vfc_nic *nic, uint32_t length)
 			"a frame of %u bytes: it must have 1 to %u", length, nic->driver->frame_max);
 }
 
+static int bad_chunk(const struct vfc_nic *nic, uint32_t chunk)
+{
+	return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, WHERE(.object = nic->device->name),
+			"chunk 0x%x is none of the interface's pool: send what vfc_nic_alloc() or "
+			"vfc_nic_rx_burst() gave", chunk);
+}
+
 int vfc_nic_rx_burst(struct vfc_nic *nic, uint32_t queue, struct vfc_packet *packets,
 		     uint32_t count)
 {
@@ -39,33 +46,39 @@ int vfc_nic_tx_burst(struct vfc_nic *nic, uint32_t queue, struct vfc_packet *pac
 		return vfc_done(bad_queue(nic, queue));
 	if (count && packets[0].length - 1 >= nic->driver->frame_max)
 		return vfc_done(bad_length(nic, packets[0].length));
+	if (count && !vfc_pool_has(nic->pool, packets[0].chunk))
+		return vfc_done(bad_chunk(nic, packets[0].chunk));
 	return (int)nic->driver->tx_burst(&nic->tx[queue], packets, count);
 }
 
 int vfc_nic_alloc(struct vfc_nic *nic, struct vfc_packet *packets, uint32_t count)
 {
-	struct vfc_pool *pool = &nic->pool;
-	uint32_t n = 0;
-	int32_t chunk;
+	struct vfc_pool *pool = nic->pool;
+	uint8_t *va = (uint8_t *)pool->memory.va + VFC_NIC_HEADROOM;
+	uint64_t iova = pool->memory.iova + VFC_NIC_HEADROOM;
 
-	nic_lock(nic);
-	for (; n < count && (chunk = vfc_pool_get(pool)) >= 0; n++)
-		packets[n].chunk = (uint32_t)chunk;
-	nic_unlock(nic);
-	for (uint32_t i = 0; i < n; i++) {
-		packets[i].data = vfc_pool_va(pool, packets[i].chunk);
-		packets[i].iova = vfc_pool_iova(pool, packets[i].chunk);
+	vfc_pool_lock(pool);
+	if (count > pool->free)
+		count = pool->free;
+	pool->free -= count;
+	for (uint32_t i = 0; i < count; i++) {
+		uint32_t chunk = pool->stack[pool->free + i];
+
+		packets[i].data = va + (uint64_t)chunk * VFC_POOL_UNIT;
+		packets[i].iova = iova + (uint64_t)chunk * VFC_POOL_UNIT;
 		packets[i].length = 0;
+		packets[i].chunk = chunk;
 	}
-	return (int)n;
+	vfc_pool_unlock(pool);
+	return (int)count;
 }
 
 void vfc_nic_free(struct vfc_nic *nic, const struct vfc_packet *packets, uint32_t count)
 {
-	nic_lock(nic);
+	vfc_pool_lock(nic->pool);
 	for (uint32_t i = 0; i < count; i++)
-		nic_put(nic, packets[i].chunk);
-	nic_unlock(nic);
+		nic_put(nic->pool, packets[i].chunk);
+	vfc_pool_unlock(nic->pool);
 }
 
 static int again(const struct vfc_nic *nic)

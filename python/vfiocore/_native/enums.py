@@ -130,6 +130,16 @@ class IrqThreadFlag(IntFlag):
     UNMASK = 2
 
 
+class RingStyle(IntEnum):
+    """How a device shows that it is done with a descriptor (vfiocore/ring.h)."""
+
+    DONE = 0
+    HEAD = 1
+    PHASE = 2
+    SPLIT = 3
+    PACKED = 4
+
+
 class NicFlag(IntFlag):
     """How a NIC starts (vfiocore/nic.h)."""
 

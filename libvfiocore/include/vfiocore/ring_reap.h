@@ -1,0 +1,383 @@
+/* SPDX-License-Identifier: MIT */
+/* The consuming half of the ring engine: see ring.h. */
+#ifndef VFIOCORE_RING_REAP_H
+#define VFIOCORE_RING_REAP_H
+
+#include "ring_layout.h"
+
+VFC_BEGIN_DECLS
+
+/* NVMe 1.4, section 4.6: an entry has 16 bytes; in its second half lie the command id and the phase. */
+#define VFC_RING_ENTRY 16
+#define VFC_RING_ENTRY_ID 32
+#define VFC_RING_ENTRY_PHASE 48
+
+/* Posted, announced, and not known to be done: what the device may complete. */
+VFC_TEMPLATE uint32_t vfc_ring_announced(const struct vfc_ring *ring)
+{
+	/* A device that guesses an id can finish what it was not told of. */
+	return ring->used > ring->pending ? ring->used - ring->pending : 0;
+}
+
+VFC_TEMPLATE uint32_t vfc_ring_slot_after(const struct vfc_ring *ring, uint32_t slot, uint32_t n)
+{
+	slot += n;
+	return slot >= ring->entries ? slot - ring->entries : slot;
+}
+
+VFC_TEMPLATE uint64_t vfc_ring_control(const struct vfc_ring *ring,
+				       const struct vfc_ring_layout *layout, uint32_t slot)
+{
+	return VFC_RING_LOAD64(ring->descriptors + (uint64_t)slot * layout->size + layout->control);
+}
+
+/* How far the index that was written back is ahead of what is known to be done. */
+VFC_TEMPLATE void vfc_ring_look_head(struct vfc_ring *ring)
+{
+	uint32_t index = VFC_RING_LOAD32(ring->completions);
+	uint32_t from = vfc_ring_slot_after(ring, ring->head, ring->ready), n;
+
+	n = index >= from ? index - from : index + ring->entries - from;
+	if (index < ring->entries && n <= vfc_ring_announced(ring) - ring->ready)
+		ring->ready += n;
+	else
+		ring->malformed++;
+}
+
+/* A completion that was asked for covers all descriptors since the one before. */
+VFC_TEMPLATE void vfc_ring_look_reports(struct vfc_ring *ring, const struct vfc_ring_layout *layout)
+{
+	while (ring->report_count) {
+		uint32_t n = ring->reports[ring->first_report];
+		uint64_t control;
+
+		if (ring->ready + n > vfc_ring_announced(ring))
+			return;
+		control = vfc_ring_control(ring, layout,
+					   vfc_ring_slot_after(ring, ring->head, ring->ready + n - 1));
+		if ((control & layout->done) != layout->done)
+			return;
+		if (control & layout->errors)
+			ring->errors++;
+		ring->ready += n;
+		ring->first_report = vfc_ring_slot_after(ring, ring->first_report, 1);
+		ring->report_count--;
+	}
+}
+
+/* Whether an announced descriptor is done is not told by itself. */
+VFC_TEMPLATE bool vfc_ring_covered(const struct vfc_ring_layout *layout)
+{
+	return layout->style == VFC_RING_HEAD || (layout->style == VFC_RING_DONE && layout->report);
+}
+
+VFC_TEMPLATE uint32_t vfc_ring_look(struct vfc_ring *ring, const struct vfc_ring_layout *layout)
+{
+	if (layout->style == VFC_RING_HEAD)
+		vfc_ring_look_head(ring);
+	else
+		vfc_ring_look_reports(ring, layout);
+	return ring->ready;
+}
+
+/*
+ * vfc_ring_reap_each() - hand up to @count completions to functions, in order.
+ * Only what was announced by a kick is looked at: a descriptor that we are still writing is not
+ * done, whatever its old status says. The functions must not read the buffer: the status is ordered
+ * before that only when this returns. Return: how many.
+ */
+typedef void vfc_ring_take(void *context, const struct vfc_completion *completion);
+
+/* Which completions are good: one comparison tells that it is done and that nothing is wrong. */
+typedef struct {
+	uint64_t mask;         /* bits of the control word; DONE: with those of layout->done */
+	const uint64_t *value; /* of these; it may change while completions are dropped */
+	vfc_ring_take *take;   /* (control & mask) == *value */
+	vfc_ring_take *drop;   /* all else that is done; the same function where all are good */
+} vfc_ring_sieve;
+
+VFC_TEMPLATE uint32_t vfc_ring_reap_in_order(struct vfc_ring *ring,
+					     const struct vfc_ring_layout *layout, uint32_t count,
+					     const vfc_ring_sieve *sieve, void *context)
+{
+	bool covered = vfc_ring_covered(layout);
+	uint32_t most = covered ? vfc_ring_look(ring, layout) : vfc_ring_announced(ring);
+	uint32_t n = 0, run, i;
+
+	if (count > most)
+		count = most;
+	while (n < count) {
+		const uint8_t *control = ring->descriptors + (uint64_t)ring->head * layout->size +
+					 layout->control;
+		const uint32_t *cookies = ring->cookies + ring->head;
+
+		run = ring->entries - ring->head < count - n ? ring->entries - ring->head : count - n;
+		VFC_UNROLL
+		for (i = 0; i < run; i++) {
+			struct vfc_completion done;
+			bool good;
+
+			/* One load: status and length belong to the same write of the device. */
+			done.control = VFC_RING_LOAD64(control);
+			good = (done.control & sieve->mask) == *sieve->value;
+			if (__builtin_expect(!good, 0) && !covered &&
+			    (done.control & layout->done) != layout->done)
+				break;
+			done.cookie = cookies[i];
+			done.length = (uint32_t)(done.control >> layout->length_shift);
+			if (layout->length_bits == 16)
+				done.length &= 0xffff;
+			if (__builtin_expect(good, 1))
+				sieve->take(context, &done);
+			else
+				sieve->drop(context, &done);
+			control += layout->size;
+		}
+		n += i;
+		ring->head = vfc_ring_slot_after(ring, ring->head, i);
+		if (i < run)
+			break;
+	}
+	ring->used -= n;
+	if (covered)
+		ring->ready -= n;
+	return n;
+}
+
+/* The id is free again. False: the device was never given it, or has finished it already. */
+VFC_TEMPLATE bool vfc_ring_release_id(struct vfc_ring *ring, uint32_t id, uint32_t *cookie)
+{
+	if (id >= ring->entries || ring->cookies[id] == VFC_RING_NONE) {
+		ring->malformed++;
+		return false;
+	}
+	*cookie = ring->cookies[id];
+	ring->cookies[id] = VFC_RING_NONE;
+	ring->ids[ring->room - ring->used] = (uint16_t)id;
+	ring->used--;
+	return true;
+}
+
+VFC_TEMPLATE void vfc_ring_advance(struct vfc_ring *ring)
+{
+	if (++ring->head == ring->entries) {
+		ring->head = 0;
+		ring->phase ^= 1;
+	}
+}
+
+/* The next entry of the completion queue. */
+VFC_TEMPLATE bool vfc_ring_peek_phase(const struct vfc_ring *ring, uint64_t *control)
+{
+	*control = VFC_RING_LOAD64(ring->completions + (uint64_t)ring->head * VFC_RING_ENTRY + 8);
+	return (*control >> VFC_RING_ENTRY_PHASE & 1) == ring->phase;
+}
+
+VFC_TEMPLATE bool vfc_ring_peek_packed(const struct vfc_ring *ring,
+				       const struct vfc_ring_layout *layout, uint64_t *control)
+{
+	uint64_t both = VFC_RING_AVAIL | VFC_RING_USED;
+
+	*control = vfc_ring_control(ring, layout, ring->head);
+	return (*control & both) == (ring->phase ? both : 0);
+}
+
+VFC_TEMPLATE uint32_t vfc_ring_used_entries(struct vfc_ring *ring)
+{
+	uint32_t n = (uint16_t)(VFC_RING_LOAD16(ring->completions + 2) - ring->seen);
+
+	if (n > vfc_ring_announced(ring)) {
+		ring->malformed++;
+		n = vfc_ring_announced(ring);
+	}
+	return n;
+}
+
+/* One completion out of order, if there is one. @id: which it claims to be. */
+VFC_TEMPLATE bool vfc_ring_take_next(struct vfc_ring *ring, const struct vfc_ring_layout *layout,
+				     struct vfc_completion *done, uint32_t *id)
+{
+	const uint8_t *entry;
+
+	if (layout->style == VFC_RING_PHASE) {
+		if (!vfc_ring_peek_phase(ring, &done->control))
+			return false;
+		vfc_from_device(); /* the other half of the entry was written before its phase */
+		entry = ring->completions + (uint64_t)ring->head * VFC_RING_ENTRY;
+		done->length = VFC_RING_LOAD32(entry);
+		*id = (uint16_t)(done->control >> VFC_RING_ENTRY_ID);
+		ring->consumed_pending++;
+		vfc_ring_advance(ring);
+	} else if (layout->style == VFC_RING_SPLIT) {
+		entry = ring->completions + 4 + 8 * (uint64_t)(ring->seen & (ring->entries - 1));
+		*id = VFC_RING_LOAD32(entry);
+		done->length = VFC_RING_LOAD32(entry + 4);
+		done->control = *id | (uint64_t)done->length << 32;
+		ring->seen++;
+	} else {
+		if (!vfc_ring_peek_packed(ring, layout, &done->control))
+			return false;
+		done->length = (uint32_t)done->control;
+		*id = (uint16_t)(done->control >> 32);
+		vfc_ring_advance(ring);
+	}
+	return true;
+}
+
+VFC_TEMPLATE uint32_t vfc_ring_reap_out_of_order(struct vfc_ring *ring,
+						 const struct vfc_ring_layout *layout, uint32_t count,
+						 const vfc_ring_sieve *sieve, void *context)
+{
+	uint32_t most = vfc_ring_announced(ring), n = 0, id;
+	struct vfc_completion done;
+
+	if (layout->style == VFC_RING_SPLIT) {
+		most = vfc_ring_used_entries(ring);
+		vfc_from_device(); /* the index was read before the entries that it covers */
+	}
+	/* As many looks as there can be completions: a device that writes rubbish keeps nobody here. */
+	for (; most && n < count && vfc_ring_take_next(ring, layout, &done, &id); most--) {
+		if (!vfc_ring_release_id(ring, id, &done.cookie))
+			continue;
+		if (done.control & layout->errors)
+			ring->errors++;
+		if ((done.control & sieve->mask) == *sieve->value)
+			sieve->take(context, &done);
+		else
+			sieve->drop(context, &done);
+		n++;
+	}
+	if (layout->style == VFC_RING_PHASE && ring->consumed_pending && ring->consumed) {
+		vfc_mmio_write32(ring->consumed, ring->head);
+		ring->consumed_pending = 0;
+	}
+	return n;
+}
+
+VFC_TEMPLATE uint32_t vfc_ring_reap_each(struct vfc_ring *ring, const struct vfc_ring_layout *layout,
+					 uint32_t count, const vfc_ring_sieve *sieve, void *context)
+{
+	uint32_t n = vfc_ring_in_order(layout) ?
+			     vfc_ring_reap_in_order(ring, layout, count, sieve, context) :
+			     vfc_ring_reap_out_of_order(ring, layout, count, sieve, context);
+
+	if (n)
+		vfc_from_device(); /* the status was read before the caller reads the buffers */
+	return n;
+}
+
+/* Everything that is done is good. */
+VFC_TEMPLATE uint32_t vfc_ring_reap_all(struct vfc_ring *ring, const struct vfc_ring_layout *layout,
+					uint32_t count, vfc_ring_take *take, void *context)
+{
+	uint64_t done = layout->style == VFC_RING_DONE && !vfc_ring_covered(layout) ? layout->done : 0;
+	const vfc_ring_sieve sieve = {done, &done, take, take};
+
+	return vfc_ring_reap_each(ring, layout, count, &sieve, context);
+}
+
+VFC_TEMPLATE void vfc_ring_take_array(void *context, const struct vfc_completion *completion)
+{
+	struct vfc_completion **next = (struct vfc_completion **)context;
+
+	*(*next)++ = *completion;
+}
+
+/* vfc_ring_reap() - take up to @count completions, as vfc_ring_reap_each(). Return: how many. */
+VFC_INLINE uint32_t vfc_ring_reap(struct vfc_ring *ring, const struct vfc_ring_layout *layout,
+				  struct vfc_completion *out, uint32_t count)
+{
+	return vfc_ring_reap_all(ring, layout, count, vfc_ring_take_array, &out);
+}
+
+VFC_TEMPLATE void vfc_ring_take_cookie(void *context, const struct vfc_completion *completion)
+{
+	uint32_t **next = (uint32_t **)context;
+
+	*(*next)++ = completion->cookie;
+}
+
+/*
+ * vfc_ring_reclaim() - take the cookies alone of up to @count completions: for those who sent.
+ * Where one completion covers many, this copies them at once. Return: how many.
+ */
+VFC_INLINE uint32_t vfc_ring_reclaim(struct vfc_ring *ring, const struct vfc_ring_layout *layout,
+				     uint32_t *cookies, uint32_t count)
+{
+	uint32_t n, run;
+
+	if (!vfc_ring_covered(layout))
+		return vfc_ring_reap_all(ring, layout, count, vfc_ring_take_cookie, &cookies);
+	n = vfc_ring_look(ring, layout);
+	if (n > count)
+		n = count;
+	run = ring->entries - ring->head < n ? ring->entries - ring->head : n;
+	__builtin_memcpy(cookies, ring->cookies + ring->head, run * sizeof(*cookies));
+	__builtin_memcpy(cookies + run, ring->cookies, (n - run) * sizeof(*cookies));
+	ring->head = vfc_ring_slot_after(ring, ring->head, n);
+	ring->used -= n;
+	ring->ready -= n;
+	return n;
+}
+
+/* vfc_ring_ready() - 1 when vfc_ring_reap() would find something, be it rubbish. */
+VFC_INLINE int vfc_ring_ready(struct vfc_ring *ring, const struct vfc_ring_layout *layout)
+{
+	uint64_t control;
+
+	if (!vfc_ring_announced(ring))
+		return 0;
+	if (vfc_ring_covered(layout))
+		return vfc_ring_look(ring, layout) > 0;
+	if (layout->style == VFC_RING_PHASE)
+		return vfc_ring_peek_phase(ring, &control);
+	if (layout->style == VFC_RING_SPLIT)
+		return VFC_RING_LOAD16(ring->completions + 2) != ring->seen;
+	if (layout->style == VFC_RING_PACKED)
+		return vfc_ring_peek_packed(ring, layout, &control);
+	return (vfc_ring_control(ring, layout, ring->head) & layout->done) == layout->done;
+}
+
+/*
+ * vfc_ring_arm() - let the next completion raise an interrupt, where that is said in memory (virtio);
+ * elsewhere the driver unmasks a register first. Return: vfc_ring_ready(): do not sleep then.
+ * vfc_ring_disarm() - completions need not raise one.
+ */
+VFC_INLINE int vfc_ring_arm(struct vfc_ring *ring, const struct vfc_ring_layout *layout)
+{
+	uint8_t *available = ring->available;
+
+	if (layout->style == VFC_RING_SPLIT) {
+		if (ring->event_index)
+			VFC_RING_STORE16(available + 4 + 2 * (uint64_t)ring->entries, ring->seen);
+		else
+			VFC_RING_STORE16(available, 0);
+	} else if (layout->style == VFC_RING_PACKED) {
+		VFC_RING_STORE16(available + 2, 0);
+	}
+	__sync_synchronize(); /* the device knows before the last look */
+	return vfc_ring_ready(ring, layout);
+}
+
+VFC_INLINE void vfc_ring_disarm(struct vfc_ring *ring, const struct vfc_ring_layout *layout)
+{
+	uint8_t *available = ring->available;
+
+	/* With event indices there is no "never": the index just reaped comes again in 65,536. */
+	if (layout->style == VFC_RING_SPLIT && ring->event_index)
+		VFC_RING_STORE16(available + 4 + 2 * (uint64_t)ring->entries,
+				 (uint16_t)(ring->seen - 1));
+	else if (layout->style == VFC_RING_SPLIT)
+		VFC_RING_STORE16(available, 1);
+	else if (layout->style == VFC_RING_PACKED)
+		VFC_RING_STORE16(available + 2, 1);
+}
+
+/* vfc_ring_prefetch() - bring the next descriptor to be reaped near, while something else is done. */
+VFC_INLINE void vfc_ring_prefetch(const struct vfc_ring *ring, const struct vfc_ring_layout *layout)
+{
+	__builtin_prefetch(ring->descriptors + (uint64_t)ring->head * layout->size);
+}
+
+VFC_END_DECLS
+#endif

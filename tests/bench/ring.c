@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a packet costs: forwarding through the library's e1000e driver against a loop written by
+ * hand for that one device, both over a model device in memory that writes descriptors back.
+ *
+ * bench-ring ours|hand BATCH ENTRIES PACKETS [QUEUES]
+ *   forwards PACKETS frames of 60 bytes: receive a burst, touch a byte of each, send it, buffers from
+ *   the pool and back. Prints the cycles per packet of that part alone, doorbells per 1,000 packets
+ *   and packets that were lost. forward_ours() and forward_by_hand() are functions of their own, so
+ *   that callgrind can count the instructions of one (--toggle-collect).
+ */
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "by_hand.h"
+#include "hw/e1000e.h"
+#include "nic/nic.h"
+
+#define FRAME 60
+#define BURST_MAX 256
+#define QUEUES_MAX 8
+
+static void die(const char *what) __attribute__((noreturn));
+
+static void die(const char *what)
+{
+	char text[600];
+
+	vfc_error_text(text, sizeof(text));
+	fprintf(stderr, "%s: %s\n", what, text);
+	exit(1);
+}
+
+static inline uint64_t cycles(void)
+{
+#if defined(__x86_64__)
+	return __builtin_ia32_rdtsc();
+#else
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+#endif
+}
+
+/*
+ * The device: what was sent is received again, in the same order. A legacy transmit descriptor
+ * that asks for it and an extended receive descriptor are written back as the 82574L does.
+ */
+struct chip {
+	uint64_t *rx, *tx; /* descriptors, two words each */
+	uint32_t rx_tail, tx_tail;
+	uint32_t rx_head, tx_head, entries;
+	uint64_t moved;
+};
+
+static uint32_t chip_free(const struct chip *chip)
+{
+	return (chip->rx_tail - chip->rx_head) & (chip->entries - 1);
+}
+
+static void chip_receive(struct chip *chip, uint64_t length)
+{
+	uint64_t *rx = chip->rx + 2 * chip->rx_head;
+
+	rx[0] = 0;
+	rx[1] = E1000E_RX_DD | E1000E_RX_EOP | length << E1000E_RX_LENGTH_SHIFT;
+	chip->rx_head = (chip->rx_head + 1) & (chip->entries - 1);
+}
+
+static __attribute__((noinline)) void chip_run(struct chip *chip)
+{
+	while (chip->tx_head != chip->tx_tail && chip_free(chip)) {
+		uint64_t *tx = chip->tx + 2 * chip->tx_head;
+
+		chip_receive(chip, tx[1] & 0xffff);
+		if (tx[1] & E1000E_TX_RS)
+			tx[1] |= E1000E_TX_DD;
+		chip->tx_head = (chip->tx_head + 1) & (chip->entries - 1);
+		chip->moved++;
+	}
+}
+
+/* An interface whose registers are the model's; all else is the library's own. */
+static struct vfc_nic *open_nic(struct vfc_iommu *iommu, struct chip *chips, uint32_t queues,
+				uint32_t entries, struct vfc_pool *pool)
+{
+	const struct nic_driver *driver = &nic_e1000e;
+	struct vfc_nic *nic = calloc(1, sizeof(*nic));
+	struct nic_rx *rx = aligned_alloc(64, queues * sizeof(*rx));
+	struct nic_tx *tx = aligned_alloc(64, queues * sizeof(*tx));
+
+	if (!nic || !rx || !tx)
+		die("out of memory");
+	memset(rx, 0, queues * sizeof(*rx));
+	memset(tx, 0, queues * sizeof(*tx));
+	*nic = (struct vfc_nic){.driver = driver, .rx = rx, .tx = tx, .queues = queues, .pool = pool};
+	for (uint32_t q = 0; q < queues; q++) {
+		rx[q].nic = tx[q].nic = nic;
+		rx[q].low = nic_low_mark(entries, NIC_BURST);
+		tx[q].low = nic_low_mark(entries, 2 * NIC_BURST);
+		rx[q].expected = E1000E_RX_DD | E1000E_RX_EOP;
+		if (vfc_ring_init(&rx[q].ring, driver->rx_layout, iommu, entries, &chips[q].rx_tail) ||
+		    vfc_ring_init(&tx[q].ring, driver->tx_layout, iommu, entries, &chips[q].tx_tail))
+			die("vfc_ring_init");
+		chips[q].rx = (uint64_t *)(void *)rx[q].ring.descriptors;
+		chips[q].tx = (uint64_t *)(void *)tx[q].ring.descriptors;
+		chips[q].entries = entries;
+		driver->rx_refill(&rx[q]);
+	}
+	return nic;
+}
+
+static __attribute__((noinline)) uint32_t forward_ours(struct vfc_nic *nic, uint32_t queue,
+						       uint32_t batch)
+{
+	struct vfc_packet packets[BURST_MAX];
+	int n = vfc_nic_rx_burst(nic, queue, packets, batch);
+
+	for (int i = 0; i < n; i++)
+		++*(uint8_t *)packets[i].data;
+	if (n && vfc_nic_tx_burst(nic, queue, packets, (uint32_t)n) != n)
+		die("the transmit ring is full");
+	return (uint32_t)n;
+}
+
+static __attribute__((noinline)) uint32_t forward_by_hand(struct by_hand *port, uint32_t batch)
+{
+	struct by_hand_packet packets[BURST_MAX];
+	uint32_t n = by_hand_receive(port, packets, batch);
+
+	for (uint32_t i = 0; i < n; i++)
+		++*packets[i].data;
+	if (by_hand_send(port, packets, n) != n)
+		die("the transmit ring is full");
+	return n;
+}
+
+struct bench {
+	bool ours;
+	uint32_t batch, entries, queues;
+	uint64_t packets;
+	struct chip chips[QUEUES_MAX];
+	struct vfc_nic *nic;
+	struct by_hand ports[QUEUES_MAX];
+	struct vfc_pool pool;
+};
+
+static void open_bench(struct bench *bench)
+{
+	struct vfc_device *device;
+	uint32_t chunks = bench->queues * (2 * bench->entries + BURST_MAX);
+
+	if (vfc_device_open("fake:e1000e", NULL, &device) ||
+	    vfc_nic_pool_init(&bench->pool, vfc_device_iommu(device), chunks))
+		die("fake:e1000e");
+	if (bench->ours) {
+		bench->nic = open_nic(vfc_device_iommu(device), bench->chips, bench->queues,
+				      bench->entries, &bench->pool);
+		return;
+	}
+	for (uint32_t q = 0; q < bench->queues; q++) {
+		struct chip *chip = &bench->chips[q];
+
+		by_hand_open(&bench->ports[q], &bench->pool, bench->entries, &chip->rx_tail,
+			     &chip->tx_tail);
+		chip->rx = bench->ports[q].rx;
+		chip->tx = bench->ports[q].tx;
+		chip->entries = bench->entries;
+	}
+}
+
+static uint64_t doorbells(const struct bench *bench)
+{
+	uint64_t n = 0;
+
+	for (uint32_t q = 0; q < bench->queues; q++)
+		n += bench->ours ? bench->nic->rx[q].ring.doorbells + bench->nic->tx[q].ring.doorbells :
+				   bench->ports[q].doorbells;
+	return n;
+}
+
+static void run(struct bench *bench)
+{
+	uint64_t spent = 0, done = 0, start, rung;
+
+	/* A batch of frames a queue is under way. */
+	for (uint32_t q = 0; q < bench->queues; q++)
+		for (uint32_t i = 0; i < bench->batch && i < bench->entries / 2; i++)
+			chip_receive(&bench->chips[q], FRAME);
+	rung = doorbells(bench);
+	while (done < bench->packets)
+		for (uint32_t q = 0; q < bench->queues; q++) {
+			uint32_t n;
+
+			start = cycles();
+			n = bench->ours ? forward_ours(bench->nic, q, bench->batch) :
+					  forward_by_hand(&bench->ports[q], bench->batch);
+			spent += cycles() - start;
+			if (!n)
+				die("frames were lost");
+			done += n;
+			chip_run(&bench->chips[q]);
+		}
+	printf("{\"cycles\": %.3f, \"doorbells\": %.3f, \"packets\": %llu}\n",
+	       (double)spent / (double)done, 1000.0 * (double)(doorbells(bench) - rung) / (double)done,
+	       (unsigned long long)done);
+}
+
+int main(int argc, char **argv)
+{
+	static struct bench bench;
+
+	if (argc < 5) {
+		fprintf(stderr, "usage: bench-ring ours|hand BATCH ENTRIES PACKETS [QUEUES]\n");
+		return 2;
+	}
+	bench.ours = !strcmp(argv[1], "ours");
+	bench.batch = (uint32_t)strtoul(argv[2], NULL, 0);
+	bench.entries = (uint32_t)strtoul(argv[3], NULL, 0);
+	bench.packets = strtoull(argv[4], NULL, 0);
+	bench.queues = argc > 5 ? (uint32_t)strtoul(argv[5], NULL, 0) : 1;
+	if (!bench.batch || bench.batch > BURST_MAX || !bench.queues || bench.queues > QUEUES_MAX ||
+	    bench.entries < 64) {
+		fprintf(stderr, "bench-ring: 1 to %d packets a batch, 1 to %d queues, 64 entries\n",
+			BURST_MAX, QUEUES_MAX);
+		return 2;
+	}
+	open_bench(&bench);
+	run(&bench);
+	return 0;
+}
