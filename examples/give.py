@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Open a device, as root, and give it to another user's program: examples/receive.py or receive.c.
 
-    sudo python give.py 0000:01:00.0 /run/my-device UID
+sudo python give.py 0000:01:00.0 /run/my-device UID
 """
 
 import os

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Get a device from examples/give.py, which had the right to open it, and use it.
 
-    python receive.py /run/my-device
+python receive.py /run/my-device
 """
 
 import socket

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from socket import socket as Socket  # noqa: N812 - a class
+    from socket import socket as Socket
 
     from . import (
         config,
@@ -241,9 +241,7 @@ def adopt(
     return Device.adopt(fd, name, iommu=iommu, shared=shared)
 
 
-def receive(
-    socket: Socket, *, iommu: Iommu | None = None, timeout: float | None = None
-) -> Device:
+def receive(socket: Socket, *, iommu: Iommu | None = None, timeout: float | None = None) -> Device:
     """Wait for a device that another process sends (:meth:`Device.send`), and open it: both use it
     from then on, in one address space, where each maps and unmaps what is its own.
 

@@ -25,7 +25,7 @@ from .errors import Reason, Unsupported, VfioError, invalid
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from socket import socket as Socket  # noqa: N812 - a class
+    from socket import socket as Socket
     from types import TracebackType
 
     from .config import Config
