@@ -25,7 +25,7 @@ def sweep(name: str, transport: str) -> None:
     )
     assert done.returncode == 0, done.stderr
     expected = ["open", "shared space", "interrupts", "events"]
-    expected += ["adopted"] * (transport in {"group", "cdev"})
+    expected += ["adopted", "sent"] * (transport in {"group", "cdev"})
     expected += ["memory"] * (not transport.startswith("noiommu"))
     expected += ["moves"] * (transport == "cdev")
     for what in expected:
