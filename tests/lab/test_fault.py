@@ -38,6 +38,7 @@ def test_by_the_group(edu: str) -> None:
 
 
 @pytest.mark.machine("iommufd")
+@pytest.mark.lab_timeout(300)
 @pytest.mark.parametrize("transport", ["cdev", "compat"])
 def test_by_iommufd(edu: str, transport: str) -> None:
     sweep(edu, transport)

@@ -234,13 +234,12 @@ static int sent(void)
 	int pair[2], rc = 0;
 
 	CHECK_EQ(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
-	if (note(&rc, vfc_device_open(name, NULL, &device)) == 0) {
-		if (note(&rc, vfc_device_send(device, pair[0])) == 0) {
-			use_space(vfc_device_iommu(device), &rc);
-			received(pair[1], &rc);
-		}
-		close_device(device);
-	}
+	sys_fault_arm(0);
+	CHECK_EQ(vfc_device_open(name, NULL, &device), 0);
+	sys_fault_arm(sweep_armed);
+	if (note(&rc, vfc_device_send(device, pair[0])) == 0)
+		received(pair[1], &rc);
+	close_device(device);
 	CHECK_EQ(close(pair[0]) | close(pair[1]), 0);
 	return rc;
 }
