@@ -19,6 +19,7 @@
 #include "vfiocore/error.h"
 #include "vfiocore/event.h"
 #include "vfiocore/fake.h"
+#include "vfiocore/handover.h"
 #include "vfiocore/iommu.h"
 #include "vfiocore/iommufd.h"
 #include "vfiocore/irq.h"

@@ -10,6 +10,7 @@
 #include "error.h"
 #include "fork.h"
 #include "event.h"
+#include "handover.h"
 #include "iommu/iommu.h"
 #include "kvm.h"
 #include "kernel/sys.h"
@@ -132,10 +133,12 @@ static int new_device(const char *name, struct vfc_iommu *iommu, const char *tra
 
 static int check_opts(const struct vfc_device_opts *opts)
 {
-	if (!opts || opts->size >= sizeof(*opts))
+	if (!opts || (opts->size >= sizeof(*opts) && !(opts->flags & ~(uint32_t)VFC_DEVICE_SHARED)))
 		return 0;
 	return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE,
-			"opts->size is %u and must be sizeof(struct vfc_device_opts)", opts->size);
+			"opts->size is %u and must be sizeof(struct vfc_device_opts); opts->flags is 0x%x "
+			"and may be VFC_DEVICE_SHARED",
+			opts->size, opts->flags);
 }
 
 static int device_open(const char *name, const struct vfc_device_opts *opts,
@@ -152,6 +155,9 @@ static int device_open(const char *name, const struct vfc_device_opts *opts,
 				"an address space has its transport already: give one of the two");
 	if (opts && opts->transport)
 		return new_device(name, NULL, opts->transport, -1, out);
+	rc = handover_open(name, opts, out);
+	if (rc <= 0)
+		return rc;
 	/* A model is named with its transport, whatever the environment says. */
 	return new_device(name, opts ? opts->iommu : NULL, strncmp(name, "fake:", 5) ? NULL : "fake", -1,
 			  out);
@@ -194,8 +200,8 @@ static int check_handle(int fd, const struct handle *handle, struct vfc_iommu *i
 					 : "the address space's transport knows no descriptors");
 }
 
-static int device_adopt(int fd, const char *given, const struct vfc_device_opts *opts,
-			struct vfc_device **out)
+int device_take(int fd, const char *given, const struct vfc_device_opts *opts,
+		struct vfc_device **out)
 {
 	struct vfc_iommu *iommu = opts ? opts->iommu : NULL;
 	struct handle handle;
@@ -211,15 +217,19 @@ static int device_adopt(int fd, const char *given, const struct vfc_device_opts 
 	/* The device has a duplicate, so a failure leaves the caller's as it was. */
 	if (rc == 0)
 		rc = new_device(name, iommu, "cdev", fd, out);
-	if (rc == 0)
-		sys_close(fd);
+	if (rc == 0 && opts)
+		(*out)->shared = opts->flags & VFC_DEVICE_SHARED;
 	return rc;
 }
 
 int vfc_device_adopt(int fd, const char *name, const struct vfc_device_opts *opts,
 		     struct vfc_device **device)
 {
-	return vfc_done(device_adopt(fd, name, opts, device));
+	int rc = device_take(fd, name, opts, device);
+
+	if (rc == 0)
+		sys_close(fd);
+	return vfc_done(rc);
 }
 
 static int command(struct vfc_device *device, uint16_t clear, uint16_t set)
@@ -286,7 +296,7 @@ int vfc_device_close(struct vfc_device *device)
 	if (device->events)
 		vfc_events_unwatch(device->events, device);
 	/* The device may be gone already, so whether this works does not matter. */
-	if (device->flags & VFC_DEVICE_PCI && command(device, COMMAND_MASTER, 0) < 0)
+	if (device->flags & VFC_DEVICE_PCI && !device->shared && command(device, COMMAND_MASTER, 0) < 0)
 		vfc_error_restore(&before);
 	regions_close(device);
 	attach_leave(device);
@@ -304,7 +314,8 @@ int vfc_device_info(struct vfc_device *device, struct vfc_device_info *info)
 		return vfc_done(vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE,
 					 "info->size is %u, set it to sizeof(struct vfc_device_info)",
 					 info->size));
-	info->flags = device->flags | (is_released(device) ? VFC_DEVICE_RELEASED : 0);
+	info->flags = device->flags | (is_released(device) ? VFC_DEVICE_RELEASED : 0) |
+		      (device->shared ? VFC_DEVICE_SHARED : 0);
 	info->regions = device->region_count;
 	info->irqs = device->irq_count;
 	info->group = device->ops->group(device->transport);

@@ -40,6 +40,7 @@ struct vfc_device {
 	bool attached;
 	int pid; /* that opened it */
 	bool released;  /* atomic: the descriptor is closed, see vfc_device_release() */
+	bool shared;    /* with another process, see VFC_DEVICE_SHARED */
 	bool low_power; /* atomic: mapped BARs do not answer, whatever the registers say */
 	bool suspect;   /* atomic: whoever watches it asks whether it is gone */
 	char name[32];
@@ -54,6 +55,10 @@ struct vfc_device {
 
 /* INTx, MSI and MSI-X exclude one another: bits of irqs_open. */
 #define IRQS_EXCLUSIVE (1u << VFC_IRQ_INTX | 1u << VFC_IRQ_MSI | 1u << VFC_IRQ_MSIX)
+
+/* vfc_device_adopt(), but @fd stays open. */
+int device_take(int fd, const char *name, const struct vfc_device_opts *opts,
+		struct vfc_device **device);
 
 struct transport_device *device_transport(struct vfc_device *device);
 

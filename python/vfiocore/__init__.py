@@ -15,6 +15,8 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from socket import socket as Socket
+
     from . import (
         config,
         device,
@@ -149,6 +151,7 @@ __all__ = [
     "open",
     "pci",
     "power",
+    "receive",
     "region",
 ]
 
@@ -202,7 +205,8 @@ def open(name: str, *, iommu: Iommu | None = None, transport: str | None = None)
             group with iommufd as its container), ``"group-v1"`` (type1 version 1), ``"noiommu"``
             or ``"noiommu-group"`` (without an IOMMU: the device reaches all memory) or
             ``"fake"``; by default the environment's ``VFIOCORE_TRANSPORT``, else the best of the
-            first two. Not together with ``iommu``.
+            first two. Not together with ``iommu``. What ``vfio run`` handed over is taken when no
+            transport is named.
 
     Raises:
         NoDevice, NoDriver, NoIommu, NotViable, DeviceBusy, PermissionDenied: the message says
@@ -215,7 +219,9 @@ def open(name: str, *, iommu: Iommu | None = None, transport: str | None = None)
     return Device(name, iommu=iommu, transport=transport)
 
 
-def adopt(fd: int, name: str | None = None, *, iommu: Iommu | None = None) -> Device:
+def adopt(
+    fd: int, name: str | None = None, *, iommu: Iommu | None = None, shared: bool = False
+) -> Device:
     """A device of a descriptor that somebody else opened, passed over a socket or inherited.
 
     Args:
@@ -225,6 +231,8 @@ def adopt(fd: int, name: str | None = None, *, iommu: Iommu | None = None) -> De
         name: its PCI name; None: as the kernel tells it, which for a group's device Linux 7.2 does.
         iommu: the address space, as a rule from :meth:`Iommu.adopt`; None: a new one, for a
             ``vfioN`` where this process may open ``/dev/iommu``.
+        shared: another process uses it, too: closing it here leaves its DMA on, and it attached
+            where ``iommu`` shares an IOAS.
 
     Raises:
         InvalidArgument: not open, another kind of descriptor, another device than ``name``, bound
@@ -235,7 +243,33 @@ def adopt(fd: int, name: str | None = None, *, iommu: Iommu | None = None) -> De
     """
     from .device import Device
 
-    return Device.adopt(fd, name, iommu=iommu)
+    return Device.adopt(fd, name, iommu=iommu, shared=shared)
+
+
+def receive(socket: Socket, *, iommu: Iommu | None = None, timeout: float | None = None) -> Device:
+    """Wait for a device that another process sends (:meth:`Device.send`), and open it: both use it
+    from then on, in one address space, where each maps and unmaps what is its own.
+
+    Args:
+        socket: a connected Unix socket.
+        iommu: the space of a device that came from the same space before; None: it comes with the
+            device, and is closed with it.
+        timeout: seconds; None: without end.
+
+    The sender is not trusted: what is no device with its space is refused, and its descriptors are
+    closed.
+
+    Raises:
+        WaitTimeout: nobody has sent one.
+        Malformed: another message, or descriptors are missing or too many.
+        InvalidArgument: the descriptors are of another kind or device than the message says.
+        VfioError: the other side closed the socket.
+
+    Source: vfc_device_receive() in vfiocore/handover.h.
+    """
+    from .device import Device
+
+    return Device.receive(socket, iommu=iommu, timeout=timeout)
 
 
 def events(*, interval: float = 0.0, buffer: int = 0) -> Events:

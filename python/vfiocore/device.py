@@ -15,6 +15,7 @@ from ._native.call import (
     native,
     open_handle,
     unsigned,
+    wait,
 )
 from ._native.enums import DeviceFlag, IrqIndex, RegionIndex
 from ._native.loader import lib
@@ -24,6 +25,7 @@ from .errors import Reason, Unsupported, VfioError, invalid
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from socket import socket as Socket
     from types import TracebackType
 
     from .config import Config
@@ -91,14 +93,46 @@ class Device(Resettable):
         self._setup(iommu)
 
     @classmethod
-    def adopt(cls, fd: int, name: str | None = None, *, iommu: Iommu | None = None) -> Device:
+    def adopt(
+        cls,
+        fd: int,
+        name: str | None = None,
+        *,
+        iommu: Iommu | None = None,
+        shared: bool = False,
+    ) -> Device:
         """A device of a descriptor: :func:`vfiocore.adopt`, where arguments and errors are told."""
         from .iommu import Iommu
 
         text = None if name is None else encoded(name, "a device's name")
-        opts = DeviceOpts.sized(iommu=None if iommu is None else native(iommu, Iommu, "iommu"))
+        opts = DeviceOpts.sized(
+            flags=int(DeviceFlag.SHARED) if shared else 0,
+            iommu=None if iommu is None else native(iommu, Iommu, "iommu"),
+        )
         self = cls.__new__(cls)
         self._handle = open_handle(lib.vfc_device_adopt, fileno(fd), text, byref(opts))
+        self._setup(iommu)
+        return self
+
+    @classmethod
+    def receive(
+        cls, socket: Socket, *, iommu: Iommu | None = None, timeout: float | None = None
+    ) -> Device:
+        """A device that somebody sends: :func:`vfiocore.receive`, where all is told."""
+        from .iommu import Iommu
+
+        fd = fileno(socket.fileno())
+        opts = DeviceOpts.sized(iommu=None if iommu is None else native(iommu, Iommu, "iommu"))
+        handle = c_void_p()
+
+        def attempt(ns: int) -> int:
+            rc: int = lib.vfc_device_receive(fd, byref(opts), ns, byref(handle))
+            return rc
+
+        wait(attempt, timeout)
+        assert handle.value is not None  # a success without a device cannot be
+        self = cls.__new__(cls)
+        self._handle = handle.value
         self._setup(iommu)
         return self
 
@@ -369,6 +403,41 @@ class Device(Resettable):
         from .power import LowPower
 
         return LowPower(self, wakeup=wakeup)
+
+    def send(self, socket: Socket) -> None:
+        """Pass the device and the address space that it is attached to over a connected Unix
+        socket, to a process that calls :func:`vfiocore.receive`, and share both with it.
+
+        From here on closing it leaves its DMA on and it attached: the kernel stops it when the last
+        process has closed it. Registers are for the processes to agree on, and of each interrupt
+        type one of them opens a set.
+
+        Raises:
+            Unsupported: by ``fake`` and ``noiommu``.
+            DeviceGone: the host has it back.
+            VfioError: ``socket`` is none that can send, or the other side closed it.
+
+        Source: vfc_device_send() in vfiocore/handover.h.
+        """
+        check(lib.vfc_device_send(self._native(), fileno(socket.fileno())))
+
+    @property
+    def shared(self) -> bool:
+        """Whether another process uses it, too: it was sent, or received."""
+        info = DeviceInfo.sized()
+        check(lib.vfc_device_info(self._native(), byref(info)))
+        return bool(info.flags & DeviceFlag.SHARED)
+
+    def fileno(self) -> int:
+        """Its descriptor, to pass by means of one's own; it stays the device's.
+
+        Raises:
+            Unsupported: by ``fake`` and ``noiommu``.
+            DeviceGone: the host has it back.
+
+        Source: vfc_device_fd() in vfiocore/handover.h.
+        """
+        return check(lib.vfc_device_fd(self._native()))
 
     def release(self) -> None:
         """Give the device back to the host, now, whatever is still open of it.

@@ -71,7 +71,7 @@ class Iommu(OtherMemory):
         self._setup(open_handle(lib.vfc_iommu_open, byref(opts)), owned=True)
 
     @classmethod
-    def adopt(cls, fd: int, *, transport: str | None = None) -> Iommu:
+    def adopt(cls, fd: int, *, transport: str | None = None, ioas: int = 0) -> Iommu:
         """An address space of a descriptor that somebody else opened, passed over a socket or
         inherited.
 
@@ -80,14 +80,19 @@ class Iommu(OtherMemory):
                 container's). It is the library's when this returns, and unchanged when it raises.
             transport: another that uses the same kind of descriptor, ``"compat"``, ``"group-v1"``,
                 ``"noiommu"``, ``"noiommu-group"``; by default ``"cdev"`` or ``"group"``.
+            ioas: of ``/dev/iommu``: the id of the IOAS to share with whoever made it, which
+                :attr:`iommufd` tells; 0: a new one.
+
+        What others map in the same container or IOAS is theirs. An IOVA that the library chooses is
+        one that the kernel finds free; closing unmaps what was mapped here.
 
         Raises:
-            InvalidArgument: not open, or another kind of descriptor.
+            InvalidArgument: not open, another kind of descriptor, or no such IOAS.
             Unsupported: a container with another IOMMU type.
 
         Source: vfc_iommu_adopt() in vfiocore/iommu.h.
         """
-        opts = _iommu_opts(transport)
+        opts = _iommu_opts(transport, ioas=unsigned(ioas, 32, "an IOAS's id"))
         self = cls.__new__(cls)
         self._setup(open_handle(lib.vfc_iommu_adopt, fileno(fd), byref(opts)), owned=True)
         return self
@@ -217,6 +222,17 @@ class Iommu(OtherMemory):
         ioas = c_uint32()
         descriptor = check(lib.vfc_iommu_iommufd(self._native(), byref(ioas)))
         return descriptor, ioas.value
+
+    def fileno(self) -> int:
+        """The descriptor of its iommufd or container, to pass by means of one's own; it stays the
+        space's.
+
+        Raises:
+            Unsupported: by ``fake`` and ``noiommu``.
+
+        Source: vfc_iommu_fd() in vfiocore/handover.h.
+        """
+        return check(lib.vfc_iommu_fd(self._native(), None))
 
     def map(
         self,

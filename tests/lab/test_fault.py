@@ -25,7 +25,7 @@ def sweep(name: str, transport: str) -> None:
     )
     assert done.returncode == 0, done.stderr
     expected = ["open", "shared space", "interrupts", "events"]
-    expected += ["adopted"] * (transport in {"group", "cdev"})
+    expected += ["adopted", "sent"] * (transport in {"group", "cdev"})
     expected += ["memory"] * (not transport.startswith("noiommu"))
     expected += ["moves"] * (transport == "cdev")
     for what in expected:
@@ -38,6 +38,7 @@ def test_by_the_group(edu: str) -> None:
 
 
 @pytest.mark.machine("iommufd")
+@pytest.mark.lab_timeout(300)
 @pytest.mark.parametrize("transport", ["cdev", "compat"])
 def test_by_iommufd(edu: str, transport: str) -> None:
     sweep(edu, transport)

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 #include <vfiocore.h>
 
@@ -213,6 +214,33 @@ static int adopted(void)
 	}
 	if (handed.group >= 0)
 		take_back(handed.group);
+	return rc;
+}
+
+/* Sent to ourselves, and used by two objects. */
+static void received(int from, int *rc)
+{
+	struct vfc_device *device;
+
+	if (note(rc, vfc_device_receive(from, NULL, SECOND, &device)) < 0)
+		return;
+	use_space(vfc_device_iommu(device), rc);
+	close_device(device);
+}
+
+static int sent(void)
+{
+	struct vfc_device *device;
+	int pair[2], rc = 0;
+
+	CHECK_EQ(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+	sys_fault_arm(0);
+	CHECK_EQ(vfc_device_open(name, NULL, &device), 0);
+	sys_fault_arm(sweep_armed);
+	if (note(&rc, vfc_device_send(device, pair[0])) == 0)
+		received(pair[1], &rc);
+	close_device(device);
+	CHECK_EQ(close(pair[0]) | close(pair[1]), 0);
 	return rc;
 }
 
@@ -446,7 +474,7 @@ int main(int argc, char **argv)
 	if (is_fake())
 		sweep("network", network);
 	else if (!strcmp(by, "group") || !strcmp(by, "cdev"))
-		sweep("adopted", adopted);
+		sweep("adopted", adopted), sweep("sent", sent);
 	CHECK_EQ(munmap(memory, HUGE), 0);
 	return 0;
 }

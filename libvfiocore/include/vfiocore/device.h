@@ -14,11 +14,16 @@ enum vfc_device_flags {
 	VFC_DEVICE_RESET = 1 << 0, /* vfc_device_reset() can work */
 	VFC_DEVICE_PCI = 1 << 1,   /* it has a PCI config space */
 	VFC_DEVICE_RELEASED = 1 << 2, /* the host has it back, see vfc_device_release() */
+	/*
+	 * Another process uses it, too: closing it here leaves its DMA on, and it attached. The kernel
+	 * stops it when the last process has closed it.
+	 */
+	VFC_DEVICE_SHARED = 1 << 3,
 };
 
 struct vfc_device_opts {
-	uint32_t size; /* sizeof(struct vfc_device_opts) */
-	uint32_t reserved;
+	uint32_t size;  /* sizeof(struct vfc_device_opts) */
+	uint32_t flags; /* vfc_device_adopt(): VFC_DEVICE_SHARED or 0 */
 	struct vfc_iommu *iommu; /* attach to this space; NULL: one of its own, closed with it */
 	const char *transport;   /* of its own space, see struct vfc_iommu_opts; else NULL */
 };
@@ -48,6 +53,8 @@ VFC_BEGIN_DECLS
 /*
  * vfc_device_open() - open a device and attach it to an address space.
  * @name: a BDF, "0000:01:00.0"; or "fake:MODEL" for the in-process model, see vfiocore/fake.h.
+ * Without a transport it is the descriptor that `vfio run` handed over for @name, if there is one
+ * (vfiocore/handover.h), unless @opts->iommu was opened otherwise.
  * Bus mastering is off until vfc_device_bus_master() or a driver turns it on.
  * Errors: -ENODEV (no such device, or bound to no VFIO driver), -ENOENT (module missing), -EACCES,
  * -EBUSY (open elsewhere), -EPERM (group not viable), -EINVAL.
@@ -71,7 +78,7 @@ VFC_API int vfc_device_adopt(int fd, const char *name, const struct vfc_device_o
 			     struct vfc_device **device);
 
 /*
- * vfc_device_close() - stop the device's DMA, close it, detach it.
+ * vfc_device_close() - stop the device's DMA, close it, detach it; if it is shared, just close it.
  * Mapped regions become invalid; a stream of events that watches it does so no more. -EBUSY while an
  * interrupt set or NIC of it is open, and for its own address space while a DMA buffer lives or another
  * device is attached there. -ECHILD in a child of fork(), which shares the descriptor: nothing is done.
@@ -88,7 +95,7 @@ VFC_API int vfc_device_close(struct vfc_device *device);
  * all ones, and who waits for an interrupt is woken; vfc_device_close() and the like release the objects.
  * It may be called while other threads use the device; a second call does nothing.
  * Of an adopted device the library closes its duplicate, and the device leaves the address spaces that
- * it was attached to here; the host has it once whoever passed it has closed theirs, too. A group that
+ * it was attached to, also for those who share it; the host has it once they have closed theirs. A group that
  * another process attached stays in its container until that process lets go of it.
  * Errors: -ENOMEM, -EMFILE, -EBUSY (another thread is making a mapping, with progress): the device is
  * still open, its DMA and interrupts are off; try again.

@@ -45,6 +45,12 @@ struct vfc_iommu_opts {
 	 * two, and mappings be copied without pinning the memory twice. Either may be closed first.
 	 */
 	struct vfc_iommu *beside;
+	/*
+	 * vfc_iommu_adopt() of /dev/iommu: the IOAS to share with whoever made it (vfc_iommu_fd());
+	 * 0: a new one.
+	 */
+	uint32_t ioas;
+	uint32_t reserved;
 };
 
 struct vfc_iova_range {
@@ -101,6 +107,8 @@ VFC_BEGIN_DECLS
 
 /*
  * vfc_iommu_open() - a new, empty address space.
+ * Without a transport or a space beside it, it is one of the descriptor that `vfio run` handed over
+ * (vfiocore/handover.h), if there is one.
  * Devices are attached by vfc_device_open() and vfc_device_attach(). Until the first one is, the kernel knows neither
  * windows nor page sizes and vfc_iommu_map() answers -ENODEV.
  * Errors: -ENOENT / -ENODEV (no VFIO in this kernel), -EACCES, -EINVAL (unknown transport).
@@ -112,10 +120,11 @@ VFC_API int vfc_iommu_open(const struct vfc_iommu_opts *opts, struct vfc_iommu *
  * space in that iommufd) or /dev/vfio/vfio (that container's), passed over a socket or inherited.
  * @opts: transport NULL: cdev or group, as the descriptor is; or another that uses the same kind.
  * On success the library has closed @fd and works with a duplicate, which is close-on-exec; on
- * failure @fd is as it was. What others map in the same container is not in the library's books,
- * and is theirs to unmap. Closing unmaps what the library mapped.
- * Errors: -EBADF (not open), -EINVAL (another kind of descriptor), -EOPNOTSUPP (a container with
- * another IOMMU type), those of vfc_iommu_open().
+ * failure @fd is as it was. What others map in the same container or IOAS is not in the library's
+ * books, and is theirs to unmap: an IOVA that the library chooses is one that the kernel finds free.
+ * Closing unmaps what the library mapped.
+ * Errors: -EBADF (not open), -EINVAL (another kind of descriptor), -ENOENT (no such IOAS),
+ * -EOPNOTSUPP (a container with another IOMMU type), those of vfc_iommu_open().
  * Source: sysfs and /proc tell the kind; no request is tried.
  */
 VFC_API int vfc_iommu_adopt(int fd, const struct vfc_iommu_opts *opts, struct vfc_iommu **iommu);

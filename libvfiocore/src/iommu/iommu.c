@@ -7,6 +7,7 @@
 #include <vfiocore.h>
 
 #include "../fork.h"
+#include "../handover.h"
 #include "../kernel/sys.h"
 #include "../transport/handle.h"
 #include "space.h"
@@ -61,6 +62,16 @@ static int find_transport(const struct vfc_iommu_opts *opts, const struct transp
 	return rc;
 }
 
+static int join(const struct transport *ops, const struct vfc_iommu_opts *opts, int fd,
+		struct transport_space **space)
+{
+	if (fd >= 0 && ops->space_join && !opts->flags)
+		return ops->space_join(fd, opts->ioas, space);
+	return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE,
+			"opts->ioas is %u: it is for vfc_iommu_adopt() of /dev/iommu by the transport "
+			"cdev, without flags", opts->ioas);
+}
+
 /* @fd: its descriptor that is open already, or -1. */
 static int new_space(const struct transport *ops, const struct vfc_iommu_opts *opts, int fd,
 		     struct vfc_iommu **out)
@@ -72,8 +83,11 @@ static int new_space(const struct transport *ops, const struct vfc_iommu_opts *o
 		return vfc_no_memory();
 	iommu->ops = ops;
 	iommu->adopted = fd >= 0;
-	rc = ops->space_open(opts && opts->beside ? opts->beside->space : NULL,
-			     opts ? opts->flags : 0, fd, &iommu->space);
+	if (opts && opts->ioas)
+		rc = join(ops, opts, fd, &iommu->space);
+	else
+		rc = ops->space_open(opts && opts->beside ? opts->beside->space : NULL,
+				     opts ? opts->flags : 0, fd, &iommu->space);
 	if (rc < 0) {
 		free(iommu);
 		return rc;
@@ -87,8 +101,12 @@ static int new_space(const struct transport *ops, const struct vfc_iommu_opts *o
 static int iommu_open(const struct vfc_iommu_opts *opts, struct vfc_iommu **iommu)
 {
 	const struct transport *ops;
-	int rc = check_opts(opts);
+	int fd, rc = check_opts(opts);
 
+	if (rc == 0 && !(opts && (opts->transport || opts->beside)))
+		rc = handover_find(HANDOVER_IOMMU, &fd);
+	if (rc > 0)
+		return iommu_take(fd, opts, iommu);
 	if (rc == 0)
 		rc = find_transport(opts, &ops);
 	return rc < 0 ? rc : new_space(ops, opts, -1, iommu);
@@ -120,23 +138,23 @@ static int find_adopter(int fd, const struct vfc_iommu_opts *opts, const struct 
 }
 
 /* The space has a duplicate, so a failure leaves the caller's as it was. */
-static int iommu_adopt(int fd, const struct vfc_iommu_opts *opts, struct vfc_iommu **iommu)
+int iommu_take(int fd, const struct vfc_iommu_opts *opts, struct vfc_iommu **iommu)
 {
 	const struct transport *ops;
 	int rc = check_opts(opts);
 
 	if (rc == 0)
 		rc = find_adopter(fd, opts, &ops);
-	if (rc == 0)
-		rc = new_space(ops, opts, fd, iommu);
-	if (rc == 0)
-		sys_close(fd);
-	return rc;
+	return rc < 0 ? rc : new_space(ops, opts, fd, iommu);
 }
 
 int vfc_iommu_adopt(int fd, const struct vfc_iommu_opts *opts, struct vfc_iommu **iommu)
 {
-	return vfc_done(iommu_adopt(fd, opts, iommu));
+	int rc = iommu_take(fd, opts, iommu);
+
+	if (rc == 0)
+		sys_close(fd);
+	return vfc_done(rc);
 }
 
 /* Where others have the descriptor, too, closing ours drops nothing. */

@@ -48,6 +48,13 @@ void iommu_release(struct vfc_iommu *iommu);
 /* Unmap a DMA buffer. It may be unmapped already: vfc_iommu_unmap_all() asks nobody. */
 int iommu_unmap_buffer(struct vfc_iommu *iommu, const void *va, uint64_t iova);
 
+/* vfc_iommu_adopt(), but @fd stays open. */
+int iommu_take(int fd, const struct vfc_iommu_opts *opts, struct vfc_iommu **iommu);
+/* Was its descriptor passed? */
+bool iommu_is_adopted(struct vfc_iommu *iommu);
+/* Its descriptor is passed on: from here on others map there, too. */
+void iommu_share(struct vfc_iommu *iommu);
+
 int iommu_check_process(const struct vfc_iommu *iommu); /* see fork.h */
 
 struct iommu_state {

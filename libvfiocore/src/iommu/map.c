@@ -329,22 +329,30 @@ static int map_slowly(struct vfc_iommu *iommu, const struct transport_memory *me
 	return rc;
 }
 
+int map_once(struct vfc_iommu *iommu, const struct transport_memory *memory, uint64_t length,
+	     uint64_t *at, const struct vfc_map_opts *opts)
+{
+	int rc = map_place(iommu, memory->va, length, opts, at);
+
+	if (rc < 0)
+		return rc;
+	if (opts->progress && !iommu->physical)
+		return map_slowly(iommu, memory, length, *at, opts);
+	rc = iommu->ops->map(iommu->space, memory, at, length, map_kernel_flags(map_access(opts)));
+	if (rc == 0 && iommu->physical)
+		rc = check_physical(iommu, *at, length, opts);
+	if (rc == 0)
+		map_record(iommu, memory->va, *at, length, opts);
+	return rc;
+}
+
 int map_memory(struct vfc_iommu *iommu, const struct transport_memory *memory, uint64_t length,
 	       uint64_t *iova, const struct vfc_map_opts *opts)
 {
 	uint64_t at = *iova;
-	int rc = map_place(iommu, memory->va, length, opts, &at);
+	int rc = iommu->adopted ? map_shared(iommu, memory, length, &at, opts)
+				: map_once(iommu, memory, length, &at, opts);
 
-	if (rc == 0 && opts->progress && !iommu->physical) {
-		rc = map_slowly(iommu, memory, length, at, opts);
-	} else if (rc == 0) {
-		rc = iommu->ops->map(iommu->space, memory, &at, length,
-				     map_kernel_flags(map_access(opts)));
-		if (rc == 0 && iommu->physical)
-			rc = check_physical(iommu, at, length, opts);
-		if (rc == 0)
-			map_record(iommu, memory->va, at, length, opts);
-	}
 	if (rc == 0)
 		*iova = at;
 	return rc;

@@ -61,14 +61,20 @@ static int find_source(struct vfc_iommu *from, uint64_t at, uint64_t length,
 static int copy_locked(struct vfc_iommu *to, struct vfc_iommu *from, uint64_t at, uint64_t length,
 		       uint64_t *iova, const struct vfc_map_opts *opts)
 {
-	uint64_t place = *iova;
+	uint64_t place;
+	struct search search;
 	int rc = map_check(to, at, length, at);
 
-	if (rc == 0)
+	if (rc < 0)
+		return rc;
+	search_begin(&search);
+	do {
+		place = *iova;
 		rc = map_place(to, NULL, length, opts, &place);
-	if (rc == 0)
-		rc = to->ops->copy(to->space, from->space, at, place, length,
-				   map_kernel_flags(map_access(opts)));
+		if (rc == 0)
+			rc = to->ops->copy(to->space, from->space, at, place, length,
+					   map_kernel_flags(map_access(opts)));
+	} while (search_on(to, &search, &rc, place, length, opts));
 	if (rc < 0)
 		return rc;
 	*iova = place;

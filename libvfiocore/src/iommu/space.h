@@ -27,7 +27,7 @@ struct vfc_iommu {
 	uint32_t holders;
 	int pid; /* that opened it */
 	bool physical;
-	bool adopted; /* its descriptor was passed, and others may have it, too */
+	bool adopted; /* its descriptor was passed, to us or on, and others may have it, too */
 };
 
 static inline uint64_t space_page(const struct vfc_iommu *iommu)
@@ -50,6 +50,9 @@ int map_place(struct vfc_iommu *iommu, const void *va, uint64_t length,
 	      const struct vfc_map_opts *opts, uint64_t *iova);
 int map_memory(struct vfc_iommu *iommu, const struct transport_memory *memory, uint64_t length,
 	       uint64_t *iova, const struct vfc_map_opts *opts);
+/* One try of it, at a place of its choice. @at: in and out, the place. */
+int map_once(struct vfc_iommu *iommu, const struct transport_memory *memory, uint64_t length,
+	     uint64_t *at, const struct vfc_map_opts *opts);
 void map_record(struct vfc_iommu *iommu, void *va, uint64_t iova, uint64_t length,
 		const struct vfc_map_opts *opts);
 uint32_t map_kernel_flags(uint32_t access);
@@ -62,6 +65,22 @@ int map_remove_all(struct vfc_iommu *iommu);
  * answer, so one failure is not taken for it.
  */
 int map_undo(struct vfc_iommu *iommu, uint64_t iova, uint64_t length);
+
+/*
+ * shared.c: where others map, too, the kernel alone knows what is free. Try again at another place,
+ * when @rc says that somebody has mapped [@at, @at + @length)?
+ */
+struct search {
+	struct vfc_error before; /* the record, which a try that fails does not change */
+	uint64_t at, step;
+	unsigned tries;
+};
+
+void search_begin(struct search *search);
+bool search_on(struct vfc_iommu *iommu, struct search *search, int *rc, uint64_t at,
+	       uint64_t length, const struct vfc_map_opts *opts);
+int map_shared(struct vfc_iommu *iommu, const struct transport_memory *memory, uint64_t length,
+	       uint64_t *at, const struct vfc_map_opts *opts);
 
 /* "this transport cannot do it": what is a verb with its object, "copy mappings". */
 int space_cannot(const struct vfc_iommu *iommu, const char *what);

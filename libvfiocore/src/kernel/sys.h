@@ -58,6 +58,10 @@ int sys_poll(struct pollfd *fds, nfds_t count, int64_t timeout); /* ns; negative
 int sys_uevents(size_t buffer); /* netlink socket, non-blocking; @buffer: bytes to receive into */
 /* A message's length, which may be more than @size. @kernel: it is the kernel's own. */
 ssize_t sys_receive(int fd, void *data, size_t size, bool *kernel);
+/* Two descriptors with a message: it went whole, or not at all. */
+int sys_send_fds(int socket, const void *data, size_t length, const int fds[2]);
+/* Never blocks. @count: out, how many came, of two; @whole: out, nothing was cut off. */
+ssize_t sys_receive_fds(int socket, void *data, size_t size, int fds[2], unsigned *count, bool *whole);
 int sys_timer(int64_t period);   /* timerfd, non-blocking; ns */
 int sys_timer_clock_set(void);   /* timerfd whose read() says ECANCELED when the clock is set */
 int sys_readlink(const char *path, char *target, size_t size);  /* NUL-terminated */

@@ -216,20 +216,12 @@ static int not_ours(const char *name)
 			"that one, or have the device passed before it is bound");
 }
 
-/*
- * The kernel does not tell to which iommufd a device is bound, and ids mean something in each. So
- * first: is there a device in ours that we did not bind? Then: does attaching it to a new IOAS of
- * ours make that busy?
- */
-static int check_bound_here(struct cdev_device *device)
+/* Does attaching it to a new IOAS of ours make that busy? */
+static int attach_by_probe(struct cdev_device *device)
 {
 	uint32_t probe, table;
-	int rc = ioas_strangers(device->space);
+	int rc = vfc_iommufd_ioas_alloc(device->space->iommufd->fd, &probe);
 
-	if (rc == 0)
-		return not_ours(device->device.name);
-	if (rc > 0)
-		rc = vfc_iommufd_ioas_alloc(device->space->iommufd->fd, &probe);
 	if (rc < 0)
 		return rc;
 	table = probe;
@@ -237,10 +229,28 @@ static int check_bound_here(struct cdev_device *device)
 	if (ioas_destroy(device->space, probe) != -EBUSY || rc < 0)
 		return not_ours(device->device.name);
 	rc = attach(device, device->space, 0, false, &device->hwpt);
-	device->attached = rc == 0;
 	if (rc < 0)
 		detach_all(device);
 	ioas_destroy(device->space, probe);
+	return rc;
+}
+
+/*
+ * The kernel does not tell to which iommufd a device is bound, and ids mean something in each. So
+ * first: is there a device in ours that we did not bind? In an IOAS that is shared that must do: to
+ * attach it where it is changes nothing (iommufd_device_do_replace() in
+ * drivers/iommu/iommufd/device.c), while a probe would cut off whoever shares it.
+ */
+static int adopt_bound(struct cdev_device *device)
+{
+	int rc = device->space->dirty ? refuse_nameless(device) : ioas_strangers(device->space);
+
+	if (rc == 0)
+		return not_ours(device->device.name);
+	if (rc > 0)
+		rc = device->space->joined ? attach(device, device->space, 0, false, &device->hwpt)
+					   : attach_by_probe(device);
+	device->attached = rc == 0;
 	return rc;
 }
 
@@ -253,7 +263,7 @@ static int adopt_join(struct cdev_device *device, const struct vfc_pci_info *inf
 	int rc = 0;
 
 	if (bound)
-		rc = device->space->dirty ? refuse_nameless(device) : check_bound_here(device);
+		rc = adopt_bound(device);
 	if (rc == 0)
 		vfc_error_restore(&before);
 	return bound ? rc : join(device, info);
@@ -305,7 +315,7 @@ void cdev_close(struct transport_device *base)
 {
 	struct cdev_device *device = (struct cdev_device *)base;
 
-	if (device->adopted)
+	if (device->adopted && !device->space->joined)
 		detach_all(device);
 	sys_close(device->device.fd);
 	forget_spaces(device);
@@ -461,6 +471,8 @@ const struct transport transport_cdev = {
 	.usable = usable,
 	.check = check,
 	.space_open = ioas_open,
+	.space_join = ioas_join,
+	.space_fd = ioas_iommufd,
 	.space_close = ioas_close,
 	.space_info = ioas_info,
 	.map = ioas_map,

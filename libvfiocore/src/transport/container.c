@@ -113,6 +113,12 @@ void container_close(struct transport_space *base)
 	free(container);
 }
 
+int container_fd(struct transport_space *base, uint32_t *ioas)
+{
+	*ioas = 0;
+	return ((struct container *)base)->fd;
+}
+
 static int check_group(struct group *group)
 {
 	struct vfio_group_status status = {.argsz = sizeof(status)};

@@ -37,6 +37,7 @@ struct container {
 int container_open(const char *node, const struct transport *ops, uint32_t type, uint32_t other,
 		   int fd, struct transport_space **space);
 void container_close(struct transport_space *space);
+int container_fd(struct transport_space *space, uint32_t *ioas);
 
 /* Attach the group of that number, or find that it is; for a device that is about to be opened. */
 int container_get_group(struct container *container, int number, struct group **group);

@@ -35,6 +35,11 @@ static int failed(struct transport_device *device, int rc, const char *call)
 			"%s", rc == -ENODEV ? "the device has been removed" : "");
 }
 
+int fd_descriptor(struct transport_device *device)
+{
+	return of(device)->fd;
+}
+
 int fd_device_info(struct transport_device *device, struct vfio_device_info *info)
 {
 	int rc;

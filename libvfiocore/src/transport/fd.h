@@ -11,6 +11,7 @@ struct fd_device {
 	char name[32];
 };
 
+int fd_descriptor(struct transport_device *device);
 int fd_device_info(struct transport_device *device, struct vfio_device_info *info);
 int fd_region_info(struct transport_device *device, uint32_t index,
 		   struct vfio_region_info **info);
@@ -36,6 +37,7 @@ int fd_mmap(struct transport_device *device, uint64_t position, size_t length, i
 	    void **address);
 /* What of a transport's table is the same for all whose device is a descriptor. */
 #define FD_DEVICE                             \
+	.device_fd = fd_descriptor,           \
 	.device_info = fd_device_info,        \
 	.region_info = fd_region_info,        \
 	.irq_info = fd_irq_info,              \

@@ -313,6 +313,7 @@ static int compat_map(struct transport_space *base, const struct transport_memor
 }
 
 #define COMMON                            \
+	.space_fd = container_fd,         \
 	.device_handle = HANDLE_DEVICE,   \
 	.adopt = group_device_adopt,      \
 	.check = check,                   \

@@ -100,6 +100,40 @@ int ioas_open(struct transport_space *beside, uint32_t flags, int fd, struct tra
 	return ioas_open_as(&transport_cdev, beside, flags, fd, out);
 }
 
+static int check_ioas(int iommufd, uint32_t ioas)
+{
+	uint64_t page_sizes;
+	int rc = vfc_iommufd_ioas_ranges(iommufd, ioas, NULL, 0, &page_sizes);
+
+	if (rc == -ENOENT)
+		return vfc_fail(rc, VFC_REASON_ARGUMENT, WHERE("IOMMU_IOAS_IOVA_RANGES", IOMMUFD),
+				"there is no IOAS %u in the iommufd that was passed", ioas);
+	return rc < 0 ? rc : 0;
+}
+
+int ioas_join(int fd, uint32_t ioas, struct transport_space **out)
+{
+	struct ioas *space;
+	int rc = check_ioas(fd, ioas);
+
+	if (rc < 0)
+		return rc;
+	space = sys_alloc(sizeof(*space));
+	if (!space)
+		return vfc_no_memory();
+	rc = iommufd_open(fd, &space->iommufd);
+	if (rc < 0) {
+		free(space);
+		return rc;
+	}
+	space->base.ops = &transport_cdev;
+	space->iommufd->spaces = 1;
+	space->ioas = ioas;
+	space->joined = true;
+	*out = &space->base;
+	return 0;
+}
+
 int ioas_destroy(struct ioas *space, uint32_t id)
 {
 	struct vfc_error before = *vfc_error_last();
@@ -133,7 +167,8 @@ void ioas_close(struct transport_space *base)
 {
 	struct ioas *space = of(base);
 
-	ioas_destroy(space, space->ioas);
+	if (!space->joined)
+		ioas_destroy(space, space->ioas);
 	iommufd_put(space->iommufd);
 	free(space);
 }

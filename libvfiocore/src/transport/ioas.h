@@ -29,6 +29,7 @@ struct ioas {
 	uint64_t next;             /* the IOVA of the next of those */
 	struct hwpt *hwpts; /* only where dirty pages are tracked, or for PASIDs */
 	uint32_t ioas;
+	bool joined;   /* somebody else made it, and uses it */
 	bool dirty;    /* opened to track dirty pages */
 	bool tracking; /* doing so now, */
 	bool lost;     /* and what a page table had noted went with it */
@@ -38,6 +39,7 @@ int ioas_open(struct transport_space *beside, uint32_t flags, int fd,
 	      struct transport_space **space);
 int ioas_open_as(const struct transport *ops, struct transport_space *beside, uint32_t flags,
 		 int fd, struct transport_space **space);
+int ioas_join(int fd, uint32_t ioas, struct transport_space **space);
 void ioas_close(struct transport_space *space);
 int ioas_info(struct transport_space *space, struct transport_space_info *info);
 int ioas_map(struct transport_space *space, const struct transport_memory *memory, uint64_t *iova,

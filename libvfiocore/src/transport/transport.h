@@ -76,6 +76,10 @@ struct transport {
 	 */
 	int (*space_open)(struct transport_space *beside, uint32_t flags, int fd,
 			  struct transport_space **space);
+	/* The IOAS @ioas of the iommufd @fd, of which the space gets a duplicate; others have it, too. */
+	int (*space_join)(int fd, uint32_t ioas, struct transport_space **space);
+	/* The descriptor, which stays the space's. NULL: it may not be passed on. @ioas: 0: it has none. */
+	int (*space_fd)(struct transport_space *space, uint32_t *ioas);
 	void (*space_close)(struct transport_space *space);
 	/* Only while a device is attached. Read again after each attach. */
 	int (*space_info)(struct transport_space *space, struct transport_space_info *info);
@@ -119,6 +123,7 @@ struct transport {
 	int (*attach_pasid)(struct transport_device *device, uint32_t pasid,
 			    struct transport_space *space);
 	int (*iommufd_id)(struct transport_device *device, uint32_t *id);
+	int (*device_fd)(struct transport_device *device); /* which stays the device's */
 	/* A dma-buf of a part of a region; the descriptor. */
 	int (*share_region)(struct transport_device *device, uint32_t index, uint64_t offset,
 			    uint64_t length);

@@ -68,6 +68,7 @@ class DeviceFlag(IntFlag):
     RESET = 1
     PCI = 2
     RELEASED = 4
+    SHARED = 8
 
 
 class RegionIndex(IntEnum):

@@ -56,6 +56,8 @@ class IommuOpts(Sized):
         ("flags", c_uint32),
         ("transport", c_void_p),
         ("beside", c_void_p),
+        ("ioas", c_uint32),
+        ("reserved", c_uint32),
     ]
 
 
@@ -173,7 +175,7 @@ class Pool(Structure):
 class DeviceOpts(Sized):
     _fields_ = [
         ("size", c_uint32),
-        ("reserved", c_uint32),
+        ("flags", c_uint32),
         ("iommu", c_void_p),
         ("transport", c_void_p),
     ]

@@ -232,6 +232,17 @@ PROTOTYPES: dict[str, tuple[str, ...]] = {
     # fake.h
     "vfc_fake_set": ("int", _DEVICE, "uint32_t", "uint64_t"),
     "vfc_fake_get": ("int", _DEVICE, "uint32_t", "uint64_t *"),
+    # handover.h
+    "vfc_device_send": ("int", "struct vfc_device *", "int"),
+    "vfc_device_receive": (
+        "int",
+        "int",
+        "const struct vfc_device_opts *",
+        "int64_t",
+        "struct vfc_device **",
+    ),
+    "vfc_device_fd": ("int", "struct vfc_device *"),
+    "vfc_iommu_fd": ("int", "struct vfc_iommu *", "uint32_t *"),
     # iommu.h
     "vfc_iommu_open": ("int", "const struct vfc_iommu_opts *", "struct vfc_iommu **"),
     "vfc_iommu_adopt": (

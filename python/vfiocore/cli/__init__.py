@@ -2,7 +2,8 @@
 """The ``vfio`` command: one module per verb, imported only when that verb is asked for.
 
 A verb module has ``HELP`` (one line), ``EPILOG`` (examples), ``configure(parser)`` and
-``run(args) -> int``; with ``INTERMIXED`` set, arguments may follow options.
+``run(args) -> int``; with ``INTERMIXED`` set, arguments may follow options, and with ``TRAILING`` a
+command follows ``--``, ``args.command``.
 Exit statuses: 0 fine, 1 failed, 2 usage, 77 nothing to test, 130 Ctrl-C.
 """
 
@@ -29,6 +30,7 @@ VERBS = {
     "info": "show all about one device, and whether it can be opened",
     "bind": "bind devices to a VFIO driver, remembering the former one",
     "unbind": "give devices back to the driver that they had",
+    "run": "run a command with devices that are open already, as an ordinary user",
     "doctor": "explain what stops VFIO on this machine, and the cure",
     "config": "decode a device's PCI config space",
     "read": "read registers of a device",
@@ -121,6 +123,7 @@ def _add_verb(subparsers: Any, verb: str) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     subparser.intermixed = getattr(module, "INTERMIXED", False)
+    subparser.trailing = getattr(module, "TRAILING", False)
     module.configure(subparser)
     subparser.set_defaults(run=module.run)
 

@@ -11,6 +11,8 @@ from .output import CliError, add_json, bdf, paint, print_json
 from .sysfs import blockers, device_dir, group_members, is_vfio_driver, nodes, root
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from vfiocore.pci import PciInfo
 
 HELP = "bind devices to a VFIO driver, remembering the former one"
@@ -49,12 +51,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    devices = _chosen(args.devices, args.group_members)
+    devices = chosen(args.devices, args.group_members)
     if not args.force:
-        _refuse_used(devices, args.driver)
+        refuse_used(devices, args.driver)
     if args.dry_run:
         return _show_steps(devices, args)
-    _bind_all(devices, args)
+    bind_all(devices, args.driver, args.user)
     return _report(devices, args)
 
 
@@ -73,7 +75,8 @@ def _owner(text: str) -> tuple[int, int]:
         raise argparse.ArgumentTypeError(f"no such user or group: {text!r}") from None
 
 
-def _chosen(names: list[str], with_members: bool) -> list[PciInfo]:
+def chosen(names: Sequence[str], with_members: bool) -> list[PciInfo]:
+    """The devices, each once; with those of their groups that host drivers hold."""
     from vfiocore import pci
 
     chosen = {}
@@ -85,7 +88,8 @@ def _chosen(names: list[str], with_members: bool) -> list[PciInfo]:
     return list(chosen.values())
 
 
-def _refuse_used(devices: list[PciInfo], driver: str) -> None:
+def refuse_used(devices: Sequence[PciInfo], driver: str) -> None:
+    """Not what is mounted, or the way to the network."""
     from vfiocore import pci
 
     for info in devices:
@@ -97,16 +101,16 @@ def _refuse_used(devices: list[PciInfo], driver: str) -> None:
             )
 
 
-def _bind_all(devices: list[PciInfo], args: argparse.Namespace) -> None:
+def bind_all(devices: Sequence[PciInfo], driver: str, owner: tuple[int, int] | None = None) -> None:
     """All or none: what was bound here is given back when a later device fails."""
     from vfiocore import pci
 
-    uid, gid = args.user or (-1, -1)
+    uid, gid = owner or (-1, -1)
     bound: list[str] = []
     try:
         for info in devices:
-            pci.bind(info.name, driver=args.driver, uid=uid, gid=gid)
-            if info.driver != args.driver:
+            pci.bind(info.name, driver=driver, uid=uid, gid=gid)
+            if info.driver != driver:
                 bound.append(info.name)
     except BaseException:
         for name in reversed(bound):

@@ -185,11 +185,15 @@ def print_json(value: Any) -> None:
 
 class Parser(argparse.ArgumentParser):
     """One that can take positional arguments after options, if ``intermixed`` is set: argparse
-    does not look for ``BDF [ADDRESS]`` on both sides of an option by itself."""
+    does not look for ``BDF [ADDRESS]`` on both sides of an option by itself. If ``trailing`` is set
+    what follows ``--`` is a command."""
 
     intermixed = False
+    trailing = False
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        if self.trailing:
+            return self._parse_with_command([*args], namespace)
         if not self.intermixed:
             return super().parse_known_args(args, namespace)
         self.intermixed = False  # it calls this method in turn
@@ -197,6 +201,18 @@ class Parser(argparse.ArgumentParser):
             return self.parse_known_intermixed_args(args, namespace)
         finally:
             self.intermixed = True
+
+    def _parse_with_command(self, args: list[str], namespace: Any) -> Any:
+        end = args.index("--") if "--" in args else len(args)
+        self.trailing = False
+        try:
+            namespace, rest = self.parse_known_args(args[:end], namespace)
+        finally:
+            self.trailing = True
+        if not args[end + 1 :]:
+            self.error("the command is missing: give it after --")
+        namespace.command = args[end + 1 :]
+        return namespace, rest
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+/* A page table in which another process maps, too: who was first has a place, and the kernel knows. */
+#include <errno.h>
+#include <vfiocore/handover.h>
+
+#include "space.h"
+
+/* Steps double, so that as many cross the largest window twice, whatever is mapped there. */
+#define TRIES 128
+
+void iommu_share(struct vfc_iommu *iommu)
+{
+	pthread_mutex_lock(&iommu->lock);
+	iommu->adopted = true;
+	pthread_mutex_unlock(&iommu->lock);
+}
+
+int vfc_iommu_fd(struct vfc_iommu *iommu, uint32_t *ioas)
+{
+	uint32_t unused;
+
+	if (!iommu->ops->space_fd)
+		return vfc_done(vfc_fail(EOPNOTSUPP, VFC_REASON_UNSUPPORTED, NOWHERE,
+					 "the transport %s hands no address space over: cdev, group and "
+					 "compat do", iommu->ops->name));
+	return vfc_done(iommu->ops->space_fd(iommu->space, ioas ? ioas : &unused));
+}
+
+bool iommu_is_adopted(struct vfc_iommu *iommu)
+{
+	return iommu->adopted;
+}
+
+void search_begin(struct search *search)
+{
+	*search = (struct search){.before = *vfc_error_last()};
+}
+
+static bool can_move(const struct vfc_iommu *iommu, const struct vfc_map_opts *opts)
+{
+	return iommu->adopted && !(opts->flags & (VFC_MAP_FIXED | VFC_MAP_IDENTITY)) &&
+	       !iommu->physical;
+}
+
+bool search_on(struct vfc_iommu *iommu, struct search *search, int *rc, uint64_t at,
+	       uint64_t length, const struct vfc_map_opts *opts)
+{
+	if (*rc == 0 && search->tries)
+		vfc_error_restore(&search->before);
+	if (*rc != -EEXIST || !can_move(iommu, opts))
+		return false;
+	if (search->tries++ == TRIES) {
+		*rc = vfc_fail(ENOSPC, VFC_REASON_OUT_OF_IOVA, WHERE(.iova = at, .length = length),
+			       "another process has mapped what was tried of the IOVAs that this one has "
+			       "free: choose a place (VFC_MAP_FIXED), or a higher opts->highest");
+		return false;
+	}
+	/* Below the last one: it is the second time round, when smaller gaps are looked at again. */
+	search->step = search->step && at > search->at ? 2 * search->step : length;
+	search->at = at;
+	iommu->map.next = at + search->step > at ? at + search->step : 0;
+	return true;
+}
+
+int map_shared(struct vfc_iommu *iommu, const struct transport_memory *memory, uint64_t length,
+	       uint64_t *at, const struct vfc_map_opts *opts)
+{
+	uint64_t wanted = *at;
+	struct search search;
+	int rc;
+
+	search_begin(&search);
+	do {
+		*at = wanted;
+		rc = map_once(iommu, memory, length, at, opts);
+	} while (search_on(iommu, &search, &rc, *at, length, opts));
+	return rc;
+}
