@@ -258,7 +258,12 @@ _WIDTH = Machine(
         *_port("port1", 1),
         *_port("port2", 2),
         *_hub(1),
-        *("-drive", "if=none,id=disk,format=raw,file.driver=null-co,file.size=64M"),
+        # What is written goes to a file of QEMU's without a name, so that it can be read again.
+        *(
+            "-drive",
+            "if=none,id=disk,format=raw,file.driver=null-co,file.size=64M,"
+            "file.read-zeroes=on,snapshot=on",
+        ),
     ),
 )
 
