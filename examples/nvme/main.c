@@ -256,7 +256,7 @@ int main(int argc, char **argv)
 	struct nvme nvme;
 	int option, bad;
 
-	while ((option = getopt(argc, argv, "iq:t:")) != -1) {
+	while ((option = getopt(argc, argv, "+iq:t:")) != -1) {
 		if (option == 'i')
 			opts.interrupts = true;
 		else if (option == 'q' && number(optarg, NVME_DEPTH_MAX, &value) && value)

@@ -235,6 +235,11 @@ _SHARED = Machine(
     ),
 )
 
+# What is written goes to a file of QEMU's without a name, so that it can be read again.
+_DISK = (
+    "if=none,id=disk,format=raw,snapshot=on,file.driver=null-co,file.size=64M,file.read-zeroes=on"
+)
+
 _WIDTH = Machine(
     name="width",
     doc="Intel VT-d; modern virtio-net, nvme and edu: devices that mind the width of an access",
@@ -250,7 +255,7 @@ _WIDTH = Machine(
             "nvme",
             "0000:02:00.0",
             "nvme,id=nvme,bus=port2,addr=0,drive=disk,serial=vfiocore",
-            "nvme: 64-bit registers, 65 MSI-X vectors, function-level reset",
+            "nvme: 64-bit registers, 65 MSI-X vectors, function-level reset, a disk of 64 MiB",
         ),
         _EDU,
     ),
@@ -258,12 +263,7 @@ _WIDTH = Machine(
         *_port("port1", 1),
         *_port("port2", 2),
         *_hub(1),
-        # What is written goes to a file of QEMU's without a name, so that it can be read again.
-        *(
-            "-drive",
-            "if=none,id=disk,format=raw,file.driver=null-co,file.size=64M,"
-            "file.read-zeroes=on,snapshot=on",
-        ),
+        *("-drive", _DISK),
     ),
 )
 
