@@ -68,19 +68,20 @@ def test_identify(nvme: Nvme, mode: tuple[str, ...]) -> None:
 def test_what_was_written_is_read(nvme: Nvme, tmp_path: Path, mode: tuple[str, ...]) -> None:
     """Of any size, anywhere, each in a process of its own; and what lies beside it stays."""
     some = random.Random(7)
-    disk = bytearray(nvme("read", 0, BLOCKS, "-").stdout)
-    assert len(disk) == BLOCKS * BLOCK
     source, target = tmp_path / "source", tmp_path / "target"
-    for count in (1, 7, 8, 9, 16, 17, 333, 1024, 2048, 2049, 5000):
+    for count in (1, 7, 9, 16, 333, 1024, 2049):
         lba = some.choice((0, BLOCKS - count, some.randrange(BLOCKS - count)))
+        first, last = max(0, lba - 8), min(BLOCKS, lba + count + 8)
+        around = bytearray(nvme("read", first, last - first, "-").stdout)
         data = some.randbytes(count * BLOCK)
         source.write_bytes(data)
         nvme(*mode, "write", lba, count, source)
-        disk[lba * BLOCK : (lba + count) * BLOCK] = data
         nvme(*mode, "flush")
         nvme(*mode, "read", lba, count, target)
         assert target.read_bytes() == data
-    assert nvme("read", 0, BLOCKS, "-").stdout == disk
+        at = (lba - first) * BLOCK
+        around[at : at + len(data)] = data
+        assert nvme("read", first, last - first, "-").stdout == around
 
 
 @pytest.mark.parametrize("mode", ["poll", "irq"])
