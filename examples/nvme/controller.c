@@ -207,7 +207,7 @@ static int identify_namespace(struct nvme *nvme)
 	return 0;
 }
 
-/* Sections 5.21.1.7, 5.3, 5.4. The I/O rings are empty. A completion queue comes before its user. */
+/* Sections 5.21.1.7, 5.3, 5.4. The I/O ring is empty. A completion queue comes before its user. */
 static int create_queues(struct nvme *nvme)
 {
 	uint32_t size = (nvme->io.entries - 1) << 16 | IO_QUEUE, vector = 1;

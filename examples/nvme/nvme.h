@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * An NVMe driver on libvfiocore: an admin queue and one I/O queue pair, each a vfc_ring of the style
+ * An NVMe driver on libvfiocore: an admin queue and one I/O queue pair, each a vfc_ring of style
  * VFC_RING_PHASE. Source: NVM Express 1.4; sections in comments are of that.
  *
  * Functions return 0 or a count, or -errno with the reason as text in nvme->error. Lengths are
@@ -64,8 +64,8 @@ struct nvme_done {
 /*
  * nvme_open() - open a device, bring its controller up, identify it and make its I/O queues.
  * A controller that was left running is reset first. Errors: those of vfc_device_open(); -ENODEV
- * (no NVMe controller), -EOPNOTSUPP (page size, command set, metadata), -EINVAL (depth), -ETIMEDOUT,
- * -EIO (a command failed), -EBADMSG (it says what cannot be).
+ * (no NVMe controller), -EOPNOTSUPP (page size, command set, metadata), -EINVAL (depth),
+ * -ETIMEDOUT, -EIO (a command failed), -EBADMSG (it says what cannot be).
  */
 int nvme_open(struct nvme *nvme, const char *bdf, const struct nvme_opts *opts);
 
@@ -74,7 +74,7 @@ int nvme_close(struct nvme *nvme);
 
 /*
  * nvme_reset() - stop the controller, whatever it is doing, and bring it up again.
- * @cookies: room for the depth, or NULL: of the commands that were in flight and never will be done.
+ * @cookies: room for the depth, or NULL: of the commands in flight, which never will be done.
  * Return: how many these are. Their memory is the caller's again.
  */
 int nvme_reset(struct nvme *nvme, uint32_t *cookies);

@@ -114,8 +114,8 @@ static int silent(struct nvme *nvme, const struct vfc_ring *ring, int64_t timeou
 		return nvme_fail(nvme, ENODEV, "the device is gone: registers read as all ones");
 	if (status & NVME_CSTS_CFS)
 		return nvme_fail(nvme, EIO, "the controller reports a fatal status: reset it");
-	return nvme_fail(nvme, ETIMEDOUT, "none of %" PRIu32 " commands was done in %" PRId64 " ms; %" PRIu64
-			 " completions made no sense", vfc_ring_used(ring), timeout / 1000000,
+	return nvme_fail(nvme, ETIMEDOUT, "none of %" PRIu32 " commands was done in %" PRId64 " ms; %"
+			 PRIu64 " completions made no sense", vfc_ring_used(ring), timeout / 1000000,
 			 ring->malformed);
 }
 
@@ -133,7 +133,7 @@ static int poll_memory(struct nvme *nvme, struct vfc_ring *ring, int64_t timeout
 	return silent(nvme, ring, timeout);
 }
 
-/* The eventfd counts from before the command was given, so nothing is missed between look and wait. */
+/* The eventfd counts from before the command was given: nothing is missed between look and wait. */
 int nvme_await(struct nvme *nvme, struct vfc_ring *ring, uint32_t vector, int64_t timeout)
 {
 	int64_t end = nvme_now() + timeout, left;
