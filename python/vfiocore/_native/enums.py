@@ -8,6 +8,7 @@ from enum import IntEnum, IntFlag
 __all__ = [
     "BarFlag",
     "DeviceFlag",
+    "DeviceKind",
     "DirtyFlag",
     "EventFlag",
     "EventType",
@@ -68,6 +69,19 @@ class DeviceFlag(IntFlag):
     RESET = 1
     PCI = 2
     RELEASED = 4
+
+
+class DeviceKind(IntEnum):
+    """What a device is, as the kernel's driver says (vfiocore/device.h)."""
+
+    OTHER = 0
+    PCI = 1
+    PLATFORM = 2
+    AMBA = 3
+    CCW = 4
+    AP = 5
+    FSL_MC = 6
+    CDX = 7
 
 
 class RegionIndex(IntEnum):
