@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
+import re
 import resource
 import select
 import subprocess
@@ -20,9 +22,11 @@ import pytest
 
 import vfiocore
 from vfiocore import DeviceKind, EventKind, bus
+from vfiocore.cli import main
 from vfiocore.irq import IrqFlag
 from vfiocore.region import RegionFlag
 
+NODE = re.compile(r"\[vfio-device\]|/dev/vfio/")
 PARAMETERS = Path("/sys/module/vfc_device/parameters")
 PAGE = 4096
 RW = RegionFlag.READ | RegionFlag.WRITE
@@ -150,22 +154,28 @@ def test_open_fails(
 
 
 @anywhere
-def test_commands() -> None:
+def test_commands(capsys: pytest.CaptureFixture[str]) -> None:
     with mdev.created("regions") as name:
-        listed = subprocess.run(["vfio", "list"], capture_output=True, text=True, check=True)
-        assert f"{name}" in listed.stdout
-        assert "mdev" in listed.stdout
-        info = subprocess.run(["vfio", "info", name], capture_output=True, text=True, check=True)
-        assert "platform" in info.stdout
-        assert "edid" in info.stdout
-        read = ["vfio", "read", name, "region 0", "0"]
-        shown = subprocess.run(read, capture_output=True, text=True, check=True)
-        assert "44434656" in shown.stdout
-        refused = subprocess.run(
-            ["vfio", "bind", name], capture_output=True, text=True, check=False
-        )
-        assert refused.returncode == 2
-        assert "not a PCI address" in refused.stderr
+        assert main(["list"]) == 0
+        row = next(line for line in capsys.readouterr().out.splitlines() if name in line)
+        assert row.split()[1:3] == ["mdev", "vfc_device"]
+        assert main(["list", "--json"]) == 0
+        shown = {each["name"]: each for each in json.loads(capsys.readouterr().out)}
+        assert (shown[name]["bus"], shown[name]["state"]) == ("mdev", "ready")
+        assert main(["info", name]) == 0
+        text = capsys.readouterr().out
+        assert "on the bus mdev" in text
+        assert "platform device" in text
+        assert "edid" in text
+        assert main(["info", name, "--json"]) == 0
+        about = json.loads(capsys.readouterr().out)
+        assert (about["openable"], about["opened"]["kind"]) == (True, "platform")
+        assert len(about["opened"]["regions"]) == 11
+        assert main(["read", name, "0", "0"]) == 0
+        assert capsys.readouterr().out == "0x44434656\n"
+        with pytest.raises(SystemExit, match="2"):
+            main(["bind", name])
+        assert "not a PCI address" in capsys.readouterr().err
 
 
 # --- regions ------------------------------------------------------------------------------------
@@ -242,7 +252,7 @@ def test_sparse_mapping(opened: Opener) -> None:
     maps = Path("/proc/self/maps").read_text().splitlines()
     sizes = [
         int(end, 16) - int(start, 16)
-        for start, end in (line.split()[0].split("-") for line in maps if "vfio" in line)
+        for start, end in (line.split()[0].split("-") for line in maps if NODE.search(line))
     ]
     assert sorted(sizes) == [PAGE, 2 * PAGE, 4 * PAGE]
 
@@ -521,11 +531,7 @@ def test_the_host_wants_it(opened: Opener) -> None:
     with device.events() as stream:
         writer = subprocess.Popen(["sh", "-c", f"echo 1 > {remove}"])
         event = stream.wait(20)
-        assert (event.kind, event.name, event.driver) == (
-            EventKind.REQUEST,
-            device.name,
-            "vfc_device",
-        )
+        assert (event.kind, event.name) == (EventKind.REQUEST, device.name)
         assert writer.poll() is None  # it waits for us
         device.release()
         assert writer.wait(20) == 0
