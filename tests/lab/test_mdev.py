@@ -173,8 +173,7 @@ def test_commands(capsys: pytest.CaptureFixture[str]) -> None:
         assert len(about["opened"]["regions"]) == 11
         assert main(["read", name, "0", "0"]) == 0
         assert capsys.readouterr().out == "0x44434656\n"
-        with pytest.raises(SystemExit, match="2"):
-            main(["bind", name])
+        assert main(["bind", name]) == 2
         assert "not a PCI address" in capsys.readouterr().err
 
 

@@ -128,7 +128,7 @@ def test_list_that_matches_nothing(machine: Machine, capsys: pytest.CaptureFixtu
 
 def test_list_json_has_stable_keys(machine: Machine, capsys: pytest.CaptureFixture[str]) -> None:
     entry = as_json(capsys, "list", "-d", "8086:10d3")[0]
-    assert set(entry) == {*pci.PciInfo._fields, "class_name", "state"}
+    assert set(entry) == {*pci.PciInfo._fields, "bus", "class_name", "state"}
 
 
 # --- info ---------------------------------------------------------------------------------------
