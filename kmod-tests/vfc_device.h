@@ -44,7 +44,7 @@ enum {
 	REG_FIRST = 0x08,   /* the first vector */
 	REG_RAISE = 0x0c,   /* write n: n vectors from the first one, each once */
 	REG_STORM = 0x10,   /* write n: the first one n times */
-	REG_LEVEL = 0x14,   /* write n: n more events wait behind the level interrupt; read: how many */
+	REG_LEVEL = 0x14,   /* write n: n more events wait behind the level; read: how many */
 	REG_ACK = 0x18,	    /* write: one of them was handled */
 	REG_RAISED = 0x1c,  /* read: signals that found an eventfd */
 	REG_SRC = 0x20,	    /* 64 bits: IOVA */

@@ -2,7 +2,8 @@
 /*
  * vfc_device: mediated devices that exist for tests, with what no emulated PCI device has.
  *
- * /sys/class/mdev_bus/vfc_device/mdev_supported_types/vfc_device-TYPE/create takes a UUID. The types:
+ * A UUID is written to "create" of a type, vfc_device-TYPE in mdev_supported_types of
+ * /sys/class/mdev_bus/vfc_device:
  *
  *	regions	12 regions, among them one that can be mapped but for a hole, one with a type, ones
  *		without READ, WRITE or MMAP, of an odd size, of none

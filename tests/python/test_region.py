@@ -27,6 +27,19 @@ def test_attributes(bar: Region, device: vfiocore.Device) -> None:
     assert device.bar(0) is bar
 
 
+def test_names_and_areas(bar: Region, device: vfiocore.Device) -> None:
+    assert device.region("bar0") is bar
+    assert device.region("VGA").index == 8
+    with pytest.raises(vfiocore.InvalidArgument, match='no region "fifo"; there are BAR0'):
+        device.region("fifo")
+    assert bar.areas == ((0, 0x20000),)
+    assert device.region("config").areas == ()
+    assert (bar.type, bar.subtype) == (0, 0)
+    assert device.kind is vfiocore.DeviceKind.PCI
+    names = [info.name for info in device.irq_types]
+    assert names == ["intx", "msi", "msix", "err", "req"]
+
+
 def test_widths(bar: Region) -> None:
     bar.write32(RAL0, 0x11223344)
     assert bar.read32(RAL0) == 0x11223344

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Devices of any bus as sysfs shows them: how one is named, and which ones VFIO has. Needs no VFIO. */
+/* Devices of any bus as sysfs shows them: what one is called, and which ones VFIO has. */
 #ifndef VFIOCORE_BUS_H
 #define VFIOCORE_BUS_H
 
