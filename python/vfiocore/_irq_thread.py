@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 class IrqThread:
     """A thread that calls a function at each interrupt of a set. Context manager."""
 
-    def __init__(self, irqs: IrqSet, callback: Callable[[int, int], object], unmask: bool) -> None:
+    def __init__(
+        self, irqs: IrqSet, callback: Callable[[int, int], object], unmask: bool
+    ) -> None:
         self._irqs = irqs
         self._callback = callback
         self._unmask = unmask

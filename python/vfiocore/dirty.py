@@ -12,6 +12,7 @@ from .errors import closed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+
     from .dma import DmaBuffer
     from .iommu import Iommu
     from .mapping import Mapping, MappingInfo

@@ -19,6 +19,7 @@ from .errors import ClosedError, DeviceGone, WaitTimeout, closed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+
     from .device import Device
 
 __all__ = ["LowPower", "PowerState"]
