@@ -14,6 +14,7 @@
 
 #include "vfiocore/abi.h"
 #include "vfiocore/barrier.h"
+#include "vfiocore/bus.h"
 #include "vfiocore/device.h"
 #include "vfiocore/dma.h"
 #include "vfiocore/error.h"

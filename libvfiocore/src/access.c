@@ -34,15 +34,15 @@ static int check_width(struct vfc_device *device, uint64_t offset, uint32_t widt
 }
 
 /*
- * The mapped address of a register, or NULL when it has to go through the kernel. Only BARs: config
- * space and ROM are emulated even where a platform would map them. And only of a device that
+ * The mapped address of a register, or NULL when it has to go through the kernel. Of a PCI device
+ * only BARs: config space and ROM are emulated even where a platform would map them. And only of a device that
  * decodes: a load from the mapping of one that does not is a SIGBUS, read() says EIO.
  */
 static int mapped(struct vfc_device *device, struct region *region, uint32_t index, uint64_t offset,
 		  uint32_t width, volatile void **address)
 {
 	*address = NULL;
-	if (index > VFC_REGION_BAR5 || !__atomic_load_n(&device->decodes, __ATOMIC_RELAXED))
+	if ((device->flags & VFC_DEVICE_PCI && index > VFC_REGION_BAR5) || !__atomic_load_n(&device->decodes, __ATOMIC_RELAXED))
 		return 0;
 	return region_address(device, region, offset, width, address);
 }
@@ -151,7 +151,7 @@ static bool touches(uint64_t offset, uint64_t length, uint32_t at)
 /* A write to config space that may end decoding: other threads leave the mappings first. */
 static bool follows(struct vfc_device *device, uint32_t index, uint64_t offset, uint64_t length)
 {
-	if (index != VFC_REGION_CONFIG || (!touches(offset, length, COMMAND) &&
+	if (index != VFC_REGION_CONFIG || !region_config(device) || (!touches(offset, length, COMMAND) &&
 					   !(device->power && touches(offset, length, device->power))))
 		return false;
 	__atomic_store_n(&device->decodes, false, __ATOMIC_RELAXED);
@@ -273,8 +273,11 @@ static int walk_caps(struct vfc_device *device, struct vfc_pci_cap *caps, size_t
 	struct caps_source source = {.read = read_config, .cookie = device, .name = device->name};
 	struct region *config;
 	uint32_t id;
-	int rc = region_check(device, VFC_REGION_CONFIG, 0, 64, VFIO_REGION_INFO_FLAG_READ, &config);
+	int rc = device_check_pci(device, "capabilities");
 
+	if (rc == 0)
+		rc = region_check(device, VFC_REGION_CONFIG, 0, 64, VFIO_REGION_INFO_FLAG_READ,
+				  &config);
 	if (rc == 0)
 		rc = read_config(device, 0, 4, &id);
 	/* Of all ones a list that loops could be read, which would not tell the cause. */

@@ -224,7 +224,7 @@ static int claim(struct vfc_device *device)
 	bool busy;
 
 	pthread_mutex_lock(&device->lock);
-	busy = device->nic || device->irqs_open & IRQS_EXCLUSIVE;
+	busy = device->nic || device_irqs_busy(device);
 	if (!busy)
 		device->nic = true;
 	pthread_mutex_unlock(&device->lock);

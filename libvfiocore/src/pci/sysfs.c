@@ -94,6 +94,21 @@ void sysfs_link(const char *path, char *name, size_t size)
 	name[length] = '\0';
 }
 
+void sysfs_entry(const char *path, char *name, size_t size)
+{
+	int saved = errno;
+	struct dirent *entry;
+	DIR *dir = opendir(path);
+
+	name[0] = '\0';
+	while (dir && (entry = readdir(dir)))
+		if (entry->d_name[0] != '.')
+			snprintf(name, size, "%.31s", entry->d_name);
+	if (dir)
+		closedir(dir);
+	errno = saved;
+}
+
 int pci_canonical(const char *given, char canonical[VFC_PCI_NAME])
 {
 	unsigned domain = 0, bus, slot, function;
@@ -227,7 +242,11 @@ bool pci_group_unsafe(int group)
 	char path[SYSFS_PATH], name[32];
 
 	sysfs_path(path, "kernel/iommu_groups/%d/name", group);
-	return sysfs_read(path, name, sizeof(name)) == 0 && !strcmp(name, "vfio-noiommu");
+	if (sysfs_read(path, name, sizeof(name)) < 0 || strcmp(name, "vfio-noiommu"))
+		return false;
+	/* So it calls those of mediated devices, too, whose node has no such word in its name. */
+	sysfs_path(path, "class/vfio/%d", group);
+	return !sys_exists(path);
 }
 
 void pci_group_node(int group, char node[PCI_GROUP_NODE])
@@ -290,25 +309,9 @@ static void read_override(const char *name, char *text, size_t size)
 		text[0] = '\0';
 }
 
-static void read_cdev(const char *name, char *text, size_t size)
-{
-	char path[SYSFS_PATH];
-	struct dirent *entry;
-	DIR *dir;
-
-	sysfs_path(path, "bus/pci/devices/%s/vfio-dev", name);
-	dir = opendir(path);
-	if (!dir)
-		return;
-	while ((entry = readdir(dir)))
-		if (entry->d_name[0] != '.')
-			snprintf(text, size, "%.31s", entry->d_name);
-	closedir(dir);
-}
-
 static void read_info(const char *name, struct vfc_pci_info *info)
 {
-	char group[16];
+	char group[16], path[SYSFS_PATH];
 	int saved = errno;
 
 	memset((char *)info + sizeof(info->size), 0, sizeof(*info) - sizeof(info->size));
@@ -328,7 +331,8 @@ static void read_info(const char *name, struct vfc_pci_info *info)
 	link_of(name, "driver", info->driver, sizeof(info->driver));
 	link_of(name, "physfn", info->physfn, sizeof(info->physfn));
 	read_override(name, info->driver_override, sizeof(info->driver_override));
-	read_cdev(name, info->vfio_cdev, sizeof(info->vfio_cdev));
+	sysfs_path(path, "bus/pci/devices/%s/vfio-dev", name);
+	sysfs_entry(path, info->vfio_cdev, sizeof(info->vfio_cdev));
 	read_bars(name, info);
 	errno = saved;
 }

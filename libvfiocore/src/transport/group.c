@@ -13,7 +13,7 @@
 
 #include "../error.h"
 #include "../kernel/sys.h"
-#include "../pci/sysfs.h"
+#include "../pci/bus.h"
 #include "container.h"
 #include "fd.h"
 #include "hints.h"
@@ -62,20 +62,17 @@ static int compat_open(struct transport_space *beside, uint32_t flags, int fd,
 }
 
 /* The number of the group of a device that this kind of group is for. */
-static int find_group(const char *name, char canonical[VFC_PCI_NAME], bool physical)
+static int find_group(const char *name, struct vfc_bus_info *info, bool physical)
 {
-	struct vfc_pci_info info = {.size = sizeof(info)};
-	int rc = pci_find(name, canonical);
+	int rc;
 
+	info->size = sizeof(*info);
+	rc = vfc_bus_info(name, info);
 	if (rc == 0)
-		rc = vfc_pci_info(canonical, &info);
-	if (rc == 0)
-		rc = hint_translation(&info, physical);
+		rc = hint_translation(info, physical);
 	if (rc < 0)
 		return rc;
-	if (!strstr(info.driver, "vfio"))
-		return hint_no_driver(canonical, info.driver);
-	return info.iommu_group;
+	return bus_has_vfio(info) ? info->iommu_group : hint_no_driver(info);
 }
 
 static bool usable(const char *name)
@@ -86,8 +83,8 @@ static bool usable(const char *name)
 
 int group_check(const char *name, bool physical)
 {
-	char canonical[VFC_PCI_NAME] = "";
-	int number = find_group(name, canonical, physical);
+	struct vfc_bus_info info;
+	int number = find_group(name, &info, physical);
 
 	return number < 0 ? number : 0;
 }
@@ -133,12 +130,12 @@ int group_device_open(const char *name, struct transport_space *base, struct tra
 {
 	struct container *container = (struct container *)base;
 	struct group_device *device;
-	char canonical[VFC_PCI_NAME] = "";
-	int rc, number = find_group(name, canonical, container->type == VFIO_NOIOMMU_IOMMU);
+	struct vfc_bus_info info;
+	int rc, number = find_group(name, &info, container->type == VFIO_NOIOMMU_IOMMU);
 
 	if (number < 0)
 		return number;
-	device = new_device(container, canonical);
+	device = new_device(container, info.name);
 	if (!device)
 		return -ENOMEM;
 	rc = get_device(device, number);
@@ -152,12 +149,11 @@ int group_device_open(const char *name, struct transport_space *base, struct tra
 
 static int take_over(struct group_device *device, int fd)
 {
-	char path[SYSFS_PATH], number[16];
-	int rc;
+	struct vfc_bus_info info = {.size = sizeof(info)};
+	int rc = vfc_bus_info(device->device.name, &info);
 
-	sysfs_path(path, "bus/pci/devices/%s/iommu_group", device->device.name);
-	sysfs_link(path, number, sizeof(number));
-	rc = container_add_group(device->container, number[0] ? atoi(number) : -1, &device->group);
+	if (rc == 0)
+		rc = container_add_group(device->container, info.iommu_group, &device->group);
 	if (rc < 0)
 		return rc;
 	rc = device->device.fd = sys_dup(fd);

@@ -123,7 +123,7 @@ static bool any_node(void)
 
 static bool ioas_usable(const char *name)
 {
-	struct vfc_pci_info info;
+	struct vfc_bus_info info;
 	char node[64];
 
 	return sys_exists(IOMMUFD) && (name ? cdev_offered(name, true, &info, node) : any_node());

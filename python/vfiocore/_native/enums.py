@@ -8,6 +8,7 @@ from enum import IntEnum, IntFlag
 __all__ = [
     "BarFlag",
     "DeviceFlag",
+    "DeviceKind",
     "DirtyFlag",
     "EventFlag",
     "EventType",
@@ -69,6 +70,19 @@ class DeviceFlag(IntFlag):
     PCI = 2
     RELEASED = 4
     SHARED = 8
+
+
+class DeviceKind(IntEnum):
+    """What a device is, as the kernel's driver says (vfiocore/device.h)."""
+
+    OTHER = 0
+    PCI = 1
+    PLATFORM = 2
+    AMBA = 3
+    CCW = 4
+    AP = 5
+    FSL_MC = 6
+    CDX = 7
 
 
 class RegionIndex(IntEnum):

@@ -26,7 +26,7 @@ __all__ = ["VERBS", "build_parser", "main"]
 # One-line helps live here too, so that `vfio --help` does not import every verb; a test compares
 # them with each module's HELP.
 VERBS = {
-    "list": "list PCI devices and what VFIO could do with them",
+    "list": "list PCI devices, what VFIO could do with them, and what else it has",
     "info": "show all about one device, and whether it can be opened",
     "bind": "bind devices to a VFIO driver, remembering the former one",
     "unbind": "give devices back to the driver that they had",
