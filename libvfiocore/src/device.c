@@ -132,7 +132,7 @@ static int new_device(const char *name, struct vfc_iommu *iommu, const char *tra
 static int check_opts(const struct vfc_device_opts *opts)
 {
 	if (!opts || opts->size >= sizeof(*opts))
-		return 0;
+		return opts && opts->iommu ? iommu_check_process(opts->iommu) : 0;
 	return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE,
 			"opts->size is %u and must be sizeof(struct vfc_device_opts)", opts->size);
 }

@@ -139,6 +139,11 @@ class MappingBatch(Closing, Sequence[int]):
             iommu._batches.discard(self)
             self._forget()
 
+    def _is_gone(self, first: int, last: int) -> bool:
+        """Nothing of it is mapped since that range was unmapped."""
+        hit = any(first <= entry.iova <= last for entry in self._vector)
+        return hit and not any(map(self._lives, self._vector))
+
     def _lives(self, entry: NativeMapping) -> bool:
         """None does after vfc_device_release(); another may have the place then."""
         found = self._iommu.find_iova(entry.iova) if self._iommu is not None else None

@@ -78,16 +78,21 @@ static int copy_locked(struct vfc_iommu *to, struct vfc_iommu *from, uint64_t at
 static int copy(struct vfc_iommu *to, struct vfc_iommu *from, uint64_t at, uint64_t length,
 		uint64_t *iova, const struct vfc_map_opts *opts)
 {
-	bool related = to->ops == from->ops && to->ops->related &&
-		       to->ops->related(to->space, from->space);
 	struct vfc_mapping source;
+	bool related;
 	void *va;
 	int rc = map_check_named(opts);
 
 	if (rc == 0)
+		rc = space_check_process(to);
+	if (rc == 0)
+		rc = space_check_process(from);
+	if (rc == 0)
 		rc = find_source(from, at, length, &source);
 	if (rc < 0)
 		return rc;
+	related = to->ops == from->ops && to->ops->related &&
+		  to->ops->related(to->space, from->space);
 	va = source.va ? (char *)source.va + (at - source.iova) : NULL;
 	if (!related || !to->ops->copy)
 		return va ? vfc_iommu_map(to, va, length, iova, opts)
