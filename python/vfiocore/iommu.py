@@ -11,6 +11,7 @@ from ._native.loader import lib
 from ._native.structs import IommuInfo, IommuOpts, IovaRange
 from ._native.structs import Mapping as NativeMapping
 from ._text import plural
+from .errors import VfioError
 from .mapping import Mapping, MappingBatch, MappingInfo, export, map_opts
 from .memory import OtherMemory
 
@@ -148,7 +149,10 @@ class Iommu(OtherMemory):
     def __repr__(self) -> str:
         if self._handle is None:
             return "<Iommu closed>"
-        info = self._info()
+        try:
+            info = self._info()
+        except VfioError:
+            return "<Iommu of the parent process>"
         return (
             f"<Iommu {self.transport}: {plural(info.devices, 'device')}, "
             f"{plural(info.mappings, 'mapping')}, {info.mapped:#x} bytes>"

@@ -51,6 +51,30 @@ def test_part_of_a_mapping_is_not_unmapped(iommu: vfiocore.Iommu, memory: mmap.m
         assert iommu.mappings == 1
 
 
+def test_a_range_of_mappings(iommu: vfiocore.Iommu, memory: mmap.mmap) -> None:
+    """Two runs of neighbours, and one mapping beside the range."""
+    at = 0x100000
+    with memoryview(memory) as view:
+        pages = [view[n * PAGE : (n + 1) * PAGE] for n in range(16)]
+        places = [0, 1, 2, 5, 6, 9]
+        mappings = [iommu.map(pages[n], iova=at + n * PAGE) for n in places]
+        for first, edge in ((at - PAGE // 2, "last"), (at + PAGE // 2, "first")):
+            with pytest.raises(vfiocore.IovaError, match=f"the {edge} address"):
+                iommu.unmap_range(first, PAGE)
+        assert iommu.mappings == len(places)
+        assert iommu.unmap_range(at + PAGE, 8 * PAGE) == 4 * PAGE
+        assert [m.mapped for m in mappings] == [True, False, False, False, False, True]
+        assert [bool(iommu.find_iova(at + n * PAGE)) for n in places] == [
+            m.mapped for m in mappings
+        ]
+        again = iommu.map(pages[5], iova=at + 5 * PAGE)  # the kernel has let go of it, too
+        assert iommu.unmap_range(0, iommu.ranges[-1][1] + 1) == 3 * PAGE
+        assert not again.mapped
+        assert iommu.unmap_all() == 0
+        del pages
+    assert iommu.mappings == 0
+
+
 def test_memory_that_is_not_there(iommu: vfiocore.Iommu, memory: mmap.mmap) -> None:
     with iommu.map(memory) as mapping:
         found = iommu.find_iova(mapping.iova)

@@ -260,6 +260,23 @@ def test_dirty_pages(device: vfiocore.Device, memory: mmap.mmap, differs: Differ
                 dirty.read(mapping)
 
 
+@pytest.mark.parametrize("mapped", [False, True])
+def test_tracking_ends_after_the_device(
+    transport: str, name: str, memory: mmap.mmap, mapped: bool, differs: Differs
+) -> None:
+    if differs("dirty pages are not tracked"):
+        return
+    with vfiocore.Iommu(transport, dirty=True) as iommu:
+        with vfiocore.open(name, iommu=iommu) as device, iommu.dirty_tracking():
+            mapping = iommu.map(memory)
+            if not mapped:
+                mapping.close()
+            device.close()
+        mapping.close()
+        with vfiocore.open(name, iommu=iommu), iommu.dirty_tracking():
+            pass
+
+
 def test_a_space_to_track_dirty_pages_in(transport: str, name: str, differs: Differs) -> None:
     """Where they are not, it says so when the device comes, or at once."""
     if differs("dirty pages are not tracked"):
