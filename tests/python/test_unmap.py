@@ -134,7 +134,7 @@ def test_a_space_in_a_child_of_fork(device: vfiocore.Device) -> None:
         lambda: iommu.unmap_range(0, PAGE),
         lambda: iommu.find_iova(mapping.iova),
         lambda: iommu.ranges,
-        lambda: iommu.cache(),
+        iommu.cache,
         iommu.dirty_tracking,
         device.detach,
     ]

@@ -151,7 +151,9 @@ static int map_batch(struct vfc_iommu *iommu, struct vfc_mapping *vector, size_t
 int vfc_iommu_map_batch(struct vfc_iommu *iommu, struct vfc_mapping *vector, size_t count,
 			const struct vfc_map_opts *opts)
 {
-	return vfc_done(map_batch(iommu, vector, count, opts ? opts : &map_defaults));
+	struct vfc_map_opts own;
+
+	return vfc_done(map_batch(iommu, vector, count, MAP_OPTIONS(opts, &own)));
 }
 
 int vfc_iommu_unmap_batch(struct vfc_iommu *iommu, const struct vfc_mapping *vector, size_t count)

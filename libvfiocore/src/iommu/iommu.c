@@ -7,6 +7,7 @@
 #include <vfiocore.h>
 
 #include "../kernel/sys.h"
+#include "../sized.h"
 #include "../transport/handle.h"
 #include "space.h"
 
@@ -25,26 +26,24 @@ int space_cannot(const struct vfc_iommu *iommu, const char *what)
 static int check_opts(const struct vfc_iommu_opts *opts)
 {
 	if (!opts)
-		return 0;
-	if (opts->size < sizeof(*opts) || opts->flags & ~(uint32_t)VFC_IOMMU_DIRTY)
+		return OPTIONS_REFUSED;
+	if (opts->flags & ~(uint32_t)VFC_IOMMU_DIRTY)
 		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE,
-				"opts->size is %u and must be sizeof(struct vfc_iommu_opts); "
-				"opts->flags is 0x%x and may be VFC_IOMMU_DIRTY",
-				opts->size, opts->flags);
+				"opts->flags is 0x%x and may be VFC_IOMMU_DIRTY", opts->flags);
 	return opts->beside ? space_check_process(opts->beside) : 0;
 }
 
 /* A space beside another is of the other's transport, whatever the environment says. */
 static int find_transport(const struct vfc_iommu_opts *opts, const struct transport **ops)
 {
-	const struct transport *other = opts && opts->beside ? opts->beside->ops : NULL;
+	const struct transport *other = opts->beside ? opts->beside->ops : NULL;
 	int rc;
 
 	if (other && !opts->transport) {
 		*ops = other;
 		return 0;
 	}
-	rc = transport_find(opts ? opts->transport : NULL, NULL, ops);
+	rc = transport_find(opts->transport, NULL, ops);
 	if (rc == 0 && other && *ops != other)
 		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE,
 				"a space of the transport %s cannot be opened beside one of %s",
@@ -65,8 +64,8 @@ static int new_space(const struct transport *ops, const struct vfc_iommu_opts *o
 	iommu = memory;
 	iommu->ops = ops;
 	iommu->adopted = fd >= 0;
-	rc = ops->space_open(opts && opts->beside ? opts->beside->space : NULL,
-			     opts ? opts->flags : 0, fd, &iommu->space);
+	rc = ops->space_open(opts->beside ? opts->beside->space : NULL, opts->flags, fd,
+			     &iommu->space);
 	if (rc < 0) {
 		fork_free(iommu, sizeof(*iommu));
 		return rc;
@@ -79,8 +78,11 @@ static int new_space(const struct transport *ops, const struct vfc_iommu_opts *o
 static int iommu_open(const struct vfc_iommu_opts *opts, struct vfc_iommu **iommu)
 {
 	const struct transport *ops;
-	int rc = check_opts(opts);
+	struct vfc_iommu_opts own;
+	int rc;
 
+	opts = OPTIONS(vfc_iommu_opts, opts, &own);
+	rc = check_opts(opts);
 	if (rc == 0)
 		rc = find_transport(opts, &ops);
 	return rc < 0 ? rc : new_space(ops, opts, -1, iommu);
@@ -94,12 +96,12 @@ int vfc_iommu_open(const struct vfc_iommu_opts *opts, struct vfc_iommu **iommu)
 static int find_adopter(int fd, const struct vfc_iommu_opts *opts, const struct transport **ops)
 {
 	struct handle handle;
-	const char *name = opts ? opts->transport : NULL;
+	const char *name = opts->transport;
 	int rc = handle_find(fd, &handle);
 
 	if (rc == 0 && handle.kind != HANDLE_IOMMUFD && handle.kind != HANDLE_CONTAINER)
 		rc = handle_refuse(fd, &handle, "an address space is /dev/iommu or /dev/vfio/vfio");
-	if (rc == 0 && opts && opts->beside)
+	if (rc == 0 && opts->beside)
 		rc = vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE,
 			      "opts->beside is of no use: the descriptor is the iommufd. Open further "
 			      "spaces beside this one");
@@ -115,8 +117,11 @@ static int find_adopter(int fd, const struct vfc_iommu_opts *opts, const struct 
 static int iommu_adopt(int fd, const struct vfc_iommu_opts *opts, struct vfc_iommu **iommu)
 {
 	const struct transport *ops;
-	int rc = check_opts(opts);
+	struct vfc_iommu_opts own;
+	int rc;
 
+	opts = OPTIONS(vfc_iommu_opts, opts, &own);
+	rc = check_opts(opts);
 	if (rc == 0)
 		rc = find_adopter(fd, opts, &ops);
 	if (rc == 0)
@@ -217,31 +222,38 @@ int iommu_check_process(const struct vfc_iommu *iommu)
 	return space_check_process(iommu);
 }
 
-int vfc_iommu_info(struct vfc_iommu *iommu, struct vfc_iommu_info *info)
+static int look_at(struct vfc_iommu *iommu, struct vfc_iommu_info *info)
 {
 	struct transport_space_info now = {.entries_left = UINT64_MAX};
-	int rc = 0;
+	int rc = iommu->devices ? iommu->ops->space_info(iommu->space, &now) : 0;
 
-	if (info->size < sizeof(*info))
-		return vfc_done(vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE,
-					 "info->size is %u, set it to sizeof(struct vfc_iommu_info)",
-					 info->size));
-	if (space_check_process(iommu) < 0)
-		return vfc_done(-ECHILD);
+	if (rc < 0)
+		return rc;
+	info->devices = iommu->devices;
+	info->page_sizes = iommu->page_sizes;
+	info->mappings = iommu->map.count;
+	info->mapped = iommu->map.bytes;
+	info->entries_left = now.entries_left;
+	info->flags = iommu->physical ? VFC_IOMMU_PHYSICAL : 0;
+	snprintf(info->transport, sizeof(info->transport), "%s", iommu->ops->name);
+	free(now.ranges);
+	return 0;
+}
+
+int vfc_iommu_info(struct vfc_iommu *iommu, struct vfc_iommu_info *info)
+{
+	struct vfc_iommu_info now = {0};
+	int rc = ANSWER_CHECK(vfc_iommu_info, info);
+
+	if (rc == 0)
+		rc = space_check_process(iommu);
+	if (rc < 0)
+		return vfc_done(rc);
 	pthread_mutex_lock(&iommu->lock);
-	if (iommu->devices)
-		rc = iommu->ops->space_info(iommu->space, &now);
-	if (rc == 0) {
-		info->devices = iommu->devices;
-		info->page_sizes = iommu->page_sizes;
-		info->mappings = iommu->map.count;
-		info->mapped = iommu->map.bytes;
-		info->entries_left = now.entries_left;
-		info->flags = iommu->physical ? VFC_IOMMU_PHYSICAL : 0;
-		snprintf(info->transport, sizeof(info->transport), "%s", iommu->ops->name);
-		free(now.ranges);
-	}
+	rc = look_at(iommu, &now);
 	pthread_mutex_unlock(&iommu->lock);
+	if (rc == 0)
+		sized_answer(info, &now, sizeof(now));
 	return vfc_done(rc);
 }
 

@@ -22,11 +22,12 @@ const struct vfc_map_opts map_defaults = {.size = sizeof(map_defaults)};
 
 int map_check_opts(const struct vfc_map_opts *opts)
 {
-	if (opts->size >= sizeof(*opts) && !(opts->flags & ~(uint32_t)FLAGS))
+	if (!opts)
+		return OPTIONS_REFUSED;
+	if (!(opts->flags & ~(uint32_t)FLAGS))
 		return 0;
 	return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE,
-			"opts->size is %u and must be sizeof(struct vfc_map_opts); opts->flags is 0x%x",
-			opts->size, opts->flags);
+			"opts->flags is 0x%x and is of enum vfc_map_flags", opts->flags);
 }
 
 uint32_t map_access(const struct vfc_map_opts *opts)
@@ -371,7 +372,9 @@ static int map_va(struct vfc_iommu *iommu, void *va, uint64_t length, uint64_t *
 int vfc_iommu_map(struct vfc_iommu *iommu, void *va, uint64_t length, uint64_t *iova,
 		  const struct vfc_map_opts *opts)
 {
-	return vfc_done(map_va(iommu, va, length, iova, opts ? opts : &map_defaults));
+	struct vfc_map_opts own;
+
+	return vfc_done(map_va(iommu, va, length, iova, MAP_OPTIONS(opts, &own)));
 }
 
 COLD int map_check_settled(const struct vfc_iommu *iommu, uint64_t iova)

@@ -7,6 +7,7 @@
 #include "../error.h"
 #include "../fork.h"
 #include "../kernel/sys.h"
+#include "../sized.h"
 #include "iommu.h"
 #include "mapcache_entries.h"
 
@@ -313,8 +314,7 @@ static uint64_t survey(const struct mapcache *cache, struct vfc_mapcache_stats *
 {
 	uint64_t refs = 0;
 
-	*stats = (struct vfc_mapcache_stats){.size = stats->size,
-					     .hits = cache->hot.hits,
+	*stats = (struct vfc_mapcache_stats){.hits = cache->hot.hits,
 					     .misses = cache->misses,
 					     .evictions = cache->evictions,
 					     .merges = cache->merges};
@@ -326,12 +326,14 @@ static uint64_t survey(const struct mapcache *cache, struct vfc_mapcache_stats *
 
 int vfc_mapcache_stats(struct vfc_mapcache *cache, struct vfc_mapcache_stats *stats)
 {
-	if (stats->size < sizeof(*stats))
-		return vfc_done(vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE,
-					 "stats->size is %u, set it to sizeof(struct vfc_mapcache_stats)",
-					 stats->size));
+	struct vfc_mapcache_stats now;
+	int rc = ANSWER_CHECK(vfc_mapcache_stats, stats);
+
+	if (rc < 0)
+		return vfc_done(rc);
 	entries_review(inner(cache));
-	survey(inner(cache), stats);
+	survey(inner(cache), &now);
+	sized_answer(stats, &now, sizeof(now));
 	return 0;
 }
 
@@ -339,11 +341,12 @@ int vfc_mapcache_stats(struct vfc_mapcache *cache, struct vfc_mapcache_stats *st
 
 static int check_opts(const struct vfc_mapcache_opts *opts)
 {
-	if (opts->size < sizeof(*opts) || opts->flags & ~(uint32_t)(VFC_MAP_READ | VFC_MAP_WRITE))
+	if (!opts)
+		return OPTIONS_REFUSED;
+	if (opts->flags & ~(uint32_t)(VFC_MAP_READ | VFC_MAP_WRITE))
 		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE,
-				"opts->size is %u and must be sizeof(struct vfc_mapcache_opts); "
 				"opts->flags is 0x%x and may be VFC_MAP_READ and VFC_MAP_WRITE",
-				opts->size, opts->flags);
+				opts->flags);
 	if (opts->granule & (opts->granule - 1) || (opts->granule && opts->granule < GRANULE_MIN))
 		return vfc_fail(EINVAL, VFC_REASON_ALIGNMENT, NOWHERE,
 				"opts->granule is %" PRIu64
@@ -369,12 +372,11 @@ static int get_table(struct mapcache *cache)
 static int open_cache(struct vfc_iommu *iommu, const struct vfc_mapcache_opts *opts,
 		      struct vfc_mapcache **out)
 {
-	static const struct vfc_mapcache_opts defaults = {.size = sizeof(defaults)};
+	struct vfc_mapcache_opts own;
 	struct mapcache *cache;
 	int rc;
 
-	if (!opts)
-		opts = &defaults;
+	opts = OPTIONS(vfc_mapcache_opts, opts, &own);
 	rc = check_opts(opts);
 	if (rc == 0)
 		rc = iommu_check_process(iommu);

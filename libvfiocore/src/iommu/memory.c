@@ -35,7 +35,9 @@ static int map_file(struct vfc_iommu *iommu, int fd, uint64_t offset, uint64_t l
 int vfc_iommu_map_file(struct vfc_iommu *iommu, int fd, uint64_t offset, uint64_t length,
 		       uint64_t *iova, const struct vfc_map_opts *opts)
 {
-	return vfc_done(map_file(iommu, fd, offset, length, iova, opts ? opts : &map_defaults));
+	struct vfc_map_opts own;
+
+	return vfc_done(map_file(iommu, fd, offset, length, iova, MAP_OPTIONS(opts, &own)));
 }
 
 /* What @from has there; all of the range, in one mapping. */
@@ -109,5 +111,7 @@ static int copy(struct vfc_iommu *to, struct vfc_iommu *from, uint64_t at, uint6
 int vfc_iommu_copy(struct vfc_iommu *to, struct vfc_iommu *from, uint64_t at, uint64_t length,
 		   uint64_t *iova, const struct vfc_map_opts *opts)
 {
-	return vfc_done(copy(to, from, at, length, iova, opts ? opts : &map_defaults));
+	struct vfc_map_opts own;
+
+	return vfc_done(copy(to, from, at, length, iova, MAP_OPTIONS(opts, &own)));
 }

@@ -7,6 +7,7 @@
 
 #include "../error.h"
 #include "../fork.h"
+#include "../sized.h"
 #include "../transport/transport.h"
 #include "iommu.h"
 #include "iova.h"
@@ -45,6 +46,8 @@ static inline uint64_t space_page(const struct vfc_iommu *iommu)
 
 /* map.c. With the lock held, except where it says so. */
 extern const struct vfc_map_opts map_defaults;
+#define MAP_OPTIONS(opts, own) ((opts) ? OPTIONS(vfc_map_opts, opts, own) : &map_defaults)
+/* What MAP_OPTIONS() refused, too. */
 int map_check_opts(const struct vfc_map_opts *opts);
 /* Of memory that has no address here (memory.c). */
 int map_check_named(const struct vfc_map_opts *opts);
