@@ -182,6 +182,14 @@ class Iommu(OtherMemory):
         return bool(self._info().flags & IommuFlag.PHYSICAL)
 
     @property
+    def pinned(self) -> bool:
+        """Whether what is mapped stays where it is in memory. Not so by ``noiommu-group``, where it
+        is only locked: a page that is no huge one may be moved by memory compaction and NUMA
+        balancing, and a device then writes to what is somebody else's by now. ``vfio doctor`` tells
+        what forbids it. Known after the first device."""
+        return not self._info().flags & IommuFlag.UNPINNED
+
+    @property
     def ranges(self) -> list[tuple[int, int]]:
         """The IOVA windows that all attached devices can use, as (first, last), ascending. The
         last address belongs to it. Reserved ranges are left out already."""

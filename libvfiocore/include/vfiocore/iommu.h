@@ -29,6 +29,14 @@ enum vfc_iommu_flags {
 	 * after the first attach. Only the transports noiommu and noiommu-group are so.
 	 */
 	VFC_IOMMU_PHYSICAL = 1 << 1,
+	/*
+	 * vfc_iommu_info(): what is mapped is locked in memory (mlock()), which no kernel takes for a
+	 * reason not to move it: compaction (vm.compact_unevictable_allowed=0 forbids it) and NUMA
+	 * balancing (kernel.numa_balancing=0) may, and a device then writes to what is somebody
+	 * else's by now. Huge pages are left where they are: ask for them (struct vfc_map_opts,
+	 * page). Only the transport noiommu-group is so; noiommu pins.
+	 */
+	VFC_IOMMU_UNPINNED = 1 << 2,
 };
 
 struct vfc_iommu_opts {

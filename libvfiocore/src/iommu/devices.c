@@ -37,6 +37,7 @@ static int read_windows(struct vfc_iommu *iommu)
 	}
 	iommu->page_sizes = info.page_sizes;
 	iommu->physical = info.physical;
+	iommu->unpinned = info.unpinned;
 	leave_the_last_page(&info, info.page_sizes & -info.page_sizes);
 	iova_set_windows(&iommu->map, info.ranges, info.range_count);
 	return 0;

@@ -234,7 +234,8 @@ static int look_at(struct vfc_iommu *iommu, struct vfc_iommu_info *info)
 	info->mappings = iommu->map.count;
 	info->mapped = iommu->map.bytes;
 	info->entries_left = now.entries_left;
-	info->flags = iommu->physical ? VFC_IOMMU_PHYSICAL : 0;
+	info->flags = (iommu->physical ? VFC_IOMMU_PHYSICAL : 0) |
+		      (iommu->unpinned ? VFC_IOMMU_UNPINNED : 0);
 	snprintf(info->transport, sizeof(info->transport), "%s", iommu->ops->name);
 	free(now.ranges);
 	return 0;

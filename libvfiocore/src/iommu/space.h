@@ -29,7 +29,7 @@ struct vfc_iommu {
 	uint64_t page_sizes;
 	uint32_t devices;
 	uint32_t holders;
-	bool physical;
+	bool physical, unpinned;
 	bool adopted; /* its descriptor was passed, and others may have it, too */
 };
 
