@@ -13,6 +13,7 @@ from ._native.loader import lib
 from ._native.structs import MapOpts
 from ._native.structs import Mapping as NativeMapping
 from ._record import Record
+from ._text import plural
 from .errors import IovaError, closed, invalid
 
 TYPE_CHECKING = False
@@ -170,7 +171,7 @@ class MappingBatch(Closing, Sequence[int]):
             raise closed("batch of mappings")
 
     def __repr__(self) -> str:
-        return f"<MappingBatch {len(self)} buffers{'' if self.mapped else ', unmapped'}>"
+        return f"<MappingBatch {plural(len(self), 'buffer')}{'' if self.mapped else ', unmapped'}>"
 
 
 def export(buffer: Any) -> Any:

@@ -70,7 +70,7 @@ static void a_union_leaves_what_is_referenced(void)
 	CHECK_EQ(vfc_error_last()->length, 2 * PAGE);
 	CHECK_EQ(vfc_error_last()->iova, high.entry->iova);
 	refused(vfc_mapcache_close(cache), EBUSY, VFC_REASON_BUSY);
-	CHECK(strstr(vfc_error_last()->hint, "1 references to 1 mappings"));
+	CHECK(strstr(vfc_error_last()->hint, "1 reference to 1 mapping "));
 	put(high);
 	counts(0, 1, 8);
 	close_cache();

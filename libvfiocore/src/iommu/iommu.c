@@ -170,9 +170,9 @@ int vfc_iommu_close(struct vfc_iommu *iommu)
 	state = iommu_look(iommu);
 	if (state.devices || state.holders)
 		return vfc_done(vfc_fail(EBUSY, VFC_REASON_BUSY, NOWHERE,
-					 "%u devices are attached, and %u DMA buffers, map caches, detached "
-					 "devices or mappings in the making hold it: close them first",
-					 state.devices, state.holders));
+					 "still there: %u attached device%s, and %u of DMA buffers, map caches, "
+					 "detached devices and mappings in the making: close them first",
+					 state.devices, PLURAL(state.devices), state.holders));
 	/* Closing the space drops its mappings, whatever became of them before. */
 	drop_mappings(iommu);
 	iommu->ops->space_close(iommu->space);

@@ -170,8 +170,8 @@ static COLD int no_place(struct vfc_iommu *iommu, uint64_t length, uint64_t alig
 	describe_windows(&iommu->map, windows, sizeof(windows));
 	return vfc_fail(ENOSPC, VFC_REASON_OUT_OF_IOVA, where,
 			"no free range aligned to 0x%" PRIx64 " up to 0x%" PRIx64
-			" with a guard of 0x%" PRIx64 " in the windows %s; %zu mappings live",
-			align, highest, guard, windows, iommu->map.count);
+			" with a guard of 0x%" PRIx64 " in the windows %s; %zu mapping%s live",
+			align, highest, guard, windows, iommu->map.count, PLURAL(iommu->map.count));
 }
 
 static int place_free(struct vfc_iommu *iommu, uint64_t length, const struct vfc_map_opts *opts,

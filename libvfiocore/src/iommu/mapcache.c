@@ -276,8 +276,9 @@ static int forget(struct mapcache *cache, struct span span)
 		return vfc_fail(EBUSY, VFC_REASON_BUSY,
 				WHERE(.iova = entry->hot.iova, .length = entry->hot.length),
 				"the mapping of 0x%" PRIx64 "-0x%" PRIx64
-				" has %u references: put them first",
-				entry->hot.va, entry->hot.va + entry->hot.length - 1, entry->hot.refs);
+				" has %u reference%s: put first what was got",
+				entry->hot.va, entry->hot.va + entry->hot.length - 1, entry->hot.refs,
+				PLURAL(entry->hot.refs));
 	while (rc == 0 && (entry = entries_overlapping(cache, span)))
 		rc = entries_drop(cache, entry);
 	/* What is there failed to unmap before: all of it is due. */
@@ -420,8 +421,9 @@ static int unmap_all(struct mapcache *cache)
 
 	if (refs)
 		return vfc_fail(EBUSY, VFC_REASON_BUSY, NOWHERE,
-				"%" PRIu64 " references to %" PRIu64
-				" mappings are out: put them first", refs, stats.live_entries);
+				"%" PRIu64 " reference%s to %" PRIu64
+				" mapping%s not put yet: put first what was got", refs, PLURAL(refs),
+				stats.live_entries, PLURAL(stats.live_entries));
 	return flush(cache);
 }
 
