@@ -227,7 +227,7 @@ def test_every_mapped_page_has_a_buffer_that_keeps_it(
 
 def test_forget(cache: vfiocore.MapCache, memory: mmap.mmap) -> None:
     with cache.get(memory) as reach:
-        with pytest.raises(vfiocore.DeviceBusy, match="1 references") as caught:
+        with pytest.raises(vfiocore.DeviceBusy, match="1 reference") as caught:
             cache.forget(memory)
         assert (caught.value.iova, caught.value.length) == (reach.iova, len(memory))
     cache.forget(memory)
