@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Windows of a space that a device with fewer addresses was in: the kernel's mock IOMMU, of 2 GiB."""
+"""Windows of a space in which a device with fewer addresses was: the mock IOMMU, with 2 GiB."""
 
 from __future__ import annotations
 
