@@ -183,10 +183,9 @@ class Iommu(OtherMemory):
 
     @property
     def pinned(self) -> bool:
-        """Whether what is mapped stays where it is in memory. Not so by ``noiommu-group``, where it
-        is only locked: a page that is no huge one may be moved by memory compaction and NUMA
-        balancing, and a device then writes to what is somebody else's by now. ``vfio doctor`` tells
-        what forbids it. Known after the first device."""
+        """Whether what is mapped stays where it is in memory. ``noiommu-group`` can only lock it: a
+        page that is no huge one may be moved, and a device then writes to what is somebody else's
+        by now. ``vfio doctor`` tells what forbids it. Known after the first device."""
         return not self._info().flags & IommuFlag.UNPINNED
 
     @property
