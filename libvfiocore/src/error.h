@@ -20,6 +20,9 @@ struct error_where {
 int vfc_fail(int code, enum vfc_reason reason, struct error_where where, const char *hint, ...)
 	__attribute__((format(printf, 4, 5)));
 
+/* "%u device%s", n, PLURAL(n) */
+#define PLURAL(count) ((count) == 1 ? "" : "s")
+
 #define WHERE(...) ((struct error_where){__VA_ARGS__})
 #define NOWHERE ((struct error_where){0})
 

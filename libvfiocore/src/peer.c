@@ -71,6 +71,8 @@ int vfc_iommu_map_region(struct vfc_iommu *iommu, struct vfc_device *device, uin
 			 uint64_t offset, uint64_t length, uint64_t *iova,
 			 const struct vfc_map_opts *opts)
 {
+	struct vfc_map_opts own;
+
 	return vfc_done(map_region(iommu, device, index, offset, length, iova,
-				   opts ? opts : &map_defaults));
+				   MAP_OPTIONS(opts, &own)));
 }

@@ -54,8 +54,8 @@ static int find_run(struct vfc_iommu *iommu, const struct vfc_mapping *vector, s
 	if (rc < 0 || same)
 		return rc;
 	return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, WHERE(.iova = vector->iova, .length = length),
-			"this is not the vector that was mapped: %zu buffers from %p on are not where "
-			"it says", buffers, vector->va);
+			"this is not the vector that was mapped: %zu buffer%s from %p on not where it "
+			"says", buffers, PLURAL(buffers), vector->va);
 }
 
 static int check_runs(struct vfc_iommu *iommu, const struct vfc_mapping *vector, size_t count)
@@ -151,7 +151,9 @@ static int map_batch(struct vfc_iommu *iommu, struct vfc_mapping *vector, size_t
 int vfc_iommu_map_batch(struct vfc_iommu *iommu, struct vfc_mapping *vector, size_t count,
 			const struct vfc_map_opts *opts)
 {
-	return vfc_done(map_batch(iommu, vector, count, opts ? opts : &map_defaults));
+	struct vfc_map_opts own;
+
+	return vfc_done(map_batch(iommu, vector, count, MAP_OPTIONS(opts, &own)));
 }
 
 int vfc_iommu_unmap_batch(struct vfc_iommu *iommu, const struct vfc_mapping *vector, size_t count)

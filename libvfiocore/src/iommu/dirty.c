@@ -7,14 +7,22 @@
 
 #include "space.h"
 
+static int check_can(const struct vfc_iommu *iommu)
+{
+	int rc = space_check_process(iommu);
+
+	return rc == 0 && !iommu->ops->dirty_track ? space_cannot(iommu, "track dirty pages") : rc;
+}
+
 static int track(struct vfc_iommu *iommu, bool on)
 {
-	int rc;
+	int rc = check_can(iommu);
 
-	if (!iommu->ops->dirty_track)
-		return space_cannot(iommu, "track dirty pages");
+	if (rc < 0)
+		return rc;
 	pthread_mutex_lock(&iommu->lock);
-	rc = iommu->devices ? iommu->ops->dirty_track(iommu->space, on)
+	/* What a space without a device still tracks ends, too. */
+	rc = iommu->devices || !on ? iommu->ops->dirty_track(iommu->space, on)
 			    : vfc_fail(ENODEV, VFC_REASON_NO_DEVICE, NOWHERE,
 				       "no device is attached to this space: open one first");
 	pthread_mutex_unlock(&iommu->lock);
@@ -53,10 +61,10 @@ int64_t vfc_iommu_dirty_read(struct vfc_iommu *iommu, uint64_t iova, uint64_t le
 			     uint64_t page, uint64_t *bitmap)
 {
 	int64_t pages = 0;
-	int rc;
+	int rc = check_can(iommu);
 
-	if (!iommu->ops->dirty_track)
-		return vfc_done(space_cannot(iommu, "track dirty pages"));
+	if (rc < 0)
+		return vfc_done(rc);
 	pthread_mutex_lock(&iommu->lock);
 	rc = read_locked(iommu, iova, length, page, bitmap);
 	pthread_mutex_unlock(&iommu->lock);

@@ -350,6 +350,18 @@ bool iova_first(struct iova_map *map, struct vfc_mapping *mapping)
 	return true;
 }
 
+bool iova_next(struct iova_map *map, uint64_t iova, struct vfc_mapping *mapping)
+{
+	struct neighbours n;
+
+	find_neighbours(&map->by_iova, iova, &n);
+	if (n.before && last_of(n.before) >= iova)
+		n.after = n.before;
+	if (n.after)
+		*mapping = mapping_of(n.after);
+	return n.after;
+}
+
 bool iova_find(struct iova_map *map, uint64_t iova, struct vfc_mapping *mapping)
 {
 	struct tree_range range;

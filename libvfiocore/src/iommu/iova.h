@@ -66,6 +66,8 @@ void iova_insert(struct iova_map *map, const struct vfc_mapping *mapping, uint64
 void iova_remove(struct iova_map *map, uint64_t iova);
 /* The mapping with the lowest IOVA; false: there is none. */
 bool iova_first(struct iova_map *map, struct vfc_mapping *mapping);
+/* The mapping with the lowest IOVA of those that end at @iova or above. */
+bool iova_next(struct iova_map *map, uint64_t iova, struct vfc_mapping *mapping);
 /* The mapping that holds @iova. */
 bool iova_find(struct iova_map *map, uint64_t iova, struct vfc_mapping *mapping);
 /*

@@ -22,11 +22,12 @@ const struct vfc_map_opts map_defaults = {.size = sizeof(map_defaults)};
 
 int map_check_opts(const struct vfc_map_opts *opts)
 {
-	if (opts->size >= sizeof(*opts) && !(opts->flags & ~(uint32_t)FLAGS))
+	if (!opts)
+		return OPTIONS_REFUSED;
+	if (!(opts->flags & ~(uint32_t)FLAGS))
 		return 0;
 	return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE,
-			"opts->size is %u and must be sizeof(struct vfc_map_opts); opts->flags is 0x%x",
-			opts->size, opts->flags);
+			"opts->flags is 0x%x and is of enum vfc_map_flags", opts->flags);
 }
 
 uint32_t map_access(const struct vfc_map_opts *opts)
@@ -48,6 +49,8 @@ static COLD int refuse(const struct vfc_iommu *iommu, uint64_t position, uint64_
 	struct error_where where = WHERE(.iova = iova, .length = length);
 	uint64_t page = space_page(iommu);
 
+	if (space_check_process(iommu) < 0)
+		return -ECHILD;
 	/* What was known of the page table went with the last device. */
 	if (!iommu->devices)
 		return vfc_fail(ENODEV, VFC_REASON_NO_DEVICE, where,
@@ -167,8 +170,8 @@ static COLD int no_place(struct vfc_iommu *iommu, uint64_t length, uint64_t alig
 	describe_windows(&iommu->map, windows, sizeof(windows));
 	return vfc_fail(ENOSPC, VFC_REASON_OUT_OF_IOVA, where,
 			"no free range aligned to 0x%" PRIx64 " up to 0x%" PRIx64
-			" with a guard of 0x%" PRIx64 " in the windows %s; %zu mappings live",
-			align, highest, guard, windows, iommu->map.count);
+			" with a guard of 0x%" PRIx64 " in the windows %s; %zu mapping%s live",
+			align, highest, guard, windows, iommu->map.count, PLURAL(iommu->map.count));
 }
 
 static int place_free(struct vfc_iommu *iommu, uint64_t length, const struct vfc_map_opts *opts,
@@ -377,10 +380,12 @@ static int map_va(struct vfc_iommu *iommu, void *va, uint64_t length, uint64_t *
 int vfc_iommu_map(struct vfc_iommu *iommu, void *va, uint64_t length, uint64_t *iova,
 		  const struct vfc_map_opts *opts)
 {
-	return vfc_done(map_va(iommu, va, length, iova, opts ? opts : &map_defaults));
+	struct vfc_map_opts own;
+
+	return vfc_done(map_va(iommu, va, length, iova, MAP_OPTIONS(opts, &own)));
 }
 
-static COLD int check_settled(const struct vfc_iommu *iommu, uint64_t iova)
+COLD int map_check_settled(const struct vfc_iommu *iommu, uint64_t iova)
 {
 	for (const struct pending *p = iommu->pending; p; p = p->next)
 		if (p->iova == iova)
@@ -404,10 +409,10 @@ static COLD int not_found(uint64_t iova, uint64_t length, const struct vfc_mappi
 int map_find(struct vfc_iommu *iommu, uint64_t iova, uint64_t length, struct vfc_mapping *mapping)
 {
 	if (!iova_find(&iommu->map, iova, mapping))
-		return not_found(iova, length, NULL);
+		return space_check_process(iommu) < 0 ? -ECHILD : not_found(iova, length, NULL);
 	if (mapping->iova != iova || mapping->length != length)
 		return not_found(iova, length, mapping);
-	return iommu->pending ? check_settled(iommu, iova) : 0;
+	return iommu->pending ? map_check_settled(iommu, iova) : 0;
 }
 
 int map_remove(struct vfc_iommu *iommu, const struct vfc_mapping *mapping)
@@ -440,36 +445,12 @@ int iommu_unmap_buffer(struct vfc_iommu *iommu, const void *va, uint64_t iova)
 	pthread_mutex_lock(&iommu->lock);
 	/* By its address, too: another mapping may have the place meanwhile. */
 	if (iova_find(&iommu->map, iova, &mapping) && mapping.iova == iova && mapping.va == va) {
-		rc = check_settled(iommu, iova);
+		rc = map_check_settled(iommu, iova);
 		if (rc == 0)
 			rc = map_remove(iommu, &mapping);
 	}
 	pthread_mutex_unlock(&iommu->lock);
 	return rc;
-}
-
-int map_remove_all(struct vfc_iommu *iommu)
-{
-	struct vfc_mapping mapping;
-	int rc = iommu->pending ? check_settled(iommu, iommu->pending->iova) : 0;
-
-	while (rc == 0 && iova_first(&iommu->map, &mapping))
-		rc = map_remove(iommu, &mapping);
-	return rc;
-}
-
-int64_t vfc_iommu_unmap_all(struct vfc_iommu *iommu)
-{
-	uint64_t bytes;
-	int rc;
-
-	pthread_mutex_lock(&iommu->lock);
-	bytes = iommu->map.bytes;
-	rc = map_remove_all(iommu);
-	pthread_mutex_unlock(&iommu->lock);
-	if (rc < 0)
-		return vfc_done(rc);
-	return bytes > INT64_MAX ? INT64_MAX : (int64_t)bytes;
 }
 
 int vfc_iommu_find_iova(struct vfc_iommu *iommu, uint64_t iova, struct vfc_mapping *mapping)
@@ -479,6 +460,8 @@ int vfc_iommu_find_iova(struct vfc_iommu *iommu, uint64_t iova, struct vfc_mappi
 	pthread_mutex_lock(&iommu->lock);
 	found = iova_find(&iommu->map, iova, mapping);
 	pthread_mutex_unlock(&iommu->lock);
+	if (!found && space_check_process(iommu) < 0)
+		return vfc_done(-ECHILD);
 	return vfc_done(found ? 0
 			      : vfc_fail(ENOENT, VFC_REASON_IOVA, NOWHERE,
 					 "nothing is mapped at IOVA 0x%" PRIx64, iova));
@@ -486,8 +469,10 @@ int vfc_iommu_find_iova(struct vfc_iommu *iommu, uint64_t iova, struct vfc_mappi
 
 int vfc_iommu_find_va(struct vfc_iommu *iommu, const void *va, struct vfc_mapping *mapping)
 {
-	int rc;
+	int rc = space_check_process(iommu);
 
+	if (rc < 0)
+		return vfc_done(rc);
 	pthread_mutex_lock(&iommu->lock);
 	rc = iova_find_va(&iommu->map, va, mapping);
 	pthread_mutex_unlock(&iommu->lock);

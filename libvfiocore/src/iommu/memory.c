@@ -35,7 +35,9 @@ static int map_file(struct vfc_iommu *iommu, int fd, uint64_t offset, uint64_t l
 int vfc_iommu_map_file(struct vfc_iommu *iommu, int fd, uint64_t offset, uint64_t length,
 		       uint64_t *iova, const struct vfc_map_opts *opts)
 {
-	return vfc_done(map_file(iommu, fd, offset, length, iova, opts ? opts : &map_defaults));
+	struct vfc_map_opts own;
+
+	return vfc_done(map_file(iommu, fd, offset, length, iova, MAP_OPTIONS(opts, &own)));
 }
 
 /* What @from has there; all of the range, in one mapping. */
@@ -84,16 +86,21 @@ static int copy_locked(struct vfc_iommu *to, struct vfc_iommu *from, uint64_t at
 static int copy(struct vfc_iommu *to, struct vfc_iommu *from, uint64_t at, uint64_t length,
 		uint64_t *iova, const struct vfc_map_opts *opts)
 {
-	bool related = to->ops == from->ops && to->ops->related &&
-		       to->ops->related(to->space, from->space);
 	struct vfc_mapping source;
+	bool related;
 	void *va;
 	int rc = map_check_named(opts);
 
 	if (rc == 0)
+		rc = space_check_process(to);
+	if (rc == 0)
+		rc = space_check_process(from);
+	if (rc == 0)
 		rc = find_source(from, at, length, &source);
 	if (rc < 0)
 		return rc;
+	related = to->ops == from->ops && to->ops->related &&
+		  to->ops->related(to->space, from->space);
 	va = source.va ? (char *)source.va + (at - source.iova) : NULL;
 	if (!related || !to->ops->copy)
 		return va ? vfc_iommu_map(to, va, length, iova, opts)
@@ -110,5 +117,7 @@ static int copy(struct vfc_iommu *to, struct vfc_iommu *from, uint64_t at, uint6
 int vfc_iommu_copy(struct vfc_iommu *to, struct vfc_iommu *from, uint64_t at, uint64_t length,
 		   uint64_t *iova, const struct vfc_map_opts *opts)
 {
-	return vfc_done(copy(to, from, at, length, iova, opts ? opts : &map_defaults));
+	struct vfc_map_opts own;
+
+	return vfc_done(copy(to, from, at, length, iova, MAP_OPTIONS(opts, &own)));
 }

@@ -6,6 +6,8 @@
 #include <pthread.h>
 
 #include "../error.h"
+#include "../fork.h"
+#include "../sized.h"
 #include "../transport/transport.h"
 #include "iommu.h"
 #include "iova.h"
@@ -16,19 +18,26 @@ struct pending {
 	uint64_t iova;
 };
 
+/* Memory of fork_alloc(): in a child of fork() it is empty and without a device. */
 struct vfc_iommu {
-	const struct transport *ops;
+	const struct transport *ops; /* NULL: this is a child of fork() */
 	struct transport_space *space;
 	pthread_mutex_t lock; /* all below, and every call through ops with this space */
 	struct iova_map map;
 	struct pending *pending;
+	struct iommu_watcher *watchers;
 	uint64_t page_sizes;
 	uint32_t devices;
 	uint32_t holders;
-	int pid; /* that opened it */
-	bool physical;
+	bool physical, unpinned;
 	bool adopted; /* its descriptor was passed, to us or on, and others may have it, too */
 };
+
+/* What finds no device or no mapping asks it then; others do so before they look at ops or space. */
+static inline int space_check_process(const struct vfc_iommu *iommu)
+{
+	return iommu->ops ? 0 : fork_failed(NULL);
+}
 
 static inline uint64_t space_page(const struct vfc_iommu *iommu)
 {
@@ -37,6 +46,8 @@ static inline uint64_t space_page(const struct vfc_iommu *iommu)
 
 /* map.c. With the lock held, except where it says so. */
 extern const struct vfc_map_opts map_defaults;
+#define MAP_OPTIONS(opts, own) ((opts) ? OPTIONS(vfc_map_opts, opts, own) : &map_defaults)
+/* What MAP_OPTIONS() refused, too. */
 int map_check_opts(const struct vfc_map_opts *opts);
 /* Of memory that has no address here (memory.c). */
 int map_check_named(const struct vfc_map_opts *opts);
@@ -59,7 +70,8 @@ uint32_t map_kernel_flags(uint32_t access);
 /* The mapping that is exactly this. */
 int map_find(struct vfc_iommu *iommu, uint64_t iova, uint64_t length, struct vfc_mapping *mapping);
 int map_remove(struct vfc_iommu *iommu, const struct vfc_mapping *mapping);
-int map_remove_all(struct vfc_iommu *iommu);
+/* Tell it, if that mapping is still being made. */
+int map_check_settled(const struct vfc_iommu *iommu, uint64_t iova);
 /*
  * Take a range back from the kernel because of a failure, whose record stays. Nobody waits for the
  * answer, so one failure is not taken for it.
@@ -81,6 +93,9 @@ bool search_on(struct vfc_iommu *iommu, struct search *search, int *rc, uint64_t
 	       uint64_t length, const struct vfc_map_opts *opts);
 int map_shared(struct vfc_iommu *iommu, const struct transport_memory *memory, uint64_t length,
 	       uint64_t *at, const struct vfc_map_opts *opts);
+
+/* unmap.c */
+int unmap_all(struct vfc_iommu *iommu);
 
 /* "this transport cannot do it": what is a verb with its object, "copy mappings". */
 int space_cannot(const struct vfc_iommu *iommu, const char *what);

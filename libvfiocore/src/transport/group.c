@@ -269,7 +269,10 @@ static int unmap(struct transport_space *base, uint64_t iova, uint64_t length)
 
 static int dirty_track(struct transport_space *base, bool on)
 {
-	return type1_dirty_track(((struct container *)base)->fd, on);
+	struct container *container = (struct container *)base;
+
+	/* With its last group the kernel's tracking went. */
+	return container->set || on ? type1_dirty_track(container->fd, on) : 0;
 }
 
 static int dirty_read(struct transport_space *base, uint64_t iova, uint64_t length, uint64_t page,

@@ -117,6 +117,7 @@ class IommuFlag(IntFlag):
 
     DIRTY = 1
     PHYSICAL = 2
+    UNPINNED = 4
 
 
 class IrqIndex(IntEnum):

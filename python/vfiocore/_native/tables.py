@@ -309,6 +309,7 @@ PROTOTYPES: dict[str, tuple[str, ...]] = {
     ),
     "vfc_iommu_unmap_batch": ("int", _IOMMU, "const struct vfc_mapping *", "size_t"),
     "vfc_iommu_unmap": ("int", _IOMMU, "uint64_t", "uint64_t"),
+    "vfc_iommu_unmap_range": ("int64_t", _IOMMU, "uint64_t", "uint64_t"),
     "vfc_iommu_unmap_all": ("int64_t", _IOMMU),
     "vfc_iommu_find_iova": ("int", _IOMMU, "uint64_t", "struct vfc_mapping *"),
     "vfc_iommu_find_va": ("int", _IOMMU, "const void *", "struct vfc_mapping *"),
