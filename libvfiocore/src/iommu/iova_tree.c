@@ -13,6 +13,9 @@
 #define SPARSE (TREE_WIDTH / 4)
 #define MERGED (TREE_WIDTH * 3 / 4)
 
+/* More than tree_holds() asks for. */
+#define SPARES_MAX 24
+
 union tree_slot {
 	uint64_t length;         /* leaf */
 	struct tree_node *child; /* inner node */
@@ -54,7 +57,7 @@ static struct tree_node *take(struct tree *tree)
 
 static void give(struct tree *tree, struct tree_node *node)
 {
-	if (tree->spares > TREE_LEVELS) {
+	if (tree->spares > SPARES_MAX) {
 		free(node);
 		return;
 	}
@@ -63,12 +66,11 @@ static void give(struct tree *tree, struct tree_node *node)
 	tree->spares++;
 }
 
-int tree_reserve(struct tree *tree)
+int tree_reserve(struct tree *tree, unsigned inserts)
 {
 	if (tree->levels == TREE_LEVELS)
 		return vfc_no_memory();
-	/* A split at each level, and a new root. */
-	while (tree->spares < tree->levels + 1) {
+	while (!tree_holds(tree, inserts)) {
 		struct tree_node *node = sys_alloc(sizeof(*node));
 
 		if (!node)
