@@ -20,6 +20,9 @@ struct error_where {
 int vfc_fail(int code, enum vfc_reason reason, struct error_where where, const char *hint, ...)
 	__attribute__((format(printf, 4, 5)));
 
+/* Of functions that make the record, apart from the path that is measured. */
+#define COLD __attribute__((cold, noinline))
+
 #define WHERE(...) ((struct error_where){__VA_ARGS__})
 #define NOWHERE ((struct error_where){0})
 
@@ -27,7 +30,13 @@ int vfc_fail(int code, enum vfc_reason reason, struct error_where where, const c
  * Every public function returns through this: a failure gets the function's name.
  *   return vfc_done(rc);
  */
-int vfc_done_in(const char *operation, int rc);
+void vfc_error_operation(const char *operation);
+static inline int vfc_done_in(const char *operation, int rc)
+{
+	if (rc < 0)
+		vfc_error_operation(operation);
+	return rc;
+}
 #define vfc_done(rc) vfc_done_in(__func__, (rc))
 
 /* What failed one floor below, with the object as the caller knows it. Returns @rc. */

@@ -80,28 +80,35 @@ void iova_insert_apart(struct iova_map *map, const struct vfc_mapping *mapping, 
 static inline void iova_insert(struct iova_map *map, const struct vfc_mapping *mapping,
 			       uint64_t guard)
 {
-	if (guard || map->va_known || !run_add(&map->run, mapping)) {
-		iova_insert_apart(map, mapping, guard);
+	struct vfc_mapping copy;
+
+	if (!guard && !map->va_known && run_add(&map->run, mapping)) {
+		map->count++;
+		map->bytes += mapping->length;
 		return;
 	}
-	map->count++;
-	map->bytes += mapping->length;
+	copy = *mapping; /* so that the caller's need not be in memory */
+	iova_insert_apart(map, &copy, guard);
+}
+
+/* Remove what run_find() found. */
+static inline void iova_forget(struct iova_map *map, struct vfc_mapping *made)
+{
+	map->count--;
+	map->bytes -= made->length;
+	run_remove(&map->run, made);
 }
 
 /* The mapping that starts at @iova, which there must be. */
 void iova_remove_settled(struct iova_map *map, uint64_t iova);
 static inline void iova_remove(struct iova_map *map, uint64_t iova)
 {
-	struct vfc_mapping *mapping;
+	struct vfc_mapping *made = run_find(&map->run, iova);
 
-	if (!run_covers(&map->run, iova)) {
+	if (made)
+		iova_forget(map, made);
+	else
 		iova_remove_settled(map, iova);
-		return;
-	}
-	mapping = run_find(&map->run, iova);
-	map->count--;
-	map->bytes -= mapping->length;
-	run_remove(&map->run, mapping);
 }
 
 /* The mapping with the lowest IOVA; false: there is none. */
@@ -110,14 +117,12 @@ bool iova_first(struct iova_map *map, struct vfc_mapping *mapping);
 bool iova_find_settled(struct iova_map *map, uint64_t iova, struct vfc_mapping *mapping);
 static inline bool iova_find(struct iova_map *map, uint64_t iova, struct vfc_mapping *mapping)
 {
-	const struct vfc_mapping *found;
+	const struct vfc_mapping *made = run_find(&map->run, iova);
 
-	if (!run_covers(&map->run, iova))
+	if (!made)
 		return iova_find_settled(map, iova, mapping);
-	found = run_find(&map->run, iova);
-	if (found)
-		*mapping = *found;
-	return found;
+	*mapping = *made;
+	return true;
 }
 
 /*

@@ -16,7 +16,7 @@ struct iova_run {
 	uint64_t next;	/* where the search for a gap starts */
 	uint64_t room;	/* bytes from there on that are free, in a window and in no guard; 0: unknown */
 	uint64_t taken; /* the IOVA that was given out last, if its mapping may be added; 0: it may not */
-	unsigned count;
+	unsigned count; /* with those that were taken back; the last was not */
 	struct vfc_mapping made[RUN_LENGTH]; /* ascending; length 0: taken back */
 };
 
@@ -44,24 +44,27 @@ static inline bool run_add(struct iova_run *run, const struct vfc_mapping *mappi
 	return true;
 }
 
-/* What lies at @iova is of the run, or nothing does. */
-static inline bool run_covers(const struct iova_run *run, uint64_t iova)
-{
-	return run->count && iova - run->made->iova < run->next - run->made->iova;
-}
-
-/* The mapping that holds @iova, which the run covers; NULL: nothing does. */
-static inline struct vfc_mapping *run_find(struct iova_run *run, uint64_t iova)
+/* Of those that may have been taken back: the last that begins at or below @iova, or the first. */
+static inline struct vfc_mapping *run_floor(struct iova_run *run, uint64_t iova)
 {
 	struct vfc_mapping *low = run->made;
 
-	if (run->made[run->count - 1].iova <= iova) {
-		low = &run->made[run->count - 1];
-	} else {
-		for (size_t n = run->count; n > 1; n -= n / 2)
-			low += low[n / 2].iova <= iova ? n / 2 : 0;
-	}
-	return iova - low->iova < low->length ? low : NULL;
+	for (size_t n = run->count; n > 1; n -= n / 2)
+		low += low[n / 2].iova <= iova ? n / 2 : 0;
+	return low;
+}
+
+/* The mapping that holds @iova; NULL: none of these. */
+static inline struct vfc_mapping *run_find(struct iova_run *run, uint64_t iova)
+{
+	struct vfc_mapping *made;
+
+	if (!run->count)
+		return NULL;
+	made = &run->made[run->count - 1];
+	if (made->iova > iova)
+		made = run_floor(run, iova);
+	return iova - made->iova < made->length ? made : NULL;
 }
 
 static inline void run_remove(struct iova_run *run, struct vfc_mapping *mapping)

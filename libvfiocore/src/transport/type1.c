@@ -154,6 +154,16 @@ int type1_map(int fd, const struct transport_memory *memory, uint64_t iova, uint
 	return rc == -EFAULT ? fd_file_fault(memory, iova, length) : rc;
 }
 
+static COLD int unmap_failed(int rc, uint64_t iova, uint64_t length, uint64_t unmapped)
+{
+	struct error_where where = WHERE("VFIO_IOMMU_UNMAP_DMA", NULL, iova, length);
+
+	if (rc < 0)
+		return vfc_fail(rc, VFC_REASON_NONE, where, "the kernel kept the mapping");
+	return vfc_fail(EIO, VFC_REASON_MALFORMED, where,
+			"the kernel unmapped %" PRIu64 " bytes instead", unmapped);
+}
+
 int type1_unmap(int fd, uint64_t iova, uint64_t length)
 {
 	struct vfio_iommu_type1_dma_unmap request = {
@@ -162,15 +172,9 @@ int type1_unmap(int fd, uint64_t iova, uint64_t length)
 		.size = length,
 	};
 	int rc = sys_ioctl(fd, VFIO_IOMMU_UNMAP_DMA, &request);
-	struct error_where where = WHERE("VFIO_IOMMU_UNMAP_DMA", NULL, iova, length);
 
-	if (rc < 0)
-		return vfc_fail(rc, VFC_REASON_NONE, where, "the kernel kept the mapping");
 	/* Success with another size means that our books and the kernel's differ: never ignore it. */
-	if (request.size != length)
-		return vfc_fail(EIO, VFC_REASON_MALFORMED, where,
-				"the kernel unmapped %" PRIu64 " bytes instead", request.size);
-	return 0;
+	return rc == 0 && request.size == length ? 0 : unmap_failed(rc, iova, length, request.size);
 }
 
 int type1_dirty_track(int fd, bool on)
