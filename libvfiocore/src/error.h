@@ -20,7 +20,11 @@ struct error_where {
 int vfc_fail(int code, enum vfc_reason reason, struct error_where where, const char *hint, ...)
 	__attribute__((format(printf, 4, 5)));
 
-/* Of functions that make the record, apart from the path that is measured. */
+/*
+ * Of functions whose time is measured, which the linker puts together, with all that they call in
+ * their file; and of those that make the record when one fails.
+ */
+#define HOT __attribute__((hot, flatten))
 #define COLD __attribute__((cold, noinline))
 
 #define WHERE(...) ((struct error_where){__VA_ARGS__})

@@ -78,7 +78,6 @@ static int new_space(const struct transport *ops, const struct vfc_iommu_opts *o
 		free(iommu);
 		return rc;
 	}
-	pthread_mutex_init(&iommu->lock, NULL);
 	iommu->pid = sys_pid();
 	*out = iommu;
 	return 0;
@@ -156,9 +155,9 @@ struct iommu_state iommu_look(struct vfc_iommu *iommu)
 {
 	struct iommu_state state;
 
-	pthread_mutex_lock(&iommu->lock);
+	lock_take(&iommu->lock);
 	state = (struct iommu_state){iommu->devices, iommu->holders, iommu->physical};
-	pthread_mutex_unlock(&iommu->lock);
+	lock_give(&iommu->lock);
 	return state;
 }
 
@@ -180,7 +179,6 @@ int vfc_iommu_close(struct vfc_iommu *iommu)
 	drop_mappings(iommu);
 	iommu->ops->space_close(iommu->space);
 	iova_destroy(&iommu->map);
-	pthread_mutex_destroy(&iommu->lock);
 	free(iommu);
 	return 0;
 }
@@ -254,7 +252,7 @@ int iommu_open_device(struct vfc_iommu *iommu, const char *name, int fd,
 {
 	int rc;
 
-	pthread_mutex_lock(&iommu->lock);
+	lock_take(&iommu->lock);
 	rc = open_or_adopt(iommu, name, fd, device);
 	if (rc == 0) {
 		rc = read_windows(iommu);
@@ -263,16 +261,16 @@ int iommu_open_device(struct vfc_iommu *iommu, const char *name, int fd,
 		else
 			iommu->devices++;
 	}
-	pthread_mutex_unlock(&iommu->lock);
+	lock_give(&iommu->lock);
 	return rc;
 }
 
 void iommu_close_device(struct vfc_iommu *iommu, struct transport_device *device, bool attached)
 {
-	pthread_mutex_lock(&iommu->lock);
+	lock_take(&iommu->lock);
 	iommu->ops->close(device);
 	iommu->devices -= attached;
-	pthread_mutex_unlock(&iommu->lock);
+	lock_give(&iommu->lock);
 }
 
 /* Of a container that loses its last group the kernel forgets the mappings: so do we, and before. */
@@ -281,12 +279,12 @@ int iommu_release_device(struct vfc_iommu *iommu, struct transport_device *devic
 {
 	int rc = 0;
 
-	pthread_mutex_lock(&iommu->lock);
+	lock_take(&iommu->lock);
 	if (attached && iommu->devices == attached)
 		rc = map_remove_all(iommu);
 	if (rc == 0)
 		rc = iommu->ops->release(device);
-	pthread_mutex_unlock(&iommu->lock);
+	lock_give(&iommu->lock);
 	return rc;
 }
 
@@ -316,14 +314,14 @@ static void lock_all(struct concerned *all)
 		}
 	for (size_t i = 0; i < 3; i++)
 		if (is_first(all, i))
-			pthread_mutex_lock(&spaces[i]->lock);
+			lock_take(&spaces[i]->lock);
 }
 
 static void unlock_all(const struct concerned *all)
 {
 	for (size_t i = 0; i < 3; i++)
 		if (is_first(all, i))
-			pthread_mutex_unlock(&all->spaces[i]->lock);
+			lock_give(&all->spaces[i]->lock);
 }
 
 static int transport_attach(struct vfc_iommu *iommu, struct transport_device *device,
@@ -377,19 +375,19 @@ int iommu_detach(struct vfc_iommu *iommu, struct transport_device *device, uint3
 {
 	int rc;
 
-	pthread_mutex_lock(&iommu->lock);
+	lock_take(&iommu->lock);
 	rc = transport_attach(iommu, device, NULL, pasid);
 	if (rc == 0)
 		iommu->devices--;
-	pthread_mutex_unlock(&iommu->lock);
+	lock_give(&iommu->lock);
 	return rc;
 }
 
 void iommu_forget(struct vfc_iommu *iommu)
 {
-	pthread_mutex_lock(&iommu->lock);
+	lock_take(&iommu->lock);
 	iommu->devices--;
-	pthread_mutex_unlock(&iommu->lock);
+	lock_give(&iommu->lock);
 }
 
 int iommu_movable(struct vfc_iommu *iommu, struct vfc_iommu *to, bool pasid)
@@ -409,16 +407,16 @@ int iommu_movable(struct vfc_iommu *iommu, struct vfc_iommu *to, bool pasid)
 
 void iommu_hold(struct vfc_iommu *iommu)
 {
-	pthread_mutex_lock(&iommu->lock);
+	lock_take(&iommu->lock);
 	iommu->holders++;
-	pthread_mutex_unlock(&iommu->lock);
+	lock_give(&iommu->lock);
 }
 
 void iommu_release(struct vfc_iommu *iommu)
 {
-	pthread_mutex_lock(&iommu->lock);
+	lock_take(&iommu->lock);
 	iommu->holders--;
-	pthread_mutex_unlock(&iommu->lock);
+	lock_give(&iommu->lock);
 }
 
 int iommu_check_process(const struct vfc_iommu *iommu)
@@ -435,7 +433,7 @@ int vfc_iommu_info(struct vfc_iommu *iommu, struct vfc_iommu_info *info)
 		return vfc_done(vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE,
 					 "info->size is %u, set it to sizeof(struct vfc_iommu_info)",
 					 info->size));
-	pthread_mutex_lock(&iommu->lock);
+	lock_take(&iommu->lock);
 	if (iommu->devices)
 		rc = iommu->ops->space_info(iommu->space, &now);
 	if (rc == 0) {
@@ -448,7 +446,7 @@ int vfc_iommu_info(struct vfc_iommu *iommu, struct vfc_iommu_info *info)
 		snprintf(info->transport, sizeof(info->transport), "%s", iommu->ops->name);
 		free(now.ranges);
 	}
-	pthread_mutex_unlock(&iommu->lock);
+	lock_give(&iommu->lock);
 	return vfc_done(rc);
 }
 
@@ -456,12 +454,12 @@ int vfc_iommu_ranges(struct vfc_iommu *iommu, struct vfc_iova_range *ranges, siz
 {
 	size_t n;
 
-	pthread_mutex_lock(&iommu->lock);
+	lock_take(&iommu->lock);
 	n = iommu->map.window_count;
 	for (size_t i = 0; i < n && i < count; i++)
 		ranges[i] = (struct vfc_iova_range){iommu->map.windows[i].start,
 						    iommu->map.windows[i].end};
-	pthread_mutex_unlock(&iommu->lock);
+	lock_give(&iommu->lock);
 	return (int)n;
 }
 

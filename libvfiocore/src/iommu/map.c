@@ -9,9 +9,6 @@
 /* Some ten milliseconds of pinning, and few enough entries: 1 TiB has 16,384 of type1's 65,535. */
 #define PIECE (UINT64_C(64) << 20)
 
-/* What they call here becomes one with them: calls are a good part of what they would cost. */
-#define HOT __attribute__((hot, flatten))
-
 #define FLAGS (VFC_MAP_READ | VFC_MAP_WRITE | VFC_MAP_FIXED | VFC_MAP_IDENTITY)
 
 const struct vfc_map_opts map_defaults = {.size = sizeof(map_defaults)};
@@ -110,9 +107,9 @@ static int tell(struct vfc_iommu *iommu, const struct vfc_map_opts *opts, uint64
 {
 	int stop;
 
-	pthread_mutex_unlock(&iommu->lock);
+	lock_give(&iommu->lock);
 	stop = opts->progress(opts->progress_argument, done, length);
-	pthread_mutex_lock(&iommu->lock);
+	lock_take(&iommu->lock);
 	return stop ? vfc_fail(ECANCELED, VFC_REASON_NONE, WHERE(.iova = iova, .length = length),
 			       "stopped by its progress function after %" PRIu64 " bytes", done)
 		    : 0;
@@ -217,11 +214,11 @@ static int map_va(struct vfc_iommu *iommu, void *va, uint64_t length, uint64_t *
 
 	if (rc < 0)
 		return rc;
-	pthread_mutex_lock(&iommu->lock);
+	lock_take(&iommu->lock);
 	rc = map_check_va(iommu, va, length, opts->flags & VFC_MAP_FIXED ? *iova : 0);
 	if (rc == 0)
 		rc = map_memory(iommu, &memory, length, iova, opts);
-	pthread_mutex_unlock(&iommu->lock);
+	lock_give(&iommu->lock);
 	return rc;
 }
 
@@ -286,7 +283,7 @@ HOT int vfc_iommu_unmap(struct vfc_iommu *iommu, uint64_t iova, uint64_t length)
 	struct vfc_mapping *made;
 	int rc;
 
-	pthread_mutex_lock(&iommu->lock);
+	lock_take(&iommu->lock);
 	made = run_find(&iommu->map.run, iova);
 	if (made && made->iova == iova && made->length == length && !iommu->pending) {
 		rc = iommu->ops->unmap(iommu->space, iova, length);
@@ -295,7 +292,7 @@ HOT int vfc_iommu_unmap(struct vfc_iommu *iommu, uint64_t iova, uint64_t length)
 	} else {
 		rc = unmap(iommu, iova, length);
 	}
-	pthread_mutex_unlock(&iommu->lock);
+	lock_give(&iommu->lock);
 	return vfc_done(rc);
 }
 
@@ -304,14 +301,14 @@ int iommu_unmap_buffer(struct vfc_iommu *iommu, const void *va, uint64_t iova)
 	struct vfc_mapping mapping;
 	int rc = 0;
 
-	pthread_mutex_lock(&iommu->lock);
+	lock_take(&iommu->lock);
 	/* By its address, too: another mapping may have the place meanwhile. */
 	if (iova_find(&iommu->map, iova, &mapping) && mapping.iova == iova && mapping.va == va) {
 		rc = check_settled(iommu, iova);
 		if (rc == 0)
 			rc = map_remove(iommu, &mapping);
 	}
-	pthread_mutex_unlock(&iommu->lock);
+	lock_give(&iommu->lock);
 	return rc;
 }
 
@@ -330,10 +327,10 @@ int64_t vfc_iommu_unmap_all(struct vfc_iommu *iommu)
 	uint64_t bytes;
 	int rc;
 
-	pthread_mutex_lock(&iommu->lock);
+	lock_take(&iommu->lock);
 	bytes = iommu->map.bytes;
 	rc = map_remove_all(iommu);
-	pthread_mutex_unlock(&iommu->lock);
+	lock_give(&iommu->lock);
 	if (rc < 0)
 		return vfc_done(rc);
 	return bytes > INT64_MAX ? INT64_MAX : (int64_t)bytes;
@@ -343,9 +340,9 @@ int vfc_iommu_find_iova(struct vfc_iommu *iommu, uint64_t iova, struct vfc_mappi
 {
 	bool found;
 
-	pthread_mutex_lock(&iommu->lock);
+	lock_take(&iommu->lock);
 	found = iova_find(&iommu->map, iova, mapping);
-	pthread_mutex_unlock(&iommu->lock);
+	lock_give(&iommu->lock);
 	return vfc_done(found ? 0
 			      : vfc_fail(ENOENT, VFC_REASON_IOVA, NOWHERE,
 					 "nothing is mapped at IOVA 0x%" PRIx64, iova));
@@ -355,9 +352,9 @@ int vfc_iommu_find_va(struct vfc_iommu *iommu, const void *va, struct vfc_mappin
 {
 	int rc;
 
-	pthread_mutex_lock(&iommu->lock);
+	lock_take(&iommu->lock);
 	rc = iova_find_va(&iommu->map, va, mapping);
-	pthread_mutex_unlock(&iommu->lock);
+	lock_give(&iommu->lock);
 	if (rc == 0)
 		rc = vfc_fail(ENOENT, VFC_REASON_IOVA, NOWHERE, "the memory at %p is not mapped", va);
 	return vfc_done(rc < 0 ? rc : 0);

@@ -3,9 +3,8 @@
 #ifndef VFC_IOMMU_SPACE_H
 #define VFC_IOMMU_SPACE_H
 
-#include <pthread.h>
-
 #include "../error.h"
+#include "../kernel/lock.h"
 #include "../transport/transport.h"
 #include "iommu.h"
 #include "iova.h"
@@ -19,7 +18,7 @@ struct pending {
 struct vfc_iommu {
 	const struct transport *ops;
 	struct transport_space *space;
-	pthread_mutex_t lock; /* all below, and every call through ops with this space */
+	struct lock lock; /* all below, and every call through ops with this space */
 	struct iova_map map;
 	struct pending *pending;
 	uint64_t page_sizes;

@@ -13,6 +13,7 @@
 
 #include "../error.h"
 #include "../iommufd/ioas.h"
+#include "../kernel/ioctl.h"
 #include "../kernel/sys.h"
 #include "fd.h"
 #include "hints.h"
@@ -194,7 +195,7 @@ static COLD int map_failed(int rc, int iommufd, const struct iommu_ioas_map *map
 			     : iommufd_map_failed(rc, iommufd, map);
 }
 
-int ioas_map(struct transport_space *base, const struct transport_memory *memory, uint64_t *iova,
+HOT int ioas_map(struct transport_space *base, const struct transport_memory *memory, uint64_t *iova,
 	     uint64_t length, uint32_t flags)
 {
 	const struct ioas *space = of(base);
@@ -212,7 +213,7 @@ int ioas_map(struct transport_space *base, const struct transport_memory *memory
 
 	if (!memory->va)
 		return ioas_map_file(fd, space->ioas, memory, *iova, length, flags);
-	rc = sys_ioctl(fd, IOMMU_IOAS_MAP, &map);
+	rc = sys_ioctl_inline(fd, IOMMU_IOAS_MAP, &map);
 	return rc < 0 ? map_failed(rc, fd, &map) : 0;
 }
 
@@ -225,7 +226,7 @@ static COLD int unmap_failed(int rc, const struct ioas *space, uint64_t iova, ui
 			"the kernel unmapped %" PRIu64 " bytes instead", unmapped);
 }
 
-int ioas_unmap(struct transport_space *base, uint64_t iova, uint64_t length)
+HOT int ioas_unmap(struct transport_space *base, uint64_t iova, uint64_t length)
 {
 	const struct ioas *space = of(base);
 	struct iommu_ioas_unmap request = {
@@ -234,11 +235,11 @@ int ioas_unmap(struct transport_space *base, uint64_t iova, uint64_t length)
 		.iova = iova,
 		.length = length,
 	};
-	int rc = sys_ioctl(space->iommufd->fd, IOMMU_IOAS_UNMAP, &request);
+	int rc = sys_ioctl_inline(space->iommufd->fd, IOMMU_IOAS_UNMAP, &request);
 
-	return rc == 0 && request.length == length
-		       ? 0
-		       : unmap_failed(rc, space, iova, length, request.length);
+	if (rc < 0 || request.length != length)
+		return unmap_failed(rc, space, iova, length, request.length);
+	return 0;
 }
 
 bool ioas_related(struct transport_space *space, struct transport_space *other)
