@@ -100,6 +100,13 @@ static struct vfc_mapping mapping_of(const struct tree_range *range)
 				    .va = (void *)(uintptr_t)range->tie, .flags = range->flags};
 }
 
+static struct tree_range range_of(const struct vfc_mapping *mapping, uint64_t guard)
+{
+	return (struct tree_range){.key = mapping->iova, .tie = (uintptr_t)mapping->va,
+				   .length = mapping->length, .flags = mapping->flags,
+				   .guard = (uint32_t)(guard / IOVA_GUARD_UNIT)};
+}
+
 /* The mappings at or below @iova, where the cursor then is, and above; NULL: there is none. */
 struct neighbours {
 	struct tree_range range[2];
@@ -126,9 +133,7 @@ static void find_neighbours(struct tree *tree, uint64_t iova, struct neighbours 
 
 static void insert_by_iova(struct tree *tree, const struct vfc_mapping *mapping, uint64_t guard)
 {
-	struct tree_range range = {.key = mapping->iova, .tie = (uintptr_t)mapping->va,
-				   .length = mapping->length, .flags = mapping->flags,
-				   .guard = (uint32_t)(guard / IOVA_GUARD_UNIT)};
+	struct tree_range range = range_of(mapping, guard);
 	struct neighbours n;
 
 	find_neighbours(tree, mapping->iova, &n);
@@ -141,15 +146,32 @@ static void insert_by_iova(struct tree *tree, const struct vfc_mapping *mapping,
 	}
 }
 
+/* Those of the run: nothing lies between them. */
+static void insert_run(struct tree *tree, const struct vfc_mapping *made, unsigned count)
+{
+	struct tree_range range = range_of(&made[0], 0), next;
+	struct neighbours n;
+
+	find_neighbours(tree, range.key, &n);
+	if (n.before)
+		tree_set_weight(tree, order_between(n.before, &range));
+	for (unsigned i = 0; i < count; i++, range = next) {
+		if (i + 1 < count)
+			next = range_of(&made[i + 1], 0);
+		range.weight = order_between(&range, i + 1 < count ? &next : n.after);
+		if (i)
+			tree_floor(tree, made[i - 1].iova, UINT64_MAX);
+		tree_insert(tree, !i && !n.before, &range);
+	}
+}
+
 /* All mappings into the tree, for what looks at gaps or neighbours. */
 static void settle(struct iova_map *map)
 {
-	struct iova_run *run = &map->run;
-
-	for (unsigned i = 0; i < run->count; i++)
-		if (run->made[i].length)
-			insert_by_iova(&map->by_iova, &run->made[i], 0);
-	run->count = 0;
+	run_compact(&map->run);
+	if (map->run.count)
+		insert_run(&map->by_iova, map->run.made, map->run.count);
+	map->run.count = 0;
 }
 
 void iova_destroy(struct iova_map *map)

@@ -59,7 +59,7 @@ static inline struct vfc_mapping *run_find(struct iova_run *run, uint64_t iova)
 {
 	struct vfc_mapping *made;
 
-	if (!run->count)
+	if (!run->count || iova < run->made->iova)
 		return NULL;
 	made = &run->made[run->count - 1];
 	if (made->iova > iova)

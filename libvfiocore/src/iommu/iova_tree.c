@@ -312,6 +312,18 @@ static void update(struct tree *tree, unsigned level)
 	}
 }
 
+/* Some weight in the leaf is now this, and those above may be less. */
+static void raise(struct tree *tree, uint64_t weight)
+{
+	for (unsigned level = 1; level < tree->levels; level++) {
+		uint64_t *at = &tree->node[level]->weight[tree->slot[level]];
+
+		if (*at >= weight)
+			return;
+		*at = weight;
+	}
+}
+
 /* The same, cheaper: one weight in the leaf was @old and is @now; its first range may be new. */
 static void update_leaf(struct tree *tree, uint64_t old, uint64_t now)
 {
@@ -335,8 +347,9 @@ static void update_leaf(struct tree *tree, uint64_t old, uint64_t now)
 		return;
 	parent = tree->node[1];
 	/* Most often the greatest weight is another's. */
-	if (parent->weight[tree->slot[1]] < now ||
-	    (parent->weight[tree->slot[1]] == old && old != now))
+	if (parent->weight[tree->slot[1]] < now)
+		raise(tree, now);
+	else if (parent->weight[tree->slot[1]] == old && old != now)
 		update(tree, 0);
 }
 
@@ -417,10 +430,12 @@ void tree_insert(struct tree *tree, bool first, const struct tree_range *range)
 		i = tree->slot[level] + 1;
 	}
 	put(tree->node[level], i, &entry);
-	if (level)
+	if (level) {
 		update(tree, level);
-	else
-		update_leaf(tree, 0, entry.weight);
+		return;
+	}
+	tree->slot[0] = i; /* most often the next one is to be behind it */
+	update_leaf(tree, 0, entry.weight);
 }
 
 /* Join the cursor's node at @level with a neighbour; true: the cursor's entry above is to go. */
