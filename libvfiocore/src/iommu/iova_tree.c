@@ -315,13 +315,9 @@ static void update(struct tree *tree, unsigned level)
 /* Some weight in the leaf is now this, and those above may be less. */
 static void raise(struct tree *tree, uint64_t weight)
 {
-	for (unsigned level = 1; level < tree->levels; level++) {
-		uint64_t *at = &tree->node[level]->weight[tree->slot[level]];
-
-		if (*at >= weight)
-			return;
-		*at = weight;
-	}
+	for (unsigned level = 1; level < tree->levels; level++)
+		if (tree->node[level]->weight[tree->slot[level]] < weight)
+			tree->node[level]->weight[tree->slot[level]] = weight;
 }
 
 /* The same, cheaper: one weight in the leaf was @old and is @now; its first range may be new. */
@@ -432,10 +428,10 @@ void tree_insert(struct tree *tree, bool first, const struct tree_range *range)
 	put(tree->node[level], i, &entry);
 	if (level) {
 		update(tree, level);
-		return;
+	} else {
+		update_leaf(tree, 0, entry.weight);
+		tree->slot[0] = i; /* most often the next one is to be behind it */
 	}
-	tree->slot[0] = i; /* most often the next one is to be behind it */
-	update_leaf(tree, 0, entry.weight);
 }
 
 /* Join the cursor's node at @level with a neighbour; true: the cursor's entry above is to go. */
