@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "call.h"
+#include "ioctl.h"
 
 #ifdef VFC_FAULT_INJECTION
 static unsigned fault_countdown;
@@ -84,8 +85,7 @@ int sys_character_device(int fd, unsigned *major, unsigned *minor)
 
 int sys_ioctl(int fd, unsigned long request, void *argument)
 {
-	FAIL_ON_DEMAND(-EIO);
-	return CALL(ioctl(fd, request, argument));
+	return sys_ioctl_inline(fd, request, argument);
 }
 
 int sys_ioctl_value(int fd, unsigned long request, unsigned long value)
