@@ -12,6 +12,7 @@
 #include "event.h"
 #include "iommu/iommu.h"
 #include "kernel/sys.h"
+#include "nofault.h"
 #include "pci/sysfs.h"
 #include "transport/handle.h"
 
@@ -290,6 +291,7 @@ int vfc_device_close(struct vfc_device *device)
 	iommu_close_device(device->iommu, device->transport, device->attached);
 	attach_close(device);
 	vfc_iommu_close(device->own);
+	nofault_forget(device);
 	pthread_mutex_destroy(&device->lock);
 	free(device);
 	return 0;

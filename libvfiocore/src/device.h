@@ -41,6 +41,7 @@ struct vfc_device {
 	int pid; /* that opened it */
 	bool released;  /* atomic: the descriptor is closed, see vfc_device_release() */
 	bool low_power; /* atomic: mapped BARs do not answer, whatever the registers say */
+	bool nofault;   /* atomic: its checked accesses do not end in SIGBUS, src/nofault.c */
 	bool suspect;   /* atomic: whoever watches it asks whether it is gone */
 	char name[32];
 	pthread_mutex_t lock; /* mappings of regions, and what follows */

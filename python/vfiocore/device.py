@@ -115,6 +115,8 @@ class Device(Resettable):
         self._releaser: Releaser | None = None
         self._regions: dict[int, Region] = {}
         self._read_info()
+        # Of the model, too: what is true of it is true of a device.
+        check(lib.vfc_nofault_device(self._handle))
         _remember(self)
 
     def _read_info(self) -> None:

@@ -216,8 +216,8 @@ static int transferred(struct transport_device *device, ssize_t n, size_t length
 	if (n == -EBADF)
 		return released(device, call);
 	if (n < 0)
-		return vfc_fail((int)n, VFC_REASON_NONE, WHERE(call, of(device)->name),
-				"%s",
+		return vfc_fail((int)n, n == -EIO ? VFC_REASON_DECODING : VFC_REASON_NONE,
+				WHERE(call, of(device)->name), "%s",
 				n == -EIO ? "is memory or I/O decoding off in the Command register, or "
 					    "the device in D3?"
 					  : "");

@@ -493,6 +493,10 @@ PROTOTYPES: dict[str, tuple[str, ...]] = {
     "vfc_nic_rx_wait": ("int", _NIC, "uint32_t", "int64_t"),
     "vfc_nic_rx_fd": ("int", _NIC, "uint32_t"),
     "vfc_nic_rx_arm": ("int", _NIC, "uint32_t"),
+    # nofault.h
+    "vfc_nofault_begin": ("int",),
+    "vfc_nofault_end": ("int",),
+    "vfc_nofault_device": ("int", _DEVICE),
     # pci.h
     "vfc_pci_list": ("int", _NAMES, "size_t"),
     "vfc_pci_info": ("int", "const char *", "struct vfc_pci_info *"),
