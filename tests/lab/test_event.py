@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -39,8 +40,12 @@ def change(bdf: str) -> None:
 
 def has_device(pid: int) -> bool:
     """Whether that process has a device open."""
-    links = [os.readlink(entry) for entry in Path(f"/proc/{pid}/fd").iterdir()]
-    return any("vfio-device" in link or "/dev/vfio/devices/" in link for link in links)
+    for entry in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # closed meanwhile
+            link = os.readlink(entry)
+            if "vfio-device" in link or "/dev/vfio/devices/" in link:
+                return True
+    return False
 
 
 def take(stream: vfiocore.Events, kind: EventKind) -> vfiocore.Event:
