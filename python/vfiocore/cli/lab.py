@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from vfiocore.lab import GuestError, LabError, guest, machines, qemu
+from vfiocore.lab import GuestError, LabError, emulators, guest, machines, qemu
 
 from .output import at_least
 
@@ -30,9 +30,10 @@ environment:
   VFIOCORE_KERNEL   a bzImage to boot, its modules beside it (or all built in);
                     without it the distribution's kernel package, or for a machine of
                     the kind "built" one from its kernel source, kept in the cache
-  VFIOCORE_CACHE    where kernels are kept (default ~/.cache/vfiocore); remove it to
+  VFIOCORE_CACHE    where kernels and QEMU are kept (default ~/.cache/vfiocore); remove it to
                     fetch newer ones
-  VFIOCORE_QEMU     the QEMU to run (default qemu-system-x86_64)
+  VFIOCORE_QEMU     the QEMU to run (default qemu-system-x86_64; where it is too old for a
+                    machine a newer one is fetched, on Debian)
   VFIOCORE_ACCEL    kvm or tcg, instead of trying KVM once
 
 exit status: the command's own; 255 if the guest failed, 1 if there is nothing to boot
@@ -156,6 +157,7 @@ def _as_dict(machine: machines.Machine) -> dict[str, object]:
         "iommu": machine.iommu,
         "memory_mib": machine.memory,
         "cpus": machine.cpus,
+        "qemu_version": machine.qemu_version and emulators.spelled(machine.qemu_version),
         "devices": devices,
     }
 

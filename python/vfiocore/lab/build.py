@@ -24,12 +24,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import LabError
+from .apt import Apt, Wanted, captured, private
 from .host import busybox, cache_dir, dies_with_parent, locked, write_whole, writing
 
 # The newest kernel that Debian packages for its current stable release.
 SUITE = "trixie-backports"
 PACKAGE = "linux-source"
-KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+_WANTED = Wanted("the kernel's source", "set VFIOCORE_KERNEL to an image of your own")
 
 OPTIONS = Path(__file__).with_name("kernel.config")
 
@@ -50,23 +51,6 @@ _NEEDS = {
 _LOG_TAIL = 15
 # Part of the key: raise it when what is kept of a build changes.
 _LAYOUT = "1"
-
-# Indexes that are not wanted cost more than the one that is. The hooks are for the system's lists.
-_APT_CONF = """\
-Dir::Etc::sourcelist "{work}/sources.list";
-Dir::Etc::sourceparts "{work}/none";
-Dir::Etc::preferences "{work}/none/preferences";
-Dir::Etc::preferencesparts "{work}/none";
-Dir::State "{work}/state";
-Dir::State::status "/dev/null";
-Dir::Cache "{work}/cache";
-Acquire::Languages "none";
-APT::Update::Error-Mode "any";
-#clear Acquire::IndexTargets::deb::DEP-11;
-#clear APT::Update::Pre-Invoke;
-#clear APT::Update::Post-Invoke;
-#clear APT::Update::Post-Invoke-Success;
-"""
 
 
 @dataclass(frozen=True)
@@ -102,7 +86,7 @@ def _remembered(cache: Path) -> Path | None:
 
 
 def _key(source: Source) -> str:
-    compiler = _captured(["gcc", "--version"]).stdout
+    compiler = captured(["gcc", "--version"]).stdout
     facts = [source.package, source.version, compiler, *_options(), _LAYOUT]
     digest = hashlib.sha256("\0".join(facts).encode()).hexdigest()
     return f"{source.version}-{digest[:12]}"
@@ -120,7 +104,8 @@ def _obtain(cache: Path) -> Path:
         shutil.rmtree(stale)
     with writing(cache), tempfile.TemporaryDirectory(dir=cache, prefix="new-") as name:
         work = Path(name)
-        apt = _private_apt(work)
+        _tell(f"looking for the newest {PACKAGE} in {SUITE}")
+        apt = private(work, _WANTED, SUITE)
         source = _newest(apt)
         tree = cache / _key(source)
         if not tree.exists():
@@ -148,53 +133,9 @@ def _require_tools() -> None:
         )
 
 
-def _private_apt(work: Path) -> list[str]:
-    """The options that make apt use a list and a state of its own, below `work`."""
-    if not KEYRING.exists():
-        raise LabError(
-            f"the kernel's source is Debian's, and {KEYRING} is missing: install "
-            f"debian-archive-keyring, or set VFIOCORE_KERNEL to an image of your own"
-        )
-    for directory in ("none", "state/lists/partial", "cache/archives/partial"):
-        (work / directory).mkdir(parents=True)
-    source = f"deb [signed-by={KEYRING}] {_mirror()} {SUITE} main\n"
-    (work / "sources.list").write_text(source)
-    conf = work / "apt.conf"
-    conf.write_text(_APT_CONF.format(work=work))
-    # As root apt would drop to user _apt, which cannot write here, and complain about it.
-    sandbox = ["-o", "APT::Sandbox::User=root"] if os.geteuid() == 0 else []
-    return ["-c", str(conf), "-qq", *sandbox]
-
-
-def _mirror() -> str:
-    """The address of the mirror of Debian that this system uses."""
-    wanted = ["Created-By: Packages", "Origin: Debian", "Label: Debian"]
-    shown = subprocess.run(
-        ["apt-get", "indextargets", "--format", "$(REPO_URI)", *wanted],
-        capture_output=True,
-        check=False,
-        text=True,
-    )
-    addresses = shown.stdout.split()
-    if not addresses:
-        raise LabError(
-            "the kernel's source is Debian's, and apt knows no mirror of Debian here: run "
-            "'apt-get update' first, or set VFIOCORE_KERNEL to an image of your own"
-        )
-    return addresses[0]
-
-
-def _newest(apt: Sequence[str]) -> Source:
+def _newest(apt: Apt) -> Source:
     """The package that PACKAGE depends on, in SUITE."""
-    _tell(f"looking for the newest {PACKAGE} in {SUITE}")
-    updated = _captured(["apt-get", *apt, "update"])
-    if updated.returncode:
-        raise LabError(
-            f"apt cannot read {SUITE} of this system's mirror: {updated.stderr.strip()}; check "
-            f"the network, or set VFIOCORE_KERNEL to an image of your own"
-        )
-    shown = _captured(["apt-cache", *apt, "show", "--no-all-versions", PACKAGE])
-    found = re.search(rf"(?m)^Depends: ({PACKAGE}-[\w.]+) \(= (\S+)\)", shown.stdout)
+    found = re.search(rf"(?m)^Depends: ({PACKAGE}-[\w.]+) \(= (\S+)\)", apt.show(PACKAGE))
     if not found:
         raise LabError(
             f"this system's mirror has no package {PACKAGE} in {SUITE}: set VFIOCORE_KERNEL to an "
@@ -203,11 +144,7 @@ def _newest(apt: Sequence[str]) -> Source:
     return Source(*found.groups())
 
 
-def _captured(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, capture_output=True, check=False, text=True)
-
-
-def _build(source: Source, apt: Sequence[str], work: Path, log: Path) -> Path:
+def _build(source: Source, apt: Apt, work: Path, log: Path) -> Path:
     """Fetch, configure and build in `work`; the directory of what is kept."""
     start = time.monotonic()
     tree, kept, staged = work / "source", work / "kept", work / "staged"
@@ -215,7 +152,7 @@ def _build(source: Source, apt: Sequence[str], work: Path, log: Path) -> Path:
         steps = _Steps(work, log, out.fileno())
         _tell(f"fetching {source.package} {source.version}")
         wanted = f"{source.package}={source.version}"
-        steps.run(["apt-get", *apt, "download", wanted], "fetch the kernel's source")
+        steps.run(apt.get("download", wanted), "fetch the kernel's source")
         (package,) = work.glob("*.deb")
         steps.run(["dpkg-deb", "-x", str(package), str(work / "package")], "unpack the package")
         (archive,) = (work / "package/usr/src").glob("*.tar.xz")

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from . import LabError, build
+from .apt import as_root
 from .host import busybox, cache_dir, locked, writing
 
 Kind = Literal["stock", "built"]
@@ -211,9 +212,7 @@ def _unpack(tree: Path, packages: list[str], finish: Callable[[Path], None]) -> 
 
 
 def _download(packages: list[str], work: Path) -> None:
-    # As root apt would drop to user _apt, which cannot write here, and complain about it.
-    sandbox = ["-o", "APT::Sandbox::User=root"] if os.geteuid() == 0 else []
-    _check(["apt-get", "-qq", *sandbox, "download", *packages], "download", work)
+    _check(["apt-get", "-qq", *as_root(), "download", *packages], "download", work)
 
 
 def _check(command: list[str], what: str, work: Path) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from . import LabError
+from .emulators import Version
 from .kernels import Kind
 
 DEFAULT = "intel"
@@ -53,6 +54,7 @@ class Machine:
     iommu_device: str | None = INTEL_IOMMU
     iommu_first: bool = True  # before the devices on QEMU's command line
     kernel: Kind = "stock"
+    qemu_version: Version | None = None  # the oldest QEMU that has its devices; None: any
     machine: str = Q35
     memory: int = 1024  # MiB
     # One: on a host with two cores, two guests of two emulated CPUs take twice as long to boot.
@@ -267,11 +269,52 @@ _WIDTH_BUILT = replace(
     kernel="built",
 )
 
+# vfio-pci must be told to let a physical function have virtual ones.
+SRIOV_MODULES = (*VFIO_MODULES[:2], "vfio-pci enable_sriov=1")
+
+
+def _igb(number: int) -> Device:
+    mac = f"52:54:00:76:67:{number:02x}"
+    return Device(
+        f"igb{number}",
+        f"0000:0{number + 1}:00.0",
+        f"igb,id=igb{number},bus=port{number + 1},addr=0,netdev=wire{number},mac={mac}",
+        f"igb, {mac}, 8 VFs, on a hub with the others and the user network",
+    )
+
+
+_IGB = replace(
+    _IOMMUFD,
+    name="igb",
+    doc="Intel VT-d on the built kernel; two igb with SR-IOV, e1000e and virtio-net joined on one "
+    "hub with the user network; QEMU 8.0 or newer, fetched if the system's is older",
+    devices=(
+        _igb(0),
+        _igb(1),
+        Device(
+            "nic0",
+            "0000:03:00.0",
+            "e1000e,id=nic0,bus=port3,addr=0,netdev=wire2,mac=52:54:00:76:67:10",
+            "e1000e, 52:54:00:76:67:10, the same hub",
+        ),
+        Device(
+            "virtio",
+            "0000:04:00.0",
+            "virtio-net-pci,id=virtio,bus=port4,addr=0,netdev=wire3,mac=52:54:00:76:67:11,"
+            "disable-legacy=on,disable-modern=off,iommu_platform=on,aer=on",
+            "virtio-net 1.0 behind the IOMMU, 52:54:00:76:67:11, the same hub",
+        ),
+    ),
+    modules=SRIOV_MODULES,
+    qemu_version=(8, 0),
+    qemu=(*_port("port1", 1), *_port("port2", 2), *_port("port3", 3), *_port("port4", 4), *_hub(4)),
+)
+
 MACHINES: dict[str, Machine] = {
     m.name: m
     for m in (
         *(_INTEL, _NONE, _SHARED, _WIDTH, _WIDTH_BUILT),
-        *(_IOMMUFD, _IOMMUFD39, _SCALABLE, _SCALABLE39, _AMD, _VIRTIO, _NOIOMMU),
+        *(_IOMMUFD, _IOMMUFD39, _SCALABLE, _SCALABLE39, _AMD, _VIRTIO, _NOIOMMU, _IGB),
     )
 }
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -19,7 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import LabError
+from . import LabError, emulators
 from .host import cache_dir, dies_with_parent, write_whole
 from .initramfs import build
 from .kernels import Kernel, find
@@ -37,6 +36,7 @@ class Plan:
 
     machine: Machine
     kernel: Kernel
+    program: Path
     shares: tuple[Path, ...] = ()
     trace: Path | None = None
     extra: tuple[str, ...] = ()
@@ -58,45 +58,38 @@ class Vm:
         return status
 
 
-def program() -> str:
-    """The QEMU to run: $VFIOCORE_QEMU or qemu-system-x86_64 from PATH."""
-    named = os.environ.get("VFIOCORE_QEMU")
-    found = shutil.which(named or "qemu-system-x86_64")
-    if found:
-        return found
-    if named:
-        raise LabError(f"VFIOCORE_QEMU names {named}, which is not a program: name a QEMU")
-    raise LabError(
-        "qemu-system-x86_64 is missing: install it (Debian, Ubuntu: qemu-system-x86), "
-        "or set VFIOCORE_QEMU"
-    )
-
-
 def plan(
     machine: Machine,
     shares: Sequence[Path] = (),
     trace: Path | None = None,
     extra: Sequence[str] = (),
 ) -> Plan:
-    """A plan with the kernel found (fetched or built on first use)."""
+    """A plan with kernel and QEMU found (fetched or built on first use)."""
     for share in shares:
         if not share.is_dir():
             raise LabError(f"cannot share {share}: it is not a directory")
     return Plan(
-        machine, find(machine.kernel), tuple(s.resolve() for s in shares), trace, tuple(extra)
+        machine,
+        find(machine.kernel),
+        emulators.find(machine.qemu_version),
+        tuple(s.resolve() for s in shares),
+        trace,
+        tuple(extra),
     )
 
 
 def command(plan: Plan, channels: dict[str, str], accel: str) -> list[str]:
     """QEMU's argv; `channels` gives the chardev backend of the console and of each port."""
     machine = plan.machine
-    argv = [program(), "-machine", machine.machine, "-accel", accel, "-cpu", "max"]
+    argv = [str(plan.program), "-machine", machine.machine, "-accel", accel, "-cpu", "max"]
     argv += ["-m", f"{machine.memory}M", "-smp", str(machine.cpus)]
     argv += ["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]
     argv += ["-kernel", str(_fast_image(plan.kernel, accel))]
     argv += ["-initrd", str(build(plan.kernel, machine.modules))]
     argv += ["-append", _cmdline(machine)]
-    iommu = ["-device", _spelled(machine.iommu_device)] if machine.iommu_device else []
+    iommu = (
+        ["-device", _spelled(plan.program, machine.iommu_device)] if machine.iommu_device else []
+    )
     argv += iommu if machine.iommu_first else []
     argv += machine.qemu
     for device in machine.devices:
@@ -109,13 +102,13 @@ def command(plan: Plan, channels: dict[str, str], accel: str) -> list[str]:
     return [*argv, *plan.extra]
 
 
-def _spelled(device: str) -> str:
+def _spelled(program: Path, device: str) -> str:
     """Until version 11.1 scalable mode is an experiment for QEMU, and has a name that says so."""
     option = "scalable-mode"
     if option not in device:
         return device
     model = device.partition(",")[0]
-    known = subprocess.run([program(), "-device", f"{model},help"], capture_output=True, check=True)
+    known = subprocess.run([program, "-device", f"{model},help"], capture_output=True, check=True)
     experimental = f"x-{option}"
     return device.replace(option, experimental) if experimental in known.stdout.decode() else device
 
@@ -164,21 +157,22 @@ def accelerator(plan: Plan) -> str:
         return tcg if named == "tcg" else named
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
         return tcg
-    memory = cache_dir() / f"accel-{_probe_key(plan.kernel)}"
+    memory = cache_dir() / f"accel-{_probe_key(plan)}"
     if not memory.exists():
         write_whole(memory, b"kvm" if _kvm_boots(plan) else tcg.encode())
     return memory.read_text()
 
 
-def _probe_key(kernel: Kernel) -> str:
+def _probe_key(plan: Plan) -> str:
     host = os.uname()
-    facts = [kernel.image, os.stat(kernel.image).st_mtime_ns, os.stat(program()).st_mtime_ns]
-    text = " ".join(str(fact) for fact in [*facts, program(), host.release, host.version])
+    files = [plan.kernel.image, plan.program]
+    facts = [fact for file in files for fact in (file, file.stat().st_mtime_ns)]
+    text = " ".join(str(fact) for fact in [*facts, host.release, host.version])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _kvm_boots(plan: Plan) -> bool:
-    argv = [program(), "-machine", plan.machine.machine, "-accel", "kvm", "-cpu", "max"]
+    argv = [str(plan.program), "-machine", plan.machine.machine, "-accel", "kvm", "-cpu", "max"]
     argv += ["-m", "512M", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]
     argv += ["-serial", "stdio", "-kernel", str(plan.kernel.image)]
     argv += ["-initrd", str(build(plan.kernel, plan.machine.modules))]
