@@ -12,6 +12,7 @@ from ._native.call import (
     error,
     fileno,
     integer,
+    leave,
     native,
     open_handle,
     unsigned,
@@ -47,6 +48,7 @@ def _close_leftovers(owner: int) -> None:
         return  # a fork: the devices are the parent's
     from contextlib import suppress
 
+    leave()
     for device in reversed(list(_open)):
         with suppress(Exception):  # nobody is left to be told
             device.__exit__(None, None, None)

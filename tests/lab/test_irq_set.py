@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Every interrupt type on the real kernel: resized, switched, masked, closed. That all are counted is
-in test_irq_matrix.py."""
+"""Every interrupt type on the real kernel: resized, switched, masked, closed.
+
+That all of them are counted is in test_irq_matrix.py.
+"""
 
 from __future__ import annotations
 
