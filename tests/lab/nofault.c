@@ -17,7 +17,8 @@
 #include <unistd.h>
 #include <vfiocore.h>
 
-#define ACCESSES 10000
+#define ACCESSES 10000 /* and more, */
+#define ERRORS 10      /* until so many were refused */
 #define CONFIG_COMMAND ((off_t)(7ull << 40 | 4)) /* VFIO_PCI_INDEX_TO_OFFSET() */
 
 static struct vfc_device *device;
@@ -81,7 +82,7 @@ static void *opted_in(void *out)
 	unsigned *errors = out;
 
 	check(vfc_nofault_begin() == 0, "vfc_nofault_begin");
-	for (int i = 0; i < ACCESSES; i++) {
+	for (int i = 0; i < ACCESSES || *errors < ERRORS; i++) {
 		int64_t value = i % 2 ? vfc_region_load(device, VFC_REGION_BAR0, 8, 4)
 				      : vfc_region_write(device, VFC_REGION_BAR0, 0x5400, 4, 1);
 
@@ -155,7 +156,6 @@ int main(int argc, char **argv)
 	decode(true);
 	check(sigaction(SIGBUS, NULL, &now) == 0 && now.sa_sigaction == handler, "what was before is back");
 	check(vfc_device_close(device) == 0, "vfc_device_close");
-	printf("%u turns: %u errors of %u accesses; %u and %u signals\n", turns, counts[0], ACCESSES,
-	       counts[1], counts[2]);
-	return counts[0] == 0;
+	printf("%u turns: %u errors; %u and %u signals\n", turns, counts[0], counts[1], counts[2]);
+	return 0;
 }
