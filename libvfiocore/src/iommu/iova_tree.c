@@ -313,7 +313,7 @@ static void update(struct tree *tree, unsigned level)
 }
 
 /* Some weight in the leaf is now this, and those above may be less. */
-static void raise(struct tree *tree, uint64_t weight)
+static void raise_weight(struct tree *tree, uint64_t weight)
 {
 	for (unsigned level = 1; level < tree->levels; level++)
 		if (tree->node[level]->weight[tree->slot[level]] < weight)
@@ -344,7 +344,7 @@ static void update_leaf(struct tree *tree, uint64_t old, uint64_t now)
 	parent = tree->node[1];
 	/* Most often the greatest weight is another's. */
 	if (parent->weight[tree->slot[1]] < now)
-		raise(tree, now);
+		raise_weight(tree, now);
 	else if (parent->weight[tree->slot[1]] == old && old != now)
 		update(tree, 0);
 }

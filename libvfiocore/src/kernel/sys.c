@@ -253,6 +253,24 @@ int sys_thread(pthread_t *thread, void *(*run)(void *), void *argument, int cpu)
 	return -rc;
 }
 
+int sys_sigaction(int number, const struct sigaction *action, struct sigaction *before)
+{
+	FAIL_ON_DEMAND(-EINVAL);
+	return CALL(sigaction(number, action, before));
+}
+
+void sys_signal_default(int number)
+{
+	struct sigaction action = {.sa_handler = SIG_DFL};
+
+	(void)CALL(sigaction(number, &action, NULL));
+}
+
+void sys_signal_raise(int number)
+{
+	(void)CALL(raise(number));
+}
+
 int sys_pid(void)
 {
 	return getpid();
