@@ -257,10 +257,10 @@ def iova_figures() -> list[Compiled]:
     plain = "a sorted array, "
     return [
         *(Compiled(f"iova.{pattern}.{live}", "ns/pair", plain + what, "bench-iova")
-          for pattern, what in [("alloc_free", "a random live range replaced"),
-                                ("alloc_free_va", "a random live range replaced, found by address"),
-                                ("recycle", "the newest live range replaced"),
-                                ("fifo", "the oldest live range replaced")]
+          for pattern, what in [("alloc_free", "the newest live range replaced"),
+                                ("alloc_free_oldest", "the oldest live range replaced"),
+                                ("alloc_free_random", "a random live range replaced"),
+                                ("alloc_free_random_va", "a random one replaced, found by address")]
           for live in ("1k", "100k", "1m")),
         Compiled("iova.find_iova.100k", "ns", plain + "binary search", "bench-iova"),
         Compiled("iova.find_va.100k", "ns", plain + "linear search", "bench-iova"),
