@@ -29,5 +29,6 @@
 #include "vfiocore/power.h"
 #include "vfiocore/region.h"
 #include "vfiocore/ring.h"
+#include "vfiocore/sriov.h"
 
 #endif

@@ -85,9 +85,9 @@ static int own_iommu(struct vfc_device *device, const char *name, const char *tr
 	return rc;
 }
 
-static int open_in(struct vfc_device *device, int fd)
+static int open_in(struct vfc_device *device, int fd, const uint8_t *token)
 {
-	int rc = iommu_open_device(device->iommu, device->name, fd, &device->transport);
+	int rc = iommu_open_device(device->iommu, device->name, fd, token, &device->transport);
 
 	if (rc < 0)
 		return rc;
@@ -101,9 +101,9 @@ static int open_in(struct vfc_device *device, int fd)
 	return rc;
 }
 
-/* @iommu: NULL: one of its own. @fd: its descriptor that is open already, or -1. */
-static int new_device(const char *name, struct vfc_iommu *iommu, const char *transport, int fd,
-		      struct vfc_device **out)
+/* @opts: may be NULL. @transport: if there is no opts->iommu. @fd: its open descriptor, or -1. */
+static int new_device(const char *name, const struct vfc_device_opts *opts, const char *transport,
+		      int fd, struct vfc_device **out)
 {
 	struct vfc_device *device = sys_alloc(sizeof(*device));
 	int rc = 0;
@@ -111,11 +111,11 @@ static int new_device(const char *name, struct vfc_iommu *iommu, const char *tra
 	if (!device)
 		return vfc_no_memory();
 	snprintf(device->name, sizeof(device->name), "%s", name);
-	device->iommu = iommu;
-	if (!iommu)
+	device->iommu = opts ? opts->iommu : NULL;
+	if (!device->iommu)
 		rc = own_iommu(device, name, transport);
 	if (rc == 0) {
-		rc = open_in(device, fd);
+		rc = open_in(device, fd, opts ? opts->vf_token : NULL);
 		if (rc < 0)
 			vfc_iommu_close(device->own);
 	}
@@ -150,10 +150,9 @@ static int device_open(const char *name, const struct vfc_device_opts *opts,
 		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, WHERE(.object = name),
 				"an address space has its transport already: give one of the two");
 	if (opts && opts->transport)
-		return new_device(name, NULL, opts->transport, -1, out);
+		return new_device(name, opts, opts->transport, -1, out);
 	/* A model is named with its transport, whatever the environment says. */
-	return new_device(name, opts ? opts->iommu : NULL, strncmp(name, "fake:", 5) ? NULL : "fake", -1,
-			  out);
+	return new_device(name, opts, strncmp(name, "fake:", 5) ? NULL : "fake", -1, out);
 }
 
 int vfc_device_open(const char *name, const struct vfc_device_opts *opts,
@@ -209,7 +208,7 @@ static int device_adopt(int fd, const char *given, const struct vfc_device_opts 
 		rc = check_name(given, &handle, name);
 	/* The device has a duplicate, so a failure leaves the caller's as it was. */
 	if (rc == 0)
-		rc = new_device(name, iommu, "cdev", fd, out);
+		rc = new_device(name, opts, "cdev", fd, out);
 	if (rc == 0)
 		sys_close(fd);
 	return rc;

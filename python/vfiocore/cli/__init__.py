@@ -34,6 +34,7 @@ VERBS = {
     "read": "read registers of a device",
     "write": "write a register of a device",
     "reset": "reset a device's function",
+    "sriov": "show, make and remove a device's virtual functions (SR-IOV)",
     "net": "use a network interface: DHCP, ping, send, capture",
     "lab": "run a command or tests in a QEMU guest with an IOMMU",
 }
