@@ -143,10 +143,9 @@ static bool look_at_decoding(struct vfc_device *device, const struct region *con
 		return false;
 	if (kernel_read(device, config, COMMAND, 2, &command) < 0 || !(command & COMMAND_MEMORY))
 		return false;
-	if (command == 0xffff) /* gone: its mappings read as all ones, which is recognized */
-		return true;
-	if (access_gone(device)) /* a virtual function, for which vfio makes the register up */
-		return false;
+	/* Gone: its mappings read as all ones, which is recognized; those of a virtual one are SIGBUS. */
+	if (access_gone(device))
+		return kernel_read(device, config, 0, 2, &power) == 0 && power == 0xffff;
 	return !device->power || (kernel_read(device, config, device->power, 1, &power) == 0 &&
 				  (power & PMCSR_STATE) < PMCSR_D3HOT);
 }

@@ -3,6 +3,8 @@
  * Single-root I/O virtualization: virtual functions (VFs) of a physical one (PF), which are devices
  * of their own, opened as any other. What guards them is a token, a UUID: whoever opens a VF whose
  * PF is bound to vfio-pci must know the one that the PF's owner set, see vfc_device_opts.vf_token.
+ * The transport cdev takes it from Linux 6.17 on (6.17 and 6.18 misread it), group from 5.7 on.
+ * A reset of the PF, as when it is opened, resets its VFs: they are to be set up anew.
  */
 #ifndef VFIOCORE_SRIOV_H
 #define VFIOCORE_SRIOV_H
