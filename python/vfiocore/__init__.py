@@ -16,8 +16,10 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from socket import socket as Socket
+    from uuid import UUID
 
     from . import (
+        bus,
         config,
         device,
         dirty,
@@ -35,10 +37,12 @@ if TYPE_CHECKING:
         pci,
         power,
         region,
+        sriov,
     )
     from ._irq_thread import IrqThread
+    from .bus import BusInfo
     from .config import Capability, Config
-    from .device import Device, ResetDevice
+    from .device import Device, DeviceKind, ResetDevice
     from .dirty import DirtyTracking
     from .dma import DmaBuffer
     from .errors import (
@@ -52,6 +56,7 @@ if TYPE_CHECKING:
         IovaError,
         Malformed,
         MemlockLimit,
+        MemoryDecodingOff,
         Misaligned,
         NoDevice,
         NoDriver,
@@ -79,12 +84,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BadMemory",
+    "BusInfo",
     "Capability",
     "ClosedError",
     "Config",
     "Device",
     "DeviceBusy",
     "DeviceGone",
+    "DeviceKind",
     "DirtyTracking",
     "DmaBuffer",
     "EntryLimit",
@@ -111,6 +118,7 @@ __all__ = [
     "MappingBatch",
     "MappingInfo",
     "MemlockLimit",
+    "MemoryDecodingOff",
     "Misaligned",
     "Nic",
     "NicStats",
@@ -133,6 +141,7 @@ __all__ = [
     "WaitTimeout",
     "__version__",
     "adopt",
+    "bus",
     "config",
     "device",
     "dirty",
@@ -153,6 +162,7 @@ __all__ = [
     "power",
     "receive",
     "region",
+    "sriov",
 ]
 
 # Equal to the library's vfc_version(); a test says so.
@@ -160,9 +170,11 @@ __version__ = "0.1.0"
 
 # Where a lazy name comes from; whatever is not here and is public is an error's class.
 _HOME = {
+    "BusInfo": "bus",
     "Capability": "config",
     "Config": "config",
     "Device": "device",
+    "DeviceKind": "device",
     "DirtyTracking": "dirty",
     "DmaBuffer": "dma",
     "Event": "event",
@@ -195,11 +207,19 @@ _HOME = {
 _MODULES = frozenset(name for name in __all__ if name.islower() and name.isalpha())
 
 
-def open(name: str, *, iommu: Iommu | None = None, transport: str | None = None) -> Device:
+def open(
+    name: str,
+    *,
+    iommu: Iommu | None = None,
+    transport: str | None = None,
+    vf_token: UUID | str | None = None,
+) -> Device:
     """Open a device and attach it to an IOMMU address space.
 
     Args:
-        name: a PCI name, ``"0000:01:00.0"``; or ``"fake:e1000e"`` for the in-process model.
+        name: a PCI name, ``"0000:01:00.0"``; the UUID of a mediated device, the name of a platform
+            device, or a folder in sysfs (:func:`vfiocore.bus.info`); or ``"fake:e1000e"`` for the
+            in-process model.
         iommu: the address space to share; by default the device gets one of its own.
         transport: how to reach the device, ``"cdev"`` (iommufd), ``"group"``, ``"compat"`` (a
             group with iommufd as its container), ``"group-v1"`` (type1 version 1), ``"noiommu"``
@@ -207,16 +227,19 @@ def open(name: str, *, iommu: Iommu | None = None, transport: str | None = None)
             ``"fake"``; by default the environment's ``VFIOCORE_TRANSPORT``, else the best of the
             first two. Not together with ``iommu``. What ``vfio run`` handed over is taken when no
             transport is named.
+        vf_token: of a virtual function whose physical one is bound to vfio-pci: the token that was
+            set there, see :mod:`vfiocore.sriov`; a physical function sets it by this, too.
 
     Raises:
         NoDevice, NoDriver, NoIommu, NotViable, DeviceBusy, PermissionDenied: the message says
             what stands in the way and what to do.
+        InvalidArgument: a token for a device that none guards.
 
     Source: vfc_device_open() in vfiocore/device.h.
     """
     from .device import Device
 
-    return Device(name, iommu=iommu, transport=transport)
+    return Device(name, iommu=iommu, transport=transport, vf_token=vf_token)
 
 
 def adopt(

@@ -12,6 +12,7 @@
 
 #include "../error.h"
 #include "../kernel/sys.h"
+#include "../sized.h"
 #include "sysfs.h"
 
 #define NO_DRIVER "none" /* in the state file: the device had no driver */
@@ -81,27 +82,51 @@ static int write_attribute(const char *name, const char *file, const char *text)
 	return rc < 0 ? refused(rc, "write", path, "the kernel refused it") : 0;
 }
 
-/*
- * The kernel would wait for whoever has the device open, without end and without a signal's getting
- * through (vfio_unregister_group_dev()). A group in use says so when it is opened, also when the
- * device is used through its own node.
- */
-static int check_unused(const char *name)
+void pci_bind_forget(const char *name)
 {
-	char driver[32], path[SYSFS_PATH], group[16], node[PCI_GROUP_NODE];
+	char path[SYSFS_PATH];
+
+	state_path(name, path);
+	sys_unlink(path);
+}
+
+static void group_node(const char *name, char node[PCI_GROUP_NODE])
+{
+	char path[SYSFS_PATH], group[16];
+
+	sysfs_path(path, "bus/pci/devices/%s/iommu_group", name);
+	sysfs_link(path, group, sizeof(group));
+	node[0] = '\0';
+	if (group[0])
+		pci_group_node(atoi(group), node);
+}
+
+bool pci_is_open(const char *name)
+{
+	char driver[32], node[PCI_GROUP_NODE];
 	int fd;
 
 	current_driver(name, driver);
-	sysfs_path(path, "bus/pci/devices/%s/iommu_group", name);
-	sysfs_link(path, group, sizeof(group));
-	if (!strstr(driver, "vfio") || !group[0])
-		return 0;
-	pci_group_node(atoi(group), node);
+	group_node(name, node);
+	if (!strstr(driver, "vfio") || !node[0])
+		return false;
 	fd = sys_open(node, O_RDWR);
 	sys_close(fd);
-	if (fd != -EBUSY)
+	return fd == -EBUSY;
+}
+
+/*
+ * The kernel would wait for whoever has the device open, without end and without a signal's getting
+ * through (vfio_unregister_group_dev()).
+ */
+static int check_unused(const char *name)
+{
+	char node[PCI_GROUP_NODE];
+
+	if (!pci_is_open(name))
 		return 0;
-	return vfc_fail(fd, VFC_REASON_BUSY, WHERE("open", node),
+	group_node(name, node);
+	return vfc_fail(EBUSY, VFC_REASON_BUSY, WHERE("open", node),
 			"a process (maybe this one) has the device, or another of its group, open; "
 			"`fuser -v %s /dev/vfio/devices/*` shows which", node);
 }
@@ -233,20 +258,23 @@ static int bind_to(const char *name, const char *driver, const char *former, con
 
 int vfc_pci_bind(const char *name, const struct vfc_pci_bind_opts *opts)
 {
-	const char *driver = opts && opts->driver ? opts->driver : "vfio-pci";
+	static const struct vfc_pci_bind_opts defaults = {.size = sizeof(defaults), .uid = -1, .gid = -1};
 	struct vfc_pci_info info = {.size = sizeof(info)};
+	struct vfc_pci_bind_opts own;
+	const char *driver;
 	int rc;
 
-	if (opts && opts->size < sizeof(*opts))
-		return vfc_done(vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE,
-					 "opts->size is %u, set it to sizeof(struct vfc_pci_bind_opts)",
-					 opts->size));
+	opts = opts ? OPTIONS_OF(offsetof(struct vfc_pci_bind_opts, reserved), vfc_pci_bind_opts, opts, &own)
+		    : &defaults;
+	if (!opts)
+		return vfc_done(OPTIONS_REFUSED);
+	driver = opts->driver ? opts->driver : "vfio-pci";
 	rc = vfc_pci_info(name, &info);
 	if (rc == 0)
 		rc = require_driver(info.name, driver);
 	if (rc == 0 && strcmp(info.driver, driver))
 		rc = bind_to(info.name, driver, info.driver, info.driver_override);
-	if (rc == 0 && opts)
+	if (rc == 0)
 		rc = give_nodes(info.name, opts->uid, opts->gid);
 	return vfc_done(rc);
 }

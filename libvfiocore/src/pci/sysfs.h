@@ -26,6 +26,9 @@ int sysfs_write(const char *path, const char *text);
 /* The last component of what a link points at; "" when there is no link. */
 void sysfs_link(const char *path, char *name, size_t size);
 
+/* The name of the one thing in a folder; "" when there is none. */
+void sysfs_entry(const char *path, char *name, size_t size);
+
 /* "1:0.0", "01:00.0", "0000:01:00.0" to the canonical form; -EINVAL with a record. */
 int pci_canonical(const char *name, char canonical[VFC_PCI_NAME]);
 /* The canonical name of a device that exists; -ENODEV with a record and a hint. */
@@ -36,6 +39,14 @@ int pci_find(const char *name, char canonical[VFC_PCI_NAME]);
  * from being viable; "" when there are none.
  */
 void pci_group_holders(int group, char *text, size_t size);
+
+/*
+ * Does somebody have the device, or another of its group, open through VFIO? A group in use says so
+ * when it is opened, also when the device is used through its own node.
+ */
+bool pci_is_open(const char *name);
+/* bind.c: what it remembers of a device that is no more. */
+void pci_bind_forget(const char *name);
 
 /* Did VFIO make the group up, for a device that no IOMMU translates for (vfio_noiommu_group_alloc())? */
 bool pci_group_unsafe(int group);

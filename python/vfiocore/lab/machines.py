@@ -267,9 +267,17 @@ _WIDTH = Machine(
     ),
 )
 
+# As many vectors as PCI allows; a guest's kernel has about 200 for each CPU.
+_VIRTIO_2048 = replace(
+    _WIDTH.devices[0],
+    qemu=f"{_WIDTH.devices[0].qemu},vectors=2048",
+    doc="virtio-net 1.0 as in width, with 2048 MSI-X vectors",
+)
+
 _WIDTH_BUILT = replace(
     _WIDTH,
     name="width-built",
+    devices=(_VIRTIO_2048, *_WIDTH.devices[1:]),
     doc="the machine width on the built kernel, which adds MSI-X vectors while others are on",
     kernel="built",
 )
@@ -382,11 +390,35 @@ _IGB = replace(
     qemu=(*_port("port1", 1), *_port("port2", 2), *_port("port3", 3), *_port("port4", 4), *_hub(4)),
 )
 
+# QEMU 7.2: a controller's VFs share its namespaces, so it stands in a subsystem; what queues and
+# vectors they get is taken from the controller's.
+_SRIOV = Machine(
+    name="sriov",
+    doc="Intel VT-d; nvme with SR-IOV, e1000e",
+    devices=(
+        Device(
+            "nvme",
+            "0000:01:00.0",
+            "nvme,id=nvme,bus=port1,addr=0,subsys=subsystem,serial=vfiocore,sriov_max_vfs=2,"
+            "max_ioqpairs=6,msix_qsize=7,sriov_vq_flexible=4,sriov_vi_flexible=2",
+            "nvme: 2 VFs, 7 MSI-X vectors, function-level reset",
+        ),
+        replace(_NIC0, bdf="0000:02:00.0", qemu=_NIC0.qemu.replace("port1", "port2")),
+    ),
+    modules=SRIOV_MODULES,
+    qemu=(
+        *_port("port1", 1),
+        *_port("port2", 2),
+        *_hub(1),
+        *("-device", "nvme-subsys,id=subsystem"),
+    ),
+)
+
 MACHINES: dict[str, Machine] = {
     m.name: m
     for m in (
         *(_INTEL, _NONE, _SHARED, _WIDTH, _WIDTH_BUILT, _DISPLAY),
-        *(_IOMMUFD, _IOMMUFD39, _SCALABLE, _SCALABLE39, _AMD, _VIRTIO, _NOIOMMU, _IGB),
+        *(_IOMMUFD, _IOMMUFD39, _SCALABLE, _SCALABLE39, _AMD, _VIRTIO, _NOIOMMU, _IGB, _SRIOV),
     )
 }
 
