@@ -112,3 +112,23 @@ def test_nothing_stays_open(name: str, transport: str) -> None:
                 pass
             buffer.close()
     assert sorted(os.listdir("/proc/self/fd")) == before
+
+
+def test_bus_master_is_switched(device: vfiocore.Device) -> None:
+    """By the Command register and by its name, off when opened; the rest of it stays."""
+    bit = 4  # PCI Local Bus 3.0, 6.2.2
+    assert not device.config.command & bit
+    before = device.config.command
+    for on in (True, False):
+        device.config.command = before | bit if on else before
+        assert device.bus_master is on
+    for on in (True, False):
+        device.bus_master = on
+        assert device.config.command == (before | bit if on else before)
+
+
+def test_the_ids_are_those_of_sysfs(device: vfiocore.Device, name: str, transport: str) -> None:
+    if transport == "fake":  # sysfs knows no model
+        return
+    info = vfiocore.pci.info(name)
+    assert (device.config.vendor, device.config.device) == (info.vendor, info.device)
