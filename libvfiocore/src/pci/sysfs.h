@@ -18,6 +18,8 @@ const char *sysfs_root(void);
 void sysfs_path(char path[SYSFS_PATH], const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
+/* A file of at most @size - 1 bytes, or its beginning; "" and -errno. */
+int sysfs_text(const char *path, char *text, size_t size);
 /* A file's first line without its newline, or -errno. */
 int sysfs_read(const char *path, char *text, size_t size);
 /* A file's number, decimal or 0x; or @otherwise. */

@@ -246,20 +246,19 @@ int hint_reserved(struct transport_space *space, const char *device,
 {
 	struct vfc_error before = *vfc_error_last();
 	struct vfc_bus_info info = {.size = sizeof(info)};
-	char path[SYSFS_PATH];
-	int count = 0;
-	FILE *file;
+	char path[SYSFS_PATH], text[4096]; /* sysfs tells no more */
+	const char *line = text;
+	int count = 0, used, saved = errno;
 
 	(void)space;
 	if (vfc_bus_info(device, &info) < 0)
 		vfc_error_restore(&before);
 	sysfs_path(path, "bus/%s/devices/%s/iommu_group/reserved_regions", info.bus, info.name);
-	file = fopen(path, "re");
-	while (file && count < room &&
-	       fscanf(file, "%" SCNx64 " %" SCNx64 " %23s", &ranges[count].start, &ranges[count].end,
-		      ranges[count].type) == 3)
+	sysfs_text(path, text, sizeof(text));
+	for (; count < room && sscanf(line, "%" SCNx64 " %" SCNx64 " %23s%n", &ranges[count].start,
+				      &ranges[count].end, ranges[count].type, &used) == 3;
+	     line += used)
 		count += strcmp(ranges[count].type, "direct-relaxable") != 0;
-	if (file)
-		fclose(file);
+	errno = saved; /* sscanf() sets it at the end of the text */
 	return count;
 }
