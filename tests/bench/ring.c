@@ -114,14 +114,27 @@ static struct vfc_nic *open_nic(struct vfc_iommu *iommu, struct chip *chips, uin
 	return nic;
 }
 
+/* A byte of each, four at a time. */
+#define TOUCH(packets, n)                                            \
+	do {                                                         \
+		uint32_t at = 0, count = (uint32_t)(n);              \
+		for (; count - at >= 4; at += 4)                     \
+			VFC_UNROLL                                   \
+			for (uint32_t k = 0; k < 4; k++)             \
+				++*(uint8_t *)(packets)[at + k].data; \
+		for (; at < count; at++)                             \
+			++*(uint8_t *)(packets)[at].data;            \
+	} while (0)
+
 static __attribute__((noinline)) uint32_t forward_ours(struct vfc_nic *nic, uint32_t queue,
 						       uint32_t batch)
 {
 	struct vfc_packet packets[BURST_MAX];
 	int n = vfc_nic_rx_burst(nic, queue, packets, batch);
 
-	for (int i = 0; i < n; i++)
-		++*(uint8_t *)packets[i].data;
+	if (n < 0)
+		die("vfc_nic_rx_burst");
+	TOUCH(packets, n);
 	if (n && vfc_nic_tx_burst(nic, queue, packets, (uint32_t)n) != n)
 		die("the transmit ring is full");
 	return (uint32_t)n;
@@ -132,8 +145,7 @@ static __attribute__((noinline)) uint32_t forward_by_hand(struct by_hand *port, 
 	struct by_hand_packet packets[BURST_MAX];
 	uint32_t n = by_hand_receive(port, packets, batch);
 
-	for (uint32_t i = 0; i < n; i++)
-		++*packets[i].data;
+	TOUCH(packets, n);
 	if (by_hand_send(port, packets, n) != n)
 		die("the transmit ring is full");
 	return n;
