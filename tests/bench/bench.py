@@ -21,6 +21,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from ring_figures import Doorbells, Flat, Instructions, Loopback, Soak, ring_figures
+
 import vfiocore
 from vfiocore._native.loader import lib
 from vfiocore.lab.machines import MACHINES
@@ -282,7 +284,7 @@ def irq_figures() -> list[Figure | Compiled]:
     ]
 
 
-def figures() -> list[Figure | Compiled]:
+def figures() -> list[Figure | Compiled | Loopback | Instructions | Flat | Doorbells | Soak]:
     register = Register()
     bare = "python -c pass"
     return [
@@ -297,6 +299,7 @@ def figures() -> list[Figure | Compiled]:
         *map_figures(),
         *cache_figures(),
         *irq_figures(),
+        *ring_figures(),
         Figure("lab.first_test", "s", "vfio lab run -- true, the whole run", first_test, bare_guest,
                rounds=3),
     ]
