@@ -139,7 +139,10 @@ class Soak:
                     self.seconds(self.frames), 10 * tenth)
 
 
-def ring_figures() -> list[Loopback | Instructions | Flat | Doorbells | Soak]:
+RingFigure = Loopback | Instructions | Flat | Doorbells | Soak
+
+
+def ring_figures() -> list[RingFigure]:
     return [
         *(Loopback(batch) for batch in (1, 8, 32, 256)),
         Instructions(),
