@@ -34,6 +34,7 @@ struct by_hand {
 	uint32_t *rx_chunks, *tx_chunks;
 	struct vfc_pool *pool;
 	uint32_t mask;
+	uint32_t refill_at, clean_at; /* this many are free, are in flight */
 	uint32_t rx_head, rx_tail, tx_head, tx_tail; /* free running */
 	uint64_t doorbells;
 	uint64_t rx_frames, rx_bytes, tx_frames, tx_bytes;
@@ -81,6 +82,8 @@ static inline void by_hand_open(struct by_hand *port, struct vfc_pool *pool, uin
 	port->tdt = tdt;
 	port->pool = pool;
 	port->mask = entries - 1;
+	port->refill_at = entries / 4 < BY_HAND_BATCH ? entries / 4 : BY_HAND_BATCH;
+	port->clean_at = entries / 4 < 2 * BY_HAND_BATCH ? entries / 4 : 2 * BY_HAND_BATCH;
 	by_hand_refill(port);
 }
 
@@ -123,7 +126,7 @@ BY_HAND_CALL uint32_t by_hand_receive(struct by_hand *port, struct by_hand_packe
 	}
 	port->rx_head = head;
 	vfc_from_device();
-	if (mask - (tail - head) >= BY_HAND_BATCH)
+	if (mask - (tail - head) >= port->refill_at)
 		by_hand_refill(port);
 	port->rx_frames += (uint64_t)(packet - packets);
 	port->rx_bytes += bytes;
@@ -158,7 +161,7 @@ BY_HAND_CALL uint32_t by_hand_send(struct by_hand *port, const struct by_hand_pa
 	uint32_t *chunks = port->tx_chunks;
 	uint64_t bytes = 0, *tx = port->tx;
 
-	if (port->tx_tail - port->tx_head >= 2 * BY_HAND_BATCH)
+	if (port->tx_tail - port->tx_head >= port->clean_at)
 		by_hand_clean(port);
 	tail = port->tx_tail;
 	space = mask - (tail - port->tx_head);
