@@ -272,13 +272,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct input in = {data, size};
 	static struct port port;
 
-	if (!device) {
-		CHECK_EQ(vfc_device_open("fake:e1000e", NULL, &device), 0);
-		CHECK_EQ(vfc_nic_pool_init(&pool, vfc_device_iommu(device), CHUNKS), 0);
-	}
+	CHECK_EQ(vfc_device_open("fake:e1000e", NULL, &device), 0);
+	CHECK_EQ(vfc_nic_pool_init(&pool, vfc_device_iommu(device), CHUNKS), 0);
 	open_port(&port, &in);
 	for (int i = 0; i < STEPS && in.left; i++)
 		step(&port, &in);
 	close_port(&port);
+	CHECK_EQ(vfc_pool_destroy(&pool), 0);
+	CHECK_EQ(vfc_device_close(device), 0);
 	return 0;
 }

@@ -29,8 +29,10 @@ static void fill_from_pool(const struct vfc_ring_layout *layout)
 		ring_device_finish(&chip, i, 1);
 	CHECK_EQ(vfc_ring_reclaim(&ring, layout, pool.stack + pool.free, 64), ring.room);
 	for (uint64_t i = 0, seen = 0; i < 12; i++) {
-		CHECK(!(seen >> pool.stack[i] & 1));
-		seen |= UINT64_C(1) << pool.stack[i];
+		uint32_t index = pool.stack[i] / (2112 / VFC_POOL_UNIT);
+
+		CHECK(!(seen >> index & 1));
+		seen |= UINT64_C(1) << index;
 	}
 	/* No more than the pool has. */
 	pool.free = 3;
