@@ -40,6 +40,14 @@ int pci_find(const char *name, char canonical[VFC_PCI_NAME]);
  */
 void pci_group_holders(int group, char *text, size_t size);
 
+/*
+ * Does somebody have the device, or another of its group, open through VFIO? A group in use says so
+ * when it is opened, also when the device is used through its own node.
+ */
+bool pci_is_open(const char *name);
+/* bind.c: what it remembers of a device that is no more. */
+void pci_bind_forget(const char *name);
+
 /* Did VFIO make the group up, for a device that no IOMMU translates for (vfio_noiommu_group_alloc())? */
 bool pci_group_unsafe(int group);
 /* Its device node. */
