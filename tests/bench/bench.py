@@ -21,6 +21,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from ring_figures import RingFigure, ring_figures
+
 import vfiocore
 from vfiocore._native.loader import lib
 from vfiocore.lab.machines import MACHINES
@@ -318,7 +320,7 @@ def mmio_figures() -> list[Compiled]:
     ]
 
 
-def figures() -> list[Figure | Compiled]:
+def figures() -> list[Figure | Compiled | RingFigure]:
     register = Register()
     bare = "python -c pass"
     return [
@@ -336,6 +338,7 @@ def figures() -> list[Figure | Compiled]:
         *irq_figures(),
         Disk("nvme.read4k", "reads/s", "the kernel's driver, fio by io_uring, depth 32",
              better="higher"),
+        *ring_figures(),
         Figure("lab.first_test", "s", "vfio lab run -- true, the whole run", first_test, bare_guest,
                rounds=3),
     ]

@@ -6,7 +6,7 @@
  * bench-ring ours|hand BATCH ENTRIES PACKETS [QUEUES]
  *   forwards PACKETS frames of 60 bytes: receive a burst, touch a byte of each, send it, buffers from
  *   the pool and back. Prints the cycles per packet of that part alone, doorbells per 1,000 packets
- *   and packets that were lost. forward_ours() and forward_by_hand() are functions of their own, so
+ *   and the packets. forward_ours() and forward_by_hand() are functions of their own, so
  *   that callgrind can count the instructions of one (--toggle-collect).
  */
 #include <stdint.h>
@@ -22,6 +22,8 @@
 #define FRAME 60
 #define BURST_MAX 256
 #define QUEUES_MAX 8
+#define LAP 4096 /* packets */
+#define LAPS_MAX 4096
 
 static void die(const char *what) __attribute__((noreturn));
 
@@ -114,14 +116,27 @@ static struct vfc_nic *open_nic(struct vfc_iommu *iommu, struct chip *chips, uin
 	return nic;
 }
 
+/* A byte of each, four at a time. */
+#define TOUCH(packets, n)                                            \
+	do {                                                         \
+		uint32_t at = 0, count = (uint32_t)(n);              \
+		for (; count - at >= 4; at += 4)                     \
+			VFC_UNROLL                                   \
+			for (uint32_t k = 0; k < 4; k++)             \
+				++*(uint8_t *)(packets)[at + k].data; \
+		for (; at < count; at++)                             \
+			++*(uint8_t *)(packets)[at].data;            \
+	} while (0)
+
 static __attribute__((noinline)) uint32_t forward_ours(struct vfc_nic *nic, uint32_t queue,
 						       uint32_t batch)
 {
 	struct vfc_packet packets[BURST_MAX];
 	int n = vfc_nic_rx_burst(nic, queue, packets, batch);
 
-	for (int i = 0; i < n; i++)
-		++*(uint8_t *)packets[i].data;
+	if (n < 0)
+		die("vfc_nic_rx_burst");
+	TOUCH(packets, n);
 	if (n && vfc_nic_tx_burst(nic, queue, packets, (uint32_t)n) != n)
 		die("the transmit ring is full");
 	return (uint32_t)n;
@@ -132,8 +147,7 @@ static __attribute__((noinline)) uint32_t forward_by_hand(struct by_hand *port, 
 	struct by_hand_packet packets[BURST_MAX];
 	uint32_t n = by_hand_receive(port, packets, batch);
 
-	for (uint32_t i = 0; i < n; i++)
-		++*packets[i].data;
+	TOUCH(packets, n);
 	if (by_hand_send(port, packets, n) != n)
 		die("the transmit ring is full");
 	return n;
@@ -183,9 +197,48 @@ static uint64_t doorbells(const struct bench *bench)
 	return n;
 }
 
+/* A machine that does other things, too, slows some laps: the fastest quarter of them counts. */
+struct laps {
+	double cycles[LAPS_MAX];
+	size_t n;
+	uint64_t spent, packets;
+};
+
+static void lap(struct laps *laps, uint64_t spent, uint64_t packets)
+{
+	laps->spent += spent;
+	laps->packets += packets;
+	if (laps->packets < LAP || laps->n == LAPS_MAX)
+		return;
+	laps->cycles[laps->n++] = (double)laps->spent / (double)laps->packets;
+	laps->spent = laps->packets = 0;
+}
+
+static int by_value(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+static double quartile(struct laps *laps)
+{
+	if (!laps->n)
+		return (double)laps->spent / (double)laps->packets;
+	qsort(laps->cycles, laps->n, sizeof(*laps->cycles), by_value);
+	return laps->cycles[laps->n / 4];
+}
+
+static uint32_t forward(struct bench *bench, uint32_t queue)
+{
+	return bench->ours ? forward_ours(bench->nic, queue, bench->batch) :
+			     forward_by_hand(&bench->ports[queue], bench->batch);
+}
+
 static void run(struct bench *bench)
 {
-	uint64_t spent = 0, done = 0, start, rung;
+	static struct laps laps;
+	uint64_t done = 0, start, rung;
 
 	/* A batch of frames a queue is under way. */
 	for (uint32_t q = 0; q < bench->queues; q++)
@@ -197,17 +250,15 @@ static void run(struct bench *bench)
 			uint32_t n;
 
 			start = cycles();
-			n = bench->ours ? forward_ours(bench->nic, q, bench->batch) :
-					  forward_by_hand(&bench->ports[q], bench->batch);
-			spent += cycles() - start;
+			n = forward(bench, q);
+			lap(&laps, cycles() - start, n);
 			if (!n)
 				die("frames were lost");
 			done += n;
 			chip_run(&bench->chips[q]);
 		}
-	printf("{\"cycles\": %.3f, \"doorbells\": %.3f, \"packets\": %llu}\n",
-	       (double)spent / (double)done, 1000.0 * (double)(doorbells(bench) - rung) / (double)done,
-	       (unsigned long long)done);
+	printf("{\"cycles\": %.3f, \"doorbells\": %.3f, \"packets\": %llu}\n", quartile(&laps),
+	       1000.0 * (double)(doorbells(bench) - rung) / (double)done, (unsigned long long)done);
 }
 
 int main(int argc, char **argv)

@@ -350,39 +350,6 @@ static void reports(void)
 	CHECK_EQ(vfc_ring_destroy(&ring), 0);
 }
 
-/* The chunks of a pool, and back. */
-static void fill_from_pool(const struct vfc_ring_layout *layout)
-{
-	uint32_t cookies[64];
-	struct vfc_pool pool;
-	struct ring_device chip;
-	struct vfc_ring ring;
-
-	CHECK_EQ(vfc_pool_init(&pool, iommu, 2112, 12), 0);
-	ring_device_open(&chip, &ring, layout, iommu, 8);
-	CHECK_EQ(vfc_ring_fill(&ring, layout, &pool, 64, 2048, 0), ring.room);
-	CHECK_EQ(vfc_ring_fill(&ring, layout, &pool, 64, 2048, 0), 0);
-	CHECK_EQ(pool.free, 12 - ring.room);
-	vfc_ring_kick(&ring, layout);
-	CHECK_EQ(ring_device_take(&chip), ring.room);
-	for (uint32_t i = 0; i < ring.room; i++)
-		CHECK_EQ((VFC_RING_LOAD64(ring.descriptors + i * layout->size + layout->address) -
-			  pool.memory.iova) % 2112, 64);
-	for (uint32_t i = 0; i < ring.room; i++)
-		ring_device_finish(&chip, i, 1);
-	CHECK_EQ(vfc_ring_reclaim(&ring, layout, pool.stack + pool.free, 64), ring.room);
-	for (uint64_t i = 0, seen = 0; i < 12; i++) {
-		CHECK(!(seen >> pool.stack[i] & 1));
-		seen |= UINT64_C(1) << pool.stack[i];
-	}
-	/* No more than the pool has. */
-	pool.free = 3;
-	CHECK_EQ(vfc_ring_fill(&ring, layout, &pool, 64, 2048, 0), 3);
-	CHECK_EQ(vfc_ring_cancel(&ring, layout, cookies), 3);
-	CHECK_EQ(vfc_ring_destroy(&ring), 0);
-	CHECK_EQ(vfc_pool_destroy(&pool), 0);
-}
-
 /* Virtio: the doorbell is rung when the device wants it, and the interrupt when we do. */
 static void virtio_events(void)
 {
@@ -461,7 +428,6 @@ int main(void)
 		const struct vfc_ring_layout *layout = &ring_layouts[i];
 
 		cancel_and_resize(layout);
-		fill_from_pool(layout);
 		for (unsigned k = 0; k < sizeof(sizes) / sizeof(*sizes); k++) {
 			uint32_t entries = sizes[k];
 

@@ -53,66 +53,105 @@ VFC_TEMPLATE void vfc_ring_put_out_of_order(struct vfc_ring *ring,
 	ring->pending++;
 }
 
-/*
- * vfc_ring_post_each() - post up to @count buffers that @give tells, one after the other.
- * @give: fills in the i-th; false: post no more. The caller has checked vfc_ring_space().
- * Return: how many.
- */
-typedef bool vfc_ring_give(void *context, uint32_t i, struct vfc_buffer *buffer);
+/* Fills in the next buffer to be posted; false: there is none. */
+typedef bool vfc_ring_give(void *context, struct vfc_buffer *buffer);
 
-VFC_TEMPLATE uint32_t vfc_ring_post_each(struct vfc_ring *ring, const struct vfc_ring_layout *layout,
-					 uint32_t count, vfc_ring_give *give, void *context)
+VFC_TEMPLATE uint32_t vfc_ring_post_out_of_order(struct vfc_ring *ring,
+						 const struct vfc_ring_layout *layout, uint32_t count,
+						 vfc_ring_give *give, void *context)
 {
 	struct vfc_buffer buffer;
-	uint32_t n = 0, run, i;
+	uint32_t n;
 
-	if (!vfc_ring_in_order(layout)) {
-		for (; n < count && give(context, n, &buffer); n++)
-			vfc_ring_put_out_of_order(ring, layout, buffer.iova,
-						  buffer.command | vfc_ring_length_field(layout, buffer.length),
-						  buffer.cookie);
-		return n;
-	}
-	/* Stretches without a wrap, so that the inner loop only counts up. */
-	while (n < count) {
-		uint8_t *descriptor = ring->descriptors + (uint64_t)ring->tail * layout->size;
-		uint32_t *cookies = ring->cookies + ring->tail;
+	for (n = 0; n < count && give(context, &buffer); n++)
+		vfc_ring_put_out_of_order(ring, layout, buffer.iova,
+					  buffer.command | vfc_ring_length_field(layout, buffer.length),
+					  buffer.cookie);
+	return n;
+}
 
-		run = ring->entries - ring->tail < count - n ? ring->entries - ring->tail : count - n;
+VFC_TEMPLATE bool vfc_ring_post_one(uint8_t *descriptor, uint32_t *cookie,
+				    const struct vfc_ring_layout *layout, vfc_ring_give *give,
+				    void *context)
+{
+	struct vfc_buffer buffer;
+
+	if (!give(context, &buffer))
+		return false;
+	*cookie = buffer.cookie;
+	VFC_RING_STORE64(descriptor + layout->address, buffer.iova);
+	VFC_RING_STORE64(descriptor + layout->control,
+			 buffer.command | vfc_ring_length_field(layout, buffer.length));
+	return true;
+}
+
+/* Into @count slots from @slot on, which do not wrap. Return: how many were given. */
+VFC_TEMPLATE uint32_t vfc_ring_post_stretch(const struct vfc_ring *ring,
+					    const struct vfc_ring_layout *layout, uint32_t slot,
+					    uint32_t count, vfc_ring_give *give, void *context)
+{
+	uint8_t *descriptor = ring->descriptors + (uint64_t)slot * layout->size;
+	uint32_t *cookies = ring->cookies + slot, n = 0, k;
+
+	/* Four at a time: the pointers move once for them. */
+	for (; count - n >= 4; n += 4, cookies += 4, descriptor += 4 * (uint64_t)layout->size)
 		VFC_UNROLL
-		for (i = 0; i < run; i++) {
-			if (!give(context, n + i, &buffer))
-				break;
-			VFC_RING_STORE64(descriptor + layout->address, buffer.iova);
-			VFC_RING_STORE64(descriptor + layout->control,
-					 buffer.command | vfc_ring_length_field(layout, buffer.length));
-			cookies[i] = buffer.cookie;
-			descriptor += layout->size;
-		}
-		n += i;
-		ring->tail += i;
-		if (ring->tail == ring->entries)
-			ring->tail = 0;
-		if (i < run)
+		for (k = 0; k < 4; k++)
+			if (!vfc_ring_post_one(descriptor + k * (uint64_t)layout->size, cookies + k,
+					       layout, give, context))
+				return n + k;
+	for (; n < count; n++, descriptor += layout->size)
+		if (!vfc_ring_post_one(descriptor, cookies++, layout, give, context))
 			break;
-	}
+	return n;
+}
+
+VFC_TEMPLATE void vfc_ring_posted(struct vfc_ring *ring, const struct vfc_ring_layout *layout,
+				  uint32_t tail, uint32_t n)
+{
+	ring->tail = tail;
 	ring->used += n;
 	ring->pending += n;
 	if (layout->report)
 		ring->unreported += n;
+}
+
+/*
+ * vfc_ring_post_each() - post up to @count buffers that @give tells, one after the other.
+ * The caller has checked vfc_ring_space(). Return: how many.
+ */
+VFC_TEMPLATE uint32_t vfc_ring_post_each(struct vfc_ring *ring, const struct vfc_ring_layout *layout,
+					 uint32_t count, vfc_ring_give *give, void *context)
+{
+	uint32_t tail = ring->tail, n = 0, run, posted;
+
+	if (!vfc_ring_in_order(layout))
+		return vfc_ring_post_out_of_order(ring, layout, count, give, context);
+	/* Again only after a wrap. */
+	do {
+		run = ring->entries - tail;
+		run = run < count - n ? run : count - n;
+		posted = vfc_ring_post_stretch(ring, layout, tail, run, give, context);
+		n += posted;
+		tail += posted;
+		if (tail == ring->entries)
+			tail = 0;
+	} while (__builtin_expect(posted == run && n < count, 0));
+	vfc_ring_posted(ring, layout, tail, n);
 	return n;
 }
 
-VFC_TEMPLATE bool vfc_ring_give_one(void *context, uint32_t i, struct vfc_buffer *buffer)
+VFC_TEMPLATE bool vfc_ring_give_one(void *context, struct vfc_buffer *buffer)
 {
-	(void)i;
 	*buffer = *(const struct vfc_buffer *)context;
 	return true;
 }
 
-VFC_TEMPLATE bool vfc_ring_give_array(void *context, uint32_t i, struct vfc_buffer *buffer)
+VFC_TEMPLATE bool vfc_ring_give_array(void *context, struct vfc_buffer *buffer)
 {
-	*buffer = ((const struct vfc_buffer *)context)[i];
+	const struct vfc_buffer **next = (const struct vfc_buffer **)context;
+
+	*buffer = *(*next)++;
 	return true;
 }
 
@@ -135,7 +174,7 @@ VFC_INLINE uint32_t vfc_ring_post_many(struct vfc_ring *ring, const struct vfc_r
 	uint32_t space = vfc_ring_space(ring);
 
 	return vfc_ring_post_each(ring, layout, count < space ? count : space, vfc_ring_give_array,
-				  (void *)(uintptr_t)buffers);
+				  &buffers);
 }
 
 /* What a pool's chunks are posted as. */
@@ -146,15 +185,54 @@ typedef struct {
 	uint32_t length;
 } vfc_ring_filling;
 
-VFC_TEMPLATE bool vfc_ring_give_chunk(void *context, uint32_t i, struct vfc_buffer *buffer)
+VFC_TEMPLATE bool vfc_ring_give_chunk(void *context, struct vfc_buffer *buffer)
 {
-	const vfc_ring_filling *filling = (const vfc_ring_filling *)context;
+	vfc_ring_filling *filling = (vfc_ring_filling *)context;
 
-	buffer->cookie = filling->chunks[i];
+	buffer->cookie = *filling->chunks++;
 	buffer->iova = filling->iova + (uint64_t)buffer->cookie * VFC_POOL_UNIT;
 	buffer->length = filling->length;
 	buffer->command = filling->command;
 	return true;
+}
+
+/* As vfc_ring_post_stretch(): here the cookies are copied four at a time, too. */
+VFC_TEMPLATE void vfc_ring_fill_stretch(const struct vfc_ring *ring,
+					const struct vfc_ring_layout *layout, uint32_t slot,
+					uint32_t count, vfc_ring_filling *filling)
+{
+	uint8_t *descriptor = ring->descriptors + (uint64_t)slot * layout->size;
+	uint32_t *cookies = ring->cookies + slot, k;
+	struct vfc_buffer buffer;
+	const uint64_t control = filling->command | vfc_ring_length_field(layout, filling->length);
+
+	for (; count >= 4; count -= 4, cookies += 4) {
+		__builtin_memcpy(cookies, filling->chunks, 4 * sizeof(*cookies));
+		VFC_UNROLL
+		for (k = 0; k < 4; k++, descriptor += layout->size) {
+			vfc_ring_give_chunk(filling, &buffer);
+			VFC_RING_STORE64(descriptor + layout->address, buffer.iova);
+			VFC_RING_STORE64(descriptor + layout->control, control);
+		}
+	}
+	for (; count; count--, descriptor += layout->size)
+		vfc_ring_post_one(descriptor, cookies++, layout, vfc_ring_give_chunk, filling);
+}
+
+VFC_TEMPLATE void vfc_ring_fill_in_order(struct vfc_ring *ring, const struct vfc_ring_layout *layout,
+					 uint32_t count, vfc_ring_filling *filling)
+{
+	uint32_t tail = ring->tail, run = ring->entries - tail;
+
+	if (run > count)
+		run = count;
+	vfc_ring_fill_stretch(ring, layout, tail, run, filling);
+	tail += run;
+	if (tail == ring->entries) {
+		tail = count - run;
+		vfc_ring_fill_stretch(ring, layout, 0, tail, filling);
+	}
+	vfc_ring_posted(ring, layout, tail, count);
 }
 
 /*
@@ -176,7 +254,11 @@ VFC_INLINE uint32_t vfc_ring_fill(struct vfc_ring *ring, const struct vfc_ring_l
 	filling.iova = pool->memory.iova + offset;
 	filling.command = command;
 	filling.length = length;
-	return vfc_ring_post_each(ring, layout, count, vfc_ring_give_chunk, &filling);
+	if (vfc_ring_in_order(layout))
+		vfc_ring_fill_in_order(ring, layout, count, &filling);
+	else
+		vfc_ring_post_out_of_order(ring, layout, count, vfc_ring_give_chunk, &filling);
+	return count;
 }
 
 /*
@@ -185,18 +267,17 @@ VFC_INLINE uint32_t vfc_ring_fill(struct vfc_ring *ring, const struct vfc_ring_l
  */
 VFC_INLINE void vfc_ring_report(struct vfc_ring *ring, const struct vfc_ring_layout *layout)
 {
-	uint32_t last = (ring->tail ? ring->tail : ring->entries) - 1, at;
+	uint32_t last = (ring->tail ? ring->tail : ring->entries) - 1, at, n = ring->unreported;
 	uint8_t *control = ring->descriptors + (uint64_t)last * layout->size + layout->control;
 
-	if (!layout->report || !ring->unreported)
+	if (!layout->report || !n)
 		return;
+	ring->unreported = 0;
 	VFC_RING_STORE64(control, VFC_RING_LOAD64(control) | layout->report);
 	if (layout->style == VFC_RING_DONE) { /* an index that is written back tells by itself */
 		at = ring->first_report + ring->report_count++;
-		ring->reports[at < ring->entries ? at : at - ring->entries] =
-			(uint16_t)ring->unreported;
+		ring->reports[at < ring->entries ? at : at - ring->entries] = (uint16_t)n;
 	}
-	ring->unreported = 0;
 }
 
 /* Virtio 1.2, section 2.7.10: the device asked to be told when the index passes its event. */

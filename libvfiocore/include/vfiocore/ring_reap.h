@@ -47,22 +47,27 @@ VFC_TEMPLATE void vfc_ring_look_head(struct vfc_ring *ring)
 /* A completion that was asked for covers all descriptors since the one before. */
 VFC_TEMPLATE void vfc_ring_look_reports(struct vfc_ring *ring, const struct vfc_ring_layout *layout)
 {
-	while (ring->report_count) {
-		uint32_t n = ring->reports[ring->first_report];
-		uint64_t control;
+	uint32_t announced = vfc_ring_announced(ring), ready = ring->ready, n;
+	uint32_t at = ring->first_report, left = ring->report_count;
+	uint32_t last = vfc_ring_slot_after(ring, ring->head, ready);
+	uint64_t control;
 
-		if (ring->ready + n > vfc_ring_announced(ring))
-			return;
-		control = vfc_ring_control(ring, layout,
-					   vfc_ring_slot_after(ring, ring->head, ring->ready + n - 1));
+	for (last = (last ? last : ring->entries) - 1; left; left--) {
+		n = ring->reports[at];
+		if (ready + n > announced)
+			break;
+		last = vfc_ring_slot_after(ring, last, n);
+		control = vfc_ring_control(ring, layout, last);
 		if ((control & layout->done) != layout->done)
-			return;
-		if (control & layout->errors)
+			break;
+		if (__builtin_expect((control & layout->errors) != 0, 0))
 			ring->errors++;
-		ring->ready += n;
-		ring->first_report = vfc_ring_slot_after(ring, ring->first_report, 1);
-		ring->report_count--;
+		ready += n;
+		at = vfc_ring_slot_after(ring, at, 1);
 	}
+	ring->ready = ready;
+	ring->first_report = at;
+	ring->report_count = left;
 }
 
 /* Whether an announced descriptor is done is not told by itself. */
@@ -80,68 +85,91 @@ VFC_TEMPLATE uint32_t vfc_ring_look(struct vfc_ring *ring, const struct vfc_ring
 	return ring->ready;
 }
 
-/*
- * vfc_ring_reap_each() - hand up to @count completions to functions, in order.
- * Only what was announced by a kick is looked at: a descriptor that we are still writing is not
- * done, whatever its old status says. The functions must not read the buffer: the status is ordered
- * before that only when this returns. Return: how many.
- */
 typedef void vfc_ring_take(void *context, const struct vfc_completion *completion);
 
-/* Which completions are good: one comparison tells that it is done and that nothing is wrong. */
+/*
+ * Which completions are good: one comparison tells that it is done and that nothing is wrong.
+ * With a bias of 1 in the length, and in the mask the length's bits from 2^n up, a length that is 0
+ * (it borrows from those bits) or more than 2^n is not good either.
+ */
 typedef struct {
 	uint64_t mask;         /* bits of the control word; DONE: with those of layout->done */
 	const uint64_t *value; /* of these; it may change while completions are dropped */
-	vfc_ring_take *take;   /* (control & mask) == *value */
+	vfc_ring_take *take;   /* ((control - bias) & mask) == *value */
 	vfc_ring_take *drop;   /* all else that is done; the same function where all are good */
+	uint64_t bias;
 } vfc_ring_sieve;
 
+VFC_TEMPLATE bool vfc_ring_good(const vfc_ring_sieve *sieve, uint64_t control)
+{
+	return ((control - sieve->bias) & sieve->mask) == *sieve->value;
+}
+
+/* One descriptor of those that are done in order. False: it is not done. */
+VFC_TEMPLATE bool vfc_ring_reap_one(const uint8_t *control, uint32_t cookie,
+				    const struct vfc_ring_layout *layout,
+				    const vfc_ring_sieve *sieve, void *context)
+{
+	/* One load: status and length belong to the same write of the device. */
+	struct vfc_completion done = {VFC_RING_LOAD64(control), cookie, 0};
+	bool good = vfc_ring_good(sieve, done.control);
+
+	if (__builtin_expect(!good, 0) && !vfc_ring_covered(layout) &&
+	    (done.control & layout->done) != layout->done)
+		return false;
+	done.length = (uint32_t)(done.control >> layout->length_shift);
+	if (layout->length_bits == 16)
+		done.length &= 0xffff;
+	if (__builtin_expect(good, 1))
+		sieve->take(context, &done);
+	else
+		sieve->drop(context, &done);
+	return true;
+}
+
+/* The next @count slots, which do not wrap. Return: how many of them were done. */
+VFC_TEMPLATE uint32_t vfc_ring_reap_stretch(const struct vfc_ring *ring,
+					    const struct vfc_ring_layout *layout, uint32_t count,
+					    const vfc_ring_sieve *sieve, void *context)
+{
+	const uint8_t *control = ring->descriptors + (uint64_t)ring->head * layout->size +
+				 layout->control;
+	const uint32_t *cookies = ring->cookies + ring->head;
+	uint32_t n = 0, k;
+
+	/* Four at a time: the pointers move once for them. */
+	for (; count - n >= 4; n += 4, cookies += 4, control += 4 * (uint64_t)layout->size)
+		VFC_UNROLL
+		for (k = 0; k < 4; k++)
+			if (!vfc_ring_reap_one(control + k * (uint64_t)layout->size, cookies[k],
+					       layout, sieve, context))
+				return n + k;
+	for (; n < count; n++, control += layout->size)
+		if (!vfc_ring_reap_one(control, *cookies++, layout, sieve, context))
+			break;
+	return n;
+}
+
+/* Up to the ring's end; there may be more behind it. */
 VFC_TEMPLATE uint32_t vfc_ring_reap_in_order(struct vfc_ring *ring,
 					     const struct vfc_ring_layout *layout, uint32_t count,
 					     const vfc_ring_sieve *sieve, void *context)
 {
-	bool covered = vfc_ring_covered(layout);
-	uint32_t most = covered ? vfc_ring_look(ring, layout) : vfc_ring_announced(ring);
-	uint32_t n = 0, run, i;
+	uint32_t most = vfc_ring_covered(layout) ? vfc_ring_look(ring, layout) :
+						   vfc_ring_announced(ring);
+	uint32_t head = ring->head, entries = ring->entries;
 
 	if (count > most)
 		count = most;
-	while (n < count) {
-		const uint8_t *control = ring->descriptors + (uint64_t)ring->head * layout->size +
-					 layout->control;
-		const uint32_t *cookies = ring->cookies + ring->head;
-
-		run = ring->entries - ring->head < count - n ? ring->entries - ring->head : count - n;
-		VFC_UNROLL
-		for (i = 0; i < run; i++) {
-			struct vfc_completion done;
-			bool good;
-
-			/* One load: status and length belong to the same write of the device. */
-			done.control = VFC_RING_LOAD64(control);
-			good = (done.control & sieve->mask) == *sieve->value;
-			if (__builtin_expect(!good, 0) && !covered &&
-			    (done.control & layout->done) != layout->done)
-				break;
-			done.cookie = cookies[i];
-			done.length = (uint32_t)(done.control >> layout->length_shift);
-			if (layout->length_bits == 16)
-				done.length &= 0xffff;
-			if (__builtin_expect(good, 1))
-				sieve->take(context, &done);
-			else
-				sieve->drop(context, &done);
-			control += layout->size;
-		}
-		n += i;
-		ring->head = vfc_ring_slot_after(ring, ring->head, i);
-		if (i < run)
-			break;
-	}
-	ring->used -= n;
-	if (covered)
-		ring->ready -= n;
-	return n;
+	if (count > entries - head)
+		count = entries - head;
+	count = vfc_ring_reap_stretch(ring, layout, count, sieve, context);
+	head += count;
+	ring->head = head == entries ? 0 : head;
+	ring->used -= count;
+	if (vfc_ring_covered(layout))
+		ring->ready -= count;
+	return count;
 }
 
 /* The id is free again. False: the device was never given it, or has finished it already. */
@@ -241,7 +269,7 @@ VFC_TEMPLATE uint32_t vfc_ring_reap_out_of_order(struct vfc_ring *ring,
 			continue;
 		if (done.control & layout->errors)
 			ring->errors++;
-		if ((done.control & sieve->mask) == *sieve->value)
+		if (vfc_ring_good(sieve, done.control))
 			sieve->take(context, &done);
 		else
 			sieve->drop(context, &done);
@@ -254,15 +282,33 @@ VFC_TEMPLATE uint32_t vfc_ring_reap_out_of_order(struct vfc_ring *ring,
 	return n;
 }
 
-VFC_TEMPLATE uint32_t vfc_ring_reap_each(struct vfc_ring *ring, const struct vfc_ring_layout *layout,
+/*
+ * vfc_ring_reap_some() - hand up to @count completions to functions, in order; fewer than there are
+ * perhaps, but 0 only when there are none.
+ * Only what was announced by a kick is looked at: a descriptor that we are still writing is not
+ * done, whatever its old status says. The functions must not read the buffer: the status is ordered
+ * before that only when this returns. Return: how many.
+ */
+VFC_TEMPLATE uint32_t vfc_ring_reap_some(struct vfc_ring *ring, const struct vfc_ring_layout *layout,
 					 uint32_t count, const vfc_ring_sieve *sieve, void *context)
 {
 	uint32_t n = vfc_ring_in_order(layout) ?
 			     vfc_ring_reap_in_order(ring, layout, count, sieve, context) :
 			     vfc_ring_reap_out_of_order(ring, layout, count, sieve, context);
 
-	if (n)
-		vfc_from_device(); /* the status was read before the caller reads the buffers */
+	vfc_from_device(); /* the status was read before the caller reads the buffers */
+	return n;
+}
+
+/* vfc_ring_reap_each() - likewise, and fewer than @count only when there are no more. */
+VFC_TEMPLATE uint32_t vfc_ring_reap_each(struct vfc_ring *ring, const struct vfc_ring_layout *layout,
+					 uint32_t count, const vfc_ring_sieve *sieve, void *context)
+{
+	uint32_t n = vfc_ring_reap_some(ring, layout, count, sieve, context);
+
+	/* At most once again: the rest begins where the ring does. */
+	if (n && n < count && vfc_ring_in_order(layout) && !ring->head)
+		n += vfc_ring_reap_some(ring, layout, count - n, sieve, context);
 	return n;
 }
 
@@ -271,7 +317,7 @@ VFC_TEMPLATE uint32_t vfc_ring_reap_all(struct vfc_ring *ring, const struct vfc_
 					uint32_t count, vfc_ring_take *take, void *context)
 {
 	uint64_t done = layout->style == VFC_RING_DONE && !vfc_ring_covered(layout) ? layout->done : 0;
-	const vfc_ring_sieve sieve = {done, &done, take, take};
+	const vfc_ring_sieve sieve = {done, &done, take, take, 0};
 
 	return vfc_ring_reap_each(ring, layout, count, &sieve, context);
 }
@@ -313,7 +359,8 @@ VFC_INLINE uint32_t vfc_ring_reclaim(struct vfc_ring *ring, const struct vfc_rin
 		n = count;
 	run = ring->entries - ring->head < n ? ring->entries - ring->head : n;
 	__builtin_memcpy(cookies, ring->cookies + ring->head, run * sizeof(*cookies));
-	__builtin_memcpy(cookies + run, ring->cookies, (n - run) * sizeof(*cookies));
+	if (__builtin_expect(n != run, 0))
+		__builtin_memcpy(cookies + run, ring->cookies, (n - run) * sizeof(*cookies));
 	ring->head = vfc_ring_slot_after(ring, ring->head, n);
 	ring->used -= n;
 	ring->ready -= n;

@@ -19,7 +19,9 @@
 
 #define FRAME_MAX 1518 /* 1522 with FCS: what is received while RCTL.LPE is 0 */
 #define MS 1000000
-#define RX_STATUS (E1000E_RX_DD | E1000E_RX_EOP | E1000E_RX_ERRORS)
+#define RX_LENGTH(n) ((uint64_t)(n) << E1000E_RX_LENGTH_SHIFT)
+/* Bits 11 to 15 of the length less 1: it is one of 1 to NIC_ROOM without them. */
+#define RX_STATUS (E1000E_RX_DD | E1000E_RX_EOP | E1000E_RX_ERRORS | RX_LENGTH(0x10000 - NIC_ROOM))
 #define RX_GOOD (E1000E_RX_DD | E1000E_RX_EOP)
 #define RX_NEVER UINT64_MAX /* RX_STATUS has not all bits */
 
@@ -351,18 +353,14 @@ VFC_TEMPLATE void rx_take_bad(void *context, const struct vfc_completion *done)
 	rx_drop(((struct nic_receiving *)context)->rx, done->control, done->length, done->cookie);
 }
 
-/* What of a completion is a frame: nothing that the device says is believed. */
 VFC_TEMPLATE void rx_take(void *context, const struct vfc_completion *done)
 {
-	if (__builtin_expect(done->length - 1 < NIC_ROOM, 1))
-		nic_hand_over((struct nic_receiving *)context, done);
-	else
-		rx_take_bad(context, done);
+	nic_hand_over((struct nic_receiving *)context, done);
 }
 
 static uint32_t rx_burst(struct nic_rx *rx, struct vfc_packet *packets, uint32_t count)
 {
-	const vfc_ring_sieve sieve = {RX_STATUS, &rx->expected, rx_take, rx_take_bad};
+	const vfc_ring_sieve sieve = {RX_STATUS, &rx->expected, rx_take, rx_take_bad, RX_LENGTH(1)};
 
 	return nic_receive(rx, &rx_layout, 0, &sieve, packets, count);
 }

@@ -152,20 +152,20 @@ struct nic_sending {
 	uint32_t frame_max, limit;
 };
 
-VFC_TEMPLATE bool nic_give(void *context, uint32_t i, struct vfc_buffer *buffer)
+VFC_TEMPLATE bool nic_give(void *context, struct vfc_buffer *buffer)
 {
 	struct nic_sending *sending = (struct nic_sending *)context;
 	const struct vfc_packet *packet = sending->next++;
+	uint32_t length = packet->length;
 
-	(void)i;
-	buffer->length = packet->length;
+	/* 0, too. A chunk that is not of the pool would break it when it comes back. */
+	if (length - 1 >= sending->frame_max || packet->chunk >= sending->limit)
+		return false;
+	sending->bytes += length;
+	buffer->length = (uint32_t)length;
 	buffer->cookie = packet->chunk;
 	buffer->iova = packet->iova;
 	buffer->command = sending->command;
-	/* 0, too. A chunk that is not of the pool would break it when it comes back. */
-	if (packet->length - 1 >= sending->frame_max || packet->chunk >= sending->limit)
-		return false;
-	sending->bytes += packet->length;
 	return true;
 }
 
@@ -179,7 +179,7 @@ VFC_TEMPLATE uint32_t nic_send(struct nic_tx *tx, const struct vfc_ring_layout *
 	uint32_t n, space;
 
 	if (vfc_ring_used(&tx->ring) >= tx->low)
-		nic_clean(tx, layout);
+		tx->nic->driver->tx_clean(tx); /* seldom: a call keeps its registers out of here */
 	space = vfc_ring_space(&tx->ring);
 	n = vfc_ring_post_each(&tx->ring, layout, count < space ? count : space, nic_give, &sending);
 	vfc_ring_kick(&tx->ring, layout);
@@ -200,14 +200,14 @@ struct nic_receiving {
 VFC_TEMPLATE void nic_hand_over(struct nic_receiving *receiving,
 				const struct vfc_completion *done)
 {
-	uint64_t offset = (uint64_t)done->cookie * VFC_POOL_UNIT;
+	uint64_t length = done->length, chunk = done->cookie;
 	struct vfc_packet *packet = receiving->next++;
 
-	packet->data = receiving->va + offset;
-	packet->iova = receiving->iova + offset;
-	packet->length = done->length;
-	packet->chunk = done->cookie;
-	receiving->bytes += done->length;
+	packet->length = (uint32_t)length;
+	packet->chunk = (uint32_t)chunk;
+	receiving->bytes += length;
+	packet->data = receiving->va + chunk * VFC_POOL_UNIT;
+	packet->iova = receiving->iova + chunk * VFC_POOL_UNIT;
 }
 
 static inline void nic_drop(struct nic_rx *rx, uint32_t chunk)
@@ -229,15 +229,19 @@ VFC_TEMPLATE uint32_t nic_receive(struct nic_rx *rx, const struct vfc_ring_layou
 		.iova = pool->memory.iova + VFC_NIC_HEADROOM,
 		.rx = rx,
 	};
-	uint32_t n;
+	uint32_t left = count, n;
 
-	/* When all of a burst were dropped there may be more: 0 would say that there are none. */
-	while (vfc_ring_reap_each(&rx->ring, layout, count, sieve, &receiving) &&
-	       receiving.next == packets)
-		;
+	(void)command;
+	for (;;) {
+		n = vfc_ring_reap_some(&rx->ring, layout, left, sieve, &receiving);
+		/* When all of a burst were dropped there may be more: 0 would say that there are none. */
+		if (!n || (n == left && receiving.next != packets))
+			break;
+		left = count - (uint32_t)(receiving.next - packets);
+	}
 	n = (uint32_t)(receiving.next - packets);
 	if (vfc_ring_space(&rx->ring) >= rx->low)
-		nic_refill(rx, layout, command);
+		rx->nic->driver->rx_refill(rx); /* seldom, as nic_clean() */
 	nic_count(&rx->frames, n);
 	nic_count(&rx->bytes, receiving.bytes);
 	return n;

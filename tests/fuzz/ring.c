@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A hostile device under a network interface, with the ring engine in each of its styles: lengths,
+ * indices, ids, flags and done bits are what the input says, in any order, or never come.
+ *
+ * Whatever it writes: a buffer that is received was with the device and is nobody else's, its frame
+ * fits into it, and none is lost or there twice.
+ */
+#include <vfiocore.h>
+
+#include "nic/nic.h"
+
+#include "../unit/ring_device.h"
+#include "input.h"
+
+#define CHUNKS 96
+#define BURST 16
+#define STEPS 2000
+#define STEP (NIC_CHUNK / VFC_POOL_UNIT) /* from a chunk's name to the next one's */
+
+static struct vfc_device *device;
+static struct vfc_pool pool;
+
+static void drop(void *context, const struct vfc_completion *done)
+{
+	nic_drop(((struct nic_receiving *)context)->rx, done->cookie);
+}
+
+static void take(void *context, const struct vfc_completion *done)
+{
+	if (done->length - 1 < NIC_ROOM)
+		nic_hand_over((struct nic_receiving *)context, done);
+	else
+		drop(context, done);
+}
+
+VFC_TEMPLATE uint32_t receive(struct nic_rx *rx, const struct vfc_ring_layout *layout,
+			      struct vfc_packet *packets, uint32_t count)
+{
+	bool told = layout->style == VFC_RING_DONE && !layout->report;
+	const uint64_t done = told ? layout->done : 0;
+	const vfc_ring_sieve sieve = {done, &done, take, drop, 0};
+
+	return nic_receive(rx, layout, 0, &sieve, packets, count);
+}
+
+/* A driver of each layout, which is a constant in it as in the real ones. */
+#define DRIVER(i)                                                                                \
+	static uint32_t rx_burst_##i(struct nic_rx *rx, struct vfc_packet *packets, uint32_t n)   \
+	{                                                                                        \
+		return receive(rx, &ring_layouts[i], packets, n);                                \
+	}                                                                                        \
+	static uint32_t tx_burst_##i(struct nic_tx *tx, const struct vfc_packet *packets, uint32_t n) \
+	{                                                                                        \
+		return nic_send(tx, &ring_layouts[i], 0, 1518, packets, n);                      \
+	}                                                                                        \
+	static void rx_refill_##i(struct nic_rx *rx)                                             \
+	{                                                                                        \
+		nic_refill(rx, &ring_layouts[i], 0);                                             \
+	}                                                                                        \
+	static void tx_clean_##i(struct nic_tx *tx)                                              \
+	{                                                                                        \
+		nic_clean(tx, &ring_layouts[i]);                                                 \
+	}
+#define ROW(i)                                                                              \
+	{                                                                                   \
+		.name = "fuzz", .frame_max = 1518, .rx_layout = &ring_layouts[i],           \
+		.tx_layout = &ring_layouts[i], .rx_burst = rx_burst_##i, .tx_burst = tx_burst_##i, \
+		.rx_refill = rx_refill_##i, .tx_clean = tx_clean_##i,                       \
+	}
+
+DRIVER(0)
+DRIVER(1)
+DRIVER(2)
+DRIVER(3)
+DRIVER(4)
+DRIVER(5)
+DRIVER(6)
+DRIVER(7)
+DRIVER(8)
+
+static const struct nic_driver drivers[] = {ROW(0), ROW(1), ROW(2), ROW(3), ROW(4),
+					    ROW(5), ROW(6), ROW(7), ROW(8)};
+
+struct port {
+	struct vfc_nic nic;
+	struct nic_rx rx;
+	struct nic_tx tx;
+	struct ring_device rx_chip, tx_chip;
+	struct vfc_packet held[CHUNKS];
+	uint32_t holds;
+	bool mine[CHUNKS]; /* by chunk: it is in our hands */
+};
+
+static void hold(struct port *port, const struct vfc_packet *packet)
+{
+	uint32_t index = packet->chunk / STEP;
+
+	CHECK_EQ(packet->chunk % STEP, 0);
+	CHECK(index < CHUNKS);
+	CHECK(!port->mine[index]);
+	CHECK((uint8_t *)packet->data == (uint8_t *)vfc_pool_va(&pool, packet->chunk) + VFC_NIC_HEADROOM);
+	CHECK_EQ(packet->iova, vfc_pool_iova(&pool, packet->chunk) + VFC_NIC_HEADROOM);
+	port->mine[index] = true;
+	port->held[port->holds++] = *packet;
+}
+
+static void let_go(struct port *port, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++)
+		port->mine[port->held[i].chunk / STEP] = false;
+	port->holds -= n;
+	memmove(port->held, port->held + n, port->holds * sizeof(*port->held));
+}
+
+static void receive_some(struct port *port, struct input *in)
+{
+	struct vfc_packet packets[BURST];
+	int n = vfc_nic_rx_burst(&port->nic, 0, packets, (uint32_t)input_below(in, BURST + 1));
+
+	CHECK(n >= 0 && n <= BURST);
+	for (int i = 0; i < n; i++) {
+		CHECK(packets[i].length >= 1 && packets[i].length <= NIC_ROOM);
+		memset(packets[i].data, 0x5a, packets[i].length);
+		hold(port, &packets[i]);
+	}
+}
+
+static void send_some(struct port *port, struct input *in)
+{
+	uint32_t count = (uint32_t)input_below(in, BURST + 1);
+	int n;
+
+	if (count > port->holds)
+		count = port->holds;
+	for (uint32_t i = 0; i < count; i++)
+		port->held[i].length = 1 + (uint32_t)input_below(in, 1600); /* some are too long */
+	n = vfc_nic_tx_burst(&port->nic, 0, port->held, count);
+	CHECK(n <= (int)count);
+	if (n > 0)
+		let_go(port, (uint32_t)n);
+}
+
+static void alloc_some(struct port *port, struct input *in)
+{
+	struct vfc_packet packets[BURST];
+	int n = vfc_nic_alloc(&port->nic, packets, (uint32_t)input_below(in, BURST + 1));
+
+	for (int i = 0; i < n; i++)
+		hold(port, &packets[i]);
+}
+
+static void free_some(struct port *port, struct input *in)
+{
+	uint32_t count = (uint32_t)input_below(in, BURST + 1);
+
+	if (count > port->holds)
+		count = port->holds;
+	vfc_nic_free(&port->nic, port->held, count);
+	let_go(port, count);
+}
+
+/* Anything, anywhere in what the device can reach; often where it matters. */
+static void scribble(struct ring_device *chip, struct input *in)
+{
+	const struct vfc_ring *ring = chip->ring;
+	uint64_t words = ring->memory.length / 8, value = 0, how = input_byte(in);
+	uint64_t at = how & 1 ? input_below(in, 65536) % words * 8 :
+				(uint64_t)(ring->completions - ring->descriptors) + input_below(in, 32) * 8;
+
+	for (int i = 0; i < 8; i++)
+		value = value << 8 | input_byte(in);
+	if (how & 2) /* the next one that is looked at */
+		at = (uint64_t)ring->head * chip->layout->size + chip->layout->control;
+	if (how & 4)
+		value |= chip->layout->done;
+	if (how & 8) /* nearly right, which is worse: small indices and ids */
+		value &= UINT64_C(0x8081001f0000003f);
+	if (at + 8 <= ring->memory.length)
+		VFC_RING_STORE64(ring->descriptors + at, value);
+}
+
+static void behave(struct ring_device *chip, struct input *in)
+{
+	uint32_t n = (uint32_t)input_below(in, BURST);
+
+	for (ring_device_take(chip); n && chip->taken; n--)
+		ring_device_finish(chip, (uint32_t)input_byte(in), (uint32_t)input_below(in, 65536));
+}
+
+static void take_back(struct ring_device *chip)
+{
+	struct vfc_ring *ring = chip->ring;
+	const struct vfc_ring_layout *layout = chip->layout;
+	uint32_t used = vfc_ring_used(ring);
+
+	CHECK(used <= pool.chunks - pool.free);
+	CHECK_EQ(vfc_ring_cancel(ring, layout, pool.stack + pool.free), used);
+	pool.free += used;
+	ring_device_start(chip, ring, layout);
+}
+
+static void restart(struct port *port)
+{
+	take_back(&port->rx_chip);
+	take_back(&port->tx_chip);
+	port->nic.driver->rx_refill(&port->rx);
+}
+
+static void step(struct port *port, struct input *in)
+{
+	uint64_t what = input_below(in, 16);
+	struct ring_device *chip = what & 1 ? &port->rx_chip : &port->tx_chip;
+
+	switch (what / 2) {
+	case 0: receive_some(port, in); break;
+	case 1: send_some(port, in); break;
+	case 2: what & 1 ? alloc_some(port, in) : free_some(port, in); break;
+	case 3:
+	case 4: scribble(chip, in); break;
+	case 5:
+	case 6: behave(chip, in); break;
+	default:
+		if (!input_below(in, 8))
+			restart(port);
+		else if (what & 1)
+			port->nic.driver->rx_refill(&port->rx);
+		else
+			port->nic.driver->tx_clean(&port->tx);
+	}
+	CHECK(pool.free <= CHUNKS);
+	CHECK(vfc_ring_used(&port->rx.ring) <= port->rx.ring.room);
+	CHECK(vfc_ring_used(&port->tx.ring) <= port->tx.ring.room);
+	CHECK_EQ(pool.free + vfc_ring_used(&port->rx.ring) + vfc_ring_used(&port->tx.ring) +
+		 port->holds, CHUNKS);
+}
+
+static void open_port(struct port *port, struct input *in)
+{
+	const struct nic_driver *driver = &drivers[input_below(in, 9)];
+	struct vfc_iommu *iommu = vfc_device_iommu(device);
+	uint32_t entries = 4u << input_below(in, 4);
+
+	memset(port, 0, sizeof(*port));
+	port->nic = (struct vfc_nic){.driver = driver, .device = device, .rx = &port->rx,
+				     .tx = &port->tx, .queues = 1, .pool = &pool};
+	port->rx.nic = port->tx.nic = &port->nic;
+	port->rx.low = nic_low_mark(entries, NIC_BURST);
+	port->tx.low = nic_low_mark(entries, 2 * NIC_BURST);
+	ring_device_open(&port->rx_chip, &port->rx.ring, driver->rx_layout, iommu, entries);
+	ring_device_open(&port->tx_chip, &port->tx.ring, driver->tx_layout, iommu, entries);
+	port->rx.ring.event_index = input_byte(in) & 1;
+	port->tx.ring.event_index = input_byte(in) & 1;
+	driver->rx_refill(&port->rx);
+}
+
+/* All are back, each once. */
+static void close_port(struct port *port)
+{
+	bool seen[CHUNKS] = {false};
+
+	take_back(&port->rx_chip);
+	take_back(&port->tx_chip);
+	vfc_nic_free(&port->nic, port->held, port->holds);
+	CHECK_EQ(pool.free, CHUNKS);
+	for (uint32_t i = 0; i < CHUNKS; i++) {
+		CHECK_EQ(pool.stack[i] % STEP, 0);
+		CHECK(!seen[pool.stack[i] / STEP]);
+		seen[pool.stack[i] / STEP] = true;
+	}
+	CHECK_EQ(vfc_ring_destroy(&port->rx.ring), 0);
+	CHECK_EQ(vfc_ring_destroy(&port->tx.ring), 0);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct input in = {data, size};
+	static struct port port;
+
+	CHECK_EQ(vfc_device_open("fake:e1000e", NULL, &device), 0);
+	CHECK_EQ(vfc_nic_pool_init(&pool, vfc_device_iommu(device), CHUNKS), 0);
+	open_port(&port, &in);
+	for (int i = 0; i < STEPS && in.left; i++)
+		step(&port, &in);
+	close_port(&port);
+	CHECK_EQ(vfc_pool_destroy(&pool), 0);
+	CHECK_EQ(vfc_device_close(device), 0);
+	return 0;
+}
