@@ -6,6 +6,7 @@ from __future__ import annotations
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -64,16 +65,13 @@ def load_e1000e() -> bool:
     return True
 
 
-@pytest.fixture(scope="module")
-def kernel_nic(lab_machine: Machine) -> Iterator[str]:
-    """The interface that the kernel's own driver makes of nic1: link up, and silent by itself.
-
-    For a whole module, because that driver takes seconds to see its link.
-    """
-    nic1 = lab_machine.device("nic1").bdf
+@contextmanager
+def kernel_interface(nic: str) -> Iterator[str]:
+    """The interface that the kernel's own driver makes of an e1000e: link up, and silent by
+    itself."""
     loaded = load_e1000e()
-    pci.bind(nic1, driver="e1000e")
-    folder = Path(f"/sys/bus/pci/devices/{nic1}/net")
+    pci.bind(nic, driver="e1000e")
+    folder = Path(f"/sys/bus/pci/devices/{nic}/net")
     name = next(folder.iterdir()).name
     Path(f"/proc/sys/net/ipv6/conf/{name}/disable_ipv6").write_text("1")
     subprocess.run(["ip", "link", "set", name, "up"], check=True)
@@ -84,4 +82,14 @@ def kernel_nic(lab_machine: Machine) -> Iterator[str]:
     yield name
     if loaded:
         subprocess.run(["modprobe", "-r", "e1000e"], check=True)
-    pci.unbind(nic1)
+    pci.unbind(nic)
+
+
+@pytest.fixture(scope="module")
+def kernel_nic(lab_machine: Machine) -> Iterator[str]:
+    """The kernel's interface on nic1.
+
+    For a whole module, because that driver takes seconds to see its link.
+    """
+    with kernel_interface(lab_machine.device("nic1").bdf) as name:
+        yield name

@@ -159,6 +159,7 @@ class NicFlag(IntFlag):
     """How a NIC starts (vfiocore/nic.h)."""
 
     PROMISC = 1
+    PACKED = 2
 
 
 class BarFlag(IntFlag):
