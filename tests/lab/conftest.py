@@ -6,7 +6,6 @@ from __future__ import annotations
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -65,13 +64,18 @@ def load_e1000e() -> bool:
     return True
 
 
-@contextmanager
-def kernel_interface(nic: str) -> Iterator[str]:
-    """The interface that the kernel's own driver makes of an e1000e: link up, and silent by
-    itself."""
+@pytest.fixture(scope="module")
+def kernel_nic(lab_machine: Machine) -> Iterator[str]:
+    """The interface that the kernel's own driver makes of nic1, or of the machine's only e1000e:
+    link up, and silent by itself.
+
+    For a whole module, because that driver takes seconds to see its link.
+    """
+    names = [device.name for device in lab_machine.devices]
+    nic1 = lab_machine.device("nic1" if "nic1" in names else "nic0").bdf
     loaded = load_e1000e()
-    pci.bind(nic, driver="e1000e")
-    folder = Path(f"/sys/bus/pci/devices/{nic}/net")
+    pci.bind(nic1, driver="e1000e")
+    folder = Path(f"/sys/bus/pci/devices/{nic1}/net")
     name = next(folder.iterdir()).name
     Path(f"/proc/sys/net/ipv6/conf/{name}/disable_ipv6").write_text("1")
     subprocess.run(["ip", "link", "set", name, "up"], check=True)
@@ -82,14 +86,4 @@ def kernel_interface(nic: str) -> Iterator[str]:
     yield name
     if loaded:
         subprocess.run(["modprobe", "-r", "e1000e"], check=True)
-    pci.unbind(nic)
-
-
-@pytest.fixture(scope="module")
-def kernel_nic(lab_machine: Machine) -> Iterator[str]:
-    """The kernel's interface on nic1.
-
-    For a whole module, because that driver takes seconds to see its link.
-    """
-    with kernel_interface(lab_machine.device("nic1").bdf) as name:
-        yield name
+    pci.unbind(nic1)
