@@ -51,7 +51,7 @@ DRAIN_SECONDS = 2.0
 
 
 class LinkState(Record):
-    """The link: whether it is up, its speed in Mbit/s (0 when down or not told), its duplex mode."""
+    """The link: is it up, its speed in Mbit/s (0 when down or not told), its duplex mode."""
 
     up: bool
     speed: int

@@ -35,8 +35,6 @@ static const struct vfc_ring_layout packed = {
 	.style = VFC_RING_PACKED, .size = 16, .control = 8, .length_bits = 32,
 };
 
-static const struct nic_driver nic_virtio_packed;
-
 static uint8_t status(const struct vfc_nic *nic)
 {
 	return vfc_mmio_read8(nic->registers + VIRTIO_STATUS);
@@ -356,7 +354,7 @@ VFC_TEMPLATE uint32_t receive(struct nic_rx *rx, const struct vfc_ring_layout *l
 }
 
 /* The device's table for each style of ring, and what is compiled with its layout. */
-#define DRIVER(scope, table, style, receive_command)                                                      \
+#define DRIVER(table, style, receive_command)                                                      \
 	static void style##_rx_arm(struct vfc_nic *nic, uint32_t queue)                            \
 	{                                                                                          \
 		nic->rx[queue].armed = true;                                                       \
@@ -381,7 +379,7 @@ VFC_TEMPLATE uint32_t receive(struct nic_rx *rx, const struct vfc_ring_layout *l
 	{                                                                                          \
 		return vfc_ring_ready(&rx->ring, &style);                                          \
 	}                                                                                          \
-	scope const struct nic_driver table = {                                                          \
+	const struct nic_driver table = {                                                          \
 		.name = "virtio-net",                                                              \
 		.vendor = VIRTIO_VENDOR,                                                           \
 		.device = VIRTIO_NET_DEVICE,                                                       \
@@ -410,5 +408,5 @@ VFC_TEMPLATE uint32_t receive(struct nic_rx *rx, const struct vfc_ring_layout *l
 		.rx_ready = style##_rx_ready,                                                      \
 	};
 
-DRIVER(, nic_virtio, split, SPLIT_RECEIVE)
-DRIVER(static, nic_virtio_packed, packed, PACKED_RECEIVE)
+DRIVER(nic_virtio, split, SPLIT_RECEIVE)
+DRIVER(nic_virtio_packed, packed, PACKED_RECEIVE)

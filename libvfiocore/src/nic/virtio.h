@@ -26,6 +26,9 @@ struct virtio {
 	struct virtio_control control;
 };
 
+/* What nic_virtio becomes when the rings are packed ones. */
+extern const struct nic_driver nic_virtio_packed;
+
 static inline struct virtio *virtio_of(const struct vfc_nic *nic)
 {
 	return nic->state;
