@@ -15,7 +15,9 @@
 #include "kvm.h"
 #include "kernel/sys.h"
 #include "names.h"
+#include "nofault.h"
 #include "pci/bus.h"
+#include "sized.h"
 #include "transport/handle.h"
 
 /* PCI Local Bus 3.0, section 6.2.2. */
@@ -193,34 +195,36 @@ static int new_device(const char *name, struct vfc_iommu *iommu, const char *tra
 
 static int check_opts(const struct vfc_device_opts *opts)
 {
-	if (!opts || (opts->size >= sizeof(*opts) && !(opts->flags & ~(uint32_t)VFC_DEVICE_SHARED)))
-		return 0;
-	return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE,
-			"opts->size is %u and must be sizeof(struct vfc_device_opts); opts->flags is 0x%x "
-			"and may be VFC_DEVICE_SHARED",
-			opts->size, opts->flags);
+	if (!opts)
+		return OPTIONS_REFUSED;
+	if (opts->flags & ~(uint32_t)VFC_DEVICE_SHARED)
+		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE,
+				"opts->flags is 0x%x and may be VFC_DEVICE_SHARED", opts->flags);
+	return opts->iommu ? iommu_check_process(opts->iommu) : 0;
 }
 
 static int device_open(const char *name, const struct vfc_device_opts *opts,
 		       struct vfc_device **out)
 {
-	int rc = check_opts(opts);
+	struct vfc_device_opts own;
+	int rc;
 
+	opts = OPTIONS(vfc_device_opts, opts, &own);
+	rc = check_opts(opts);
 	if (rc < 0)
 		return rc;
 	if (!name)
 		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE, "the device's name is NULL");
-	if (opts && opts->iommu && opts->transport)
+	if (opts->iommu && opts->transport)
 		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, WHERE(.object = name),
 				"an address space has its transport already: give one of the two");
-	if (opts && opts->transport)
+	if (opts->transport)
 		return new_device(name, NULL, opts->transport, -1, out);
 	rc = handover_open(name, opts, out);
 	if (rc <= 0)
 		return rc;
 	/* A model is named with its transport, whatever the environment says. */
-	return new_device(name, opts ? opts->iommu : NULL, strncmp(name, "fake:", 5) ? NULL : "fake", -1,
-			  out);
+	return new_device(name, opts->iommu, strncmp(name, "fake:", 5) ? NULL : "fake", -1, out);
 }
 
 int vfc_device_open(const char *name, const struct vfc_device_opts *opts,
@@ -263,21 +267,23 @@ static int check_handle(int fd, const struct handle *handle, struct vfc_iommu *i
 int device_take(int fd, const char *given, const struct vfc_device_opts *opts,
 		struct vfc_device **out)
 {
-	struct vfc_iommu *iommu = opts ? opts->iommu : NULL;
+	struct vfc_device_opts own;
 	struct handle handle;
 	struct vfc_bus_info info = {.size = sizeof(info)};
-	int rc = check_opts(opts);
+	int rc;
 
+	opts = OPTIONS(vfc_device_opts, opts, &own);
+	rc = check_opts(opts);
 	if (rc == 0)
 		rc = handle_find(fd, &handle);
 	if (rc == 0)
-		rc = check_handle(fd, &handle, iommu);
+		rc = check_handle(fd, &handle, opts->iommu);
 	if (rc == 0)
 		rc = check_name(given, &handle, &info);
 	/* The device has a duplicate, so a failure leaves the caller's as it was. */
 	if (rc == 0)
-		rc = new_device(info.name, iommu, "cdev", fd, out);
-	if (rc == 0 && opts)
+		rc = new_device(info.name, opts->iommu, "cdev", fd, out);
+	if (rc == 0)
 		(*out)->shared = opts->flags & VFC_DEVICE_SHARED;
 	return rc;
 }
@@ -365,6 +371,7 @@ int vfc_device_close(struct vfc_device *device)
 	iommu_close_device(device->iommu, device->transport, device->attached);
 	attach_close(device);
 	vfc_iommu_close(device->own);
+	nofault_forget(device);
 	pthread_mutex_destroy(&device->lock);
 	free(device);
 	return 0;
@@ -372,19 +379,21 @@ int vfc_device_close(struct vfc_device *device)
 
 int vfc_device_info(struct vfc_device *device, struct vfc_device_info *info)
 {
-	if (info->size < sizeof(*info))
-		return vfc_done(vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE,
-					 "info->size is %u, set it to sizeof(struct vfc_device_info)",
-					 info->size));
-	info->flags = device->flags | (is_released(device) ? VFC_DEVICE_RELEASED : 0) |
-		      (device->shared ? VFC_DEVICE_SHARED : 0);
-	info->regions = device->region_count;
-	info->irqs = device->irq_count;
-	info->group = device->ops->group(device->transport);
-	info->kind = device->kind;
-	snprintf(info->name, sizeof(info->name), "%s", device->name);
-	snprintf(info->transport, sizeof(info->transport), "%s", device->ops->name);
-	return 0;
+	struct vfc_device_info now = {
+		.flags = device->flags | (is_released(device) ? VFC_DEVICE_RELEASED : 0) |
+			 (device->shared ? VFC_DEVICE_SHARED : 0),
+		.regions = device->region_count,
+		.irqs = device->irq_count,
+		.group = device->ops->group(device->transport),
+		.kind = device->kind,
+	};
+	int rc = ANSWER_CHECK(vfc_device_info, info);
+
+	snprintf(now.name, sizeof(now.name), "%s", device->name);
+	snprintf(now.transport, sizeof(now.transport), "%s", device->ops->name);
+	if (rc == 0)
+		sized_answer(info, &now, sizeof(now));
+	return vfc_done(rc);
 }
 
 struct vfc_iommu *vfc_device_iommu(struct vfc_device *device)

@@ -15,6 +15,7 @@
 #include "kernel/sys.h"
 #include "kvm.h"
 #include "names.h"
+#include "sized.h"
 
 /* PCI allows 2048 MSI-X vectors (PCI Local Bus 3.0, 6.8.2.3). */
 #define VECTORS_MAX 2048
@@ -45,19 +46,17 @@ static uint32_t known_flags(const struct vfio_irq_info *info)
 
 int vfc_irq_info(struct vfc_device *device, uint32_t index, struct vfc_irq_info *info)
 {
+	struct vfc_irq_info now = {.index = index};
 	struct vfio_irq_info kernel;
-	int rc;
+	int rc = ANSWER_CHECK(vfc_irq_info, info);
 
-	if (info->size < sizeof(*info))
-		return vfc_done(vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE,
-					 "info->size is %u, set it to sizeof(struct vfc_irq_info)",
-					 info->size));
-	rc = irq_info(device, index, &kernel);
+	if (rc == 0)
+		rc = irq_info(device, index, &kernel);
 	if (rc == 0) {
-		info->index = index;
-		info->flags = known_flags(&kernel);
-		info->count = kernel.count;
-		irq_name(device, index, info->name, sizeof(info->name));
+		now.flags = known_flags(&kernel);
+		now.count = kernel.count;
+		irq_name(device, index, now.name, sizeof(now.name));
+		sized_answer(info, &now, sizeof(now));
 	}
 	return vfc_done(rc);
 }

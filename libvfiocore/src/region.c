@@ -11,6 +11,7 @@
 #include "error.h"
 #include "kernel/sys.h"
 #include "names.h"
+#include "sized.h"
 
 /* Of a mapping that was released so much reads as all ones; the rest of a huge one as zero. */
 #define ONES_MAX (16 * 1024 * 1024)
@@ -209,22 +210,20 @@ static int find_region(struct vfc_device *device, uint32_t index, struct region 
 
 int vfc_region_info(struct vfc_device *device, uint32_t index, struct vfc_region_info *info)
 {
+	struct vfc_region_info now = {.index = index};
 	struct region *region;
-	int rc;
+	int rc = ANSWER_CHECK(vfc_region_info, info);
 
-	if (info->size < sizeof(*info))
-		return vfc_done(vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE,
-					 "info->size is %u, set it to sizeof(struct vfc_region_info)",
-					 info->size));
-	rc = find_region(device, index, &region);
+	if (rc == 0)
+		rc = find_region(device, index, &region);
 	if (rc == 0) {
-		info->index = index;
-		info->flags = region->flags & (VFC_REGION_READ | VFC_REGION_WRITE | VFC_REGION_MMAP);
-		info->areas = region->area_count;
-		info->length = region->length;
-		info->type = region->type;
-		info->subtype = region->subtype;
-		region_name(device, index, info->name, sizeof(info->name));
+		now.flags = region->flags & (VFC_REGION_READ | VFC_REGION_WRITE | VFC_REGION_MMAP);
+		now.areas = region->area_count;
+		now.length = region->length;
+		now.type = region->type;
+		now.subtype = region->subtype;
+		region_name(device, index, now.name, sizeof(now.name));
+		sized_answer(info, &now, sizeof(now));
 	}
 	return vfc_done(rc);
 }

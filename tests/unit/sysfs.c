@@ -112,7 +112,7 @@ static void details(void)
 	CHECK_EQ(info.iommu_group, -1);
 	CHECK_EQ(info.numa_node, -1);
 	CHECK_EQ(info.driver[0], 0);
-	info.size = 8;
+	info.size = 4;
 	CHECK_EQ(vfc_pci_info("01:00.0", &info), -EINVAL);
 }
 

@@ -134,7 +134,8 @@ VFC_API struct vfc_iommu *vfc_device_iommu(struct vfc_device *device);
  * Errors: -EOPNOTSUPP (group, compat, noiommu: a group has its container for as long as it is open),
  * -EINVAL (a space that does not share the iommufd, see vfc_iommu_opts.beside), -EBUSY (a NIC of
  * the device is open, with rings in the old space), else the kernel's (something is mapped there
- * that this device's IOMMU cannot map). One thread, or the caller's lock.
+ * that this device's IOMMU cannot map), -ECHILD (a child of fork(), as for all four functions
+ * here). One thread, or the caller's lock.
  * Source: VFIO_DEVICE_ATTACH_IOMMUFD_PT.
  */
 VFC_API int vfc_device_attach(struct vfc_device *device, struct vfc_iommu *iommu);

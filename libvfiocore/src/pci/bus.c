@@ -15,6 +15,7 @@
 
 #include "../error.h"
 #include "../kernel/sys.h"
+#include "../sized.h"
 #include "sysfs.h"
 
 #define UUID_CHARS 36
@@ -148,16 +149,15 @@ static void read_info(struct vfc_bus_info *info)
 
 int vfc_bus_info(const char *name, struct vfc_bus_info *info)
 {
-	int rc;
+	struct vfc_bus_info now = {.size = sizeof(now)};
+	int rc = ANSWER_CHECK(vfc_bus_info, info);
 
-	if (info->size < sizeof(*info))
-		return vfc_done(vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE,
-					 "info->size is %u, set it to sizeof(struct vfc_bus_info)",
-					 info->size));
-	memset((char *)info + sizeof(info->size), 0, sizeof(*info) - sizeof(info->size));
-	rc = find(name, info);
 	if (rc == 0)
-		read_info(info);
+		rc = find(name, &now);
+	if (rc == 0) {
+		read_info(&now);
+		sized_answer(info, &now, sizeof(now));
+	}
 	return vfc_done(rc);
 }
 

@@ -12,6 +12,7 @@
 
 #include "../error.h"
 #include "../kernel/sys.h"
+#include "../sized.h"
 
 /* linux/ioport.h: what the third column of a device's "resource" file says. */
 #define RESOURCE_IO 0x00000100
@@ -356,15 +357,15 @@ int vfc_pci_reset_methods(const char *name, char *methods, size_t size)
 
 int vfc_pci_info(const char *name, struct vfc_pci_info *info)
 {
+	struct vfc_pci_info now = {0};
 	char canonical[VFC_PCI_NAME] = "";
-	int rc;
+	int rc = ANSWER_CHECK(vfc_pci_info, info);
 
-	if (info->size < sizeof(*info))
-		return vfc_done(vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE,
-					 "info->size is %u, set it to sizeof(struct vfc_pci_info)",
-					 info->size));
-	rc = pci_find(name, canonical);
 	if (rc == 0)
-		read_info(canonical, info);
+		rc = pci_find(name, canonical);
+	if (rc == 0) {
+		read_info(canonical, &now);
+		sized_answer(info, &now, sizeof(now));
+	}
 	return vfc_done(rc);
 }

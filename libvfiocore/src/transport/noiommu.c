@@ -92,10 +92,10 @@ static int check_flags(uint32_t flags)
 /* Any address may turn up, and nobody chooses. */
 static int space_info(struct transport_space *base, struct transport_space_info *info)
 {
-	(void)base;
 	*info = (struct transport_space_info){.entries_left = UINT64_MAX,
 					      .page_sizes = sys_page_size(),
-					      .physical = true};
+					      .physical = true,
+					      .unpinned = base->ops == &transport_noiommu_group};
 	info->ranges = sys_alloc(sizeof(*info->ranges));
 	if (!info->ranges)
 		return vfc_no_memory();

@@ -61,6 +61,7 @@ class Reason(IntEnum):
     MALFORMED = 16
     TIMEOUT = 17
     UNSUPPORTED = 18
+    DECODING = 19
 
 
 class DeviceFlag(IntFlag):
@@ -117,6 +118,7 @@ class IommuFlag(IntFlag):
 
     DIRTY = 1
     PHYSICAL = 2
+    UNPINNED = 4
 
 
 class IrqIndex(IntEnum):

@@ -309,6 +309,7 @@ PROTOTYPES: dict[str, tuple[str, ...]] = {
     ),
     "vfc_iommu_unmap_batch": ("int", _IOMMU, "const struct vfc_mapping *", "size_t"),
     "vfc_iommu_unmap": ("int", _IOMMU, "uint64_t", "uint64_t"),
+    "vfc_iommu_unmap_range": ("int64_t", _IOMMU, "uint64_t", "uint64_t"),
     "vfc_iommu_unmap_all": ("int64_t", _IOMMU),
     "vfc_iommu_find_iova": ("int", _IOMMU, "uint64_t", "struct vfc_mapping *"),
     "vfc_iommu_find_va": ("int", _IOMMU, "const void *", "struct vfc_mapping *"),
@@ -547,6 +548,10 @@ PROTOTYPES: dict[str, tuple[str, ...]] = {
     # bus.h
     "vfc_bus_info": ("int", "const char *", "struct vfc_bus_info *"),
     "vfc_bus_list": ("int", _BUS_NAMES, "size_t"),
+    # nofault.h
+    "vfc_nofault_begin": ("int",),
+    "vfc_nofault_end": ("int",),
+    "vfc_nofault_device": ("int", _DEVICE),
     # pci.h
     "vfc_pci_list": ("int", _NAMES, "size_t"),
     "vfc_pci_info": ("int", "const char *", "struct vfc_pci_info *"),
