@@ -561,10 +561,16 @@ class Device(Resettable):
         rx_entries: int = 0,
         tx_entries: int = 0,
         promisc: bool = False,
+        packed: bool = False,
     ) -> Nic:
         """Take it into service as a network interface; options and errors: :class:`Nic`."""
         from .nic import Nic
 
         return Nic(
-            self, queues=queues, rx_entries=rx_entries, tx_entries=tx_entries, promisc=promisc
+            self,
+            queues=queues,
+            rx_entries=rx_entries,
+            tx_entries=tx_entries,
+            promisc=promisc,
+            packed=packed,
         )

@@ -51,7 +51,7 @@ DRAIN_SECONDS = 2.0
 
 
 class LinkState(Record):
-    """The link: whether it is up, its speed in Mbit/s (0 when down), and its duplex mode."""
+    """The link: is it up, its speed in Mbit/s (0 when down or not told), its duplex mode."""
 
     up: bool
     speed: int
@@ -104,16 +104,18 @@ class Nic(NativeObject):
     """A network interface in service: from ``device.nic()``.
 
     Args:
-        device: a device that a driver of the library knows (Intel 82574L).
+        device: a device that a driver of the library knows (Intel 82574L, virtio-net).
         queues: of each direction. With more than one, received frames are spread over them.
-        rx_entries, tx_entries: descriptors per queue, a power of two; 0: 256.
+        rx_entries, tx_entries: descriptors per queue, a power of two; 0: 256; virtio-net: as many
+            as the device has at most.
         promisc: receive frames for any address from the start.
+        packed: virtio-net: use packed rings.
 
     One thread may send while another receives; more than one of a kind take turns.
     Context manager.
 
     Raises:
-        Unsupported: no driver for this device.
+        Unsupported: no driver for this device, or it has no packed rings, or not so many queues.
         InvalidArgument: an option.
 
     Source: vfiocore/nic.h.
@@ -129,12 +131,13 @@ class Nic(NativeObject):
         rx_entries: int = 0,
         tx_entries: int = 0,
         promisc: bool = False,
+        packed: bool = False,
     ) -> None:
         from .device import Device
 
         self._device = device
         opts = NicOpts.sized(
-            flags=NicFlag.PROMISC if promisc else 0,
+            flags=(NicFlag.PROMISC if promisc else 0) | (NicFlag.PACKED if packed else 0),
             queues=unsigned(queues, 32, "the number of queues"),
             rx_entries=unsigned(rx_entries, 32, "the number of receive descriptors"),
             tx_entries=unsigned(tx_entries, 32, "the number of send descriptors"),

@@ -99,7 +99,8 @@ static struct vfc_nic *open_nic(struct vfc_iommu *iommu, struct chip *chips, uin
 		die("out of memory");
 	memset(rx, 0, queues * sizeof(*rx));
 	memset(tx, 0, queues * sizeof(*tx));
-	*nic = (struct vfc_nic){.driver = driver, .rx = rx, .tx = tx, .queues = queues, .pool = pool};
+	*nic = (struct vfc_nic){.driver = driver, .rx = rx, .tx = tx, .queues = queues, .pool = pool,
+				.frame_max = driver->frame_max};
 	for (uint32_t q = 0; q < queues; q++) {
 		rx[q].nic = tx[q].nic = nic;
 		rx[q].low = nic_low_mark(entries, NIC_BURST);

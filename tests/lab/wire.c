@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * wire DEVICE KERNEL_IFACE COUNT
+ * wire DEVICE KERNEL_IFACE COUNT [packed]
  *
  * Traffic between our driver on a PCI device and the kernel's driver on a second NIC, which an
  * emulated wire joins: COUNT frames each way at once, each verified. Ends with one line of JSON
@@ -420,9 +420,9 @@ static void open_sender(struct wire *wire)
 	}
 }
 
-static void open_ours(struct wire *wire, const char *name)
+static void open_ours(struct wire *wire, const char *name, uint32_t flags)
 {
-	struct vfc_nic_opts opts = {.size = sizeof(opts), .flags = VFC_NIC_PROMISC,
+	struct vfc_nic_opts opts = {.size = sizeof(opts), .flags = VFC_NIC_PROMISC | flags,
 				    .rx_entries = 1024, .tx_entries = 512};
 	struct vfc_nic_info info = {.size = sizeof(info)};
 
@@ -476,10 +476,12 @@ int main(int argc, char **argv)
 {
 	static struct wire wire = {.out.name = "tx", .in.name = "rx"};
 	uint64_t rx_packets, tx_packets;
+	bool packed;
 	int status;
 
-	if (argc != 4 || (wire.count = (uint32_t)strtoul(argv[3], NULL, 10)) == 0) {
-		fprintf(stderr, "usage: %s DEVICE KERNEL_IFACE COUNT\n", argv[0]);
+	packed = argc == 5 && !strcmp(argv[4], "packed");
+	if ((argc != 4 && !packed) || (wire.count = (uint32_t)strtoul(argv[3], NULL, 10)) == 0) {
+		fprintf(stderr, "usage: %s DEVICE KERNEL_IFACE COUNT [packed]\n", argv[0]);
 		return 2;
 	}
 	wire.iface = argv[2];
@@ -487,7 +489,7 @@ int main(int argc, char **argv)
 		wire.pattern[i] = (uint64_t)mix(2 * i + 1) << 32 | mix(2 * i + 2);
 	open_sender(&wire);
 	open_receiver(&wire);
-	open_ours(&wire, argv[1]);
+	open_ours(&wire, argv[1], packed ? VFC_NIC_PACKED : 0);
 	prepare_interface(&wire);
 	rx_packets = read_number(wire.iface, "statistics/rx_packets", 10);
 	tx_packets = read_number(wire.iface, "statistics/tx_packets", 10);

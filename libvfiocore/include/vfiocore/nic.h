@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Network interfaces on the ring engine. One interface for all drivers:
- *   e1000e   Intel 82574L
+ *   e1000e      Intel 82574L
+ *   virtio-net  virtio 1.x over PCI, behind an IOMMU
  *
  * Threads: one per queue and direction, beside one for everything else. A frame is an Ethernet
  * frame from destination address to payload's end, without FCS.
@@ -18,13 +19,15 @@ struct vfc_nic;
 
 enum vfc_nic_flags {
 	VFC_NIC_PROMISC = 1 << 0, /* receive frames for any address from the start */
+	VFC_NIC_PACKED = 1 << 1,  /* virtio-net: packed rings; -EOPNOTSUPP where the device has none */
 };
 
 struct vfc_nic_opts {
 	uint32_t size;       /* sizeof(struct vfc_nic_opts) */
 	uint32_t flags;      /* enum vfc_nic_flags */
 	uint32_t queues;     /* of each direction; 0: 1. More than one: received frames are spread by RSS */
-	uint32_t rx_entries; /* descriptors per queue, a power of two; 0: 256 */
+	uint32_t rx_entries; /* descriptors per queue, a power of two; 0: 256; virtio-net: or as many as
+				the device has, see vfc_nic_info() */
 	uint32_t tx_entries; /* likewise */
 	uint32_t reserved;
 	struct vfc_pool *pool; /* buffers to use, of vfc_nic_pool_init(); NULL: a pool of its own */
@@ -43,8 +46,8 @@ struct vfc_nic_info {
 
 struct vfc_nic_link {
 	uint32_t up;          /* 1 or 0 */
-	uint32_t speed;       /* Mbit/s; 0 when down */
-	uint32_t full_duplex; /* 1 or 0 */
+	uint32_t speed;       /* Mbit/s; 0 when down or not told */
+	uint32_t full_duplex; /* 1; 0: no, or not told */
 };
 
 struct vfc_nic_stats {
@@ -62,7 +65,10 @@ struct vfc_nic_stats {
 	uint64_t tx_doorbells;
 };
 
-/* Bytes before each frame in its chunk: for headers of the device, or of the caller. */
+/*
+ * Bytes before each frame in its chunk: for headers of the device, or of the caller. virtio-net takes
+ * 12 bytes before each frame that it sends.
+ */
 #define VFC_NIC_HEADROOM 64
 
 struct vfc_packet {
@@ -103,10 +109,16 @@ VFC_API int vfc_nic_info(struct vfc_nic *nic, struct vfc_nic_info *info);
 VFC_API int vfc_nic_link(struct vfc_nic *nic, struct vfc_nic_link *link);
 VFC_API int vfc_nic_wait_link(struct vfc_nic *nic, int64_t timeout);
 
-/* vfc_nic_set_mac() - receive for this unicast address from now on (until a reset). -EINVAL. */
+/*
+ * vfc_nic_set_mac() - receive for this unicast address from now on (until a reset). -EINVAL; of
+ * virtio-net -EOPNOTSUPP, where the device cannot, -ETIMEDOUT and -EIO, where it does not.
+ */
 VFC_API int vfc_nic_set_mac(struct vfc_nic *nic, const uint8_t mac[6]);
 
-/* vfc_nic_promisc() - receive every frame, or those for our address, broadcast and multicast. */
+/*
+ * vfc_nic_promisc() - receive every frame, or those for our address, broadcast and multicast.
+ * Errors: of virtio-net, as vfc_nic_set_mac().
+ */
 VFC_API int vfc_nic_promisc(struct vfc_nic *nic, bool on);
 
 VFC_API int vfc_nic_stats(struct vfc_nic *nic, struct vfc_nic_stats *stats);

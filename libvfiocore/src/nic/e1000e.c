@@ -152,26 +152,27 @@ static int attach(struct vfc_nic *nic)
 	return read_mac(nic);
 }
 
-static void set_mac(struct vfc_nic *nic, const uint8_t mac[6])
+static int set_mac(struct vfc_nic *nic, const uint8_t mac[6])
 {
 	/* AV is written last: no frame may match half an address. */
 	set(nic, E1000E_RAH(0), 0);
 	set(nic, E1000E_RAL(0), mac[0] | (uint32_t)mac[1] << 8 | (uint32_t)mac[2] << 16 |
 					(uint32_t)mac[3] << 24);
 	set(nic, E1000E_RAH(0), mac[4] | (uint32_t)mac[5] << 8 | E1000E_RAH_AV);
+	return 0;
 }
 
 /* Multicast is always taken: a list of groups is not worth a table of hashes here. */
-static uint32_t rctl(const struct vfc_nic *nic)
+static uint32_t rctl(bool promisc)
 {
 	return E1000E_RCTL_EN | E1000E_RCTL_MPE | E1000E_RCTL_BAM | E1000E_RCTL_SECRC |
-	       (nic->promisc ? E1000E_RCTL_UPE : 0); /* BSIZE 0: buffers of 2048 bytes */
+	       (promisc ? E1000E_RCTL_UPE : 0); /* BSIZE 0: buffers of 2048 bytes */
 }
 
-static void set_promisc(struct vfc_nic *nic, bool on)
+static int set_promisc(struct vfc_nic *nic, bool on)
 {
-	(void)on; /* nic->promisc has it */
-	set(nic, E1000E_RCTL, rctl(nic));
+	set(nic, E1000E_RCTL, rctl(on));
+	return 0;
 }
 
 /*
@@ -223,7 +224,7 @@ static void start_receive(struct vfc_nic *nic)
 	}
 	for (uint32_t q = 0; q < nic->queues; q++)
 		nic->rx[q].expected = RX_GOOD;
-	set(nic, E1000E_RCTL, rctl(nic));
+	set(nic, E1000E_RCTL, rctl(nic->promisc));
 }
 
 /* Section 4.6.6, transmit initialization; collision values are those for full duplex. */

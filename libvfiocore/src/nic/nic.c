@@ -20,7 +20,7 @@
 #define SPARE 256 /* chunks a queue beyond what its rings hold: for the caller's hands */
 #define LINK_POLL 10000000
 
-static const struct nic_driver *const drivers[] = {&nic_e1000e};
+static const struct nic_driver *const drivers[] = {&nic_e1000e, &nic_virtio};
 
 static int bad_options(const char *what, uint32_t value)
 {
@@ -47,7 +47,8 @@ static int find_driver(struct vfc_device *device, const struct nic_driver **driv
 			return 0;
 	}
 	return vfc_fail(EOPNOTSUPP, VFC_REASON_UNSUPPORTED, WHERE(.object = device->name),
-			"no driver here is for %04x:%04x; there is one for 8086:10d3 (e1000e)",
+			"no driver here is for %04x:%04x; there are some for 8086:10d3 (e1000e) and "
+			"1af4:1041 (virtio-net)",
 			(unsigned)id & 0xffff, (unsigned)(id >> 16));
 }
 
@@ -80,8 +81,9 @@ static int take_options(struct vfc_nic *nic, const struct vfc_nic_opts *opts)
 	opts = OPTIONS(vfc_nic_opts, opts, &own);
 	if (!opts)
 		return OPTIONS_REFUSED;
-	if (opts->flags & ~(uint32_t)VFC_NIC_PROMISC)
+	if (opts->flags & ~(VFC_NIC_PROMISC | nic->driver->flags))
 		return bad_options("opts->flags", opts->flags);
+	nic->flags = opts->flags;
 	nic->promisc = opts->flags & VFC_NIC_PROMISC;
 	nic->queues = opts->queues ? opts->queues : 1;
 	if (nic->queues > nic->driver->queues_max)
@@ -108,11 +110,8 @@ static int alloc_queues(struct vfc_nic *nic)
 	start = ((uintptr_t)nic->queue_memory + 63) & ~(uintptr_t)63;
 	nic->rx = (struct nic_rx *)start;
 	nic->tx = (struct nic_tx *)(start + nic->queues * sizeof(*nic->rx));
-	for (uint32_t q = 0; q < nic->queues; q++) {
+	for (uint32_t q = 0; q < nic->queues; q++)
 		nic->rx[q].nic = nic->tx[q].nic = nic;
-		nic->rx[q].low = nic_low_mark(nic->rx_entries, NIC_BURST);
-		nic->tx[q].low = nic_low_mark(nic->tx_entries, 2 * NIC_BURST);
-	}
 	return 0;
 }
 
@@ -137,6 +136,8 @@ static int alloc_rings(struct vfc_nic *nic)
 	int rc = own_pool(nic, iommu);
 
 	for (uint32_t q = 0; rc == 0 && q < nic->queues; q++) {
+		nic->rx[q].low = nic_low_mark(nic->rx_entries, NIC_BURST);
+		nic->tx[q].low = nic_low_mark(nic->tx_entries, 2 * NIC_BURST);
 		rc = vfc_ring_init(&nic->rx[q].ring, driver->rx_layout, iommu, nic->rx_entries,
 				   driver->rx_doorbell(nic, q));
 		if (rc == 0)
@@ -160,7 +161,8 @@ static int release_memory(struct vfc_nic *nic)
 		next = vfc_ring_destroy(&nic->tx[q].ring);
 		rc = rc < 0 ? rc : next;
 	}
-	return rc;
+	next = nic->driver->detach ? nic->driver->detach(nic) : 0;
+	return rc < 0 ? rc : next;
 }
 
 static void discard(struct vfc_nic *nic)
@@ -252,6 +254,7 @@ static int open_claimed(struct vfc_device *device, const struct nic_driver *driv
 		return vfc_no_memory();
 	nic->driver = driver;
 	nic->device = device;
+	nic->frame_max = driver->frame_max;
 	rc = take_options(nic, opts);
 	if (rc == 0)
 		rc = alloc_queues(nic);
@@ -369,7 +372,7 @@ int vfc_nic_info(struct vfc_nic *nic, struct vfc_nic_info *info)
 		.queues = nic->queues,
 		.rx_entries = nic->rx_entries,
 		.tx_entries = nic->tx_entries,
-		.frame_max = nic->driver->frame_max,
+		.frame_max = nic->frame_max,
 	};
 	int rc = ANSWER_CHECK(vfc_nic_info, info);
 
@@ -415,21 +418,25 @@ int vfc_nic_wait_link(struct vfc_nic *nic, int64_t timeout)
 int vfc_nic_set_mac(struct vfc_nic *nic, const uint8_t mac[6])
 {
 	static const uint8_t none[6];
+	int rc;
 
 	if (mac[0] & 1 || !memcmp(mac, none, sizeof(none)))
 		return vfc_done(vfc_fail(EINVAL, VFC_REASON_ARGUMENT, WHERE(.object = nic->device->name),
 					 "a station address is not multicast (bit 0 of its first byte) "
 					 "and not 0"));
-	nic->driver->set_mac(nic, mac);
-	memcpy(nic->mac, mac, sizeof(nic->mac));
-	return 0;
+	rc = nic->driver->set_mac(nic, mac);
+	if (rc == 0)
+		memcpy(nic->mac, mac, sizeof(nic->mac));
+	return vfc_done(rc);
 }
 
 int vfc_nic_promisc(struct vfc_nic *nic, bool on)
 {
-	nic->promisc = on;
-	nic->driver->set_promisc(nic, on);
-	return 0;
+	int rc = nic->driver->set_promisc(nic, on);
+
+	if (rc == 0)
+		nic->promisc = on;
+	return vfc_done(rc);
 }
 
 static uint64_t look(const uint64_t *counter)

@@ -27,6 +27,7 @@ struct nic_rx {
 	struct vfc_nic *nic;
 	uint32_t low;      /* refill when this many more can be posted */
 	uint64_t expected; /* the driver's: what it compares a good completion with */
+	bool armed;        /* likewise: a completion raises the interrupt */
 	uint64_t frames;
 	uint64_t bytes;
 	uint64_t errors;
@@ -46,11 +47,18 @@ struct nic_driver {
 	uint16_t vendor, device;
 	uint32_t queues_max;
 	uint32_t frame_max;
+	uint32_t flags;  /* enum vfc_nic_flags that it knows beyond VFC_NIC_PROMISC */
+	uint32_t header; /* bytes that the device reads and writes before each frame */
 	const struct vfc_ring_layout *rx_layout, *tx_layout;
 
 	uint32_t (*vectors)(uint32_t queues); /* receive vectors come first, by queue */
-	/* Map the registers, bring the device to rest, read nic->mac. */
+	/*
+	 * Map the registers, bring the device to rest, read nic->mac. It may lower what was asked for
+	 * (entries, frame_max) and put another of its tables into nic->driver.
+	 */
 	int (*attach)(struct vfc_nic *nic);
+	/* NULL, or: release what attach() took, be it incomplete. Again after an error. */
+	int (*detach)(struct vfc_nic *nic);
 	volatile void *(*rx_doorbell)(struct vfc_nic *nic, uint32_t queue);
 	volatile void *(*tx_doorbell)(struct vfc_nic *nic, uint32_t queue);
 	/* Tell the device of the rings, which are empty, and let it run; then rx_refill() can be used. */
@@ -58,8 +66,8 @@ struct nic_driver {
 	/* No DMA and no interrupt after this, whatever state the device is in. Cannot fail. */
 	void (*stop)(struct vfc_nic *nic);
 	void (*link)(struct vfc_nic *nic, struct vfc_nic_link *link);
-	void (*set_mac)(struct vfc_nic *nic, const uint8_t mac[6]);
-	void (*set_promisc)(struct vfc_nic *nic, bool on);
+	int (*set_mac)(struct vfc_nic *nic, const uint8_t mac[6]);
+	int (*set_promisc)(struct vfc_nic *nic, bool on);
 	void (*read_counters)(struct vfc_nic *nic); /* into nic->missed, nic->wire_errors */
 	void (*rx_arm)(struct vfc_nic *nic, uint32_t queue);
 
@@ -74,12 +82,15 @@ struct vfc_nic {
 	const struct nic_driver *driver;
 	struct vfc_device *device;
 	volatile uint8_t *registers;
+	void *state; /* the driver's */
 	struct vfc_irq *irq;
 	struct nic_rx *rx;
 	struct nic_tx *tx;
 	void *queue_memory; /* where rx and tx are, unaligned */
 	uint32_t queues;
 	uint32_t rx_entries, tx_entries;
+	uint32_t frame_max;
+	uint32_t flags; /* enum vfc_nic_flags, as opened */
 	uint64_t missed, wire_errors; /* counted by the device, read so far */
 	bool promisc, master; /* master: we turned it on */
 	uint8_t mac[6];       /* that frames are received for */
@@ -89,6 +100,7 @@ struct vfc_nic {
 };
 
 extern const struct nic_driver nic_e1000e;
+extern const struct nic_driver nic_virtio;
 
 /* A counter has one writer; vfc_nic_stats() reads it from another thread. */
 static inline void nic_count(uint64_t *counter, uint64_t n)
@@ -114,9 +126,10 @@ VFC_TEMPLATE void nic_refill(struct nic_rx *rx, const struct vfc_ring_layout *la
 			     uint64_t command)
 {
 	struct vfc_pool *pool = rx->nic->pool;
+	uint32_t header = rx->nic->driver->header;
 
 	vfc_pool_lock(pool);
-	vfc_ring_fill(&rx->ring, layout, pool, VFC_NIC_HEADROOM, NIC_ROOM, command);
+	vfc_ring_fill(&rx->ring, layout, pool, VFC_NIC_HEADROOM - header, NIC_ROOM + header, command);
 	vfc_pool_unlock(pool);
 	vfc_ring_kick(&rx->ring, layout);
 }
@@ -147,6 +160,7 @@ VFC_TEMPLATE void nic_clean(struct nic_tx *tx, const struct vfc_ring_layout *lay
 
 struct nic_sending {
 	const struct vfc_packet *next;
+	const struct vfc_pool *pool;
 	uint64_t command;
 	uint64_t bytes;
 	uint32_t frame_max, limit;
@@ -169,23 +183,31 @@ VFC_TEMPLATE bool nic_give(void *context, struct vfc_buffer *buffer)
 	return true;
 }
 
-/* Send what is valid and fits: one doorbell at most. @command: of the control word. */
-VFC_TEMPLATE uint32_t nic_send(struct nic_tx *tx, const struct vfc_ring_layout *layout,
-			       uint64_t command, uint32_t frame_max,
-			       const struct vfc_packet *packets, uint32_t count)
+/* Send what is valid and fits: one doorbell at most. @give: nic_give(), or one on top of it. */
+VFC_TEMPLATE uint32_t nic_send_by(struct nic_tx *tx, const struct vfc_ring_layout *layout,
+				  vfc_ring_give *give, uint64_t command, uint32_t frame_max,
+				  const struct vfc_packet *packets, uint32_t count)
 {
-	struct nic_sending sending = {.next = packets, .command = command,
+	struct nic_sending sending = {.next = packets, .pool = tx->nic->pool, .command = command,
 				      .frame_max = frame_max, .limit = tx->nic->pool->limit};
 	uint32_t n, space;
 
 	if (vfc_ring_used(&tx->ring) >= tx->low)
 		tx->nic->driver->tx_clean(tx); /* seldom: a call keeps its registers out of here */
 	space = vfc_ring_space(&tx->ring);
-	n = vfc_ring_post_each(&tx->ring, layout, count < space ? count : space, nic_give, &sending);
+	n = vfc_ring_post_each(&tx->ring, layout, count < space ? count : space, give, &sending);
 	vfc_ring_kick(&tx->ring, layout);
 	nic_count(&tx->frames, n);
 	nic_count(&tx->bytes, sending.bytes);
 	return n;
+}
+
+/* @command: of the control word. */
+VFC_TEMPLATE uint32_t nic_send(struct nic_tx *tx, const struct vfc_ring_layout *layout,
+			       uint64_t command, uint32_t frame_max,
+			       const struct vfc_packet *packets, uint32_t count)
+{
+	return nic_send_by(tx, layout, nic_give, command, frame_max, packets, count);
 }
 
 struct nic_receiving {

@@ -21,7 +21,7 @@ static int bad_queue(const struct vfc_nic *nic, uint32_t queue)
 static int bad_length(const struct vfc_nic *nic, uint32_t length)
 {
 	return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, WHERE(.object = nic->device->name),
-			"a frame of %u bytes: it must have 1 to %u", length, nic->driver->frame_max);
+			"a frame of %u bytes: it must have 1 to %u", length, nic->frame_max);
 }
 
 static int bad_chunk(const struct vfc_nic *nic, uint32_t chunk)
@@ -44,7 +44,7 @@ int vfc_nic_tx_burst(struct vfc_nic *nic, uint32_t queue, struct vfc_packet *pac
 {
 	if (queue >= nic->queues)
 		return vfc_done(bad_queue(nic, queue));
-	if (count && packets[0].length - 1 >= nic->driver->frame_max)
+	if (count && packets[0].length - 1 >= nic->frame_max)
 		return vfc_done(bad_length(nic, packets[0].length));
 	if (count && !vfc_pool_has(nic->pool, packets[0].chunk))
 		return vfc_done(bad_chunk(nic, packets[0].chunk));
@@ -91,7 +91,7 @@ static int nic_send_copy(struct vfc_nic *nic, const void *frame, uint32_t length
 {
 	struct vfc_packet packet;
 
-	if (length - 1 >= nic->driver->frame_max)
+	if (length - 1 >= nic->frame_max)
 		return bad_length(nic, length);
 	if (vfc_nic_alloc(nic, &packet, 1) < 1) {
 		nic->driver->tx_clean(&nic->tx[0]);

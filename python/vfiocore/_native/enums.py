@@ -161,6 +161,7 @@ class NicFlag(IntFlag):
     """How a NIC starts (vfiocore/nic.h)."""
 
     PROMISC = 1
+    PACKED = 2
 
 
 class BarFlag(IntFlag):

@@ -384,10 +384,34 @@ _IGB = replace(
             "disable-legacy=on,disable-modern=off,iommu_platform=on,aer=on",
             "virtio-net 1.0 behind the IOMMU, 52:54:00:76:67:11, the same hub",
         ),
+        Device(
+            "packed",
+            "0000:05:00.0",
+            "virtio-net-pci,id=packed,bus=port5,addr=0,netdev=wire4,mac=52:54:00:76:67:12,"
+            "disable-legacy=on,disable-modern=off,iommu_platform=on,packed=on",
+            "virtio-net with packed rings, 52:54:00:76:67:12, the same hub",
+        ),
+        Device(
+            "plain",
+            "0000:06:00.0",
+            "virtio-net-pci,id=plain,bus=port6,addr=0,netdev=wire5,mac=52:54:00:76:67:13,"
+            "disable-legacy=on,disable-modern=off,iommu_platform=on,packed=on,event_idx=off,"
+            "ctrl_vq=off,host_mtu=1200,speed=10000,duplex=full",
+            "virtio-net with packed rings, without event indices and control queue, with an MTU of "
+            "1200, 52:54:00:76:67:13, the same hub",
+        ),
     ),
     modules=SRIOV_MODULES,
     qemu_version=(8, 0),
-    qemu=(*_port("port1", 1), *_port("port2", 2), *_port("port3", 3), *_port("port4", 4), *_hub(4)),
+    qemu=(
+        *_port("port1", 1),
+        *_port("port2", 2),
+        *_port("port3", 3),
+        *_port("port4", 4),
+        *_port("port5", 5),
+        *_port("port6", 6),
+        *_hub(6),
+    ),
 )
 
 # QEMU 7.2: a controller's VFs share its namespaces, so it stands in a subsystem; what queues and
