@@ -32,9 +32,11 @@ if TYPE_CHECKING:
         mapcache,
         mapping,
         nic,
+        packets,
         pci,
         power,
         region,
+        ring,
     )
     from ._irq_thread import IrqThread
     from .config import Capability, Config
@@ -73,14 +75,18 @@ if TYPE_CHECKING:
     from .mapcache import MapCache, MapCacheStats, Reach
     from .mapping import Mapping, MappingBatch, MappingInfo
     from .nic import LinkState, Nic, NicStats
+    from .packets import Burst, Pool
     from .pci import PciBar, PciInfo
     from .power import LowPower, PowerState
     from .region import Region
+    from .ring import Completion, Ring, RingLayout, RingStyle
 
 __all__ = [
     "BadMemory",
+    "Burst",
     "Capability",
     "ClosedError",
+    "Completion",
     "Config",
     "Device",
     "DeviceBusy",
@@ -123,11 +129,15 @@ __all__ = [
     "PciBar",
     "PciInfo",
     "PermissionDenied",
+    "Pool",
     "PowerState",
     "Reach",
     "Reason",
     "Region",
     "ResetDevice",
+    "Ring",
+    "RingLayout",
+    "RingStyle",
     "Unsupported",
     "VfioError",
     "WaitTimeout",
@@ -149,10 +159,12 @@ __all__ = [
     "mapping",
     "nic",
     "open",
+    "packets",
     "pci",
     "power",
     "receive",
     "region",
+    "ring",
 ]
 
 # Equal to the library's vfc_version(); a test says so.
@@ -160,7 +172,9 @@ __version__ = "0.1.0"
 
 # Where a lazy name comes from; whatever is not here and is public is an error's class.
 _HOME = {
+    "Burst": "packets",
     "Capability": "config",
+    "Completion": "ring",
     "Config": "config",
     "Device": "device",
     "DirtyTracking": "dirty",
@@ -187,10 +201,14 @@ _HOME = {
     "NicStats": "nic",
     "PciBar": "pci",
     "PciInfo": "pci",
+    "Pool": "packets",
     "PowerState": "power",
     "Reach": "mapcache",
     "Region": "region",
     "ResetDevice": "device",
+    "Ring": "ring",
+    "RingLayout": "ring",
+    "RingStyle": "ring",
 }
 _MODULES = frozenset(name for name in __all__ if name.islower() and name.isalpha())
 

@@ -28,12 +28,14 @@ if TYPE_CHECKING:
     from socket import socket as Socket
     from types import TracebackType
 
+    from ._native.call import Closing
     from .config import Config
     from .event import Events, Releaser
     from .iommu import Iommu
     from .irq import IrqInfo, IrqSet
     from .mapping import Mapping
     from .nic import Nic
+    from .packets import Pool
     from .power import LowPower
     from .region import Region
 
@@ -145,7 +147,7 @@ class Device(Resettable):
         self._iommu = space
         self._attached: dict[int, Iommu] = {0: space}  # by PASID; 0: what it does without one
         self._reached: list[Mapping] = []  # of its regions, in whatever space
-        self._children: list[Nic | IrqSet | Events | LowPower] = []
+        self._children: list[Closing] = []
         self._releaser: Releaser | None = None
         self._regions: dict[int, Region] = {}
         self._read_info()
@@ -517,10 +519,16 @@ class Device(Resettable):
         rx_entries: int = 0,
         tx_entries: int = 0,
         promisc: bool = False,
+        pool: Pool | None = None,
     ) -> Nic:
         """Take it into service as a network interface; options and errors: :class:`Nic`."""
         from .nic import Nic
 
         return Nic(
-            self, queues=queues, rx_entries=rx_entries, tx_entries=tx_entries, promisc=promisc
+            self,
+            queues=queues,
+            rx_entries=rx_entries,
+            tx_entries=tx_entries,
+            promisc=promisc,
+            pool=pool,
         )
