@@ -37,7 +37,7 @@ VERBS = {
     "write": "write a register of a device",
     "dump": "dump a region of a device: its ROM, config space or memory",
     "reset": "reset a device's function",
-    "net": "use a network interface: DHCP, ping, send, capture",
+    "net": "use a network interface: DHCP, ping, send, capture, generate, forward, measure",
     "lab": "run a command or tests in a QEMU guest with an IOMMU",
 }
 
