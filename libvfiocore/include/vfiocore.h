@@ -14,6 +14,7 @@
 
 #include "vfiocore/abi.h"
 #include "vfiocore/barrier.h"
+#include "vfiocore/bus.h"
 #include "vfiocore/device.h"
 #include "vfiocore/dma.h"
 #include "vfiocore/error.h"
@@ -27,6 +28,7 @@
 #include "vfiocore/mapcache.h"
 #include "vfiocore/mmio.h"
 #include "vfiocore/nic.h"
+#include "vfiocore/nofault.h"
 #include "vfiocore/pci.h"
 #include "vfiocore/power.h"
 #include "vfiocore/region.h"

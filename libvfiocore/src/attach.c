@@ -36,8 +36,10 @@ static int check_moves(struct vfc_device *device, struct vfc_iommu *to)
 static int device_attach(struct vfc_device *device, struct vfc_iommu *iommu)
 {
 	struct vfc_iommu *before = device->iommu;
-	int rc;
+	int rc = iommu_check_process(before);
 
+	if (rc < 0)
+		return rc;
 	if (!iommu)
 		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE,
 				"no address space was given: vfc_device_detach() lets go of one");
@@ -65,11 +67,12 @@ int vfc_device_attach(struct vfc_device *device, struct vfc_iommu *iommu)
 
 int vfc_device_detach(struct vfc_device *device)
 {
-	int rc;
+	int rc = iommu_check_process(device->iommu);
 
-	if (!device->attached)
+	if (rc == 0 && !device->attached)
 		return 0;
-	rc = check_moves(device, NULL);
+	if (rc == 0)
+		rc = check_moves(device, NULL);
 	if (rc == 0)
 		rc = iommu_detach(device->iommu, device->transport, 0);
 	if (rc < 0)
@@ -90,6 +93,8 @@ static struct pasid **find_pasid(struct vfc_device *device, uint32_t number)
 
 static int check_pasid(struct vfc_device *device, uint32_t number, struct vfc_iommu *iommu)
 {
+	if (iommu_check_process(device->iommu) < 0)
+		return -ECHILD;
 	if (!number || number > PASID_LAST)
 		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, WHERE(.object = device->name),
 				"PASID %u: there are 1 to %u", number, PASID_LAST);
@@ -134,8 +139,10 @@ int vfc_device_attach_pasid(struct vfc_device *device, uint32_t pasid, struct vf
 int vfc_device_detach_pasid(struct vfc_device *device, uint32_t number)
 {
 	struct pasid **link = find_pasid(device, number), *pasid = *link;
-	int rc = device_present(device);
+	int rc = iommu_check_process(device->iommu);
 
+	if (rc == 0)
+		rc = device_present(device);
 	if (rc < 0)
 		return vfc_done(rc);
 	if (!pasid)

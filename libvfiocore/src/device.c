@@ -14,7 +14,10 @@
 #include "iommu/iommu.h"
 #include "kvm.h"
 #include "kernel/sys.h"
-#include "pci/sysfs.h"
+#include "names.h"
+#include "nofault.h"
+#include "pci/bus.h"
+#include "sized.h"
 #include "transport/handle.h"
 
 /* PCI Local Bus 3.0, section 6.2.2. */
@@ -23,6 +26,9 @@
 
 /* PCI allows as many (PCI Local Bus 3.0, 6.8.2.3). */
 #define VECTORS_MAX 2048
+
+/* Far above what a platform device has. */
+#define IRQS_MAX 4096
 
 /* Far above what any bus driver offers; a count beyond is not believed. */
 #define REGIONS_MAX 4096
@@ -51,22 +57,78 @@ void device_release(struct vfc_device *device)
 	pthread_mutex_unlock(&device->lock);
 }
 
+/* By bit of the kernel's flags. */
+static uint32_t kind_of(uint32_t flags)
+{
+	static const struct {
+		uint32_t flag, kind;
+	} kinds[] = {
+		{VFIO_DEVICE_FLAGS_PCI, VFC_DEVICE_KIND_PCI},
+		{VFIO_DEVICE_FLAGS_PLATFORM, VFC_DEVICE_KIND_PLATFORM},
+		{VFIO_DEVICE_FLAGS_AMBA, VFC_DEVICE_KIND_AMBA},
+		{VFIO_DEVICE_FLAGS_CCW, VFC_DEVICE_KIND_CCW},
+		{VFIO_DEVICE_FLAGS_AP, VFC_DEVICE_KIND_AP},
+		{VFIO_DEVICE_FLAGS_FSL_MC, VFC_DEVICE_KIND_FSL_MC},
+		{VFIO_DEVICE_FLAGS_CDX, VFC_DEVICE_KIND_CDX},
+	};
+
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++)
+		if (flags & kinds[i].flag)
+			return kinds[i].kind;
+	return VFC_DEVICE_KIND_OTHER;
+}
+
+int device_check_pci(const struct vfc_device *device, const char *what)
+{
+	if (device->flags & VFC_DEVICE_PCI)
+		return 0;
+	return vfc_fail(EOPNOTSUPP, VFC_REASON_UNSUPPORTED, WHERE(.object = device->name),
+			"the device is no PCI device: it has no %s", what);
+}
+
+bool device_irq_excludes(const struct vfc_device *device, uint32_t index)
+{
+	return device->flags & VFC_DEVICE_PCI && index <= VFC_IRQ_MSIX;
+}
+
+bool device_irqs_busy(const struct vfc_device *device)
+{
+	for (uint32_t i = 0; i < device->irq_count && device_irq_excludes(device, i); i++)
+		if (device->irqs_open[i])
+			return true;
+	return false;
+}
+
+static int check_counts(struct vfc_device *device, const struct vfio_device_info *info)
+{
+	if (info->num_regions <= REGIONS_MAX && info->num_irqs <= IRQS_MAX)
+		return 0;
+	return vfc_fail(EBADMSG, VFC_REASON_MALFORMED, WHERE("VFIO_DEVICE_GET_INFO", device->name),
+			"the kernel says that the device has %u regions and %u interrupt types",
+			info->num_regions, info->num_irqs);
+}
+
 static int read_info(struct vfc_device *device)
 {
 	struct vfio_device_info info;
 	int rc = device->ops->device_info(device->transport, &info);
 
+	if (rc == 0)
+		rc = check_counts(device, &info);
 	if (rc < 0)
 		return rc;
-	if (info.num_regions > REGIONS_MAX)
-		return vfc_fail(EBADMSG, VFC_REASON_MALFORMED,
-				WHERE("VFIO_DEVICE_GET_INFO", device->name),
-				"the kernel says that the device has %u regions", info.num_regions);
 	device->region_count = info.num_regions;
 	device->irq_count = info.num_irqs;
 	device->flags = (info.flags & VFIO_DEVICE_FLAGS_RESET ? VFC_DEVICE_RESET : 0) |
 			(info.flags & VFIO_DEVICE_FLAGS_PCI ? VFC_DEVICE_PCI : 0);
-	return regions_open(device);
+	device->kind = kind_of(info.flags);
+	device->irqs_open = sys_alloc((info.num_irqs + 1) * sizeof(*device->irqs_open));
+	if (!device->irqs_open)
+		return vfc_no_memory();
+	rc = regions_open(device);
+	if (rc < 0)
+		free(device->irqs_open);
+	return rc;
 }
 
 static int own_iommu(struct vfc_device *device, const char *name, const char *transport)
@@ -87,9 +149,9 @@ static int own_iommu(struct vfc_device *device, const char *name, const char *tr
 	return rc;
 }
 
-static int open_in(struct vfc_device *device, int fd)
+static int open_in(struct vfc_device *device, const char *name, int fd)
 {
-	int rc = iommu_open_device(device->iommu, device->name, fd, &device->transport);
+	int rc = iommu_open_device(device->iommu, name, fd, &device->transport);
 
 	if (rc < 0)
 		return rc;
@@ -112,12 +174,12 @@ static int new_device(const char *name, struct vfc_iommu *iommu, const char *tra
 
 	if (!device)
 		return vfc_no_memory();
-	snprintf(device->name, sizeof(device->name), "%s", name);
+	bus_name(name, device->name);
 	device->iommu = iommu;
 	if (!iommu)
 		rc = own_iommu(device, name, transport);
 	if (rc == 0) {
-		rc = open_in(device, fd);
+		rc = open_in(device, name, fd);
 		if (rc < 0)
 			vfc_iommu_close(device->own);
 	}
@@ -133,34 +195,36 @@ static int new_device(const char *name, struct vfc_iommu *iommu, const char *tra
 
 static int check_opts(const struct vfc_device_opts *opts)
 {
-	if (!opts || (opts->size >= sizeof(*opts) && !(opts->flags & ~(uint32_t)VFC_DEVICE_SHARED)))
-		return 0;
-	return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE,
-			"opts->size is %u and must be sizeof(struct vfc_device_opts); opts->flags is 0x%x "
-			"and may be VFC_DEVICE_SHARED",
-			opts->size, opts->flags);
+	if (!opts)
+		return OPTIONS_REFUSED;
+	if (opts->flags & ~(uint32_t)VFC_DEVICE_SHARED)
+		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE,
+				"opts->flags is 0x%x and may be VFC_DEVICE_SHARED", opts->flags);
+	return opts->iommu ? iommu_check_process(opts->iommu) : 0;
 }
 
 static int device_open(const char *name, const struct vfc_device_opts *opts,
 		       struct vfc_device **out)
 {
-	int rc = check_opts(opts);
+	struct vfc_device_opts own;
+	int rc;
 
+	opts = OPTIONS(vfc_device_opts, opts, &own);
+	rc = check_opts(opts);
 	if (rc < 0)
 		return rc;
 	if (!name)
 		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE, "the device's name is NULL");
-	if (opts && opts->iommu && opts->transport)
+	if (opts->iommu && opts->transport)
 		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, WHERE(.object = name),
 				"an address space has its transport already: give one of the two");
-	if (opts && opts->transport)
+	if (opts->transport)
 		return new_device(name, NULL, opts->transport, -1, out);
 	rc = handover_open(name, opts, out);
 	if (rc <= 0)
 		return rc;
 	/* A model is named with its transport, whatever the environment says. */
-	return new_device(name, opts ? opts->iommu : NULL, strncmp(name, "fake:", 5) ? NULL : "fake", -1,
-			  out);
+	return new_device(name, opts->iommu, strncmp(name, "fake:", 5) ? NULL : "fake", -1, out);
 }
 
 int vfc_device_open(const char *name, const struct vfc_device_opts *opts,
@@ -169,7 +233,7 @@ int vfc_device_open(const char *name, const struct vfc_device_opts *opts,
 	return vfc_done(device_open(name, opts, device));
 }
 
-static int check_name(const char *given, const struct handle *handle, char name[VFC_PCI_NAME])
+static int check_name(const char *given, const struct handle *handle, struct vfc_bus_info *info)
 {
 	int rc;
 
@@ -177,9 +241,9 @@ static int check_name(const char *given, const struct handle *handle, char name[
 		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE,
 				"the kernel does not tell which device the descriptor is of (Linux 7.2 "
 				"would): pass its name, too");
-	rc = pci_canonical(given ? given : handle->name, name);
-	if (rc == 0 && handle->name[0] && strcmp(handle->name, name))
-		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, WHERE(.object = name),
+	rc = vfc_bus_info(given ? given : handle->name, info);
+	if (rc == 0 && handle->name[0] && strcmp(handle->name, info->name))
+		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, WHERE(.object = info->name),
 				"the descriptor is of %s", handle->name);
 	return rc;
 }
@@ -203,21 +267,23 @@ static int check_handle(int fd, const struct handle *handle, struct vfc_iommu *i
 int device_take(int fd, const char *given, const struct vfc_device_opts *opts,
 		struct vfc_device **out)
 {
-	struct vfc_iommu *iommu = opts ? opts->iommu : NULL;
+	struct vfc_device_opts own;
 	struct handle handle;
-	char name[VFC_PCI_NAME] = "";
-	int rc = check_opts(opts);
+	struct vfc_bus_info info = {.size = sizeof(info)};
+	int rc;
 
+	opts = OPTIONS(vfc_device_opts, opts, &own);
+	rc = check_opts(opts);
 	if (rc == 0)
 		rc = handle_find(fd, &handle);
 	if (rc == 0)
-		rc = check_handle(fd, &handle, iommu);
+		rc = check_handle(fd, &handle, opts->iommu);
 	if (rc == 0)
-		rc = check_name(given, &handle, name);
+		rc = check_name(given, &handle, &info);
 	/* The device has a duplicate, so a failure leaves the caller's as it was. */
 	if (rc == 0)
-		rc = new_device(name, iommu, "cdev", fd, out);
-	if (rc == 0 && opts)
+		rc = new_device(info.name, opts->iommu, "cdev", fd, out);
+	if (rc == 0)
 		(*out)->shared = opts->flags & VFC_DEVICE_SHARED;
 	return rc;
 }
@@ -241,7 +307,8 @@ static int command(struct vfc_device *device, uint16_t clear, uint16_t set)
 
 	if (!config)
 		return vfc_fail(EOPNOTSUPP, VFC_REASON_UNSUPPORTED, WHERE(.object = device->name),
-				"the device has no PCI config space");
+				"the device has no PCI config space, and so no bus mastering: a device "
+				"of another kind may do DMA as soon as it is open");
 	rc = device->ops->read(device->transport, config->position + COMMAND, bytes, 2);
 	if (rc < 0)
 		return rc;
@@ -299,10 +366,12 @@ int vfc_device_close(struct vfc_device *device)
 	if (device->flags & VFC_DEVICE_PCI && !device->shared && command(device, COMMAND_MASTER, 0) < 0)
 		vfc_error_restore(&before);
 	regions_close(device);
+	free(device->irqs_open);
 	attach_leave(device);
 	iommu_close_device(device->iommu, device->transport, device->attached);
 	attach_close(device);
 	vfc_iommu_close(device->own);
+	nofault_forget(device);
 	pthread_mutex_destroy(&device->lock);
 	free(device);
 	return 0;
@@ -310,18 +379,21 @@ int vfc_device_close(struct vfc_device *device)
 
 int vfc_device_info(struct vfc_device *device, struct vfc_device_info *info)
 {
-	if (info->size < sizeof(*info))
-		return vfc_done(vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE,
-					 "info->size is %u, set it to sizeof(struct vfc_device_info)",
-					 info->size));
-	info->flags = device->flags | (is_released(device) ? VFC_DEVICE_RELEASED : 0) |
-		      (device->shared ? VFC_DEVICE_SHARED : 0);
-	info->regions = device->region_count;
-	info->irqs = device->irq_count;
-	info->group = device->ops->group(device->transport);
-	snprintf(info->name, sizeof(info->name), "%s", device->name);
-	snprintf(info->transport, sizeof(info->transport), "%s", device->ops->name);
-	return 0;
+	struct vfc_device_info now = {
+		.flags = device->flags | (is_released(device) ? VFC_DEVICE_RELEASED : 0) |
+			 (device->shared ? VFC_DEVICE_SHARED : 0),
+		.regions = device->region_count,
+		.irqs = device->irq_count,
+		.group = device->ops->group(device->transport),
+		.kind = device->kind,
+	};
+	int rc = ANSWER_CHECK(vfc_device_info, info);
+
+	snprintf(now.name, sizeof(now.name), "%s", device->name);
+	snprintf(now.transport, sizeof(now.transport), "%s", device->ops->name);
+	if (rc == 0)
+		sized_answer(info, &now, sizeof(now));
+	return vfc_done(rc);
 }
 
 struct vfc_iommu *vfc_device_iommu(struct vfc_device *device)
@@ -350,21 +422,31 @@ static int trigger(struct vfc_device *device, uint32_t index, uint32_t vector, u
 	return device->ops->set_irqs(device->transport, &set);
 }
 
+static bool is_open(struct vfc_device *device, uint32_t index)
+{
+	bool open;
+
+	pthread_mutex_lock(&device->lock);
+	open = device->irqs_open[index];
+	pthread_mutex_unlock(&device->lock);
+	return open;
+}
+
 /*
- * Every type that is on. Who waits for a vector is woken, since nothing would come any more. What a
- * device that is gone says to all this does not matter.
+ * Every type that is on. Who waits for a vector is woken, since nothing would come any more; but not
+ * whoever listens for errors and for the host's wish. What a device that is gone says to all this
+ * does not matter.
  */
 static void disarm_all(struct vfc_device *device)
 {
-	uint32_t open, vector;
+	int error = irq_error_index(device), request = irq_request_index(device);
 
-	pthread_mutex_lock(&device->lock);
-	open = device->irqs_open;
-	pthread_mutex_unlock(&device->lock);
-	for (uint32_t index = 0; index < 32; index++) {
-		if (!(open & 1u << index))
+	for (uint32_t index = 0; index < device->irq_count; index++) {
+		bool event = (int)index == error || (int)index == request;
+
+		if (!is_open(device, index))
 			continue;
-		for (vector = 0; IRQS_EXCLUSIVE & 1u << index && vector < VECTORS_MAX; vector++)
+		for (uint32_t vector = 0; !event && vector < VECTORS_MAX; vector++)
 			if (trigger(device, index, vector, 1) < 0)
 				break;
 		trigger(device, index, 0, 0);

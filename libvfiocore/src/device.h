@@ -21,6 +21,7 @@ struct region {
 	uint64_t position; /* the region's opaque offset on the descriptor */
 	uint64_t length;
 	uint32_t flags; /* VFIO_REGION_INFO_FLAG_* */
+	uint32_t type, subtype; /* 0: none */
 	uint32_t area_count;
 	struct region_area *areas;
 };
@@ -35,6 +36,7 @@ struct vfc_device {
 	uint32_t region_count;
 	uint32_t irq_count;
 	uint32_t flags; /* enum vfc_device_flags */
+	uint32_t kind;  /* enum vfc_device_kind */
 	uint32_t power; /* offset of PMCSR in config space; 0: none */
 	bool decodes;   /* atomic: mapped BARs answer */
 	bool attached;
@@ -42,19 +44,24 @@ struct vfc_device {
 	bool released;  /* atomic: the descriptor is closed, see vfc_device_release() */
 	bool shared;    /* with another process, see VFC_DEVICE_SHARED */
 	bool low_power; /* atomic: mapped BARs do not answer, whatever the registers say */
+	bool nofault;   /* atomic: its checked accesses do not end in SIGBUS, src/nofault.c */
 	bool suspect;   /* atomic: whoever watches it asks whether it is gone */
-	char name[32];
+	char name[VFC_BUS_NAME];
 	pthread_mutex_t lock; /* mappings of regions, and what follows */
 	uint32_t children;    /* open interrupt sets and NICs, */
 	uint32_t watch_sets;  /* these of them for the stream that watches it: */
 	struct vfc_events *events; /* or NULL */
 	struct vfc_kvm *kvm; /* the virtual machine that it was added to, or NULL; atomic */
-	uint32_t irqs_open;   /* bit n: a set of index n is open */
+	bool *irqs_open;      /* by index: a set of it is open */
 	bool nic;             /* a NIC is open, or being opened */
 };
 
-/* INTx, MSI and MSI-X exclude one another: bits of irqs_open. */
-#define IRQS_EXCLUSIVE (1u << VFC_IRQ_INTX | 1u << VFC_IRQ_MSI | 1u << VFC_IRQ_MSIX)
+/* -EOPNOTSUPP with a record where it is none: @what is PCI's alone. */
+int device_check_pci(const struct vfc_device *device, const char *what);
+
+/* Of a PCI device INTx, MSI and MSI-X exclude one another. Is this one, and one of them open? */
+bool device_irq_excludes(const struct vfc_device *device, uint32_t index);
+bool device_irqs_busy(const struct vfc_device *device);
 
 /* vfc_device_adopt(), but @fd stays open. */
 int device_take(int fd, const char *name, const struct vfc_device_opts *opts,

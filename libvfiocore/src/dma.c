@@ -9,6 +9,7 @@
 #include "error.h"
 #include "iommu/iommu.h"
 #include "kernel/sys.h"
+#include "sized.h"
 
 static int map_anonymous(uint64_t length, int flags, void **va)
 {
@@ -75,8 +76,9 @@ static int get_memory(struct vfc_dma *dma, uint64_t page, bool must)
 
 static int check_alloc(uint64_t length, const struct vfc_map_opts *opts)
 {
-	if (!length || opts->size < sizeof(*opts) ||
-	    opts->flags & (VFC_MAP_FIXED | VFC_MAP_IDENTITY))
+	if (!opts)
+		return OPTIONS_REFUSED;
+	if (!length || opts->flags & (VFC_MAP_FIXED | VFC_MAP_IDENTITY))
 		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, WHERE(.length = length),
 				"a buffer has at least 1 byte, and its IOVA is chosen by the library");
 	if (opts->page && opts->page != sys_page_size() && opts->page != pages[0].size &&
@@ -100,12 +102,13 @@ static int get_memory_for(struct vfc_iommu *iommu, struct vfc_dma *dma, uint64_t
 static int dma_alloc(struct vfc_iommu *iommu, uint64_t length, const struct vfc_map_opts *opts,
 		     struct vfc_dma *dma)
 {
-	struct vfc_map_opts aligned = *opts;
+	struct vfc_map_opts aligned;
 	int rc = check_alloc(length, opts);
 
 	*dma = (struct vfc_dma){.length = length};
 	if (rc < 0)
 		return rc;
+	aligned = *opts;
 	rc = get_memory_for(iommu, dma, opts->page);
 	/* Of the IOMMU's large pages use is made only where IOVA and memory are aligned alike. */
 	if (!aligned.align && dma->page > sys_page_size())
@@ -127,9 +130,9 @@ static int dma_alloc(struct vfc_iommu *iommu, uint64_t length, const struct vfc_
 int vfc_dma_alloc(struct vfc_iommu *iommu, uint64_t length, const struct vfc_map_opts *opts,
 		  struct vfc_dma *dma)
 {
-	static const struct vfc_map_opts defaults = {.size = sizeof(defaults)};
+	struct vfc_map_opts own;
 
-	return vfc_done(dma_alloc(iommu, length, opts ? opts : &defaults, dma));
+	return vfc_done(dma_alloc(iommu, length, OPTIONS(vfc_map_opts, opts, &own), dma));
 }
 
 int vfc_dma_free(struct vfc_dma *dma)

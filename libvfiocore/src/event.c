@@ -18,6 +18,7 @@
 #include "event.h"
 #include "kernel/sys.h"
 #include "pci/uevent.h"
+#include "sized.h"
 
 /* A sleep is longer, and our measure of it more exact. */
 #define SLEEP_MIN_NS 10000000
@@ -156,9 +157,6 @@ static int events_wait(struct vfc_events *events, int64_t timeout, struct vfc_ev
 	struct pollfd poll = {.fd = events->epoll, .events = POLLIN};
 	int rc;
 
-	if (event->size < sizeof(*event))
-		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE,
-				"event->size is %u, set it to sizeof(struct vfc_event)", event->size);
 	for (;;) {
 		pthread_mutex_lock(&events->lock);
 		rc = look(events, event);
@@ -177,7 +175,14 @@ static int events_wait(struct vfc_events *events, int64_t timeout, struct vfc_ev
 
 int vfc_events_wait(struct vfc_events *events, int64_t timeout, struct vfc_event *event)
 {
-	return vfc_done(events_wait(events, timeout, event));
+	struct vfc_event next = {.size = sizeof(next)};
+	int rc = ANSWER_CHECK(vfc_event, event);
+
+	if (rc == 0)
+		rc = events_wait(events, timeout, &next);
+	if (rc == 0)
+		sized_answer(event, &next, sizeof(next));
+	return vfc_done(rc);
 }
 
 int vfc_events_fd(struct vfc_events *events)
@@ -220,16 +225,16 @@ static void discard(struct vfc_events *events)
 
 static int events_open(const struct vfc_events_opts *opts, struct vfc_events **out)
 {
-	static const struct vfc_events_opts defaults = {.size = sizeof(defaults)};
+	struct vfc_events_opts own;
 	struct vfc_events *events;
 	int rc;
 
+	opts = OPTIONS(vfc_events_opts, opts, &own);
 	if (!opts)
-		opts = &defaults;
-	if (opts->size < sizeof(*opts) || opts->interval < 0 || opts->buffer > INT32_MAX)
+		return OPTIONS_REFUSED;
+	if (opts->interval < 0 || opts->buffer > INT32_MAX)
 		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE,
-				"opts->size %u must be sizeof(struct vfc_events_opts), opts->interval "
-				"cannot be negative, opts->buffer is below 2 GiB", opts->size);
+				"opts->interval cannot be negative, opts->buffer is below 2 GiB");
 	events = sys_alloc(sizeof(*events));
 	if (!events)
 		return vfc_no_memory();

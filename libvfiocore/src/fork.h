@@ -19,6 +19,14 @@ static inline int fork_failed(const char *name)
 			"leave it alone");
 }
 
+/*
+ * Whole pages of zeros that a child of fork() finds zeroed again: a field that is never 0 in the
+ * process that made them tells the two apart without a system call, and what is tested anyway (a
+ * count, a root) needs no further test. A lock in it is open in the child, whoever had it.
+ */
+int fork_alloc(size_t length, void **memory);
+void fork_free(void *memory, size_t length);
+
 /* @pid: of the process that made the object called @name. */
 static inline int fork_check(int pid, const char *name)
 {

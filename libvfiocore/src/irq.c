@@ -14,6 +14,8 @@
 #include "fork.h"
 #include "kernel/sys.h"
 #include "kvm.h"
+#include "names.h"
+#include "sized.h"
 
 /* PCI allows 2048 MSI-X vectors (PCI Local Bus 3.0, 6.8.2.3). */
 #define VECTORS_MAX 2048
@@ -23,10 +25,10 @@ static int irq_info(struct vfc_device *device, uint32_t index, struct vfio_irq_i
 	struct vfc_error before = *vfc_error_last();
 	int rc;
 
-	if (index >= device->irq_count || index >= 32)
+	if (index >= device->irq_count)
 		return vfc_fail(EINVAL, VFC_REASON_RANGE, WHERE(.object = device->name),
-				"there is no interrupt type %u, the device has types 0 to %u", index,
-				device->irq_count - 1);
+				"there is no interrupt type %u, the device has %u, counted from 0", index,
+				device->irq_count);
 	rc = device->ops->irq_info(device->transport, index, info);
 	if (rc != -EINVAL)
 		return rc;
@@ -44,18 +46,17 @@ static uint32_t known_flags(const struct vfio_irq_info *info)
 
 int vfc_irq_info(struct vfc_device *device, uint32_t index, struct vfc_irq_info *info)
 {
+	struct vfc_irq_info now = {.index = index};
 	struct vfio_irq_info kernel;
-	int rc;
+	int rc = ANSWER_CHECK(vfc_irq_info, info);
 
-	if (info->size < sizeof(*info))
-		return vfc_done(vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE,
-					 "info->size is %u, set it to sizeof(struct vfc_irq_info)",
-					 info->size));
-	rc = irq_info(device, index, &kernel);
+	if (rc == 0)
+		rc = irq_info(device, index, &kernel);
 	if (rc == 0) {
-		info->index = index;
-		info->flags = known_flags(&kernel);
-		info->count = kernel.count;
+		now.flags = known_flags(&kernel);
+		now.count = kernel.count;
+		irq_name(device, index, now.name, sizeof(now.name));
+		sized_answer(info, &now, sizeof(now));
 	}
 	return vfc_done(rc);
 }
@@ -89,24 +90,27 @@ int irq_check_ours(const struct vfc_irq *irq, uint32_t vector)
 
 static int claim(struct vfc_device *device, uint32_t index)
 {
-	uint32_t bit = 1u << index, conflicts = bit & IRQS_EXCLUSIVE ? IRQS_EXCLUSIVE : bit, busy;
+	bool busy;
 
 	pthread_mutex_lock(&device->lock);
-	busy = device->irqs_open & conflicts;
+	busy = device->irqs_open[index] ||
+	       (device_irq_excludes(device, index) && device_irqs_busy(device));
 	if (!busy)
-		device->irqs_open |= bit;
+		device->irqs_open[index] = true;
 	pthread_mutex_unlock(&device->lock);
 	if (busy)
 		return vfc_fail(EBUSY, VFC_REASON_BUSY, WHERE(.object = device->name),
-				"an interrupt set of this device is open, and only one of INTx, MSI "
-				"and MSI-X can be: close it first");
+				"an interrupt set of this device is open%s: close it first",
+				device_irq_excludes(device, index)
+					? ", and only one of INTx, MSI and MSI-X can be"
+					: " for that type");
 	return 0;
 }
 
 static void unclaim(struct vfc_device *device, uint32_t index)
 {
 	pthread_mutex_lock(&device->lock);
-	device->irqs_open &= ~(1u << index);
+	device->irqs_open[index] = false;
 	pthread_mutex_unlock(&device->lock);
 }
 

@@ -149,16 +149,19 @@ static int check_maskable(const struct vfc_irq *irq)
 {
 	if (irq->flags & VFC_IRQ_MASKABLE)
 		return irq_check_process(irq);
-	return vfc_fail(EOPNOTSUPP, VFC_REASON_UNSUPPORTED, WHERE(.object = irq->device->name),
-			"only INTx is masked by the kernel: MSI-X has mask bits in the device's "
-			"table, and most devices a mask register of their own");
+	return vfc_fail(EOPNOTSUPP, VFC_REASON_UNSUPPORTED, WHERE(.object = irq->device->name), "%s",
+			irq->device->flags & VFC_DEVICE_PCI
+				? "only INTx is masked by the kernel: MSI-X has mask bits in the device's "
+				  "table, and most devices a mask register of their own"
+				: "the kernel does not mask this type (VFC_IRQ_MASKABLE is not among its "
+				  "flags)");
 }
 
 static int mask(struct vfc_irq *irq, uint32_t action)
 {
 	int rc = check_maskable(irq);
 
-	return rc < 0 ? rc : set_irqs(irq, VFIO_IRQ_SET_DATA_NONE | action, 0, 1);
+	return rc < 0 ? rc : set_irqs(irq, VFIO_IRQ_SET_DATA_NONE | action, 0, irq->count);
 }
 
 int vfc_irq_mask(struct vfc_irq *irq)

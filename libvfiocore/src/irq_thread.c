@@ -12,6 +12,7 @@
 #include "error.h"
 #include "irq.h"
 #include "kernel/sys.h"
+#include "sized.h"
 
 #define SECOND INT64_C(1000000000)
 #define FLAGS (VFC_IRQ_THREAD_PIN | VFC_IRQ_THREAD_UNMASK)
@@ -130,10 +131,9 @@ static int check_arguments(const struct vfc_irq *irq, bool call,
 {
 	if (!call)
 		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE, "there is no function to call");
-	if (opts->size < sizeof(*opts) || opts->flags & ~(uint32_t)FLAGS)
+	if (opts->flags & ~(uint32_t)FLAGS)
 		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE,
-				"opts->size is %u and must be sizeof(struct vfc_irq_thread_opts), flags 0x%x "
-				"are of enum vfc_irq_thread_flags", opts->size, opts->flags);
+				"flags 0x%x are of enum vfc_irq_thread_flags", opts->flags);
 	if (opts->flags & VFC_IRQ_THREAD_UNMASK && !(irq->flags & VFC_IRQ_MASKABLE))
 		return vfc_fail(EOPNOTSUPP, VFC_REASON_UNSUPPORTED, WHERE(.object = irq->device->name),
 				"only INTx is masked when it fires: leave VFC_IRQ_THREAD_UNMASK out");
@@ -190,11 +190,13 @@ static int thread_start(struct vfc_irq *irq, void (*call)(void *, uint32_t, uint
 			void *argument, const struct vfc_irq_thread_opts *opts,
 			struct vfc_irq_thread **out)
 {
-	const struct vfc_irq_thread_opts defaults = {.size = sizeof(defaults)};
+	struct vfc_irq_thread_opts own;
 	struct vfc_irq_thread *thread;
 	int rc = irq_check_process(irq);
 
-	opts = opts ? opts : &defaults;
+	opts = OPTIONS(vfc_irq_thread_opts, opts, &own);
+	if (rc == 0 && !opts)
+		rc = OPTIONS_REFUSED;
 	if (rc == 0)
 		rc = check_arguments(irq, call, opts);
 	if (rc < 0)
@@ -252,12 +254,14 @@ int vfc_irq_thread_stop(struct vfc_irq_thread *thread)
 
 int vfc_irq_thread_stats(struct vfc_irq_thread *thread, struct vfc_irq_thread_stats *stats)
 {
-	if (stats->size < sizeof(*stats))
-		return vfc_done(vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE,
-					 "stats->size is %u, set it to sizeof(struct "
-					 "vfc_irq_thread_stats)", stats->size));
-	stats->error = __atomic_load_n(&thread->error, __ATOMIC_RELAXED);
-	stats->calls = __atomic_load_n(&thread->calls, __ATOMIC_RELAXED);
-	stats->throttled = __atomic_load_n(&thread->throttled, __ATOMIC_RELAXED);
-	return 0;
+	struct vfc_irq_thread_stats now = {
+		.error = __atomic_load_n(&thread->error, __ATOMIC_RELAXED),
+		.calls = __atomic_load_n(&thread->calls, __ATOMIC_RELAXED),
+		.throttled = __atomic_load_n(&thread->throttled, __ATOMIC_RELAXED),
+	};
+	int rc = ANSWER_CHECK(vfc_irq_thread_stats, stats);
+
+	if (rc == 0)
+		sized_answer(stats, &now, sizeof(now));
+	return vfc_done(rc);
 }

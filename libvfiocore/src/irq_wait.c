@@ -7,6 +7,7 @@
 #include "error.h"
 #include "irq.h"
 #include "kernel/sys.h"
+#include "sized.h"
 
 /* Centuries are without end: the sum must not overflow. */
 static int64_t deadline_of(int64_t timeout)
@@ -230,17 +231,17 @@ int vfc_irq_fd(struct vfc_irq *irq, uint32_t vector)
 
 int vfc_irq_stats(struct vfc_irq *irq, uint32_t vector, struct vfc_irq_stats *stats)
 {
+	struct vfc_irq_stats now = {0};
 	int rc = irq_check(irq, vector);
 
-	if (rc == 0 && stats->size < sizeof(*stats))
-		rc = vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE,
-			      "stats->size is %u, set it to sizeof(struct vfc_irq_stats)",
-			      stats->size);
+	if (rc == 0)
+		rc = ANSWER_CHECK(vfc_irq_stats, stats);
 	if (rc < 0)
 		return vfc_done(rc);
-	stats->armed = __atomic_load_n(&irq->vectors[vector].armed, __ATOMIC_RELAXED);
-	stats->fired = __atomic_load_n(&irq->vectors[vector].fired, __ATOMIC_RELAXED);
-	stats->wakeups = __atomic_load_n(&irq->vectors[vector].wakeups, __ATOMIC_RELAXED);
-	stats->spurious = __atomic_load_n(&irq->vectors[vector].spurious, __ATOMIC_RELAXED);
+	now.armed = __atomic_load_n(&irq->vectors[vector].armed, __ATOMIC_RELAXED);
+	now.fired = __atomic_load_n(&irq->vectors[vector].fired, __ATOMIC_RELAXED);
+	now.wakeups = __atomic_load_n(&irq->vectors[vector].wakeups, __ATOMIC_RELAXED);
+	now.spurious = __atomic_load_n(&irq->vectors[vector].spurious, __ATOMIC_RELAXED);
+	sized_answer(stats, &now, sizeof(now));
 	return 0;
 }

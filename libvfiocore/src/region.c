@@ -10,6 +10,8 @@
 #include "device.h"
 #include "error.h"
 #include "kernel/sys.h"
+#include "names.h"
+#include "sized.h"
 
 /* Of a mapping that was released so much reads as all ones; the rest of a huge one as zero. */
 #define ONES_MAX (16 * 1024 * 1024)
@@ -25,6 +27,19 @@ static bool take(void *to, const struct vfio_region_info *info, uint32_t offset,
 	return true;
 }
 
+/* Pages that the area has as a whole: no others can be mapped. */
+static void add_pages(struct region *region, uint64_t start, uint64_t end)
+{
+	uint64_t page = sys_page_size();
+
+	start += (page - start % page) % page;
+	if (end != region->length)
+		end -= end % page;
+	if (start < end)
+		region->areas[region->area_count++] =
+			(struct region_area){.offset = start, .length = end - start};
+}
+
 static int add_area(struct region *region, const struct vfio_region_sparse_mmap_area *area)
 {
 	if (!area->size)
@@ -32,8 +47,7 @@ static int add_area(struct region *region, const struct vfio_region_sparse_mmap_
 	if (area->offset > region->length || area->size > region->length - area->offset)
 		return vfc_fail(EBADMSG, VFC_REASON_MALFORMED, WHERE("VFIO_DEVICE_GET_REGION_INFO"),
 				"an area that can be mapped lies outside of its region");
-	region->areas[region->area_count++] =
-		(struct region_area){.offset = area->offset, .length = area->size};
+	add_pages(region, area->offset, area->offset + area->size);
 	return 0;
 }
 
@@ -68,25 +82,48 @@ static int whole_area(struct region *region)
 	return 0;
 }
 
+static int take_type(struct region *region, const struct vfio_region_info *info, uint32_t offset)
+{
+	struct vfio_region_info_cap_type cap;
+
+	if (!take(&cap, info, offset, sizeof(cap)))
+		return vfc_fail(EBADMSG, VFC_REASON_MALFORMED, WHERE("VFIO_DEVICE_GET_REGION_INFO"),
+				"the type of region %u does not fit into its structure", info->index);
+	region->type = cap.type;
+	region->subtype = cap.subtype;
+	return 0;
+}
+
+static int take_cap(struct region *region, const struct vfio_region_info *info, uint32_t offset,
+		    uint16_t id)
+{
+	if (id == VFIO_REGION_INFO_CAP_TYPE)
+		return take_type(region, info, offset);
+	if (id == VFIO_REGION_INFO_CAP_SPARSE_MMAP && !region->areas &&
+	    info->flags & VFIO_REGION_INFO_FLAG_MMAP)
+		return take_areas(region, info, offset);
+	return 0;
+}
+
 /* info->argsz is the size of the allocation: see struct transport. */
 static int parse_region(struct region *region, const struct vfio_region_info *info)
 {
 	uint32_t offset = info->flags & VFIO_REGION_INFO_FLAG_CAPS ? info->cap_offset : 0;
 	struct vfio_info_cap_header header;
+	int rc = 0;
 
 	region->position = info->offset;
 	region->length = info->size;
 	region->flags = info->flags;
-	if (!(info->flags & VFIO_REGION_INFO_FLAG_MMAP) || !info->size)
-		return 0;
-	while (offset >= sizeof(*info) && take(&header, info, offset, sizeof(header))) {
-		if (header.id == VFIO_REGION_INFO_CAP_SPARSE_MMAP)
-			return take_areas(region, info, offset);
+	while (rc == 0 && offset >= sizeof(*info) && take(&header, info, offset, sizeof(header))) {
+		rc = take_cap(region, info, offset, header.id);
 		if (header.next <= offset) /* offsets must grow, so that a chain that loops ends */
 			break;
 		offset = header.next;
 	}
-	return whole_area(region);
+	if (rc == 0 && !region->areas && info->flags & VFIO_REGION_INFO_FLAG_MMAP && info->size)
+		rc = whole_area(region);
+	return rc;
 }
 
 int regions_open(struct vfc_device *device)
@@ -165,29 +202,43 @@ static int find_region(struct vfc_device *device, uint32_t index, struct region 
 	*region = NULL;
 	if (index >= device->region_count)
 		return vfc_fail(EINVAL, VFC_REASON_RANGE, WHERE(.object = device->name),
-				"there is no region %u, the device has regions 0 to %u", index,
-				device->region_count - 1);
+				"there is no region %u, the device has %u, counted from 0", index,
+				device->region_count);
 	*region = &device->regions[index];
 	return 0;
 }
 
 int vfc_region_info(struct vfc_device *device, uint32_t index, struct vfc_region_info *info)
 {
+	struct vfc_region_info now = {.index = index};
 	struct region *region;
-	int rc;
+	int rc = ANSWER_CHECK(vfc_region_info, info);
 
-	if (info->size < sizeof(*info))
-		return vfc_done(vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE,
-					 "info->size is %u, set it to sizeof(struct vfc_region_info)",
-					 info->size));
-	rc = find_region(device, index, &region);
+	if (rc == 0)
+		rc = find_region(device, index, &region);
 	if (rc == 0) {
-		info->index = index;
-		info->flags = region->flags & (VFC_REGION_READ | VFC_REGION_WRITE | VFC_REGION_MMAP);
-		info->areas = region->area_count;
-		info->length = region->length;
+		now.flags = region->flags & (VFC_REGION_READ | VFC_REGION_WRITE | VFC_REGION_MMAP);
+		now.areas = region->area_count;
+		now.length = region->length;
+		now.type = region->type;
+		now.subtype = region->subtype;
+		region_name(device, index, now.name, sizeof(now.name));
+		sized_answer(info, &now, sizeof(now));
 	}
 	return vfc_done(rc);
+}
+
+int vfc_region_areas(struct vfc_device *device, uint32_t index, struct vfc_region_area *areas,
+		     size_t count)
+{
+	struct region *region;
+	int rc = find_region(device, index, &region);
+
+	if (rc < 0)
+		return vfc_done(rc);
+	for (uint32_t i = 0; i < region->area_count && i < count; i++)
+		areas[i] = (struct vfc_region_area){region->areas[i].offset, region->areas[i].length};
+	return (int)region->area_count;
 }
 
 const struct region *region_config(struct vfc_device *device)

@@ -65,6 +65,10 @@ static void describe(const struct vfio_pci_hot_reset_info *info, uint32_t elemen
 
 static int read_info(struct vfc_device *device, struct vfio_pci_hot_reset_info **info)
 {
+	int rc = device_check_pci(device, "hot reset");
+
+	if (rc < 0)
+		return rc;
 	if (!device->ops->hot_reset_info)
 		return vfc_fail(EOPNOTSUPP, VFC_REASON_UNSUPPORTED, WHERE(.object = device->name),
 				"the transport %s has no hot reset", device->ops->name);

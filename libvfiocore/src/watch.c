@@ -10,6 +10,7 @@
 #include "error.h"
 #include "event.h"
 #include "kernel/sys.h"
+#include "names.h"
 #include "pci/sysfs.h"
 
 /* PCI Express Base 5.0, 7.5.3 and 7.8.4. */
@@ -33,13 +34,14 @@ static bool quiet(int rc, const struct vfc_error *before)
 static int event_of(struct vfc_events *events, struct vfc_event *event, uint32_t kind,
 		    const struct watch *watch)
 {
-	char path[SYSFS_PATH];
+	struct vfc_error before = *vfc_error_last();
+	struct vfc_bus_info info = {.size = sizeof(info)};
 
 	event_new(events, event, kind);
 	snprintf(event->name, sizeof(event->name), "%s",
 		 watch->aer.name[0] ? watch->aer.name : watch->device->name);
-	sysfs_path(path, "bus/pci/devices/%s/driver", event->name);
-	sysfs_link(path, event->driver, sizeof(event->driver));
+	if (quiet(vfc_bus_info(event->name, &info), &before))
+		memcpy(event->driver, info.driver, sizeof(event->driver));
 	return 1;
 }
 
@@ -172,11 +174,12 @@ int watch_take(struct vfc_events *events, uint64_t tag, struct vfc_event *event)
 }
 
 /* The set and its place in the epoll set, or neither. */
-static int arm(struct vfc_events *events, struct vfc_device *device, uint32_t index, uint64_t tag,
+static int arm(struct vfc_events *events, struct vfc_device *device, int type, uint64_t tag,
 	       struct vfc_irq **irq)
 {
 	struct vfc_irq_info info = {.size = sizeof(info)};
-	int rc = index < device->irq_count ? vfc_irq_info(device, index, &info) : 0;
+	uint32_t index = (uint32_t)type;
+	int rc = type >= 0 ? vfc_irq_info(device, index, &info) : 0;
 
 	*irq = NULL;
 	if (rc < 0 || !info.count)
@@ -257,9 +260,9 @@ static int watch_locked(struct vfc_events *events, struct vfc_device *device, ui
 	watch->flags = flags;
 	watch->tag = EVENT_SOURCES + events->tags;
 	find_status(watch);
-	rc = arm(events, device, VFC_IRQ_ERR, watch->tag, &watch->err);
+	rc = arm(events, device, irq_error_index(device), watch->tag, &watch->err);
 	if (rc == 0) {
-		rc = arm(events, device, VFC_IRQ_REQ, watch->tag + 1, &watch->req);
+		rc = arm(events, device, irq_request_index(device), watch->tag + 1, &watch->req);
 		if (rc < 0)
 			disarm(events, watch->err);
 	}

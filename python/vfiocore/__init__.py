@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from socket import socket as Socket
 
     from . import (
+        bus,
         config,
         device,
         dirty,
@@ -39,8 +40,9 @@ if TYPE_CHECKING:
         ring,
     )
     from ._irq_thread import IrqThread
+    from .bus import BusInfo
     from .config import Capability, Config
-    from .device import Device, ResetDevice
+    from .device import Device, DeviceKind, ResetDevice
     from .dirty import DirtyTracking
     from .dma import DmaBuffer
     from .errors import (
@@ -54,6 +56,7 @@ if TYPE_CHECKING:
         IovaError,
         Malformed,
         MemlockLimit,
+        MemoryDecodingOff,
         Misaligned,
         NoDevice,
         NoDriver,
@@ -84,6 +87,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BadMemory",
     "Burst",
+    "BusInfo",
     "Capability",
     "ClosedError",
     "Completion",
@@ -91,6 +95,7 @@ __all__ = [
     "Device",
     "DeviceBusy",
     "DeviceGone",
+    "DeviceKind",
     "DirtyTracking",
     "DmaBuffer",
     "EntryLimit",
@@ -117,6 +122,7 @@ __all__ = [
     "MappingBatch",
     "MappingInfo",
     "MemlockLimit",
+    "MemoryDecodingOff",
     "Misaligned",
     "Nic",
     "NicStats",
@@ -143,6 +149,7 @@ __all__ = [
     "WaitTimeout",
     "__version__",
     "adopt",
+    "bus",
     "config",
     "device",
     "dirty",
@@ -173,10 +180,12 @@ __version__ = "0.1.0"
 # Where a lazy name comes from; whatever is not here and is public is an error's class.
 _HOME = {
     "Burst": "packets",
+    "BusInfo": "bus",
     "Capability": "config",
     "Completion": "ring",
     "Config": "config",
     "Device": "device",
+    "DeviceKind": "device",
     "DirtyTracking": "dirty",
     "DmaBuffer": "dma",
     "Event": "event",
@@ -217,7 +226,9 @@ def open(name: str, *, iommu: Iommu | None = None, transport: str | None = None)
     """Open a device and attach it to an IOMMU address space.
 
     Args:
-        name: a PCI name, ``"0000:01:00.0"``; or ``"fake:e1000e"`` for the in-process model.
+        name: a PCI name, ``"0000:01:00.0"``; the UUID of a mediated device, the name of a platform
+            device, or a folder in sysfs (:func:`vfiocore.bus.info`); or ``"fake:e1000e"`` for the
+            in-process model.
         iommu: the address space to share; by default the device gets one of its own.
         transport: how to reach the device, ``"cdev"`` (iommufd), ``"group"``, ``"compat"`` (a
             group with iommufd as its container), ``"group-v1"`` (type1 version 1), ``"noiommu"``

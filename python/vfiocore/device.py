@@ -12,12 +12,13 @@ from ._native.call import (
     error,
     fileno,
     integer,
+    leave,
     native,
     open_handle,
     unsigned,
     wait,
 )
-from ._native.enums import DeviceFlag, IrqIndex, RegionIndex
+from ._native.enums import DeviceFlag, DeviceKind, IrqIndex, RegionIndex
 from ._native.loader import lib
 from ._native.structs import DeviceInfo, DeviceOpts
 from ._reset import ResetDevice, Resettable
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from .power import LowPower
     from .region import Region
 
-__all__ = ["Device", "DeviceFlag", "ResetDevice"]
+__all__ = ["Device", "DeviceFlag", "DeviceKind", "ResetDevice"]
 
 # Those that were not closed, in the order of opening. They are closed when the interpreter exits:
 # a fake device's thread must not outlive the memory it plays with.
@@ -51,6 +52,7 @@ def _close_leftovers(owner: int) -> None:
         return  # a fork: the devices are the parent's
     from contextlib import suppress
 
+    leave()
     for device in reversed(list(_open)):
         with suppress(Exception):  # nobody is left to be told
             device.__exit__(None, None, None)
@@ -73,10 +75,12 @@ class Device(Resettable):
     are open.
 
     Attributes:
-        name: the canonical one, ``"0000:01:00.0"``.
+        name: the canonical one, ``"0000:01:00.0"``; of another bus: what that calls it.
         transport: how it was reached, ``"group"`` or ``"fake"``.
         group: its IOMMU group; -1: none.
         flags: what it can do, :class:`DeviceFlag`.
+        kind: what it is, :class:`DeviceKind`. What only PCI devices have raises
+            :class:`Unsupported` on others: ``config``, ``bars``, ``bus_master``, ``nic()``...
     """
 
     def __init__(
@@ -151,6 +155,8 @@ class Device(Resettable):
         self._releaser: Releaser | None = None
         self._regions: dict[int, Region] = {}
         self._read_info()
+        # Of the model, too: what is true of it is true of a device.
+        check(lib.vfc_nofault_device(self._handle))
         _remember(self)
 
     def _read_info(self) -> None:
@@ -160,6 +166,7 @@ class Device(Resettable):
         self.transport: str = info.transport.decode()
         self.group: int = info.group
         self.flags = DeviceFlag(info.flags & 3)
+        self.kind = DeviceKind(info.kind)
         self._region_count: int = info.regions
         self._irq_count: int = info.irqs
         self._title = f"device {self.name}"
@@ -315,19 +322,28 @@ class Device(Resettable):
         """All regions by the kernel's index; one that is not implemented has a length of 0."""
         return tuple(self.region(index) for index in range(self._region_count))
 
-    def region(self, index: int) -> Region:
-        """One region by the kernel's index.
+    def region(self, index: int | str) -> Region:
+        """One region by the kernel's index, or by its name.
 
         Raises:
             OutOfRange: no such index.
+            InvalidArgument: no such name.
         """
         self._native()
+        if isinstance(index, str):
+            index = self._find_region(index)
         index = integer(index, "a region's index")
         if not 0 <= index < self._region_count:
             raise invalid(f"region {index} of {self._region_count}", Reason.RANGE)
         if index not in self._regions:
             self._regions[index] = self._make_region(index)
         return self._regions[index]
+
+    def _find_region(self, name: str) -> int:
+        found: int = lib.vfc_region_find(self._native(), encoded(name, "a region's name"))
+        if found < 0:
+            raise invalid(error(found).hint)
+        return found
 
     def _make_region(self, index: int) -> Region:
         from .config import Config
@@ -342,7 +358,9 @@ class Device(Resettable):
 
         Raises:
             OutOfRange: no such index.
+            Unsupported: it is not a PCI device.
         """
+        self._need_pci("BARs")
         if not 0 <= integer(index, "a BAR's index") <= RegionIndex.BAR5:
             raise invalid(f"BAR {index}: there are 0 to 5", Reason.RANGE)
         return self.region(index)
@@ -361,17 +379,27 @@ class Device(Resettable):
         """
         from .config import Config
 
-        region = self.region(RegionIndex.CONFIG) if DeviceFlag.PCI in self.flags else None
-        if not isinstance(region, Config):
-            from errno import EOPNOTSUPP
-
-            text = f"{self.name} is no PCI device: it has no config space"
-            raise Unsupported(EOPNOTSUPP, text, reason=Reason.UNSUPPORTED, hint=text)
+        self._need_pci("config space")
+        region = self.region(RegionIndex.CONFIG)
+        assert isinstance(region, Config)
         return region
+
+    def _need_pci(self, what: str) -> None:
+        if DeviceFlag.PCI in self.flags:
+            return
+        from errno import EOPNOTSUPP
+
+        text = f"{self.name} is no PCI device: it has no {what}"
+        raise Unsupported(EOPNOTSUPP, text, reason=Reason.UNSUPPORTED, hint=text)
 
     @property
     def rom(self) -> Region:
-        """The expansion ROM."""
+        """The expansion ROM.
+
+        Raises:
+            Unsupported: it is not a PCI device.
+        """
+        self._need_pci("expansion ROM")
         return self.region(RegionIndex.ROM)
 
     @property
@@ -491,16 +519,22 @@ class Device(Resettable):
         return watch_stream(self, release=release, interval=interval)
 
     def irq_info(self, index: int | str) -> IrqInfo:
-        """What it offers of one interrupt type: 0 to 4, or ``"intx"``, ``"msi"``, ``"msix"``,
-        ``"err"``, ``"req"``."""
+        """What it offers of one interrupt type, by the kernel's index or by name: of a PCI device
+        0 to 4, or ``"intx"``, ``"msi"``, ``"msix"``, ``"err"``, ``"req"``."""
         from .irq import irq_info
 
         return irq_info(self, index)
 
+    @property
+    def irq_types(self) -> tuple[IrqInfo, ...]:
+        """What it offers of each interrupt type; of those that the kernel does not implement a
+        count of 0."""
+        return tuple(self.irq_info(index) for index in range(self._irq_count))
+
     def irqs(self, index: int | str = IrqIndex.MSIX, count: int | None = None) -> IrqSet:
         """Arm vectors 0 to ``count`` - 1 of one type; None: all that it has.
 
-        One of INTx, MSI and MSI-X can be armed at a time.
+        Of a PCI device one of INTx, MSI and MSI-X can be armed at a time.
 
         Raises:
             InvalidArgument: more than the device has.

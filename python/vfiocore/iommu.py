@@ -11,6 +11,7 @@ from ._native.loader import lib
 from ._native.structs import IommuInfo, IommuOpts, IovaRange
 from ._native.structs import Mapping as NativeMapping
 from ._text import plural
+from .errors import VfioError
 from .mapping import Mapping, MappingBatch, MappingInfo, export, map_opts
 from .memory import OtherMemory
 
@@ -153,7 +154,10 @@ class Iommu(OtherMemory):
     def __repr__(self) -> str:
         if self._handle is None:
             return "<Iommu closed>"
-        info = self._info()
+        try:
+            info = self._info()
+        except VfioError:
+            return "<Iommu of the parent process>"
         return (
             f"<Iommu {self.transport}: {plural(info.devices, 'device')}, "
             f"{plural(info.mappings, 'mapping')}, {info.mapped:#x} bytes>"
@@ -181,6 +185,13 @@ class Iommu(OtherMemory):
         """Whether no IOMMU translates: IOVAs are physical addresses, and nothing keeps the devices
         from the rest of memory. Known after the first device."""
         return bool(self._info().flags & IommuFlag.PHYSICAL)
+
+    @property
+    def pinned(self) -> bool:
+        """Whether what is mapped stays where it is in memory. ``noiommu-group`` can only lock it: a
+        page that is no huge one may be moved, and a device then writes to what is somebody else's
+        by now. ``vfio doctor`` tells what forbids it. Known after the first device."""
+        return not self._info().flags & IommuFlag.UNPINNED
 
     @property
     def ranges(self) -> list[tuple[int, int]]:
@@ -395,12 +406,40 @@ class Iommu(OtherMemory):
         if mapping is not None:
             mapping._forget()
 
+    def unmap_range(self, iova: int, length: int) -> int:
+        """Take back every mapping in the ``length`` bytes from ``iova`` on, whoever made it: a
+        NIC's rings and what map caches hold, too. Return: bytes unmapped; 0: there was none.
+
+        Raises:
+            InvalidArgument: no bytes, or past the end of 64 bits.
+            IovaError: an edge of the range is in the midst of a mapping; nothing was unmapped.
+            DeviceBusy: another thread is still making one of them; nothing was unmapped.
+
+        Source: vfc_iommu_unmap_range() in vfiocore/iommu.h.
+        """
+        handle = self._native()
+        first = unsigned(iova, 64, "IOVA")
+        last = first + unsigned(length, 64, "the length") - 1
+        # Taken before, as once C has unmapped them another thread may get the same IOVAs.
+        mappings = [m for m in list(self._mappings.values()) if first <= m.iova <= last]
+        count = check(lib.vfc_iommu_unmap_range(handle, first, length))
+        for mapping in mappings:
+            if self._mappings.get(mapping.iova) is mapping:
+                del self._mappings[mapping.iova]
+            mapping._forget()
+        for batch in [b for b in self._batches if b._is_gone(first, last)]:
+            self._batches.discard(batch)
+            batch._forget()
+        for cache in list(self._caches):
+            cache._emptied(first, last)
+        return count
+
     def unmap_all(self) -> int:
         """Unmap everything, a NIC's rings and what map caches hold, too. Return: bytes unmapped."""
         count = check(lib.vfc_iommu_unmap_all(self._native()))
         self._forget_all()
         for cache in list(self._caches):
-            cache._emptied()
+            cache._emptied(0, _UNLIMITED)
         return count
 
     def find_iova(self, iova: int) -> MappingInfo | None:

@@ -10,6 +10,7 @@ from errno import EBUSY, ETIMEDOUT
 from ._native.call import (
     NativeObject,
     check,
+    encoded,
     error,
     integer,
     nanoseconds,
@@ -17,7 +18,7 @@ from ._native.call import (
     unsigned,
     wait,
 )
-from ._native.enums import IrqFlag, IrqIndex, Reason
+from ._native.enums import DeviceKind, IrqFlag, IrqIndex, Reason
 from ._native.loader import lib
 from ._native.structs import IrqInfo as NativeIrqInfo
 from ._native.structs import IrqStats as NativeIrqStats
@@ -41,12 +42,13 @@ EAGER = 32
 
 
 class IrqInfo(Record):
-    """What a device offers of one interrupt type: the kernel's index, how it behaves, and how
-    many vectors (0: none of this type)."""
+    """What a device offers of one interrupt type: the kernel's index, how it behaves, how many
+    vectors (0: none of this type), and its name: ``"msix"``, ``"io"``, else ``"irq 9"``."""
 
     index: int
     flags: IrqFlag
     count: int
+    name: str
 
 
 class IrqStats(Record):
@@ -65,22 +67,23 @@ class IrqStats(Record):
         return self.fired - self.wakeups
 
 
-def irq_index(index: int | str) -> int:
-    """The kernel's index of an interrupt type: 2 for 2 or ``"msix"``."""
+def irq_index(device: Device, index: int | str) -> int:
+    """The kernel's index of an interrupt type: of a PCI device 2 for 2, ``"msix"``, ``"MSI-X"``."""
     if not isinstance(index, str):
         return unsigned(index, 32, "the interrupt index")
-    try:
-        return int(IrqIndex[index.upper().replace("-", "")])
-    except KeyError:
-        names = ", ".join(member.name.lower() for member in IrqIndex)
-        raise invalid(f"no interrupt type {index!r}; there are {names}") from None
+    name = index.replace("-", "") if device.kind is DeviceKind.PCI else index
+    found: int = lib.vfc_irq_find(device._native(), encoded(name, "an interrupt type"))
+    if found < 0:
+        raise invalid(error(found).hint)
+    return found
 
 
 def irq_info(device: Device, index: int | str) -> IrqInfo:
     """What ``device`` offers of one type; see :meth:`Device.irq_info`."""
     info = NativeIrqInfo.sized()
-    check(lib.vfc_irq_info(device._native(), irq_index(index), byref(info)))
-    return IrqInfo(info.index, IrqFlag(info.flags & 15), info.count)
+    check(lib.vfc_irq_info(device._native(), irq_index(device, index), byref(info)))
+    name = info.name.decode("utf-8", "replace")
+    return IrqInfo(info.index, IrqFlag(info.flags & 15), info.count, name)
 
 
 class Interrupt:
@@ -201,8 +204,8 @@ class IrqSet(NativeObject):
 
     def __init__(self, device: Device, index: int | str, count: int | None = None) -> None:
         self._device = device
-        self.index = irq_index(index)
-        info = irq_info(device, index)
+        self.index = irq_index(device, index)
+        info = irq_info(device, self.index)
         self.flags = info.flags
         native = device._native()
         count = unsigned(info.count if count is None else count, 32, "the number of vectors")

@@ -278,11 +278,12 @@ class MapCache(NativeObject):
             finally:
                 self._settle()
 
-    def _put_all(self) -> None:
-        for reach in self._open:
+    def _put_all(self, first: int = 0, last: int = 2**64 - 1) -> None:
+        """Those in a range of IOVAs."""
+        for reach in [r for r in self._open if first <= r._native.iova <= last]:
             lib.vfc_mapcache_put(self._struct, byref(reach._native))
             reach._forget()
-        self._open.clear()
+            self._open.discard(reach)
 
     def _end(self) -> None:
         """Close, whatever is referenced."""
@@ -290,11 +291,11 @@ class MapCache(NativeObject):
             self._put_all()
         self.close()
 
-    def _emptied(self) -> None:
-        """Nothing of the address space is mapped any more."""
+    def _emptied(self, first: int, last: int) -> None:
+        """Nothing of the address space is mapped there any more."""
         with self._lock:
-            self._put_all()
-            lib.vfc_mapcache_flush(self._struct)
+            self._put_all(first, last)
+            lib.vfc_mapcache_stats(self._struct, byref(NativeStats.sized()))  # looks what is left
             self._settle()
 
     @property

@@ -13,6 +13,7 @@ from ._native.loader import lib
 from ._native.structs import MapOpts
 from ._native.structs import Mapping as NativeMapping
 from ._record import Record
+from ._text import plural
 from .errors import IovaError, closed, invalid
 
 TYPE_CHECKING = False
@@ -139,6 +140,11 @@ class MappingBatch(Closing, Sequence[int]):
             iommu._batches.discard(self)
             self._forget()
 
+    def _is_gone(self, first: int, last: int) -> bool:
+        """Nothing of it is mapped since that range was unmapped."""
+        hit = any(first <= entry.iova <= last for entry in self._vector)
+        return hit and not any(map(self._lives, self._vector))
+
     def _lives(self, entry: NativeMapping) -> bool:
         """None does after vfc_device_release(); another may have the place then."""
         found = self._iommu.find_iova(entry.iova) if self._iommu is not None else None
@@ -165,7 +171,7 @@ class MappingBatch(Closing, Sequence[int]):
             raise closed("batch of mappings")
 
     def __repr__(self) -> str:
-        return f"<MappingBatch {len(self)} buffers{'' if self.mapped else ', unmapped'}>"
+        return f"<MappingBatch {plural(len(self), 'buffer')}{'' if self.mapped else ', unmapped'}>"
 
 
 def export(buffer: Any) -> Any:

@@ -3,6 +3,11 @@
 
 Every access is one call of an exported C function with exactly the width that is asked for: a
 slice or a ctypes cast of a mapping may be split, merged or doubled by the interpreter's memcpy.
+
+No access of a region ends the interpreter by SIGBUS. While a device is open the library has a
+handler of that signal (vfiocore/nofault.h), which hands on what it has not caused itself: to
+:mod:`faulthandler`, or a handler of yours. Install those before the first device is opened: a
+handler that is installed later comes first, and would have to hand on likewise.
 """
 
 from __future__ import annotations
@@ -21,7 +26,7 @@ from operator import index as integer
 from ._native.call import check, error, fileno, unsigned
 from ._native.enums import Reason, RegionFlag, RegionIndex
 from ._native.loader import lib
-from ._native.structs import RegionInfo
+from ._native.structs import RegionArea, RegionInfo
 from .errors import closed, invalid
 
 TYPE_CHECKING = False
@@ -36,24 +41,17 @@ __all__ = ["Region", "RegionFlag", "RegionIndex"]
 _FOUR = c_uint32(4)
 _WIDTHS = (1, 2, 4, 8)
 
-_NAMES = {RegionIndex.ROM: "ROM", RegionIndex.CONFIG: "config", RegionIndex.VGA: "VGA"}
-
-
-def region_name(index: int) -> str:
-    """``"BAR0"``, ``"ROM"``, ``"config"``, ``"VGA"``; a vendor's own is ``"region 9"``."""
-    if index <= RegionIndex.BAR5:
-        return f"BAR{index}"
-    return _NAMES.get(RegionIndex(index), "") if index in _NAMES else f"region {index}"
-
 
 class Region:
     """One region of an open device; get it from ``device.bar(0)`` or ``device.regions``.
 
     Attributes:
         index: the kernel's region index; BAR n has index n.
-        name: ``"BAR0"``, ``"config"``, ...
+        name: ``"BAR0"``, ``"config"``; by its type, ``"edid"``; of a device tree; else
+            ``"region 9"``.
         length: bytes; 0 when the device does not implement it.
         flags: what it allows, :class:`RegionFlag`.
+        type, subtype: what a driver's own region is (linux/vfio.h); 0: its index says it all.
 
     The accessors, which raise what stands below, are thread-safe. Offsets are bytes from the
     region's start and a multiple of the access width; values are in host byte order.
@@ -61,8 +59,10 @@ class Region:
     Raises:
         InvalidArgument: the value does not fit (also a ``ValueError``).
         Misaligned, OutOfRange: the offset.
-        VfioError: EACCES when the region cannot be read or written, EIO when the kernel refuses
-            in the device's state, :class:`DeviceGone` when the device was pulled.
+        VfioError: EACCES when the region cannot be read or written.
+        MemoryDecodingOff: the device does not answer to its BARs, or sleeps; also when that begins
+            in the middle of the access, by another thread or process.
+        DeviceGone: the device was pulled, or given back.
         ClosedError: the device is closed.
     """
 
@@ -74,10 +74,12 @@ class Region:
     def __init__(self, device: Device, index: int) -> None:
         self._device = device
         self.index = index
-        self.name = region_name(index)
         info = RegionInfo.sized()
         check(lib.vfc_region_info(device._native(), index, byref(info)))
+        self.name: str = info.name.decode("utf-8", "replace")
         self.length: int = info.length
+        self.type: int = info.type
+        self.subtype: int = info.subtype
         self.flags = RegionFlag(info.flags & 7)
         # As ctypes objects once and for all: converting a number costs 50 ns a call.
         self._handle = c_void_p(device._native())
@@ -93,6 +95,18 @@ class Region:
     def mappable(self) -> bool:
         """True when the kernel lets it be mapped, so that an access costs no system call."""
         return RegionFlag.MMAP in self.flags
+
+    @property
+    def areas(self) -> tuple[tuple[int, int], ...]:
+        """The parts that can be mapped, as offset and length; accesses elsewhere in the region go
+        through the kernel.
+
+        Source: vfc_region_areas() in vfiocore/region.h.
+        """
+        handle = self._device._native()
+        room = (RegionArea * check(lib.vfc_region_areas(handle, self.index, None, 0)))()
+        check(lib.vfc_region_areas(handle, self.index, room, len(room)))
+        return tuple((area.offset, area.length) for area in room)
 
     def __len__(self) -> int:
         return self.length

@@ -46,10 +46,11 @@ TRANSPORTS = {
     "scalable39": BUILT,
     "amd": BUILT,
     "virtio": BUILT,
+    "noiommu": ("noiommu", "noiommu-group"),
 }
 
 # What a machine or a transport does otherwise, and why; "*" is any of them. A test asks for it by
-# the fixture `differs`.
+# the fixture `differs`, or is not for those at all: `@pytest.mark.unless("pages are not joined")`.
 DIFFERENCES = {
     ("*", "cdev", "entry limit"): "iommufd has no limit on the number of mappings",
     ("*", "compat", "entry limit"): "it is iommufd that keeps the mappings",
@@ -73,6 +74,15 @@ DIFFERENCES = {
     ("*", "compat", "dirty pages are not tracked"): "iommufd answers a container's other requests",
     ("*", "cdev", "a file for reading is written"): "IOMMU_IOAS_MAP_FILE asks not how it is open",
     ("*", "compat", "a file for reading is written"): "it is iommufd that maps files",
+    ("noiommu", "*", "addresses are not chosen"): "nothing translates: it is where the memory is",
+    ("noiommu", "*", "pages are not joined"): "nothing translates: what lies apart stays apart",
+    ("noiommu", "*", "nothing is stopped"): "no IOMMU keeps a device from any memory",
+    ("noiommu", "*", "only for root"): "so the kernel wants CAP_SYS_RAWIO",
+    ("noiommu", "*", "page sizes"): "there are those of memory only",
+    ("noiommu", "*", "a device is not moved"): "there is nothing to move it to",
+    ("noiommu", "*", "no PASIDs"): "they are an IOMMU's",
+    ("noiommu", "*", "dirty pages are not tracked"): "so is what notes writes",
+    ("noiommu", "noiommu-group", "pages are not pinned"): "mlock() is what there is",
     ("amd", "*", "no fault is logged"): "QEMU 7.2's AMD-Vi writes no event",
     # DMA_FL_PTE_PRESENT in drivers/iommu/intel/iommu.c: the bit that means "read" in these tables
     ("intel", "*", "write only is readable"): "Linux 6.1 sets a bit too many in VT-d's tables",
@@ -96,6 +106,31 @@ HYPERTRANSPORT = (0xFD_0000_0000, 0xFF_FFFF_FFFF)
 HOLES = dict.fromkeys(TRANSPORTS, (INTERRUPTS,)) | {"amd": (INTERRUPTS, HYPERTRANSPORT)}
 
 
+def declared(transport: str, what: str) -> bool:
+    places = [(m, t) for m in (MACHINE, "*") for t in (transport, "*")]
+    return any((*place, what) in DIFFERENCES for place in places)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers", "unless(*what): not for transports with one of these differences"
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    def fits(item: pytest.Item) -> bool:
+        marks = [mark for mark in item.iter_markers("unless") if isinstance(item, pytest.Function)]
+        return not any(
+            declared(item.callspec.params["transport"], what)  # type: ignore[attr-defined]
+            for mark in marks
+            for what in mark.args
+        )
+
+    dropped = [item for item in items if not fits(item)]
+    config.hook.pytest_deselected(items=dropped)
+    items[:] = [item for item in items if item not in dropped]
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "transport" in metafunc.fixturenames:
         metafunc.parametrize("transport", TRANSPORTS[MACHINE], scope="module")
@@ -116,8 +151,7 @@ def name(transport: str) -> Iterator[str]:
 @pytest.fixture
 def differs(transport: str) -> Callable[[str], bool]:
     """Whether that is one of the declared differences of this machine and transport."""
-    places = [(m, t) for m in (MACHINE, "*") for t in (transport, "*")]
-    return lambda what: any((*place, what) in DIFFERENCES for place in places)
+    return lambda what: declared(transport, what)
 
 
 @pytest.fixture

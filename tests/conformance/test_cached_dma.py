@@ -16,7 +16,7 @@ from edu_engine import FAULTS, HIGHEST, Edu
 import vfiocore
 from vfiocore.lab.kmsg import KernelLog, faults
 
-pytestmark = pytest.mark.kernel_log(allow=FAULTS)
+pytestmark = [pytest.mark.kernel_log(allow=FAULTS), pytest.mark.unless("nothing is stopped")]
 
 PAGE = mmap.PAGESIZE
 SIZE = 256

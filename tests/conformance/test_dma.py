@@ -12,7 +12,7 @@ from edu_engine import EDU, EDU1, FAULTS, HIGHEST, NIC, WORD, Edu, copies
 import vfiocore
 from vfiocore.lab.kmsg import KernelLog, faults
 
-pytestmark = pytest.mark.kernel_log(allow=FAULTS)
+pytestmark = [pytest.mark.kernel_log(allow=FAULTS), pytest.mark.unless("nothing is stopped")]
 
 PAGE = mmap.PAGESIZE
 PATTERN = bytes(range(256))

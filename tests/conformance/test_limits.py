@@ -34,6 +34,7 @@ def entry_limit(name: str, transport: str, differs: Differs) -> Iterator[int]:
     LIMIT.write_text(before)
 
 
+@pytest.mark.unless("addresses are not chosen")
 def test_the_entry_limit(
     entry_limit: int, name: str, transport: str, differs: Differs, memory: mmap.mmap
 ) -> None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from edu_engine import EDU
 
 HERE = Path(__file__).parent
@@ -56,6 +57,7 @@ print("ok")
 """
 
 
+@pytest.mark.unless("only for root")
 def test_the_locked_memory_limit(edu_user: int, transport: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", UNPRIVILEGED, EDU, transport, str(edu_user), str(HERE)],

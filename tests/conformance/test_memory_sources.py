@@ -42,6 +42,7 @@ def locked() -> int:
     return sum(int(line.split()[1]) << 10 for line in lines if line.startswith(("VmLck", "VmPin")))
 
 
+@pytest.mark.unless("addresses are not chosen")
 def test_a_file(iommu: vfiocore.Iommu, memfd: int) -> None:
     with iommu.map_file(memfd, PAGE, 2 * PAGE, highest=0xFFFFFFF) as mapping:
         assert (mapping.length, mapping.address) == (2 * PAGE, None)
@@ -56,6 +57,7 @@ def test_a_file(iommu: vfiocore.Iommu, memfd: int) -> None:
     assert iommu.mappings == 0
 
 
+@pytest.mark.unless("pages are not joined")
 def test_files_that_cannot_be_mapped(iommu: vfiocore.Iommu, memfd: int) -> None:
     for offset, length in ((4 * PAGE, PAGE), (3 * PAGE, 2 * PAGE)):
         with pytest.raises(vfiocore.BadMemory, match="shorter"):
@@ -71,6 +73,7 @@ def test_files_that_cannot_be_mapped(iommu: vfiocore.Iommu, memfd: int) -> None:
     assert iommu.mappings == 0
 
 
+@pytest.mark.unless("pages are not joined")
 def test_a_descriptor_for_reading(iommu: vfiocore.Iommu, memfd: int, differs: Differs) -> None:
     reading = os.open(f"/proc/self/fd/{memfd}", os.O_RDONLY)
     with iommu.map_file(reading, write=False):
@@ -84,6 +87,7 @@ def test_a_descriptor_for_reading(iommu: vfiocore.Iommu, memfd: int, differs: Di
     assert iommu.mappings == 0
 
 
+@pytest.mark.unless("pages are not joined")
 def test_a_copy_outlives_its_source(
     device: vfiocore.Device, transport: str, memory: mmap.mmap, differs: Differs
 ) -> None:
@@ -110,6 +114,7 @@ def test_a_copy_outlives_its_source(
         device.attach(source)
 
 
+@pytest.mark.unless("addresses are not chosen")
 def test_a_copy_is_of_one_mapping(iommu: vfiocore.Iommu, memory: mmap.mmap) -> None:
     """Within one space, too: another IOVA for the same memory."""
     with iommu.map(memory, iova=0x100000) as mapping:
@@ -127,6 +132,7 @@ def test_a_copy_is_of_one_mapping(iommu: vfiocore.Iommu, memory: mmap.mmap) -> N
     assert iommu.mappings == 0
 
 
+@pytest.mark.unless("pages are not joined")
 def test_a_batch(iommu: vfiocore.Iommu, memory: mmap.mmap) -> None:
     with memoryview(memory) as view, mmap.mmap(-1, PAGE) as alone:
         pieces = [view[at : at + PAGE] for at in range(0, 8 * PAGE, PAGE)]
@@ -143,6 +149,7 @@ def test_a_batch(iommu: vfiocore.Iommu, memory: mmap.mmap) -> None:
             piece.release()
 
 
+@pytest.mark.unless("pages are not joined")
 def test_a_batch_is_all_or_nothing(iommu: vfiocore.Iommu, memory: mmap.mmap) -> None:
     """One in the middle is bad, or there is no place for one."""
     before = locked()
@@ -156,6 +163,7 @@ def test_a_batch_is_all_or_nothing(iommu: vfiocore.Iommu, memory: mmap.mmap) -> 
     memory.resize(PAGE)
 
 
+@pytest.mark.unless("pages are not joined")
 def test_progress(iommu: vfiocore.Iommu) -> None:
     told = []
     length = PIECE + 2 * PAGE
@@ -200,6 +208,7 @@ with vfiocore.open(sys.argv[1], transport=sys.argv[2]) as device:
 """
 
 
+@pytest.mark.unless("pages are not joined")
 def test_ctrl_c_during_a_mapping(transport: str, name: str) -> None:
     child = [sys.executable, "-c", INTERRUPTED, name, transport]
     with subprocess.Popen(child, stdout=subprocess.PIPE, text=True) as process:
@@ -211,6 +220,7 @@ def test_ctrl_c_during_a_mapping(transport: str, name: str) -> None:
     assert [int(number) for number in done] == [PIECE * (n + 2) for n in range(len(done))]
 
 
+@pytest.mark.unless("addresses are not chosen")
 def test_identity(iommu: vfiocore.Iommu, memory: mmap.mmap) -> None:
     """With 48 bits the IOMMU translates what an address has; with 39 it says why not."""
     with iommu.map(memory) as mapping:
@@ -227,6 +237,7 @@ def test_identity(iommu: vfiocore.Iommu, memory: mmap.mmap) -> None:
     assert iommu.mappings == 0
 
 
+@pytest.mark.unless("pages are not joined")
 def test_large_pages_or_a_warning(iommu: vfiocore.Iommu) -> None:
     """What this system has free; the IOVA is aligned to what was taken."""
     with warnings.catch_warnings(record=True) as caught:
@@ -241,6 +252,7 @@ def test_large_pages_or_a_warning(iommu: vfiocore.Iommu) -> None:
     assert iommu.mappings == 0
 
 
+@pytest.mark.unless("pages are not joined")
 def test_dirty_pages(device: vfiocore.Device, memory: mmap.mmap, differs: Differs) -> None:
     iommu = device.iommu
     with iommu.map(memory) as mapping:
@@ -260,11 +272,30 @@ def test_dirty_pages(device: vfiocore.Device, memory: mmap.mmap, differs: Differ
                 dirty.read(mapping)
 
 
+@pytest.mark.parametrize("mapped", [False, True])
+def test_tracking_ends_after_the_device(
+    transport: str, name: str, memory: mmap.mmap, mapped: bool, differs: Differs
+) -> None:
+    if differs("dirty pages are not tracked"):
+        return
+    with vfiocore.Iommu(transport, dirty=True) as iommu:
+        with vfiocore.open(name, iommu=iommu) as device, iommu.dirty_tracking():
+            mapping = iommu.map(memory)
+            if not mapped:
+                mapping.close()
+            device.close()
+        mapping.close()
+        with vfiocore.open(name, iommu=iommu), iommu.dirty_tracking():
+            pass
+
+
 def test_a_space_to_track_dirty_pages_in(transport: str, name: str, differs: Differs) -> None:
     """Where they are not, it says so when the device comes, or at once."""
     if differs("dirty pages are not tracked"):
         with (
-            pytest.raises(vfiocore.Unsupported, match=r"VFC_IOMMU_DIRTY|use cdev or group"),
+            pytest.raises(
+                vfiocore.Unsupported, match=r"VFC_IOMMU_DIRTY|use cdev or group|without an IOMMU"
+            ),
             vfiocore.Iommu(transport, dirty=True) as iommu,
         ):
             vfiocore.open(name, iommu=iommu)

@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
 from edu_engine import HIGHEST, Edu, copies
 
 import vfiocore
@@ -66,6 +67,7 @@ def does_dma(name: str, transport: str) -> bool:
         return bytes(buffer[64:128]) == b"k" * 64
 
 
+@pytest.mark.unless("only for root")
 def test_killed_while_it_maps(edu_user: int, transport: str) -> None:
     before = pinned()
     some = random.Random(transport)

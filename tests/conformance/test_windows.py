@@ -10,6 +10,8 @@ import pytest
 
 import vfiocore
 
+pytestmark = pytest.mark.unless("addresses are not chosen")
+
 PAGE = mmap.PAGESIZE
 
 

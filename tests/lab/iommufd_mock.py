@@ -112,7 +112,23 @@ def maps(iommufd: IommuFd, hwpt: int, iova: int, length: int, address: int) -> b
     return _holds(iommufd, _CHECK_MAP, hwpt, "3Q", iova, length, address)
 
 
-class MockDevice:
+class _Closing:
+    def close(self) -> None:
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class MockDevice(_Closing):
     """A device, attached to an address space from the beginning. Context manager.
 
     Attributes:
@@ -154,19 +170,8 @@ class MockDevice:
     def close(self) -> None:
         self._iommufd.destroy(self._self)
 
-    def __enter__(self) -> Self:
-        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-
-class Access:
+class Access(_Closing):
     """What a device without an IOMMU of its own has, such as a mediated one. Context manager."""
 
     def __init__(self, iommufd: IommuFd, ioas: Ioas, *, pins: bool = False) -> None:
@@ -195,14 +200,3 @@ class Access:
 
     def close(self) -> None:
         os.close(self._fd)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()

@@ -3,29 +3,22 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import mdev
 import pytest
 
 from vfiocore.lab.machines import Machine
 
-ROOT = Path(__file__).resolve().parents[2]
 PROBE = Path("/sys/kernel/debug/vfc_probe/device")
 PCI = Path("/sys/bus/pci/devices")
 
 
 @pytest.fixture(scope="module", autouse=True)
 def vfc_probe() -> Iterator[None]:
-    directory = Path(os.environ.get("VFIOCORE_KMODS", ROOT / "build" / "kmod"))
-    module = directory / "vfc_probe.ko"
-    if not module.exists():
-        pytest.fail(f"{module} is missing: build it on the host with make -C kmod-tests")
-    subprocess.run(["insmod", str(module)], check=True)
-    yield
-    subprocess.run(["rmmod", "vfc_probe"], check=True)
+    with mdev.loaded("vfc_probe"):
+        yield
 
 
 def _probe(bdf: str) -> dict[str, str]:

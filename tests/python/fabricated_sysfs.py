@@ -117,6 +117,18 @@ class Machine:
             space[at : at + len(data)] = data
         path.write_bytes(space)
 
+    def mediated(self, name: str, group: int) -> None:
+        """A device of the bus mdev, with a group that has no IOMMU of its own."""
+        path = self.sysfs / "bus/mdev/devices" / name
+        (path / "vfio-dev/vfio0").mkdir(parents=True)
+        (path / "driver").symlink_to("../../../../bus/mdev/drivers/mtty")
+        groups = self.sysfs / "kernel/iommu_groups"
+        self.write(groups / str(group) / "name", "vfio-noiommu")
+        (path / "iommu_group").symlink_to(groups / str(group))
+        (self.sysfs / "class/vfio" / str(group)).mkdir(parents=True)
+        (self.sysfs / "class/vfio-dev/vfio0").mkdir(parents=True)
+        (self.sysfs / "class/vfio-dev/vfio0/device").symlink_to(path)
+
     def _join(self, name: str, group: int) -> None:
         folder = self.sysfs / "kernel/iommu_groups" / str(group)
         (folder / "devices").mkdir(parents=True, exist_ok=True)

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 from typing import Any
 
@@ -11,6 +10,7 @@ import pytest
 
 import vfiocore
 from vfiocore.cli import main
+from vfiocore.irq import IrqFlag
 
 FAKE = "fake:e1000e"
 
@@ -45,12 +45,10 @@ def test_info_for_people(capsys: pytest.CaptureFixture[str]) -> None:
 def test_info_of_a_device_without_an_error_interrupt(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(_: object, name: str) -> None:
-        raise vfiocore.VfioError(errno.EINVAL, f"{name}: refused")
-
-    monkeypatch.setattr("vfiocore.device.Device.irq_info", refuse)
+    none = vfiocore.IrqInfo(3, IrqFlag(0), 0, "err")
+    monkeypatch.setattr("vfiocore.device.Device.irq_types", (none,))
     inside = as_json(capsys, "info", FAKE)["opened"]
-    assert [kind["vectors"] for kind in inside["interrupts"]] == [0] * 5
+    assert inside["interrupts"] == [{"name": "err", "vectors": 0}]
 
 
 def test_info_without_opening(capsys: pytest.CaptureFixture[str]) -> None:

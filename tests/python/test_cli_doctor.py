@@ -42,6 +42,7 @@ def test_a_healthy_machine_is_all_green(machine: Machine) -> None:
         "driver",
         "container",
         "isolation",
+        "pinning",
         "memlock",
         "device",
         "device",
@@ -181,6 +182,21 @@ def test_container_node_that_may_not_be_opened(
 def test_unsafe_mode_is_pointed_out(machine: Machine) -> None:
     machine.write(machine.sysfs / "module/vfio/parameters/enable_unsafe_noiommu_mode", "Y")
     assert examine(machine)["isolation"].status == WARNING
+
+
+def test_locked_pages_that_may_be_moved(machine: Machine) -> None:
+    machine.write(machine.sysfs / "module/vfio/parameters/enable_unsafe_noiommu_mode", "Y")
+    assert examine(machine)["pinning"].status == OK
+    machine.write(machine.proc / "sys/vm/compact_unevictable_allowed", "1\n")
+    machine.write(machine.proc / "sys/kernel/numa_balancing", "2\n")
+    found = examine(machine)["pinning"]
+    assert found.status == WARNING
+    assert "memory compaction and NUMA balancing may move a page" in found.detail
+    assert found.cure == (
+        "sudo sysctl vm.compact_unevictable_allowed=0; sudo sysctl kernel.numa_balancing=0"
+    )
+    machine.write(machine.proc / "sys/vm/compact_unevictable_allowed", "0\n")
+    assert examine(machine)["pinning"].cure == "sudo sysctl kernel.numa_balancing=0"
 
 
 _NO_LIMIT = resource.RLIM_INFINITY

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from fabricated_sysfs import DISK, NIC, PORT, SOUND, Machine
 
-from vfiocore import errors, pci
+from vfiocore import bus, errors, pci
 from vfiocore.cli import main, sysfs
 
 
@@ -126,9 +126,26 @@ def test_list_that_matches_nothing(machine: Machine, capsys: pytest.CaptureFixtu
     assert main(["list", "-d", "8086"]) == 2
 
 
+def test_list_of_other_buses(machine: Machine, capsys: pytest.CaptureFixture[str]) -> None:
+    machine.mediated("83b8f4f2-509f-382f-3c1e-e6bfe0fa1001", group=11)
+    assert main(["list"]) == 0
+    row = capsys.readouterr().out.splitlines()[-1]
+    expected = ["83b8f4f2-509f-382f-3c1e-e6bfe0fa1001", "mdev", "mtty", "11", "ready"]
+    assert row.split() == expected
+    (entry,) = as_json(capsys, "list", "--driver", "mtty")
+    assert set(entry) == {*bus.BusInfo._fields, "state"}
+    assert as_json(capsys, "list", "-d", "1:") == []
+    about = as_json(capsys, "info", expected[0])
+    assert (about["bus"], about["openable"], about["opened"]) == ("mdev", False, None)
+    assert main(["info", expected[0]]) == 0
+    assert "on the bus mdev" in capsys.readouterr().out
+    assert main(["info", "83b8f4f2"]) == 2
+    assert "Nor has any other bus" in capsys.readouterr().err
+
+
 def test_list_json_has_stable_keys(machine: Machine, capsys: pytest.CaptureFixture[str]) -> None:
     entry = as_json(capsys, "list", "-d", "8086:10d3")[0]
-    assert set(entry) == {*pci.PciInfo._fields, "class_name", "state"}
+    assert set(entry) == {*pci.PciInfo._fields, "bus", "class_name", "state"}
 
 
 # --- info ---------------------------------------------------------------------------------------

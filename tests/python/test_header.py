@@ -51,6 +51,17 @@ def test_structs(header: str) -> None:
     assert set(STRUCT.findall(header)) == set(tables.STRUCTS)
 
 
+def test_structures_that_grow(root: Path) -> None:
+    """Each that starts with its size is taken as src/sized.h does, whatever header it is of."""
+    source = root / "libvfiocore"
+    headers = "".join(path.read_text() for path in sorted(source.glob("include/vfiocore/*.h")))
+    sized = set(re.findall(r"^\tuint32_t size;.*sizeof\(struct (vfc_\w+)\)", headers, re.M))
+    code = "".join(path.read_text() for path in sorted(source.glob("src/**/*.c")))
+    taken = r"\b(?:OPTIONS\(|OPTIONS_OF\([^;]*?,\s*|ANSWER_CHECK\()(vfc_\w+)"
+    assert sized - set(re.findall(taken, code)) == set()
+    assert not re.findall(r"->size (?:<|>=|!=) sizeof", code)
+
+
 def test_enumerators(header: str) -> None:
     for name, body in ENUM.findall(header):
         prefix, members = tables.ENUMS[name]

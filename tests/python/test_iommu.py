@@ -227,7 +227,7 @@ def test_shared_by_devices() -> None:
     ):
         assert one.iommu is two.iommu is space
         assert space.devices == 2
-        with pytest.raises(vfiocore.DeviceBusy, match="2 devices are attached"):
+        with pytest.raises(vfiocore.DeviceBusy, match="2 attached devices"):
             space.close()
         assert not space.closed
     assert space.closed

@@ -227,7 +227,7 @@ def test_every_mapped_page_has_a_buffer_that_keeps_it(
 
 def test_forget(cache: vfiocore.MapCache, memory: mmap.mmap) -> None:
     with cache.get(memory) as reach:
-        with pytest.raises(vfiocore.DeviceBusy, match="1 references") as caught:
+        with pytest.raises(vfiocore.DeviceBusy, match="1 reference") as caught:
             cache.forget(memory)
         assert (caught.value.iova, caught.value.length) == (reach.iova, len(memory))
     cache.forget(memory)
@@ -237,7 +237,7 @@ def test_forget(cache: vfiocore.MapCache, memory: mmap.mmap) -> None:
 def test_close_while_referenced(iommu: vfiocore.Iommu, memory: mmap.mmap) -> None:
     cache = iommu.cache()
     reach = cache.get(memory)
-    with pytest.raises(vfiocore.DeviceBusy, match="1 references to 1 mappings"):
+    with pytest.raises(vfiocore.DeviceBusy, match="1 reference to 1 mapping "):
         cache.close()
     assert not cache.closed
     reach.close()

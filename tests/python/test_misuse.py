@@ -79,7 +79,6 @@ def test_numbers_are_named_that_are_none(device: vfiocore.Device) -> None:
         (lambda: iommu.map_file(odd), "a descriptor"),
         (lambda: device.attach_pasid(odd, iommu), "a PASID"),
         (lambda: device.bar(odd), "a BAR's index"),
-        (lambda: device.region(odd), "a region's index"),
         (lambda: iommu.alloc(PAGE).view(odd), "the offset"),
         (lambda: iommufd.attach(odd, 1), "the descriptor"),
     ):

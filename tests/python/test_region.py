@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 import vfiocore
-from vfiocore.region import Region, RegionFlag, region_name
+from vfiocore.region import Region, RegionFlag
 
 RAL0 = 0x5400  # receive address low, a plain 32-bit register of the 82574
 ALL = (8, 16, 32, 64)
@@ -25,7 +25,19 @@ def test_attributes(bar: Region, device: vfiocore.Device) -> None:
     assert not device.bar(5)
     assert repr(device.bar(5)) == "<Region fake:e1000e BAR5: not implemented>"
     assert device.bar(0) is bar
-    assert region_name(9) == "region 9"
+
+
+def test_names_and_areas(bar: Region, device: vfiocore.Device) -> None:
+    assert device.region("bar0") is bar
+    assert device.region("VGA").index == 8
+    with pytest.raises(vfiocore.InvalidArgument, match='no region "fifo"; there are BAR0'):
+        device.region("fifo")
+    assert bar.areas == ((0, 0x20000),)
+    assert device.region("config").areas == ()
+    assert (bar.type, bar.subtype) == (0, 0)
+    assert device.kind is vfiocore.DeviceKind.PCI
+    names = [info.name for info in device.irq_types]
+    assert names == ["intx", "msi", "msix", "err", "req"]
 
 
 def test_widths(bar: Region) -> None:

@@ -96,7 +96,14 @@ static void without_a_device(void)
 {
 	struct vfc_iommu *empty = open_space(NULL);
 
+	struct vfc_device *passing;
+
 	refused(vfc_iommu_dirty_start(empty), ENODEV, VFC_REASON_NO_DEVICE);
+	passing = open_in(empty);
+	CHECK_EQ(vfc_iommu_dirty_start(empty), 0);
+	CHECK_EQ(vfc_device_close(passing), 0);
+	CHECK_EQ(vfc_iommu_dirty_stop(empty), 0); /* what is over may be ended */
+	CHECK_EQ(vfc_iommu_dirty_stop(empty), 0);
 	CHECK_EQ(vfc_iommu_close(empty), 0);
 }
 

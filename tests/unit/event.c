@@ -172,7 +172,7 @@ static void bad_arguments(void)
 	struct vfc_events *other;
 
 	CHECK_EQ(vfc_events_open(&opts, &other), -EINVAL);
-	opts = (struct vfc_events_opts){.size = 8};
+	opts = (struct vfc_events_opts){.size = 4};
 	CHECK_EQ(vfc_events_open(&opts, &other), -EINVAL);
 	CHECK_EQ(vfc_events_open(NULL, &stream), 0);
 	event.size = 4;

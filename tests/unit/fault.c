@@ -111,6 +111,24 @@ static void use_cache(struct vfc_iommu *iommu, int *rc)
 		CHECK_EQ(vfc_mapcache_close(cache), 0);
 }
 
+/* Two runs, of two mappings and of one; a call that fails on a run is followed by one for each. */
+static void unmap_neighbours(struct vfc_iommu *iommu, int *rc)
+{
+	struct vfc_map_opts opts = {.size = sizeof(opts), .flags = VFC_MAP_FIXED};
+	const uint64_t at[] = {0x100000, 0x100000 + PAGE, 0x200000};
+	uint64_t iova;
+
+	if (!strncmp(by, "noiommu", 7)) /* where nobody chooses an address */
+		return;
+	for (size_t i = 0; i < 3; i++) {
+		iova = at[i];
+		if (note(rc, vfc_iommu_map(iommu, memory + i * PAGE, PAGE, &iova, &opts)) < 0)
+			break;
+	}
+	if (note(rc, (int)vfc_iommu_unmap_range(iommu, 0x100000, 0x200000)) < 0)
+		CHECK(vfc_iommu_unmap_range(iommu, 0x100000, 0x200000) >= 0);
+}
+
 static void use_space(struct vfc_iommu *iommu, int *rc)
 {
 	uint64_t iova = 0;
@@ -130,6 +148,7 @@ static void use_space(struct vfc_iommu *iommu, int *rc)
 	if (note(rc, vfc_iommu_map(iommu, memory, PAGE, &iova, NULL)) == 0)
 		if (note(rc, (int)vfc_iommu_unmap_all(iommu)) < 0)
 			CHECK_EQ(vfc_iommu_unmap_all(iommu), PAGE);
+	unmap_neighbours(iommu, rc);
 }
 
 static int shared_space(void)

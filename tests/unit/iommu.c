@@ -365,71 +365,6 @@ static void buffers(void)
 	CHECK_EQ(mappings(), 0);
 }
 
-#define GIB UINT64_C(0x40000000)
-
-static void late_opens(struct vfc_iommu *space, struct vfc_device *first)
-{
-	struct vfc_device_opts in = {.size = sizeof(in), .iommu = space};
-	struct vfc_map_opts at = {.size = sizeof(at), .flags = VFC_MAP_FIXED};
-	struct vfc_iova_range windows[4];
-	uint64_t low = 3 * GIB, high = 5 * GIB;
-	struct vfc_device *second;
-
-	CHECK_EQ(vfc_iommu_map(space, memory, PAGE, &low, &at), 0);
-	CHECK_EQ(vfc_iommu_map(space, memory, 2 * PAGE, &high, &at), 0);
-	CHECK_EQ(vfc_fake_set(first, VFC_FAKE_HIGHEST, 0xffffffff), 0);
-	CHECK_EQ(vfc_device_open("fake:e1000e", &in, &second), -EINVAL);
-	CHECK_EQ(vfc_error_last()->reason, VFC_REASON_IOVA);
-	CHECK_EQ(vfc_error_last()->iova, high);
-	CHECK(strstr(vfc_error_last()->hint, "cannot use 0x100000000-0xffffffffffffffff (reserved), "
-					     "where 0x140000000-0x140001fff is mapped"));
-	CHECK_EQ(vfc_iommu_ranges(space, windows, 4), 2);
-	CHECK_EQ(windows[1].last, (UINT64_C(1) << 39) - 1); /* nothing has changed */
-
-	CHECK_EQ(vfc_iommu_unmap(space, high, 2 * PAGE), 0);
-	CHECK_EQ(vfc_device_open("fake:e1000e", &in, &second), 0);
-	CHECK_EQ(vfc_iommu_ranges(space, windows, 4), 2);
-	CHECK_EQ(windows[1].last, 0xffffffff);
-	CHECK_EQ(vfc_iommu_map(space, memory, PAGE, &high, &at), -EINVAL);
-	CHECK_EQ(vfc_iommu_unmap(space, low, PAGE), 0);
-	CHECK_EQ(vfc_device_close(second), 0);
-}
-
-/* The same, for a device that comes from another space. */
-static void late_attach(struct vfc_iommu *space, struct vfc_device *first)
-{
-	struct vfc_iommu_opts beside = {.size = sizeof(beside), .beside = space};
-	struct vfc_device_opts in = {.size = sizeof(in)};
-	struct vfc_device *second;
-	uint64_t iova;
-
-	CHECK_EQ(vfc_iommu_open(&beside, &in.iommu), 0);
-	CHECK_EQ(vfc_device_open("fake:e1000e", &in, &second), 0);
-	CHECK_EQ(vfc_iommu_map(space, memory, PAGE, &iova, NULL), 0);
-	CHECK_EQ(vfc_fake_set(first, VFC_FAKE_HIGHEST, iova - 1), 0);
-	CHECK_EQ(vfc_device_attach(second, space), -EINVAL);
-	CHECK(strstr(vfc_error_last()->hint, "is mapped already"));
-	CHECK(vfc_device_iommu(second) == in.iommu);
-	CHECK_EQ(vfc_iommu_unmap(space, iova, PAGE), 0);
-	CHECK_EQ(vfc_device_attach(second, space), 0);
-	CHECK_EQ(vfc_device_close(second), 0);
-	CHECK_EQ(vfc_iommu_close(in.iommu), 0);
-}
-
-static void a_device_that_comes_late(void)
-{
-	struct vfc_iommu_opts fake = {.size = sizeof(fake), .transport = "fake"};
-	struct vfc_device_opts in = {.size = sizeof(in)};
-	struct vfc_device *first;
-
-	CHECK_EQ(vfc_iommu_open(&fake, &in.iommu), 0);
-	CHECK_EQ(vfc_device_open("fake:e1000e", &in, &first), 0);
-	late_opens(in.iommu, first);
-	late_attach(in.iommu, first);
-	CHECK_EQ(vfc_device_close(first), 0);
-	CHECK_EQ(vfc_iommu_close(in.iommu), 0);
-}
-
 static void the_model_has_no_descriptors(void)
 {
 	struct vfc_iommu_opts fake = {.size = sizeof(fake), .transport = "fake"}, wrong = {.size = 1};
@@ -467,7 +402,6 @@ int main(void)
 	guest_in_an_own_space();
 	buffers();
 	buffers_unmapped();
-	a_device_that_comes_late();
 	the_model_has_no_descriptors();
 	CHECK_EQ(vfc_device_close(device), 0);
 	CHECK_EQ(munmap(memory, 16 * PAGE), 0);

@@ -127,9 +127,9 @@ static void bad_arguments(void)
 	CHECK_EQ(vfc_iommufd_detach(-1, INT32_MAX), -EINVAL);
 	REFUSED(vfc_iommufd_hw_info(-1, 1, NULL, NULL, 0));
 	REFUSED(vfc_iommufd_hw_info(-1, 1, &hw_info, NULL, 8));
-	hw_info.size--;
+	hw_info.size = 4;
 	REFUSED(vfc_iommufd_hw_info(-1, 1, &hw_info, NULL, 0));
-	hw_info.size++;
+	hw_info.size = sizeof(hw_info);
 	REFUSED(vfc_iommufd_hwpt_alloc(-1, 1, 1, NULL, NULL));
 	hwpt_opts.data_length = 8;
 	REFUSED(vfc_iommufd_hwpt_alloc(-1, 1, 1, &hwpt_opts, &id));

@@ -70,7 +70,7 @@ static void a_union_leaves_what_is_referenced(void)
 	CHECK_EQ(vfc_error_last()->length, 2 * PAGE);
 	CHECK_EQ(vfc_error_last()->iova, high.entry->iova);
 	refused(vfc_mapcache_close(cache), EBUSY, VFC_REASON_BUSY);
-	CHECK(strstr(vfc_error_last()->hint, "1 references to 1 mappings"));
+	CHECK(strstr(vfc_error_last()->hint, "1 reference to 1 mapping "));
 	put(high);
 	counts(0, 1, 8);
 	close_cache();
@@ -234,6 +234,79 @@ static void memory_that_goes_away(void)
 	close_cache();
 }
 
+/* What was referenced then goes with its last put; what is got after is mapped anew. */
+static void emptied(int64_t (*empty)(void))
+{
+	struct vfc_reach before, after;
+
+	open_cache((struct vfc_mapcache_opts){0});
+	before = get(memory, PAGE);
+	touch(4, 2);
+	CHECK_EQ(empty(), 3 * PAGE);
+	CHECK_EQ(knob(VFC_FAKE_MAPPINGS), 0);
+	CHECK_EQ(stats().live_entries, 1);
+	CHECK_EQ(stats().idle_entries, 0);
+	after = get(memory, PAGE);
+	CHECK(after.iova != before.iova);
+	put(before);
+	counts(1, 0, 1);
+	put(after);
+	hits_and_misses(0, 3);
+	close_cache();
+}
+
+static int64_t empty_all(void)
+{
+	return vfc_iommu_unmap_all(iommu);
+}
+
+static int64_t empty_range(void)
+{
+	return vfc_iommu_unmap_range(iommu, 0, UINT64_C(1) << 39);
+}
+
+/* One of two mappings is in the range: the other is hit again, at the second get. */
+static void emptied_in_part(void)
+{
+	struct vfc_reach low, high;
+
+	open_cache((struct vfc_mapcache_opts){0});
+	low = get(memory, PAGE);
+	high = get(memory + 4 * PAGE, PAGE);
+	put(low);
+	put(high);
+	CHECK_EQ(vfc_iommu_unmap_range(iommu, low.iova, PAGE), PAGE);
+	counts(0, 1, 1);
+	touch(4, 1);
+	touch(4, 1);
+	hits_and_misses(2, 2);
+	touch(0, 1);
+	hits_and_misses(2, 3);
+	close_cache();
+}
+
+/* The device was given back to the host: no IOVA is handed out for what is mapped no more. */
+static void released(void)
+{
+	struct vfc_device *own = device;
+	struct vfc_iommu *space = iommu;
+	struct vfc_reach reach;
+
+	CHECK_EQ(vfc_device_open("fake:e1000e", NULL, &device), 0);
+	iommu = vfc_device_iommu(device);
+	open_cache((struct vfc_mapcache_opts){0});
+	touch(0, 1);
+	reach = get(memory, PAGE);
+	CHECK_EQ(vfc_device_release(device), 0);
+	refused(vfc_mapcache_get(cache, memory, PAGE, &reach), ENODEV, VFC_REASON_NO_DEVICE);
+	CHECK(strstr(vfc_error_last()->hint, "no device is attached"));
+	put(reach);
+	CHECK_EQ(vfc_mapcache_close(cache), 0);
+	CHECK_EQ(vfc_device_close(device), 0);
+	device = own;
+	iommu = space;
+}
+
 /* vfc_iommu_unmap_all() asks nobody, and somebody else gets the place. */
 static void unmapped_behind_its_back(void)
 {
@@ -268,8 +341,8 @@ static void child(struct vfc_reach held)
 	refused(vfc_mapcache_forget(cache, memory, 1), ECHILD, VFC_REASON_NONE);
 	put(held);
 	CHECK_EQ(vfc_mapcache_close(cache), 0);
-	CHECK_EQ(vfc_iommu_find_va(iommu, memory, &mapping), 0); /* in the child's copy of the books */
-	CHECK_EQ(vfc_iommu_find_va(iommu, memory + 4 * PAGE, &mapping), 0);
+	CHECK_EQ(vfc_iommu_find_va(iommu, memory, &mapping), -ECHILD);
+	refused(vfc_mapcache_open(iommu, NULL, &cache), ECHILD, VFC_REASON_NONE);
 	_exit(0);
 }
 
@@ -381,6 +454,10 @@ int main(void)
 	a_union_that_is_gone();
 	memory_that_goes_away();
 	unmapped_behind_its_back();
+	emptied(empty_all);
+	emptied(empty_range);
+	emptied_in_part();
+	released();
 	a_child_of_fork();
 	bad_arguments();
 	it_holds_the_space();

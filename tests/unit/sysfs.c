@@ -9,6 +9,7 @@
 #include <unistd.h>
 #include <vfiocore.h>
 
+#include "pci/bus.h"
 #include "pci/sysfs.h"
 #include "test.h"
 #include "transport/handle.h"
@@ -111,7 +112,7 @@ static void details(void)
 	CHECK_EQ(info.iommu_group, -1);
 	CHECK_EQ(info.numa_node, -1);
 	CHECK_EQ(info.driver[0], 0);
-	info.size = 8;
+	info.size = 4;
 	CHECK_EQ(vfc_pci_info("01:00.0", &info), -EINVAL);
 }
 
@@ -250,6 +251,82 @@ static void reserved_ranges(void)
 	CHECK_EQ(hint_reserved(NULL, "0000:01:00.0", ranges, 1), 1);
 }
 
+#define MDEV "bus/mdev/devices/83b8f4f2-509f-382f-3c1e-e6bfe0fa1001"
+#define UART "bus/platform/devices/9000000.uart"
+
+static void make_other_buses(void)
+{
+	static const char *const folders[] = {
+		"bus/mdev", "bus/mdev/devices", MDEV, MDEV "/vfio-dev", MDEV "/vfio-dev/vfio4",
+		"bus/platform", "bus/platform/devices", UART, UART "/of_node",
+		"bus/platform/devices/twin", "bus/mdev/devices/twin", "kernel/iommu_groups/8",
+		"class", "class/vfio", "class/vfio-dev", "class/vfio-dev/vfio4"};
+	char path[256];
+	FILE *f;
+
+	for (size_t i = 0; i < sizeof(folders) / sizeof(*folders); i++)
+		folder(folders[i]);
+	link_to(MDEV "/subsystem", "../../../../bus/mdev");
+	link_to(MDEV "/iommu_group", "../../../kernel/iommu_groups/8");
+	link_to(MDEV "/driver", "../../drivers/vfc_device");
+	link_to("bus/platform/devices/twin/subsystem", "../../../../bus/platform");
+	link_to("class/vfio-dev/vfio4/device", "../../../" MDEV);
+	link_to(UART "/driver", "../../drivers/uart-pl011");
+	file("kernel/iommu_groups/8/name", "vfio-noiommu\n");
+	path_of(path, UART "/of_node/reg-names");
+	f = fopen(path, "w");
+	CHECK(f);
+	CHECK_EQ(fwrite("control\0fifo", 1, 13, f), 13);
+	CHECK_EQ(fclose(f), 0);
+}
+
+static void other_buses(void)
+{
+	struct vfc_bus_info info = {.size = sizeof(info)}, small = {.size = 4};
+	char path[256], names[2][VFC_BUS_NAME], text[32];
+	struct vfc_device *device;
+
+	make_other_buses();
+	CHECK_EQ(vfc_bus_info("83b8f4f2-509f-382f-3c1e-e6bfe0fa1001", &info), 0);
+	CHECK(!strcmp(info.bus, "mdev") && !strcmp(info.driver, "vfc_device"));
+	CHECK(!strcmp(info.vfio_cdev, "vfio4") && bus_has_vfio(&info));
+	CHECK_EQ(info.iommu_group, 8);
+	path_of(path, MDEV "//");
+	CHECK_EQ(vfc_bus_info(path, &info), 0);
+	CHECK(!strcmp(info.name, "83b8f4f2-509f-382f-3c1e-e6bfe0fa1001"));
+	CHECK_EQ(vfc_bus_info("1:0.0", &info), 0);
+	CHECK(!strcmp(info.bus, "pci") && !strcmp(info.name, "0000:01:00.0"));
+	CHECK_EQ(vfc_bus_info("twin", &info), -EINVAL);
+	CHECK(strstr(vfc_error_last()->hint, "2 buses"));
+	path_of(path, "bus/platform/devices/twin");
+	CHECK_EQ(vfc_bus_info(path, &info), 0);
+	CHECK(!strcmp(info.bus, "platform") && !bus_has_vfio(&info));
+	CHECK_EQ(vfc_bus_info("00000000-0000-0000-0000-000000000000", &info), -ENODEV);
+	CHECK_EQ(vfc_bus_info("/nowhere", &info), -ENODEV);
+	CHECK_EQ(vfc_bus_info("/", &info), -ENODEV);
+	CHECK_EQ(vfc_bus_info("..", &info), -EINVAL);
+	CHECK_EQ(vfc_bus_info("", &info), -EINVAL);
+	CHECK_EQ(vfc_bus_info(NULL, &info), -EINVAL);
+	CHECK_EQ(vfc_bus_info("twin", &small), -EINVAL);
+	CHECK_EQ(vfc_bus_list(NULL, 0), 1);
+	CHECK_EQ(vfc_bus_list(names, 2), 1);
+	CHECK(!strcmp(names[0], "83b8f4f2-509f-382f-3c1e-e6bfe0fa1001"));
+
+	CHECK_EQ(vfc_bus_info("9000000.uart", &info), 0);
+	bus_of_string(&info, "reg-names", 1, text, sizeof(text));
+	CHECK(!strcmp(text, "fifo"));
+	bus_of_string(&info, "reg-names", 2, text, sizeof(text));
+	CHECK(!strcmp(text, ""));
+	bus_of_string(&info, "interrupt-names", 0, text, sizeof(text));
+	CHECK(!strcmp(text, ""));
+	CHECK_EQ(vfc_device_open("9000000.uart", NULL, &device), -ENODEV);
+
+	/* A group of that name has no IOMMU, unless it is a mediated device's. */
+	CHECK(pci_group_unsafe(8));
+	folder("class/vfio/8");
+	CHECK(!pci_group_unsafe(8));
+}
+
 int main(void)
 {
 	char command[64], state[256];
@@ -267,6 +344,7 @@ int main(void)
 	bind_that_fails();
 	what_a_descriptor_is();
 	reserved_ranges();
+	other_buses();
 	snprintf(command, sizeof(command), "rm -rf %s", root);
 	CHECK_EQ(system(command), 0);
 	return 0;

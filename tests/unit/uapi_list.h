@@ -32,6 +32,12 @@ struct uapi_entry {
 	FIELD(vfio_pci_hot_reset_info, devices), SIZE(vfio_pci_hot_reset),                       \
 	FIELD(vfio_pci_hot_reset, count), FIELD(vfio_pci_hot_reset, group_fds),                  \
 	NUMBER(VFIO_DEVICE_FLAGS_PCI), FIELD(vfio_device_info, flags),                           \
+	NUMBER(VFIO_DEVICE_FLAGS_PLATFORM), NUMBER(VFIO_DEVICE_FLAGS_AMBA),                      \
+	NUMBER(VFIO_DEVICE_FLAGS_CCW), NUMBER(VFIO_DEVICE_FLAGS_AP),                             \
+	NUMBER(VFIO_DEVICE_FLAGS_FSL_MC), NUMBER(VFIO_REGION_INFO_CAP_TYPE),                     \
+	SIZE(vfio_region_info_cap_type), FIELD(vfio_region_info_cap_type, type),                 \
+	FIELD(vfio_region_info_cap_type, subtype), NUMBER(VFIO_REGION_TYPE_PCI_VENDOR_TYPE & 0xffffffffu),    \
+	NUMBER(VFIO_REGION_TYPE_GFX), NUMBER(VFIO_REGION_TYPE_CCW),                              \
 	FIELD(vfio_device_info, num_regions), FIELD(vfio_device_info, num_irqs),                 \
 	FIELD(vfio_device_info, cap_offset), NUMBER(VFIO_REGION_INFO_FLAG_READ),                 \
 	NUMBER(VFIO_REGION_INFO_FLAG_WRITE), NUMBER(VFIO_REGION_INFO_FLAG_MMAP),                 \
@@ -240,7 +246,7 @@ struct uapi_entry {
 	SIZE(vfio_device_detach_iommufd_pt),						\
 	FIELD(vfio_device_detach_iommufd_pt, flags),					\
 	FIELD(vfio_device_detach_iommufd_pt, pasid),					\
-	NUMBER(VFIO_DEVICE_FEATURE_DMA_BUF), SIZE(vfio_region_dma_range),		\
+	NUMBER(VFIO_DEVICE_FLAGS_CDX), NUMBER(VFIO_DEVICE_FEATURE_DMA_BUF), SIZE(vfio_region_dma_range),		\
 	FIELD(vfio_region_dma_range, length), SIZE(vfio_device_feature_dma_buf),	\
 	FIELD(vfio_device_feature_dma_buf, open_flags),					\
 	FIELD(vfio_device_feature_dma_buf, flags),					\

@@ -6,7 +6,11 @@
 #include <stdbool.h>
 
 #include "abi.h"
+#include "bus.h"
 #include "iommu.h"
+
+/* What the name of a region or interrupt type has room for. */
+#define VFC_NAME 32
 
 struct vfc_device;
 
@@ -19,6 +23,18 @@ enum vfc_device_flags {
 	 * stops it when the last process has closed it.
 	 */
 	VFC_DEVICE_SHARED = 1 << 3,
+};
+
+/* What a device is, as the kernel's driver says; it decides on what regions and interrupts mean. */
+enum vfc_device_kind {
+	VFC_DEVICE_KIND_OTHER = 0,
+	VFC_DEVICE_KIND_PCI = 1,      /* also a mediated device that looks like one */
+	VFC_DEVICE_KIND_PLATFORM = 2,
+	VFC_DEVICE_KIND_AMBA = 3,
+	VFC_DEVICE_KIND_CCW = 4,      /* channel I/O of s390x */
+	VFC_DEVICE_KIND_AP = 5,       /* a crypto adapter of s390x */
+	VFC_DEVICE_KIND_FSL_MC = 6,
+	VFC_DEVICE_KIND_CDX = 7,
 };
 
 struct vfc_device_opts {
@@ -43,8 +59,8 @@ struct vfc_device_info {
 	uint32_t regions;
 	uint32_t irqs;
 	int32_t group; /* IOMMU group; -1: none */
-	uint32_t reserved;
-	char name[32];
+	uint32_t kind; /* enum vfc_device_kind */
+	char name[VFC_BUS_NAME];
 	char transport[16];
 };
 
@@ -52,7 +68,10 @@ VFC_BEGIN_DECLS
 
 /*
  * vfc_device_open() - open a device and attach it to an address space.
- * @name: a BDF, "0000:01:00.0"; or "fake:MODEL" for the in-process model, see vfiocore/fake.h.
+ * @name: a BDF, "0000:01:00.0"; the UUID of a mediated device, the name that another bus has for
+ * its device, or a path in sysfs, see vfc_bus_info(); or "fake:MODEL" for the in-process model, see
+ * vfiocore/fake.h. What is PCI's alone fails with -EOPNOTSUPP on another device: config space and
+ * capabilities, bus mastering, hot reset, power states, NICs.
  * Without a transport it is the descriptor that `vfio run` handed over for @name, if there is one
  * (vfiocore/handover.h), unless @opts->iommu was opened otherwise.
  * Bus mastering is off until vfc_device_bus_master() or a driver turns it on.
@@ -67,7 +86,7 @@ VFC_API int vfc_device_open(const char *name, const struct vfc_device_opts *opts
  * @fd: of /dev/vfio/devices/vfioN, not bound yet or bound to the iommufd of @opts->iommu; or of
  * VFIO_GROUP_GET_DEVICE_FD, with its group in the container of @opts->iommu (that it is in this one
  * and not another the kernel does not tell). See vfc_iommu_adopt().
- * @name: its BDF; NULL: as the kernel tells it, which for a group's device Linux 7.2 does.
+ * @name: its BDF or name; NULL: as the kernel tells it, which for a group's device Linux 7.2 does.
  * @opts: iommu NULL: a new address space, for a vfioN where the caller may open /dev/iommu.
  * On success the library has closed @fd and works with a duplicate, which is close-on-exec; on
  * failure @fd is as it was, but may be bound to the iommufd or attached to nothing.
@@ -115,7 +134,8 @@ VFC_API struct vfc_iommu *vfc_device_iommu(struct vfc_device *device);
  * Errors: -EOPNOTSUPP (group, compat, noiommu: a group has its container for as long as it is open),
  * -EINVAL (a space that does not share the iommufd, see vfc_iommu_opts.beside), -EBUSY (a NIC of
  * the device is open, with rings in the old space), else the kernel's (something is mapped there
- * that this device's IOMMU cannot map). One thread, or the caller's lock.
+ * that this device's IOMMU cannot map), -ECHILD (a child of fork(), as for all four functions
+ * here). One thread, or the caller's lock.
  * Source: VFIO_DEVICE_ATTACH_IOMMUFD_PT.
  */
 VFC_API int vfc_device_attach(struct vfc_device *device, struct vfc_iommu *iommu);

@@ -4,6 +4,7 @@
 #define VFIOCORE_EVENT_H
 
 #include "abi.h"
+#include "bus.h"
 #include "device.h"
 
 struct vfc_events;
@@ -46,7 +47,7 @@ struct vfc_event {
 	uint16_t vendor; /* ADD and the like: ids, where the kernel tells them */
 	uint16_t device;
 	uint32_t reserved;
-	char name[32];    /* the device; "" where it is about none */
+	char name[VFC_BUS_NAME]; /* the device; "" where it is about none */
 	char driver[32];  /* "" where it has none, or it is not known */
 	char detail[256]; /* for humans */
 };

@@ -29,6 +29,14 @@ enum vfc_iommu_flags {
 	 * after the first attach. Only the transports noiommu and noiommu-group are so.
 	 */
 	VFC_IOMMU_PHYSICAL = 1 << 1,
+	/*
+	 * vfc_iommu_info(): what is mapped is locked in memory (mlock()), which no kernel takes for a
+	 * reason not to move it: compaction (vm.compact_unevictable_allowed=0 forbids it) and NUMA
+	 * balancing (kernel.numa_balancing=0) may, and a device then writes to what is somebody
+	 * else's by now. Huge pages are left where they are: ask for them (struct vfc_map_opts,
+	 * page). Only the transport noiommu-group is so; noiommu pins.
+	 */
+	VFC_IOMMU_UNPINNED = 1 << 2,
 };
 
 struct vfc_iommu_opts {
@@ -106,6 +114,11 @@ struct vfc_mapping {
 VFC_BEGIN_DECLS
 
 /*
+ * A space belongs to the process that opened it. In a child of fork() it is empty there, and all
+ * functions of this header answer -ECHILD; the child may open spaces of its own.
+ */
+
+/*
  * vfc_iommu_open() - a new, empty address space.
  * Without a transport or a space beside it, it is one of the descriptor that `vfio run` handed over
  * (vfiocore/handover.h), if there is one.
@@ -141,7 +154,9 @@ VFC_API int vfc_iommu_info(struct vfc_iommu *iommu, struct vfc_iommu_info *info)
 
 /*
  * vfc_iommu_ranges() - the IOVA windows that every attached device can use, ascending.
- * Reserved ranges (the MSI window 0xfee00000 on x86) are left out already.
+ * Reserved ranges (the MSI window 0xfee00000 on x86) are left out already. Windows are read again when
+ * a device comes, and may be narrower then, or leaves, and may be wider; when the last one leaves they
+ * stay as they were.
  * Return: how many there are, which may be more than @count. Thread-safe.
  */
 VFC_API int vfc_iommu_ranges(struct vfc_iommu *iommu, struct vfc_iova_range *ranges, size_t count);
@@ -223,7 +238,19 @@ VFC_API int vfc_iommu_unmap_batch(struct vfc_iommu *iommu, const struct vfc_mapp
 VFC_API int vfc_iommu_unmap(struct vfc_iommu *iommu, uint64_t iova, uint64_t length);
 
 /*
- * vfc_iommu_unmap_all() - unmap everything, DMA buffers too; those are still to be freed.
+ * vfc_iommu_unmap_range() - take back every mapping in the @length bytes from @iova on, whoever made it.
+ * DMA buffers are still to be freed, and map caches map anew. One call of the kernel's takes a run of
+ * mappings without a gap.
+ * Return: bytes unmapped, at most INT64_MAX; 0: there was none. Errors: -EINVAL (no bytes, past the end
+ * of 64 bits, or an edge of the range is in the midst of a mapping), -EBUSY (another thread is still
+ * making one of them): nothing was unmapped. After one of the kernel's some are unmapped, and the
+ * others as before. Thread-safe.
+ * Source: VFIO_IOMMU_UNMAP_DMA, IOMMU_IOAS_UNMAP: a range of whole mappings.
+ */
+VFC_API int64_t vfc_iommu_unmap_range(struct vfc_iommu *iommu, uint64_t iova, uint64_t length);
+
+/*
+ * vfc_iommu_unmap_all() - unmap everything, as vfc_iommu_unmap_range() does with a range.
  * Return: bytes unmapped, at most INT64_MAX. Errors: -EBUSY (another thread is still making a mapping:
  * nothing was unmapped); after one of the kernel's some may be unmapped. Thread-safe.
  */
@@ -241,8 +268,9 @@ VFC_API int vfc_iommu_find_va(struct vfc_iommu *iommu, const void *va, struct vf
 
 /*
  * vfc_iommu_dirty_start() / vfc_iommu_dirty_stop() - begin and end to note which pages devices
- * write to. Errors: -EOPNOTSUPP (a space not opened with VFC_IOMMU_DIRTY, or a kernel that cannot),
- * -ENODEV (no device is attached). Thread-safe.
+ * write to. To end it when no device is attached any more is fine.
+ * Errors: -EOPNOTSUPP (a space not opened with VFC_IOMMU_DIRTY, or a kernel that cannot), -ENODEV
+ * (start: no device is attached). Thread-safe.
  */
 VFC_API int vfc_iommu_dirty_start(struct vfc_iommu *iommu);
 VFC_API int vfc_iommu_dirty_stop(struct vfc_iommu *iommu);

@@ -30,6 +30,7 @@ struct vfc_irq_info {
 	uint32_t index;
 	uint32_t flags; /* enum vfc_irq_flags */
 	uint32_t count; /* vectors; 0: the device has none of this type */
+	char name[VFC_NAME]; /* "msix", "io"; of a device tree; else "irq 9" */
 };
 
 struct vfc_irq_stats {
@@ -65,8 +66,14 @@ VFC_BEGIN_DECLS
 VFC_API int vfc_irq_info(struct vfc_device *device, uint32_t index, struct vfc_irq_info *info);
 
 /*
+ * vfc_irq_find() - the index of the interrupt type of that name, as vfc_irq_info() tells names.
+ * Letters in either case. Errors: -ENOENT (the hint has the names). Thread-safe.
+ */
+VFC_API int vfc_irq_find(struct vfc_device *device, const char *name);
+
+/*
  * vfc_irq_open() - arm vectors 0 to @count-1 of one type.
- * A device has one of INTx, MSI and MSI-X armed at a time. MSI and MSI-X messages are writes by
+ * A PCI device has one of INTx, MSI and MSI-X armed at a time. MSI and MSI-X messages are writes by
  * the device: they need vfc_device_bus_master().
  * The set belongs to the process that opened it: a child of fork() gets -ECHILD of every function
  * but vfc_irq_close(), which then only frees memory, since what it consumed would be missing here.

@@ -24,8 +24,9 @@
  * fork(). The child has a copy of the memory and none of the mappings: there every get answers
  * -ECHILD, a put does nothing, and vfc_mapcache_close() releases memory only.
  *
- * vfc_iommu_unmap_all() takes the cache's mappings, too, and the cache does not see it: put all and
- * call vfc_mapcache_flush() before the next get. What is mapped there meanwhile is not touched.
+ * vfc_iommu_unmap_all(), vfc_iommu_unmap_range() and vfc_device_release() take the cache's mappings,
+ * too, in whatever thread. From then on a get maps anew, or answers -ENODEV when no device is left.
+ * What was got before has to be put all the same; its IOVA is of no use any more.
  */
 #ifndef VFIOCORE_MAPCACHE_H
 #define VFIOCORE_MAPCACHE_H
@@ -122,7 +123,8 @@ VFC_INLINE int vfc_mapcache_get(struct vfc_mapcache *cache, const void *va, uint
 				struct vfc_reach *reach)
 {
 	uint64_t address = (uintptr_t)va, offset;
-	struct vfc_mapcache_entry *entry = cache->slots[VFC_MAPCACHE_SLOT(cache, address)];
+	struct vfc_mapcache_entry *entry =
+		__atomic_load_n(&cache->slots[VFC_MAPCACHE_SLOT(cache, address)], __ATOMIC_RELAXED);
 
 	if (!entry)
 		return vfc_mapcache_miss(cache, va, length, reach);

@@ -6,7 +6,7 @@
 #include "abi.h"
 #include "device.h"
 
-/* Indices of a PCI device's regions (linux/vfio.h); BAR n has index n. */
+/* Indices of a PCI device's regions (linux/vfio.h); BAR n has index n. Other kinds have others. */
 enum vfc_region_index {
 	VFC_REGION_BAR0 = 0,
 	VFC_REGION_BAR5 = 5,
@@ -27,6 +27,14 @@ struct vfc_region_info {
 	uint32_t flags;  /* enum vfc_region_flags */
 	uint32_t areas;  /* parts that can be mapped; 1: all of it, unless MMAP is not set */
 	uint64_t length; /* bytes; 0: not implemented */
+	uint32_t type;    /* VFIO_REGION_TYPE_* (linux/vfio.h); 0: the index says it all */
+	uint32_t subtype; /* of that type */
+	char name[VFC_NAME]; /* "BAR0", "config", "edid"; of a device tree; else "region 9" */
+};
+
+/* A part of a region that can be mapped, and bytes between such parts cannot. */
+struct vfc_region_area {
+	uint64_t offset, length; /* bytes */
 };
 
 /* A capability of config space; offset 0 with an id of 0 never occurs. */
@@ -44,13 +52,28 @@ VFC_BEGIN_DECLS
 VFC_API int vfc_region_info(struct vfc_device *device, uint32_t index, struct vfc_region_info *info);
 
 /*
+ * vfc_region_find() - the index of the region of that name, as vfc_region_info() tells names.
+ * Letters in either case. Errors: -ENOENT (the hint has the names). Thread-safe.
+ */
+VFC_API int vfc_region_find(struct vfc_device *device, const char *name);
+
+/*
+ * vfc_region_areas() - the parts that vfc_region_map() can map, whole pages.
+ * @areas: room for @count; may be NULL when @count is 0.
+ * Return: how many there are, which may be more. Errors: -EINVAL (no such index). Thread-safe.
+ */
+VFC_API int vfc_region_areas(struct vfc_device *device, uint32_t index,
+			     struct vfc_region_area *areas, size_t count);
+
+/*
  * vfc_region_read() / vfc_region_write() - one checked access of 1, 2, 4 or 8 bytes.
  * Through a mapping where the region has one, as one load or store of that width; else, and for
  * config space always, through pread()/pwrite() of that size.
  * @offset: must be a multiple of @width. @value: host byte order.
  * Errors: -EINVAL (width, alignment, index, out of range), -EACCES (region not readable/writable),
- * -EIO (device in a state in which the kernel refuses: memory decoding off, D3), -ENODEV (gone).
- * Thread-safe; but decoding must not end by another thread's write to config space meanwhile.
+ * -EIO (VFC_REASON_DECODING: memory decoding off, D3), -ENODEV (gone).
+ * Thread-safe. Where decoding may end behind the library's back, or in the middle of an access, by
+ * another thread or process, opt in to an error in place of a SIGBUS: vfiocore/nofault.h.
  */
 VFC_API int vfc_region_read(struct vfc_device *device, uint32_t index, uint64_t offset,
 			    uint32_t width, uint64_t *value);
@@ -103,7 +126,8 @@ VFC_API int vfc_region_ioeventfd(struct vfc_device *device, uint32_t index, uint
  * @caps: room for @count entries.
  * Return: how many there are, which may be more than @count.
  * Errors: -EBADMSG when a list loops, leaves its space or is not aligned, or when a structure
- * overlaps another or runs past the end; the hint has the offset. -ENODEV (gone).
+ * overlaps another or runs past the end; the hint has the offset. -ENODEV (gone), -EOPNOTSUPP (not
+ * PCI).
  * Source: PCI Local Bus 3.0 section 6.7; PCI Express Base section 7.6.3.
  */
 VFC_API int vfc_pci_caps(struct vfc_device *device, struct vfc_pci_cap *caps, size_t count);

@@ -54,8 +54,8 @@ static int find_run(struct vfc_iommu *iommu, const struct vfc_mapping *vector, s
 	if (rc < 0 || same)
 		return rc;
 	return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, WHERE(.iova = vector->iova, .length = length),
-			"this is not the vector that was mapped: %zu buffers from %p on are not where "
-			"it says", buffers, vector->va);
+			"this is not the vector that was mapped: %zu buffer%s from %p on not where it "
+			"says", buffers, PLURAL(buffers), vector->va);
 }
 
 static int check_runs(struct vfc_iommu *iommu, const struct vfc_mapping *vector, size_t count)
@@ -142,26 +142,28 @@ static int map_batch(struct vfc_iommu *iommu, struct vfc_mapping *vector, size_t
 	if (opts->flags & (VFC_MAP_FIXED | VFC_MAP_IDENTITY) || opts->progress)
 		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE,
 				"a batch is placed by the library, and tells no progress");
-	pthread_mutex_lock(&iommu->lock);
+	lock_take(&iommu->lock);
 	rc = map_locked(iommu, vector, count, opts);
-	pthread_mutex_unlock(&iommu->lock);
+	lock_give(&iommu->lock);
 	return rc;
 }
 
 int vfc_iommu_map_batch(struct vfc_iommu *iommu, struct vfc_mapping *vector, size_t count,
 			const struct vfc_map_opts *opts)
 {
-	return vfc_done(map_batch(iommu, vector, count, opts ? opts : &map_defaults));
+	struct vfc_map_opts own;
+
+	return vfc_done(map_batch(iommu, vector, count, MAP_OPTIONS(opts, &own)));
 }
 
 int vfc_iommu_unmap_batch(struct vfc_iommu *iommu, const struct vfc_mapping *vector, size_t count)
 {
 	int rc;
 
-	pthread_mutex_lock(&iommu->lock);
+	lock_take(&iommu->lock);
 	rc = check_runs(iommu, vector, count);
 	if (rc == 0)
 		rc = unmap_runs(iommu, vector, count);
-	pthread_mutex_unlock(&iommu->lock);
+	lock_give(&iommu->lock);
 	return vfc_done(rc);
 }

@@ -7,17 +7,25 @@
 
 #include "space.h"
 
+static int check_can(const struct vfc_iommu *iommu)
+{
+	int rc = space_check_process(iommu);
+
+	return rc == 0 && !iommu->ops->dirty_track ? space_cannot(iommu, "track dirty pages") : rc;
+}
+
 static int track(struct vfc_iommu *iommu, bool on)
 {
-	int rc;
+	int rc = check_can(iommu);
 
-	if (!iommu->ops->dirty_track)
-		return space_cannot(iommu, "track dirty pages");
-	pthread_mutex_lock(&iommu->lock);
-	rc = iommu->devices ? iommu->ops->dirty_track(iommu->space, on)
+	if (rc < 0)
+		return rc;
+	lock_take(&iommu->lock);
+	/* What a space without a device still tracks ends, too. */
+	rc = iommu->devices || !on ? iommu->ops->dirty_track(iommu->space, on)
 			    : vfc_fail(ENODEV, VFC_REASON_NO_DEVICE, NOWHERE,
 				       "no device is attached to this space: open one first");
-	pthread_mutex_unlock(&iommu->lock);
+	lock_give(&iommu->lock);
 	return rc;
 }
 
@@ -53,13 +61,13 @@ int64_t vfc_iommu_dirty_read(struct vfc_iommu *iommu, uint64_t iova, uint64_t le
 			     uint64_t page, uint64_t *bitmap)
 {
 	int64_t pages = 0;
-	int rc;
+	int rc = check_can(iommu);
 
-	if (!iommu->ops->dirty_track)
-		return vfc_done(space_cannot(iommu, "track dirty pages"));
-	pthread_mutex_lock(&iommu->lock);
+	if (rc < 0)
+		return vfc_done(rc);
+	lock_take(&iommu->lock);
 	rc = read_locked(iommu, iova, length, page, bitmap);
-	pthread_mutex_unlock(&iommu->lock);
+	lock_give(&iommu->lock);
 	if (rc < 0)
 		return vfc_done(rc);
 	for (uint64_t word = 0; word < (length / page + 63) / 64; word++)

@@ -8,7 +8,6 @@
 
 #include "../transport/transport.h"
 
-const char *iommu_transport_name(struct vfc_iommu *iommu);
 /* What devices can be taken over by descriptor into it: enum handle_kind. */
 enum handle_kind iommu_device_handle(struct vfc_iommu *iommu);
 
@@ -45,6 +44,17 @@ void iommu_forget(struct vfc_iommu *iommu);
  */
 void iommu_hold(struct vfc_iommu *iommu);
 void iommu_release(struct vfc_iommu *iommu);
+
+/* Who remembers mappings is told, by any thread, before others take any of them away. */
+struct iommu_watcher {
+	struct iommu_watcher *next;
+	void (*leaving)(struct iommu_watcher *watcher);
+};
+
+/* Hold the space, and watch. */
+void iommu_watch(struct vfc_iommu *iommu, struct iommu_watcher *watcher);
+void iommu_unwatch(struct vfc_iommu *iommu, struct iommu_watcher *watcher);
+
 /* Unmap a DMA buffer. It may be unmapped already: vfc_iommu_unmap_all() asks nobody. */
 int iommu_unmap_buffer(struct vfc_iommu *iommu, const void *va, uint64_t iova);
 

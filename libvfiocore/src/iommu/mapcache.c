@@ -2,12 +2,12 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <vfiocore.h>
 
 #include "../error.h"
 #include "../fork.h"
 #include "../kernel/sys.h"
+#include "../sized.h"
 #include "iommu.h"
 #include "mapcache_entries.h"
 
@@ -124,7 +124,7 @@ static int map_new(struct mapcache *cache, struct span request, struct entry **o
 {
 	struct entry *entry = sys_alloc(sizeof(*entry));
 	struct span span = request;
-	int rc = entry ? tree_reserve(&cache->index) : vfc_no_memory();
+	int rc = entry ? tree_reserve(&cache->index, 1) : vfc_no_memory();
 
 	for (enum width width = cache->opts.granule ? WIDE : UNITED; rc == 0; width++) {
 		span = span_of(cache, request, width);
@@ -171,6 +171,28 @@ static int to_pages(struct mapcache *cache, const void *va, uint64_t length, str
 	return 0;
 }
 
+/* By the thread that empties the address space, before it does: from now on each get misses. */
+static void leaving(struct iommu_watcher *watcher)
+{
+	struct mapcache *cache = (struct mapcache *)(void *)((char *)watcher -
+							     offsetof(struct mapcache, watcher));
+
+	__atomic_add_fetch(&cache->left, 1, __ATOMIC_SEQ_CST);
+	for (uint64_t i = 0; i < SLOTS; i++)
+		__atomic_store_n(&cache->hot.slots[i], NULL, __ATOMIC_SEQ_CST);
+}
+
+/* Either leaving() clears the slot behind us, or we see that it was called. */
+static void set_slot(struct mapcache *cache, const void *va, struct entry *entry)
+{
+	struct vfc_mapcache_entry **slot =
+		&cache->hot.slots[VFC_MAPCACHE_SLOT(&cache->hot, (uint64_t)(uintptr_t)va)];
+
+	__atomic_store_n(slot, &entry->hot, __ATOMIC_SEQ_CST);
+	if (__atomic_load_n(&cache->left, __ATOMIC_SEQ_CST) != cache->seen)
+		__atomic_store_n(slot, NULL, __ATOMIC_SEQ_CST);
+}
+
 static int miss(struct mapcache *cache, const void *va, uint64_t length, struct vfc_reach *reach)
 {
 	struct span request = {0, 0};
@@ -182,6 +204,7 @@ static int miss(struct mapcache *cache, const void *va, uint64_t length, struct 
 	rc = to_pages(cache, va, length, &request);
 	if (rc < 0)
 		return rc;
+	entries_review(cache);
 	entry = entries_at(cache, request.first);
 	if (entry && request.end <= entry->hot.va + entry->hot.length) {
 		entry->hot.used = 1;
@@ -194,7 +217,7 @@ static int miss(struct mapcache *cache, const void *va, uint64_t length, struct 
 	}
 	entry->hot.refs++;
 	entries_trim(cache);
-	cache->hot.slots[VFC_MAPCACHE_SLOT(&cache->hot, (uint64_t)(uintptr_t)va)] = &entry->hot;
+	set_slot(cache, va, entry);
 	*reach = (struct vfc_reach){entry->hot.iova + ((uintptr_t)va - entry->hot.va), &entry->hot};
 	return 0;
 }
@@ -214,8 +237,10 @@ int vfc_mapcache_miss(struct vfc_mapcache *cache, const void *va, uint64_t lengt
 
 static int flush(struct mapcache *cache)
 {
-	int rc = entries_drop_idle(cache, &cache->queue);
+	int rc;
 
+	entries_review(cache);
+	rc = entries_drop_idle(cache, &cache->queue);
 	return rc < 0 ? rc : entries_drop_idle(cache, &cache->stale);
 }
 
@@ -251,8 +276,9 @@ static int forget(struct mapcache *cache, struct span span)
 		return vfc_fail(EBUSY, VFC_REASON_BUSY,
 				WHERE(.iova = entry->hot.iova, .length = entry->hot.length),
 				"the mapping of 0x%" PRIx64 "-0x%" PRIx64
-				" has %u references: put them first",
-				entry->hot.va, entry->hot.va + entry->hot.length - 1, entry->hot.refs);
+				" has %u reference%s: put first what was got",
+				entry->hot.va, entry->hot.va + entry->hot.length - 1, entry->hot.refs,
+				PLURAL(entry->hot.refs));
 	while (rc == 0 && (entry = entries_overlapping(cache, span)))
 		rc = entries_drop(cache, entry);
 	/* What is there failed to unmap before: all of it is due. */
@@ -289,8 +315,7 @@ static uint64_t survey(const struct mapcache *cache, struct vfc_mapcache_stats *
 {
 	uint64_t refs = 0;
 
-	*stats = (struct vfc_mapcache_stats){.size = stats->size,
-					     .hits = cache->hot.hits,
+	*stats = (struct vfc_mapcache_stats){.hits = cache->hot.hits,
 					     .misses = cache->misses,
 					     .evictions = cache->evictions,
 					     .merges = cache->merges};
@@ -302,11 +327,14 @@ static uint64_t survey(const struct mapcache *cache, struct vfc_mapcache_stats *
 
 int vfc_mapcache_stats(struct vfc_mapcache *cache, struct vfc_mapcache_stats *stats)
 {
-	if (stats->size < sizeof(*stats))
-		return vfc_done(vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE,
-					 "stats->size is %u, set it to sizeof(struct vfc_mapcache_stats)",
-					 stats->size));
-	survey(inner(cache), stats);
+	struct vfc_mapcache_stats now;
+	int rc = ANSWER_CHECK(vfc_mapcache_stats, stats);
+
+	if (rc < 0)
+		return vfc_done(rc);
+	entries_review(inner(cache));
+	survey(inner(cache), &now);
+	sized_answer(stats, &now, sizeof(now));
 	return 0;
 }
 
@@ -314,11 +342,12 @@ int vfc_mapcache_stats(struct vfc_mapcache *cache, struct vfc_mapcache_stats *st
 
 static int check_opts(const struct vfc_mapcache_opts *opts)
 {
-	if (opts->size < sizeof(*opts) || opts->flags & ~(uint32_t)(VFC_MAP_READ | VFC_MAP_WRITE))
+	if (!opts)
+		return OPTIONS_REFUSED;
+	if (opts->flags & ~(uint32_t)(VFC_MAP_READ | VFC_MAP_WRITE))
 		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE,
-				"opts->size is %u and must be sizeof(struct vfc_mapcache_opts); "
 				"opts->flags is 0x%x and may be VFC_MAP_READ and VFC_MAP_WRITE",
-				opts->size, opts->flags);
+				opts->flags);
 	if (opts->granule & (opts->granule - 1) || (opts->granule && opts->granule < GRANULE_MIN))
 		return vfc_fail(EINVAL, VFC_REASON_ALIGNMENT, NOWHERE,
 				"opts->granule is %" PRIu64
@@ -330,16 +359,10 @@ static int check_opts(const struct vfc_mapcache_opts *opts)
 static int get_table(struct mapcache *cache)
 {
 	void *table;
-	int rc = sys_mmap(TABLE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0, &table);
+	int rc = fork_alloc(TABLE, &table);
 
 	if (rc < 0)
-		return vfc_fail(rc, VFC_REASON_NONE, WHERE("mmap", .length = TABLE), "%s", "");
-	rc = sys_madvise(table, TABLE, MADV_WIPEONFORK);
-	if (rc < 0) {
-		sys_munmap(table, TABLE);
-		return vfc_fail(rc, VFC_REASON_NONE, WHERE("madvise", .length = TABLE),
-				"MADV_WIPEONFORK needs Linux 4.14");
-	}
+		return rc;
 	cache->hot.slots = table;
 	cache->hot.mask = SLOTS - 1;
 	cache->magic = (uint64_t *)&cache->hot.slots[SLOTS];
@@ -350,13 +373,14 @@ static int get_table(struct mapcache *cache)
 static int open_cache(struct vfc_iommu *iommu, const struct vfc_mapcache_opts *opts,
 		      struct vfc_mapcache **out)
 {
-	static const struct vfc_mapcache_opts defaults = {.size = sizeof(defaults)};
+	struct vfc_mapcache_opts own;
 	struct mapcache *cache;
 	int rc;
 
-	if (!opts)
-		opts = &defaults;
+	opts = OPTIONS(vfc_mapcache_opts, opts, &own);
 	rc = check_opts(opts);
+	if (rc == 0)
+		rc = iommu_check_process(iommu);
 	if (rc == 0 && iommu_look(iommu).physical)
 		rc = vfc_fail(EOPNOTSUPP, VFC_REASON_UNSUPPORTED, NOWHERE,
 			      "no IOMMU translates here, so memory that lies apart cannot be made to "
@@ -378,7 +402,8 @@ static int open_cache(struct vfc_iommu *iommu, const struct vfc_mapcache_opts *o
 	cache->busy = (struct link){&cache->busy, &cache->busy};
 	cache->stale = (struct link){&cache->stale, &cache->stale};
 	cache->iommu = iommu;
-	iommu_hold(iommu);
+	cache->watcher.leaving = leaving;
+	iommu_watch(iommu, &cache->watcher);
 	*out = &cache->hot;
 	return 0;
 }
@@ -396,8 +421,9 @@ static int unmap_all(struct mapcache *cache)
 
 	if (refs)
 		return vfc_fail(EBUSY, VFC_REASON_BUSY, NOWHERE,
-				"%" PRIu64 " references to %" PRIu64
-				" mappings are out: put them first", refs, stats.live_entries);
+				"%" PRIu64 " reference%s to %" PRIu64
+				" mapping%s not put yet: put first what was got", refs, PLURAL(refs),
+				stats.live_entries, PLURAL(stats.live_entries));
 	return flush(cache);
 }
 
@@ -412,10 +438,10 @@ int vfc_mapcache_close(struct vfc_mapcache *public)
 		rc = unmap_all(cache);
 		if (rc < 0)
 			return vfc_done(rc);
-		iommu_release(cache->iommu);
+		iommu_unwatch(cache->iommu, &cache->watcher);
 	}
 	entries_free(cache);
-	sys_munmap(cache->hot.slots, TABLE);
+	fork_free(cache->hot.slots, TABLE);
 	free(cache);
 	return 0;
 }

@@ -63,6 +63,13 @@ struct entry *entries_overlapping(struct mapcache *cache, struct span span)
 	return entry_overlaps(entry, span) ? entry : NULL;
 }
 
+/* Whoever empties the address space clears slots, too. */
+static void clear_slot(struct vfc_mapcache_entry **slot, const struct vfc_mapcache_entry *hot)
+{
+	if (__atomic_load_n(slot, __ATOMIC_RELAXED) == hot)
+		__atomic_store_n(slot, NULL, __ATOMIC_RELAXED);
+}
+
 /* No look-up finds it any more. */
 static void hide(struct mapcache *cache, const struct entry *entry)
 {
@@ -75,16 +82,15 @@ static void hide(struct mapcache *cache, const struct entry *entry)
 	tree_remove(&cache->index);
 	if (hot->length / SLOT_PAGE <= cache->hot.mask) {
 		for (uint64_t va = hot->va; va - hot->va < hot->length; va += SLOT_PAGE)
-			if (slots[VFC_MAPCACHE_SLOT(&cache->hot, va)] == hot)
-				slots[VFC_MAPCACHE_SLOT(&cache->hot, va)] = NULL;
+			clear_slot(&slots[VFC_MAPCACHE_SLOT(&cache->hot, va)], hot);
 		return;
 	}
 	for (uint64_t i = 0; i <= cache->hot.mask; i++)
-		if (slots[i] == hot)
-			slots[i] = NULL;
+		clear_slot(&slots[i], hot);
 }
 
-static int unmap(struct mapcache *cache, const struct vfc_mapcache_entry *hot)
+/* Others may have taken it, and another mapping may have the place meanwhile. */
+static bool is_mapped(struct mapcache *cache, const struct vfc_mapcache_entry *hot)
 {
 	struct vfc_error before = *vfc_error_last();
 	struct vfc_mapping there;
@@ -92,10 +98,14 @@ static int unmap(struct mapcache *cache, const struct vfc_mapcache_entry *hot)
 
 	if (rc == 0 && there.iova == hot->iova && (uintptr_t)there.va == hot->va &&
 	    there.length == hot->length)
-		return vfc_iommu_unmap(cache->iommu, hot->iova, hot->length);
-	/* vfc_iommu_unmap_all() took it, and another mapping may have the place meanwhile. */
+		return true;
 	vfc_error_restore(&before);
-	return 0;
+	return false;
+}
+
+static int unmap(struct mapcache *cache, const struct vfc_mapcache_entry *hot)
+{
+	return is_mapped(cache, hot) ? vfc_iommu_unmap(cache->iommu, hot->iova, hot->length) : 0;
 }
 
 int entries_drop(struct mapcache *cache, struct entry *entry)
@@ -154,10 +164,9 @@ void entries_trim(struct mapcache *cache)
 			return;
 }
 
-/* A larger mapping takes its place. */
-static void replace(struct mapcache *cache, struct entry *entry)
+/* It goes now, or with its last put. */
+static void retire(struct mapcache *cache, struct entry *entry)
 {
-	cache->merges++;
 	if (!entry->hot.refs && entries_try_drop(cache, entry))
 		return;
 	hide(cache, entry);
@@ -170,8 +179,10 @@ void entries_insert(struct mapcache *cache, struct entry *entry, struct span spa
 {
 	struct entry *old;
 
-	while ((old = entries_overlapping(cache, span)))
-		replace(cache, old);
+	while ((old = entries_overlapping(cache, span))) {
+		cache->merges++; /* a larger mapping takes its place */
+		retire(cache, old);
+	}
 	entry->hot.va = span.first;
 	entry->hot.length = span.end - span.first;
 	tree_insert(&cache->index, !tree_floor(&cache->index, span.first, UINT64_MAX),
@@ -204,6 +215,28 @@ int entries_drop_idle(struct mapcache *cache, struct link *list)
 			rc = entries_drop(cache, entry_of(link));
 	}
 	return rc;
+}
+
+static void review(struct mapcache *cache, struct link *list)
+{
+	struct link *next;
+
+	for (struct link *link = list->next; link != list; link = next) {
+		next = link->next;
+		if (!is_mapped(cache, &entry_of(link)->hot))
+			retire(cache, entry_of(link));
+	}
+}
+
+void entries_review(struct mapcache *cache)
+{
+	unsigned left = __atomic_load_n(&cache->left, __ATOMIC_SEQ_CST);
+
+	if (left != cache->seen) {
+		review(cache, &cache->queue);
+		review(cache, &cache->busy);
+		cache->seen = left;
+	}
 }
 
 static void free_list(struct link *list)

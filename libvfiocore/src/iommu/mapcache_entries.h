@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <vfiocore/mapcache.h>
 
+#include "iommu.h"
 #include "iova_tree.h"
 
 struct link {
@@ -35,6 +36,9 @@ struct span {
 struct mapcache {
 	struct vfc_mapcache hot;
 	struct vfc_iommu *iommu;
+	struct iommu_watcher watcher;
+	unsigned left; /* atomic: how often others took mappings of the space away, */
+	unsigned seen; /* as far as the entries were looked at since */
 	/* Beside the table, in memory that fork() wipes: only the process that opened it finds it. */
 	uint64_t *magic;
 	struct vfc_mapcache_opts opts; /* defaults filled in */
@@ -68,6 +72,9 @@ int entries_drop_idle(struct mapcache *cache, struct link *list);
 uint64_t entries_evict(struct mapcache *cache);
 /* Keep to the limits, as far as what is idle allows. */
 void entries_trim(struct mapcache *cache);
+
+/* Part with those that others unmapped: what is referenced goes with its last put. */
+void entries_review(struct mapcache *cache);
 
 /* Forget all of them, mapped as they are. */
 void entries_free(struct mapcache *cache);

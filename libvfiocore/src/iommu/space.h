@@ -3,9 +3,10 @@
 #ifndef VFC_IOMMU_SPACE_H
 #define VFC_IOMMU_SPACE_H
 
-#include <pthread.h>
-
 #include "../error.h"
+#include "../fork.h"
+#include "../sized.h"
+#include "../kernel/lock.h"
 #include "../transport/transport.h"
 #include "iommu.h"
 #include "iova.h"
@@ -16,19 +17,26 @@ struct pending {
 	uint64_t iova;
 };
 
+/* Memory of fork_alloc(): in a child of fork() it is empty and without a device. */
 struct vfc_iommu {
-	const struct transport *ops;
+	const struct transport *ops; /* NULL: this is a child of fork() */
 	struct transport_space *space;
-	pthread_mutex_t lock; /* all below, and every call through ops with this space */
+	struct lock lock; /* all below, and every call through ops with this space */
 	struct iova_map map;
 	struct pending *pending;
+	struct iommu_watcher *watchers;
 	uint64_t page_sizes;
 	uint32_t devices;
 	uint32_t holders;
-	int pid; /* that opened it */
-	bool physical;
+	bool physical, unpinned;
 	bool adopted; /* its descriptor was passed, to us or on, and others may have it, too */
 };
+
+/* What finds no device or no mapping asks it then; others do so before they look at ops or space. */
+static inline int space_check_process(const struct vfc_iommu *iommu)
+{
+	return iommu->ops ? 0 : fork_failed(NULL);
+}
 
 static inline uint64_t space_page(const struct vfc_iommu *iommu)
 {
@@ -37,6 +45,8 @@ static inline uint64_t space_page(const struct vfc_iommu *iommu)
 
 /* map.c. With the lock held, except where it says so. */
 extern const struct vfc_map_opts map_defaults;
+#define MAP_OPTIONS(opts, own) ((opts) ? OPTIONS(vfc_map_opts, opts, own) : &map_defaults)
+/* What MAP_OPTIONS() refused, too. */
 int map_check_opts(const struct vfc_map_opts *opts);
 /* Of memory that has no address here (memory.c). */
 int map_check_named(const struct vfc_map_opts *opts);
@@ -45,9 +55,23 @@ uint32_t map_access(const struct vfc_map_opts *opts);
 int map_check(const struct vfc_iommu *iommu, uint64_t position, uint64_t length, uint64_t iova);
 /* The same of memory of this process. */
 int map_check_va(const struct vfc_iommu *iommu, const void *va, uint64_t length, uint64_t iova);
-/* Choose the place, or check the one that was asked for; room for one more in the books. */
+/* place.c. Choose the place, or check the one that was asked for; room for one more in the books. */
 int map_place(struct vfc_iommu *iommu, const void *va, uint64_t length,
 	      const struct vfc_map_opts *opts, uint64_t *iova);
+/* Where the kernel, and not we, told the address: does it serve? If not it is undone. */
+int map_check_physical(struct vfc_iommu *iommu, uint64_t iova, uint64_t length,
+		       const struct vfc_map_opts *opts);
+/* Whole pages; map_place() has checked it. */
+uint64_t map_guard(const struct vfc_iommu *iommu, const struct vfc_map_opts *opts);
+/* It lets the IOMMU use its large pages; beyond 2 MiB it would waste IOVA space. */
+static inline uint64_t map_natural_align(uint64_t length, uint64_t page)
+{
+	const uint64_t most = UINT64_C(2) << 20;
+	uint64_t align = length < most ? length : most;
+
+	return align <= page ? page : UINT64_C(1) << (64 - __builtin_clzll(align - 1));
+}
+
 int map_memory(struct vfc_iommu *iommu, const struct transport_memory *memory, uint64_t length,
 	       uint64_t *iova, const struct vfc_map_opts *opts);
 /* One try of it, at a place of its choice. @at: in and out, the place. */
@@ -59,7 +83,8 @@ uint32_t map_kernel_flags(uint32_t access);
 /* The mapping that is exactly this. */
 int map_find(struct vfc_iommu *iommu, uint64_t iova, uint64_t length, struct vfc_mapping *mapping);
 int map_remove(struct vfc_iommu *iommu, const struct vfc_mapping *mapping);
-int map_remove_all(struct vfc_iommu *iommu);
+/* Tell it, if that mapping is still being made. */
+int map_check_settled(const struct vfc_iommu *iommu, uint64_t iova);
 /*
  * Take a range back from the kernel because of a failure, whose record stays. Nobody waits for the
  * answer, so one failure is not taken for it.
@@ -81,6 +106,9 @@ bool search_on(struct vfc_iommu *iommu, struct search *search, int *rc, uint64_t
 	       uint64_t length, const struct vfc_map_opts *opts);
 int map_shared(struct vfc_iommu *iommu, const struct transport_memory *memory, uint64_t length,
 	       uint64_t *at, const struct vfc_map_opts *opts);
+
+/* unmap.c */
+int unmap_all(struct vfc_iommu *iommu);
 
 /* "this transport cannot do it": what is a verb with its object, "copy mappings". */
 int space_cannot(const struct vfc_iommu *iommu, const char *what);

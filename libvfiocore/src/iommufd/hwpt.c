@@ -6,6 +6,7 @@
 #include <vfiocore/iommufd.h>
 
 #include "../memlock.h"
+#include "../sized.h"
 #include "request.h"
 
 static int get_hw_info(int iommufd, struct iommu_hw_info *request)
@@ -28,22 +29,25 @@ int vfc_iommufd_hw_info(int iommufd, uint32_t device, struct vfc_iommufd_hw_info
 		.data_len = length,
 		.data_uptr = (uintptr_t)data,
 	};
+	struct vfc_iommufd_hw_info now = {0};
 	int rc;
 
-	if (!info || info->size < sizeof(*info) || (length && !data))
-		return vfc_done(request_invalid(
-			"info is NULL, info->size is not sizeof(struct vfc_iommufd_hw_info), or data is "
-			"NULL and length is not 0"));
+	if (!info || (length && !data))
+		return vfc_done(request_invalid("info is NULL, or data is NULL and length is not 0"));
+	rc = ANSWER_CHECK(vfc_iommufd_hw_info, info);
+	if (rc < 0)
+		return vfc_done(rc);
 	request.flags = info->type ? IOMMU_HW_INFO_FLAG_INPUT_TYPE : 0;
 	request.out_data_type = info->type;
 	rc = get_hw_info(iommufd, &request);
 	if (rc < 0)
 		return vfc_done(request_failed(rc, iommufd, REQUEST(IOMMU_GET_HW_INFO, "6.6"),
 					       WHERE(.object = OBJECT("device", device)), meanings));
-	info->type = request.out_data_type;
-	info->capabilities = request.out_capabilities;
-	info->pasid_bits = request.out_max_pasid_log2;
-	info->data_length = request.data_len;
+	now.type = request.out_data_type;
+	now.capabilities = request.out_capabilities;
+	now.pasid_bits = request.out_max_pasid_log2;
+	now.data_length = request.data_len;
+	sized_answer(info, &now, sizeof(now));
 	return 0;
 }
 
@@ -96,15 +100,16 @@ static int hwpt_failed(int rc, int iommufd, const struct iommu_hwpt_alloc *reque
 int vfc_iommufd_hwpt_alloc(int iommufd, uint32_t device, uint32_t parent,
 			   const struct vfc_iommufd_hwpt_opts *opts, uint32_t *hwpt)
 {
-	const struct vfc_iommufd_hwpt_opts none = {.size = sizeof(none)};
+	struct vfc_iommufd_hwpt_opts own;
 	struct iommu_hwpt_alloc request = {.size = sizeof(request), .dev_id = device, .pt_id = parent};
 	int rc;
 
-	opts = opts ? opts : &none;
-	if (!hwpt || opts->size < sizeof(*opts) || (opts->data_length && !opts->data))
+	opts = OPTIONS(vfc_iommufd_hwpt_opts, opts, &own);
+	if (!opts)
+		return vfc_done(OPTIONS_REFUSED);
+	if (!hwpt || (opts->data_length && !opts->data))
 		return vfc_done(request_invalid(
-			"hwpt is NULL, opts->size is not sizeof(struct vfc_iommufd_hwpt_opts), or "
-			"opts->data is NULL and its length is not 0"));
+			"hwpt is NULL, or opts->data is NULL and its length is not 0"));
 	if (opts->flags & IOMMU_HWPT_FAULT_ID_VALID)
 		return vfc_done(request_invalid("opts->flags are of enum vfc_iommufd_hwpt_flags"));
 	request.flags = opts->flags | (opts->fault ? IOMMU_HWPT_FAULT_ID_VALID : 0);
@@ -143,9 +148,8 @@ static int check_dirty(const struct vfc_iommufd_dirty *range, const uint64_t *bi
 {
 	uint64_t page = range ? range->page_size : 0;
 
-	if (!range || range->size < sizeof(*range) || !bitmap)
-		return request_invalid("range or bitmap is NULL, or range->size is not "
-				       "sizeof(struct vfc_iommufd_dirty)");
+	if (!range || !bitmap)
+		return request_invalid("range or bitmap is NULL");
 	if (range->flags & ~(uint32_t)VFC_IOMMUFD_DIRTY_KEEP)
 		return request_invalid("range->flags are of enum vfc_iommufd_dirty_flags");
 	if (!page || page & (page - 1))
@@ -173,8 +177,15 @@ int vfc_iommufd_hwpt_dirty_bitmap(int iommufd, uint32_t hwpt, const struct vfc_i
 		.hwpt_id = hwpt,
 		.data = (uintptr_t)bitmap,
 	};
-	int rc = check_dirty(range, bitmap);
+	struct vfc_iommufd_dirty own;
+	int rc;
 
+	if (range) {
+		range = OPTIONS_OF(sizeof(own), vfc_iommufd_dirty, range, &own);
+		if (!range)
+			return vfc_done(OPTIONS_REFUSED);
+	}
+	rc = check_dirty(range, bitmap);
 	if (rc < 0)
 		return vfc_done(rc);
 	request.flags = range->flags & VFC_IOMMUFD_DIRTY_KEEP ? IOMMU_HWPT_GET_DIRTY_BITMAP_NO_CLEAR : 0;

@@ -53,6 +53,12 @@ struct vfio_info_cap_header {
 
 #define VFIO_DEVICE_FLAGS_RESET (1 << 0)
 #define VFIO_DEVICE_FLAGS_PCI (1 << 1)
+#define VFIO_DEVICE_FLAGS_PLATFORM (1 << 2)
+#define VFIO_DEVICE_FLAGS_AMBA (1 << 3)
+#define VFIO_DEVICE_FLAGS_CCW (1 << 4)
+#define VFIO_DEVICE_FLAGS_AP (1 << 5)
+#define VFIO_DEVICE_FLAGS_FSL_MC (1 << 6)
+#define VFIO_DEVICE_FLAGS_CDX (1 << 8) /* since Linux 6.4 */
 
 struct vfio_device_info {
 	uint32_t argsz;
@@ -78,6 +84,7 @@ struct vfio_region_info {
 };
 
 #define VFIO_REGION_INFO_CAP_SPARSE_MMAP 1
+#define VFIO_REGION_INFO_CAP_TYPE 2
 #define VFIO_REGION_INFO_CAP_MSIX_MAPPABLE 3
 
 struct vfio_region_sparse_mmap_area {
@@ -90,6 +97,16 @@ struct vfio_region_info_cap_sparse_mmap {
 	uint32_t nr_areas;
 	uint32_t reserved;
 	struct vfio_region_sparse_mmap_area areas[];
+};
+
+#define VFIO_REGION_TYPE_PCI_VENDOR_TYPE (1U << 31) /* and the vendor's id */
+#define VFIO_REGION_TYPE_GFX 1
+#define VFIO_REGION_TYPE_CCW 2
+
+struct vfio_region_info_cap_type {
+	struct vfio_info_cap_header header;
+	uint32_t type;
+	uint32_t subtype;
 };
 
 #define VFIO_IRQ_INFO_EVENTFD (1 << 0)

@@ -12,6 +12,7 @@
 #include "../device.h"
 #include "../error.h"
 #include "../kernel/sys.h"
+#include "../sized.h"
 
 #define ENTRIES_DEFAULT 256
 #define ENTRIES_MIN 8
@@ -73,13 +74,12 @@ static int take_pool(struct vfc_nic *nic, struct vfc_pool *pool)
 
 static int take_options(struct vfc_nic *nic, const struct vfc_nic_opts *opts)
 {
-	static const struct vfc_nic_opts defaults = {.size = sizeof(defaults)};
+	struct vfc_nic_opts own;
 	int rc;
 
+	opts = OPTIONS(vfc_nic_opts, opts, &own);
 	if (!opts)
-		opts = &defaults;
-	if (opts->size < sizeof(*opts))
-		return bad_options("opts->size", opts->size);
+		return OPTIONS_REFUSED;
 	if (opts->flags & ~(uint32_t)VFC_NIC_PROMISC)
 		return bad_options("opts->flags", opts->flags);
 	nic->promisc = opts->flags & VFC_NIC_PROMISC;
@@ -224,7 +224,7 @@ static int claim(struct vfc_device *device)
 	bool busy;
 
 	pthread_mutex_lock(&device->lock);
-	busy = device->nic || device->irqs_open & IRQS_EXCLUSIVE;
+	busy = device->nic || device_irqs_busy(device);
 	if (!busy)
 		device->nic = true;
 	pthread_mutex_unlock(&device->lock);
@@ -365,17 +365,19 @@ int vfc_nic_reset(struct vfc_nic *nic)
 
 int vfc_nic_info(struct vfc_nic *nic, struct vfc_nic_info *info)
 {
-	if (info->size < sizeof(*info))
-		return vfc_done(bad_options("info->size", info->size));
-	info->queues = nic->queues;
-	info->rx_entries = nic->rx_entries;
-	info->tx_entries = nic->tx_entries;
-	info->frame_max = nic->driver->frame_max;
-	memcpy(info->mac, nic->mac, sizeof(info->mac));
-	memset(info->reserved, 0, sizeof(info->reserved));
-	memset(info->driver, 0, sizeof(info->driver));
-	strncpy(info->driver, nic->driver->name, sizeof(info->driver) - 1);
-	return 0;
+	struct vfc_nic_info now = {
+		.queues = nic->queues,
+		.rx_entries = nic->rx_entries,
+		.tx_entries = nic->tx_entries,
+		.frame_max = nic->driver->frame_max,
+	};
+	int rc = ANSWER_CHECK(vfc_nic_info, info);
+
+	memcpy(now.mac, nic->mac, sizeof(now.mac));
+	strncpy(now.driver, nic->driver->name, sizeof(now.driver) - 1);
+	if (rc == 0)
+		sized_answer(info, &now, sizeof(now));
+	return vfc_done(rc);
 }
 
 int vfc_nic_link(struct vfc_nic *nic, struct vfc_nic_link *link)
@@ -435,11 +437,8 @@ static uint64_t look(const uint64_t *counter)
 	return __atomic_load_n(counter, __ATOMIC_RELAXED);
 }
 
-int vfc_nic_stats(struct vfc_nic *nic, struct vfc_nic_stats *stats)
+static void add_up(struct vfc_nic *nic, struct vfc_nic_stats *stats)
 {
-	if (stats->size < sizeof(*stats))
-		return vfc_done(bad_options("stats->size", stats->size));
-	*stats = (struct vfc_nic_stats){.size = stats->size};
 	nic->driver->read_counters(nic);
 	stats->rx_errors = nic->wire_errors;
 	stats->rx_missed = nic->missed;
@@ -457,5 +456,16 @@ int vfc_nic_stats(struct vfc_nic *nic, struct vfc_nic_stats *stats)
 		stats->tx_errors += look(&tx->ring.errors);
 		stats->tx_doorbells += look(&tx->ring.doorbells);
 	}
+}
+
+int vfc_nic_stats(struct vfc_nic *nic, struct vfc_nic_stats *stats)
+{
+	struct vfc_nic_stats now = {0};
+	int rc = ANSWER_CHECK(vfc_nic_stats, stats);
+
+	if (rc < 0)
+		return vfc_done(rc);
+	add_up(nic, &now);
+	sized_answer(stats, &now, sizeof(now));
 	return 0;
 }

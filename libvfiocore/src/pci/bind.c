@@ -12,6 +12,7 @@
 
 #include "../error.h"
 #include "../kernel/sys.h"
+#include "../sized.h"
 #include "sysfs.h"
 
 #define NO_DRIVER "none" /* in the state file: the device had no driver */
@@ -233,20 +234,23 @@ static int bind_to(const char *name, const char *driver, const char *former, con
 
 int vfc_pci_bind(const char *name, const struct vfc_pci_bind_opts *opts)
 {
-	const char *driver = opts && opts->driver ? opts->driver : "vfio-pci";
+	static const struct vfc_pci_bind_opts defaults = {.size = sizeof(defaults), .uid = -1, .gid = -1};
 	struct vfc_pci_info info = {.size = sizeof(info)};
+	struct vfc_pci_bind_opts own;
+	const char *driver;
 	int rc;
 
-	if (opts && opts->size < sizeof(*opts))
-		return vfc_done(vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE,
-					 "opts->size is %u, set it to sizeof(struct vfc_pci_bind_opts)",
-					 opts->size));
+	opts = opts ? OPTIONS_OF(offsetof(struct vfc_pci_bind_opts, reserved), vfc_pci_bind_opts, opts, &own)
+		    : &defaults;
+	if (!opts)
+		return vfc_done(OPTIONS_REFUSED);
+	driver = opts->driver ? opts->driver : "vfio-pci";
 	rc = vfc_pci_info(name, &info);
 	if (rc == 0)
 		rc = require_driver(info.name, driver);
 	if (rc == 0 && strcmp(info.driver, driver))
 		rc = bind_to(info.name, driver, info.driver, info.driver_override);
-	if (rc == 0 && opts)
+	if (rc == 0)
 		rc = give_nodes(info.name, opts->uid, opts->gid);
 	return vfc_done(rc);
 }

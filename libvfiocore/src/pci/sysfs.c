@@ -12,6 +12,7 @@
 
 #include "../error.h"
 #include "../kernel/sys.h"
+#include "../sized.h"
 
 /* linux/ioport.h: what the third column of a device's "resource" file says. */
 #define RESOURCE_IO 0x00000100
@@ -92,6 +93,21 @@ void sysfs_link(const char *path, char *name, size_t size)
 	length = strnlen(last, size - 1);
 	memcpy(name, last, length);
 	name[length] = '\0';
+}
+
+void sysfs_entry(const char *path, char *name, size_t size)
+{
+	int saved = errno;
+	struct dirent *entry;
+	DIR *dir = opendir(path);
+
+	name[0] = '\0';
+	while (dir && (entry = readdir(dir)))
+		if (entry->d_name[0] != '.')
+			snprintf(name, size, "%.31s", entry->d_name);
+	if (dir)
+		closedir(dir);
+	errno = saved;
 }
 
 int pci_canonical(const char *given, char canonical[VFC_PCI_NAME])
@@ -227,7 +243,11 @@ bool pci_group_unsafe(int group)
 	char path[SYSFS_PATH], name[32];
 
 	sysfs_path(path, "kernel/iommu_groups/%d/name", group);
-	return sysfs_read(path, name, sizeof(name)) == 0 && !strcmp(name, "vfio-noiommu");
+	if (sysfs_read(path, name, sizeof(name)) < 0 || strcmp(name, "vfio-noiommu"))
+		return false;
+	/* So it calls those of mediated devices, too, whose node has no such word in its name. */
+	sysfs_path(path, "class/vfio/%d", group);
+	return !sys_exists(path);
 }
 
 void pci_group_node(int group, char node[PCI_GROUP_NODE])
@@ -290,25 +310,9 @@ static void read_override(const char *name, char *text, size_t size)
 		text[0] = '\0';
 }
 
-static void read_cdev(const char *name, char *text, size_t size)
-{
-	char path[SYSFS_PATH];
-	struct dirent *entry;
-	DIR *dir;
-
-	sysfs_path(path, "bus/pci/devices/%s/vfio-dev", name);
-	dir = opendir(path);
-	if (!dir)
-		return;
-	while ((entry = readdir(dir)))
-		if (entry->d_name[0] != '.')
-			snprintf(text, size, "%.31s", entry->d_name);
-	closedir(dir);
-}
-
 static void read_info(const char *name, struct vfc_pci_info *info)
 {
-	char group[16];
+	char group[16], path[SYSFS_PATH];
 	int saved = errno;
 
 	memset((char *)info + sizeof(info->size), 0, sizeof(*info) - sizeof(info->size));
@@ -328,7 +332,8 @@ static void read_info(const char *name, struct vfc_pci_info *info)
 	link_of(name, "driver", info->driver, sizeof(info->driver));
 	link_of(name, "physfn", info->physfn, sizeof(info->physfn));
 	read_override(name, info->driver_override, sizeof(info->driver_override));
-	read_cdev(name, info->vfio_cdev, sizeof(info->vfio_cdev));
+	sysfs_path(path, "bus/pci/devices/%s/vfio-dev", name);
+	sysfs_entry(path, info->vfio_cdev, sizeof(info->vfio_cdev));
 	read_bars(name, info);
 	errno = saved;
 }
@@ -352,15 +357,15 @@ int vfc_pci_reset_methods(const char *name, char *methods, size_t size)
 
 int vfc_pci_info(const char *name, struct vfc_pci_info *info)
 {
+	struct vfc_pci_info now = {0};
 	char canonical[VFC_PCI_NAME] = "";
-	int rc;
+	int rc = ANSWER_CHECK(vfc_pci_info, info);
 
-	if (info->size < sizeof(*info))
-		return vfc_done(vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE,
-					 "info->size is %u, set it to sizeof(struct vfc_pci_info)",
-					 info->size));
-	rc = pci_find(name, canonical);
 	if (rc == 0)
-		read_info(canonical, info);
+		rc = pci_find(name, canonical);
+	if (rc == 0) {
+		read_info(canonical, &now);
+		sized_answer(info, &now, sizeof(now));
+	}
 	return vfc_done(rc);
 }

@@ -26,6 +26,9 @@ int sysfs_write(const char *path, const char *text);
 /* The last component of what a link points at; "" when there is no link. */
 void sysfs_link(const char *path, char *name, size_t size);
 
+/* The name of the one thing in a folder; "" when there is none. */
+void sysfs_entry(const char *path, char *name, size_t size);
+
 /* "1:0.0", "01:00.0", "0000:01:00.0" to the canonical form; -EINVAL with a record. */
 int pci_canonical(const char *name, char canonical[VFC_PCI_NAME]);
 /* The canonical name of a device that exists; -ENODEV with a record and a hint. */

@@ -15,6 +15,7 @@
 
 #include "../error.h"
 #include "../kernel/sys.h"
+#include "../pci/bus.h"
 #include "../pci/sysfs.h"
 #include "fd.h"
 #include "hints.h"
@@ -38,24 +39,24 @@ struct cdev_device {
 	bool attached;
 };
 
-static void node_of(const struct vfc_pci_info *info, char node[64])
+static void node_of(const struct vfc_bus_info *info, char node[64])
 {
 	snprintf(node, 64, CDEV_NODES "/%.31s", info->vfio_cdev);
 }
 
 /* Where nothing translates an IOAS is a list of addresses, which mean nothing to the device. */
-static bool is_physical(const struct vfc_pci_info *info)
+static bool is_physical(const struct vfc_bus_info *info)
 {
 	return !strncmp(info->vfio_cdev, CDEV_NOIOMMU, strlen(CDEV_NOIOMMU));
 }
 
 /* Nothing is recorded. */
-bool cdev_offered(const char *name, bool physical, struct vfc_pci_info *info, char node[64])
+bool cdev_offered(const char *name, bool physical, struct vfc_bus_info *info, char node[64])
 {
 	struct vfc_error before = *vfc_error_last();
 
 	info->size = sizeof(*info);
-	if (vfc_pci_info(name, info) < 0) {
+	if (vfc_bus_info(name, info) < 0) {
 		vfc_error_restore(&before);
 		return false;
 	}
@@ -65,7 +66,7 @@ bool cdev_offered(const char *name, bool physical, struct vfc_pci_info *info, ch
 
 static bool usable(const char *name)
 {
-	struct vfc_pci_info info;
+	struct vfc_bus_info info;
 	char node[64];
 
 	if (!sys_accessible(IOMMUFD))
@@ -76,18 +77,18 @@ static bool usable(const char *name)
 
 int cdev_check(const char *name, bool physical)
 {
-	struct vfc_pci_info info;
-	char canonical[VFC_PCI_NAME] = "", node[64];
-	int rc = pci_find(name, canonical);
+	struct vfc_bus_info info = {.size = sizeof(info)};
+	char node[64];
+	int rc = vfc_bus_info(name, &info);
 
-	if (rc < 0 || cdev_offered(canonical, physical, &info, node))
+	if (rc < 0 || cdev_offered(name, physical, &info, node))
 		return rc;
 	rc = hint_translation(&info, physical);
 	if (rc < 0)
 		return rc;
-	if (!strstr(info.driver, "vfio"))
-		return hint_no_driver(canonical, info.driver);
-	return vfc_fail(ENODEV, VFC_REASON_UNSUPPORTED, WHERE(.object = canonical),
+	if (!bus_has_vfio(&info))
+		return hint_no_driver(&info);
+	return vfc_fail(ENODEV, VFC_REASON_UNSUPPORTED, WHERE(.object = info.name),
 			"the kernel makes no character device of it (CONFIG_VFIO_DEVICE_CDEV is off, "
 			"or before Linux %s): use the transport \"%s\"",
 			physical ? "7.3" : "6.6", physical ? "noiommu-group" : "group");
@@ -98,7 +99,7 @@ static int check(const char *name)
 	return cdev_check(name, false);
 }
 
-static int bind_failed(int rc, const struct vfc_pci_info *info)
+static int bind_failed(int rc, const struct vfc_bus_info *info)
 {
 	struct error_where where = WHERE("VFIO_DEVICE_BIND_IOMMUFD", info->name);
 	char holders[300] = "";
@@ -154,7 +155,7 @@ static int attach(struct cdev_device *device, struct ioas *space, uint32_t pasid
 }
 
 /* Bind to our iommufd, then attach to the space's page table. */
-static int join(struct cdev_device *device, const struct vfc_pci_info *info)
+static int join(struct cdev_device *device, const struct vfc_bus_info *info)
 {
 	int rc = vfc_iommufd_bind(device->device.fd, device->space->iommufd->fd, NULL, &device->id);
 
@@ -167,7 +168,7 @@ static int join(struct cdev_device *device, const struct vfc_pci_info *info)
 	return rc;
 }
 
-static struct cdev_device *new_device(struct transport_space *base, const struct vfc_pci_info *info)
+static struct cdev_device *new_device(struct transport_space *base, const struct vfc_bus_info *info)
 {
 	struct cdev_device *device = sys_alloc(sizeof(*device));
 
@@ -184,14 +185,14 @@ static struct cdev_device *new_device(struct transport_space *base, const struct
 
 int cdev_open(const char *name, struct transport_space *base, struct transport_device **out)
 {
-	struct vfc_pci_info info = {.size = sizeof(info)};
+	struct vfc_bus_info info = {.size = sizeof(info)};
 	struct cdev_device *device;
 	char node[64];
 	int rc = base->ops->check(name);
 
 	if (rc < 0)
 		return rc;
-	rc = vfc_pci_info(name, &info);
+	rc = vfc_bus_info(name, &info);
 	if (rc < 0)
 		return rc;
 	device = new_device(base, &info);
@@ -255,7 +256,7 @@ static int adopt_bound(struct cdev_device *device)
 }
 
 /* Bound already, or not yet: only a bound one answers. */
-static int adopt_join(struct cdev_device *device, const struct vfc_pci_info *info)
+static int adopt_join(struct cdev_device *device, const struct vfc_bus_info *info)
 {
 	struct vfc_error before = *vfc_error_last();
 	struct vfio_device_info ignored;
@@ -272,12 +273,12 @@ static int adopt_join(struct cdev_device *device, const struct vfc_pci_info *inf
 int cdev_adopt(int fd, const char *name, struct transport_space *base,
 	       struct transport_device **out)
 {
-	struct vfc_pci_info info = {.size = sizeof(info)};
+	struct vfc_bus_info info = {.size = sizeof(info)};
 	struct cdev_device *device;
 	int rc = base->ops->check(name);
 
 	if (rc == 0)
-		rc = vfc_pci_info(name, &info);
+		rc = vfc_bus_info(name, &info);
 	if (rc < 0)
 		return rc;
 	device = new_device(base, &info);

@@ -3,7 +3,7 @@
 #ifndef VFC_TRANSPORT_CDEV_H
 #define VFC_TRANSPORT_CDEV_H
 
-#include <vfiocore/pci.h>
+#include <vfiocore/bus.h>
 
 #include "transport.h"
 
@@ -11,7 +11,7 @@
 #define CDEV_NOIOMMU "noiommu-" /* how the names begin where no IOMMU translates (vfio_main.c) */
 
 /* @physical: it is to be one that no IOMMU translates for. */
-bool cdev_offered(const char *name, bool physical, struct vfc_pci_info *info, char node[64]);
+bool cdev_offered(const char *name, bool physical, struct vfc_bus_info *info, char node[64]);
 int cdev_check(const char *name, bool physical);
 int cdev_open(const char *name, struct transport_space *space, struct transport_device **device);
 int cdev_adopt(int fd, const char *name, struct transport_space *space,

@@ -173,11 +173,10 @@ static int enter(struct fake_device *device)
 	int rc;
 
 	pthread_mutex_lock(&device->iommufd->lock);
-	rc = fake_enter(device->space);
+	rc = fake_enter(device, device->space);
 	pthread_mutex_unlock(&device->iommufd->lock);
 	if (rc < 0)
 		return rc;
-	device->attached = true;
 	rc = start(device);
 	if (rc < 0)
 		fake_detach(&device->base);
@@ -220,8 +219,7 @@ static int device_release(struct transport_device *base)
 	struct fake_device *device = (struct fake_device *)base;
 
 	pthread_mutex_lock(&device->iommufd->lock);
-	device->space->devices -= device->attached;
-	device->attached = false;
+	fake_leave(device);
 	device->released = true;
 	fake_irq_forget(device);
 	pthread_mutex_unlock(&device->iommufd->lock);
@@ -235,7 +233,7 @@ static void device_close(struct transport_device *base)
 	__atomic_store_n(&device->stop, true, __ATOMIC_RELEASE);
 	pthread_join(device->thread, NULL);
 	pthread_mutex_lock(&device->iommufd->lock);
-	device->space->devices -= device->attached;
+	fake_leave(device);
 	pthread_mutex_unlock(&device->iommufd->lock);
 	release(device);
 }
@@ -403,7 +401,7 @@ static int access_region(struct fake_device *device, uint64_t position, void *in
 	if (index == VFC_REGION_CONFIG)
 		return config_access(device, offset, in, out, length);
 	if (!fake_decodes(device))
-		return vfc_fail(EIO, VFC_REASON_NONE, where,
+		return vfc_fail(EIO, VFC_REASON_DECODING, where,
 				"memory decoding is off (PCI Command register bit 1), or it is in D3hot");
 	if (in)
 		copy(in, device->memory + region->memory + offset, length);

@@ -25,6 +25,7 @@
 #define FAKE_EXPRESS_CAP 0xe0
 #define FAKE_POWER_CAP 0xc8
 #define FAKE_AER_CAP 0x100
+#define FAKE_HIGHEST ((UINT64_C(1) << 39) - 1) /* that the IOMMU translates */
 #define FAKE_OFFSET_SHIFT 40 /* a region's opaque offset is its index shifted by this */
 
 /* What an iommufd is to real spaces: those that share it can copy, and take each other's devices. */
@@ -42,7 +43,7 @@ struct fake_space {
 	uint64_t faults, fault_iova;
 	uint64_t highest;      /* that devices can use, */
 	uint64_t next_highest; /* and those that are attached from now on */
-	unsigned devices;
+	struct fake_device *members; /* that are attached */
 	bool dirty; /* writes are noted, */
 	uint64_t epoch; /* for the so-many-eth time */
 };
@@ -85,6 +86,8 @@ struct fake_device {
 	const struct fake_model *model;
 	struct fake_iommufd *iommufd; /* the same for as long as it is open */
 	struct fake_space *space;     /* that it is or was attached to */
+	struct fake_device *next_member;
+	uint64_t highest; /* of the addresses that it can use where it is attached */
 	void *state;
 	uint8_t *memory; /* of all regions but config space */
 	int memory_fd;
@@ -116,13 +119,16 @@ int fake_unmap(struct transport_space *space, uint64_t iova, uint64_t length);
 bool fake_related(struct transport_space *space, struct transport_space *other);
 int fake_reserved(struct transport_space *space, const char *name,
 		  struct transport_reserved *ranges, int room);
-/* A device comes, with the lock held. */
-int fake_enter(struct fake_space *space);
-int fake_attach(struct transport_device *device, struct transport_space *space);
-int fake_detach(struct transport_device *device);
+bool fake_mapped(struct fake_space *space, uint64_t iova, uint64_t last); /* some of it */
 int fake_dirty_track(struct transport_space *space, bool on);
 int fake_dirty_read(struct transport_space *space, uint64_t iova, uint64_t length, uint64_t page,
 		    uint64_t *bitmap);
+
+/* Devices in it, fake_attach.c. With the lock held: it comes, from where it was, or leaves, if it is attached. */
+int fake_enter(struct fake_device *device, struct fake_space *space);
+void fake_leave(struct fake_device *device);
+int fake_attach(struct transport_device *device, struct transport_space *space);
+int fake_detach(struct transport_device *device);
 
 /*
  * What a device does to memory: false is a fault, which was counted. A descriptor's last word is

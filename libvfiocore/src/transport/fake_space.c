@@ -40,7 +40,6 @@ static const struct vfio_iova_range windows[] = {
 };
 
 #define WINDOWS (sizeof(windows) / sizeof(*windows))
-#define HIGHEST ((UINT64_C(1) << 39) - 1)
 
 static struct fake_iommufd *new_iommufd(void)
 {
@@ -71,7 +70,7 @@ int fake_space_open(struct transport_space *beside, uint32_t flags, int fd,
 	space->base.ops = &transport_fake;
 	space->entry_limit = ENTRY_LIMIT;
 	space->memlock_limit = UINT64_MAX;
-	space->highest = space->next_highest = HIGHEST;
+	space->highest = space->next_highest = FAKE_HIGHEST;
 	*out = &space->base;
 	return 0;
 }
@@ -149,6 +148,11 @@ static struct fake_mapping *find(struct fake_space *space, uint64_t iova, uint64
 	return node ? *(struct fake_mapping **)node : NULL;
 }
 
+bool fake_mapped(struct fake_space *space, uint64_t iova, uint64_t last)
+{
+	return find(space, iova, last);
+}
+
 static bool in_window(const struct fake_space *space, uint64_t iova, uint64_t last)
 {
 	for (size_t i = 0; i < WINDOWS; i++)
@@ -163,7 +167,7 @@ static int check_map(struct fake_space *space, const void *va, uint64_t iova, ui
 	struct error_where where = WHERE("VFIO_IOMMU_MAP_DMA", NULL, iova, length);
 	uint64_t last = iova + length - 1;
 
-	if (!space->devices)
+	if (!space->members)
 		return vfc_fail(ENODEV, VFC_REASON_NONE, where,
 				"no device is attached to the address space yet");
 	if (!length || last < iova || ((iova | length | (uintptr_t)va) & PAGE_MASK))
@@ -394,53 +398,6 @@ int fake_reserved(struct transport_space *base, const char *name,
 	*ranges = (struct transport_reserved){space->next_highest + 1, UINT64_MAX, "reserved"};
 	pthread_mutex_unlock(&space->iommufd->lock);
 	return 1;
-}
-
-/* As vfio_iommu_aper_conflict() does. */
-int fake_enter(struct fake_space *space)
-{
-	if (space->next_highest < space->highest) {
-		if (find(space, space->next_highest + 1, UINT64_MAX))
-			return vfc_fail(EINVAL, VFC_REASON_NONE, WHERE("VFIO_GROUP_SET_CONTAINER"),
-					"the group does not fit with those attached already");
-		space->highest = space->next_highest;
-	}
-	space->devices++;
-	return 0;
-}
-
-static int attach_locked(struct fake_device *device, struct fake_space *space)
-{
-	int rc = fake_enter(space);
-
-	if (rc < 0)
-		return rc;
-	device->space->devices -= device->attached;
-	device->space = space;
-	device->attached = true;
-	return 0;
-}
-
-int fake_attach(struct transport_device *base, struct transport_space *space)
-{
-	struct fake_device *device = (struct fake_device *)base;
-	int rc;
-
-	pthread_mutex_lock(&device->iommufd->lock);
-	rc = attach_locked(device, (struct fake_space *)space);
-	pthread_mutex_unlock(&device->iommufd->lock);
-	return rc;
-}
-
-int fake_detach(struct transport_device *base)
-{
-	struct fake_device *device = (struct fake_device *)base;
-
-	pthread_mutex_lock(&device->iommufd->lock);
-	device->space->devices -= device->attached;
-	device->attached = false;
-	pthread_mutex_unlock(&device->iommufd->lock);
-	return 0;
 }
 
 int fake_dirty_track(struct transport_space *base, bool on)

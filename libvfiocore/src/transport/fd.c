@@ -108,6 +108,11 @@ int fd_set_irqs(struct transport_device *device, const struct vfio_irq_set *set)
 				WHERE("VFIO_DEVICE_SET_IRQS", of(device)->name),
 				"the kernel has %d vectors for the device, and not %u: several MSI need "
 				"interrupt remapping", rc, set->start + set->count);
+	/* All processors' (arch/x86/kernel/apic/vector.c): of some 200 each the kernel has its own, too. */
+	if (rc == -ENOSPC)
+		return vfc_fail(rc, VFC_REASON_NONE, WHERE("VFIO_DEVICE_SET_IRQS", of(device)->name),
+				"the kernel has not enough interrupt vectors left for %u of them: x86 has "
+				"about 190 for each CPU, for all devices together", set->start + set->count);
 	return rc < 0 ? failed(device, rc, "VFIO_DEVICE_SET_IRQS") : 0;
 }
 
@@ -233,8 +238,8 @@ static int transferred(struct transport_device *device, ssize_t n, size_t length
 	if (n == -EBADF)
 		return released(device, call);
 	if (n < 0)
-		return vfc_fail((int)n, VFC_REASON_NONE, WHERE(call, of(device)->name), "%s",
-				transfer_hint(n));
+		return vfc_fail((int)n, n == -EIO ? VFC_REASON_DECODING : VFC_REASON_NONE,
+				WHERE(call, of(device)->name), "%s", transfer_hint(n));
 	if ((size_t)n != length)
 		return vfc_fail(EIO, VFC_REASON_NONE, WHERE(call, of(device)->name),
 				"%zd of %zu bytes were transferred", n, length);

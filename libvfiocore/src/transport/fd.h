@@ -3,12 +3,14 @@
 #ifndef VFC_TRANSPORT_FD_H
 #define VFC_TRANSPORT_FD_H
 
+#include <vfiocore/bus.h>
+
 #include "transport.h"
 
 struct fd_device {
 	struct transport_device base;
 	int fd;
-	char name[32];
+	char name[VFC_BUS_NAME];
 };
 
 int fd_descriptor(struct transport_device *device);

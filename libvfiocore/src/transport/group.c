@@ -13,7 +13,7 @@
 
 #include "../error.h"
 #include "../kernel/sys.h"
-#include "../pci/sysfs.h"
+#include "../pci/bus.h"
 #include "container.h"
 #include "fd.h"
 #include "hints.h"
@@ -62,20 +62,17 @@ static int compat_open(struct transport_space *beside, uint32_t flags, int fd,
 }
 
 /* The number of the group of a device that this kind of group is for. */
-static int find_group(const char *name, char canonical[VFC_PCI_NAME], bool physical)
+static int find_group(const char *name, struct vfc_bus_info *info, bool physical)
 {
-	struct vfc_pci_info info = {.size = sizeof(info)};
-	int rc = pci_find(name, canonical);
+	int rc;
 
+	info->size = sizeof(*info);
+	rc = vfc_bus_info(name, info);
 	if (rc == 0)
-		rc = vfc_pci_info(canonical, &info);
-	if (rc == 0)
-		rc = hint_translation(&info, physical);
+		rc = hint_translation(info, physical);
 	if (rc < 0)
 		return rc;
-	if (!strstr(info.driver, "vfio"))
-		return hint_no_driver(canonical, info.driver);
-	return info.iommu_group;
+	return bus_has_vfio(info) ? info->iommu_group : hint_no_driver(info);
 }
 
 static bool usable(const char *name)
@@ -86,8 +83,8 @@ static bool usable(const char *name)
 
 int group_check(const char *name, bool physical)
 {
-	char canonical[VFC_PCI_NAME] = "";
-	int number = find_group(name, canonical, physical);
+	struct vfc_bus_info info;
+	int number = find_group(name, &info, physical);
 
 	return number < 0 ? number : 0;
 }
@@ -133,12 +130,12 @@ int group_device_open(const char *name, struct transport_space *base, struct tra
 {
 	struct container *container = (struct container *)base;
 	struct group_device *device;
-	char canonical[VFC_PCI_NAME] = "";
-	int rc, number = find_group(name, canonical, container->type == VFIO_NOIOMMU_IOMMU);
+	struct vfc_bus_info info;
+	int rc, number = find_group(name, &info, container->type == VFIO_NOIOMMU_IOMMU);
 
 	if (number < 0)
 		return number;
-	device = new_device(container, canonical);
+	device = new_device(container, info.name);
 	if (!device)
 		return -ENOMEM;
 	rc = get_device(device, number);
@@ -152,12 +149,11 @@ int group_device_open(const char *name, struct transport_space *base, struct tra
 
 static int take_over(struct group_device *device, int fd)
 {
-	char path[SYSFS_PATH], number[16];
-	int rc;
+	struct vfc_bus_info info = {.size = sizeof(info)};
+	int rc = vfc_bus_info(device->device.name, &info);
 
-	sysfs_path(path, "bus/pci/devices/%s/iommu_group", device->device.name);
-	sysfs_link(path, number, sizeof(number));
-	rc = container_add_group(device->container, number[0] ? atoi(number) : -1, &device->group);
+	if (rc == 0)
+		rc = container_add_group(device->container, info.iommu_group, &device->group);
 	if (rc < 0)
 		return rc;
 	rc = device->device.fd = sys_dup(fd);
@@ -250,30 +246,12 @@ static int space_info(struct transport_space *base, struct transport_space_info 
 	return type1_info(((struct container *)base)->fd, info);
 }
 
-static int map(struct transport_space *base, const struct transport_memory *memory, uint64_t *iova,
-	       uint64_t length, uint32_t flags)
-{
-	struct container *container = (struct container *)base;
-	int rc = type1_map(container->fd, memory, *iova, length, flags);
-
-	if (rc == 0)
-		container->mapped += length;
-	return rc;
-}
-
-static int unmap(struct transport_space *base, uint64_t iova, uint64_t length)
-{
-	struct container *container = (struct container *)base;
-	int rc = type1_unmap(container->fd, iova, length);
-
-	if (rc == 0)
-		container->mapped -= length;
-	return rc;
-}
-
 static int dirty_track(struct transport_space *base, bool on)
 {
-	return type1_dirty_track(((struct container *)base)->fd, on);
+	struct container *container = (struct container *)base;
+
+	/* With its last group the kernel's tracking went. */
+	return container->set || on ? type1_dirty_track(container->fd, on) : 0;
 }
 
 static int dirty_read(struct transport_space *base, uint64_t iova, uint64_t length, uint64_t page,
@@ -303,7 +281,7 @@ static int compat_map(struct transport_space *base, const struct transport_memor
 	int rc;
 
 	if (memory->va)
-		return map(base, memory, iova, length, flags);
+		return type1_map(base, memory, iova, length, flags);
 	rc = compat_ioas(base, &ioas);
 	if (rc >= 0)
 		rc = ioas_map_file(container->fd, ioas, memory, *iova, length, flags);
@@ -319,7 +297,7 @@ static int compat_map(struct transport_space *base, const struct transport_memor
 	.check = check,                   \
 	.space_close = container_close,   \
 	.space_info = space_info,         \
-	.unmap = unmap,                   \
+	.unmap = type1_unmap,             \
 	.open = group_device_open,        \
 	.close = group_device_close,      \
 	.release = group_device_release,  \
@@ -335,7 +313,7 @@ const struct transport transport_group = {
 	.space_handle = HANDLE_CONTAINER,
 	.usable = usable,
 	.space_open = space_open,
-	.map = map,
+	.map = type1_map,
 	.dirty_track = dirty_track,
 	.dirty_read = dirty_read,
 	COMMON,
@@ -346,7 +324,7 @@ const struct transport transport_group_v1 = {
 	.space_handle = HANDLE_CONTAINER,
 	.by_name = true,
 	.space_open = v1_open,
-	.map = map,
+	.map = type1_map,
 	COMMON,
 };
 

@@ -3,11 +3,13 @@
 #ifndef VFC_TRANSPORT_HANDLE_H
 #define VFC_TRANSPORT_HANDLE_H
 
+#include <vfiocore/bus.h>
+
 #include "transport.h"
 
 struct handle {
 	enum handle_kind kind;
-	char name[32];	/* of the device, as far as the kernel tells it; "": it does not */
+	char name[VFC_BUS_NAME]; /* of the device, as far as the kernel tells it; "": it does not */
 	char text[200]; /* what it is, for a message */
 };
 

@@ -105,7 +105,7 @@ static int no_iommu(const char *device)
 					      "the transport \"noiommu\" does that, if it is named");
 }
 
-int hint_translation(const struct vfc_pci_info *info, bool physical)
+int hint_translation(const struct vfc_bus_info *info, bool physical)
 {
 	bool unsafe = info->iommu_group >= 0 && pci_group_unsafe(info->iommu_group);
 	char mode[4];
@@ -120,20 +120,33 @@ int hint_translation(const struct vfc_pci_info *info, bool physical)
 				"group",
 				info->iommu_group);
 	noiommu_mode(mode);
-	return mode[0] == 'Y' && !strstr(info->driver, "vfio") ? hint_no_driver(info->name, info->driver)
+	return mode[0] == 'Y' && !strstr(info->driver, "vfio") ? hint_no_driver(info)
 							      : hint_noiommu_off(info->name);
 }
 
-int hint_no_driver(const char *device, const char *driver)
+/* Its bus's VFIO driver is vfio-platform, vfio-amba, vfio_ccw, vfio-fsl-mc or vfio-cdx. */
+static int no_bus_driver(const struct vfc_bus_info *info)
+{
+	return vfc_fail(ENODEV, VFC_REASON_NO_DRIVER, WHERE(.object = info->name),
+			"the device is bound to %s, and VFIO needs it bound to VFIO's driver for the bus "
+			"%s: as root, unbind it, write that driver's name to "
+			"/sys/bus/%s/devices/%s/driver_override and its own to /sys/bus/%s/drivers_probe",
+			info->driver[0] ? info->driver : "no driver", info->bus, info->bus, info->name,
+			info->bus);
+}
+
+int hint_no_driver(const struct vfc_bus_info *info)
 {
 	char path[SYSFS_PATH];
 
+	if (strcmp(info->bus, "pci"))
+		return no_bus_driver(info);
 	sysfs_path(path, "bus/pci/drivers/vfio-pci");
-	return vfc_fail(ENODEV, VFC_REASON_NO_DRIVER, WHERE(.object = device),
+	return vfc_fail(ENODEV, VFC_REASON_NO_DRIVER, WHERE(.object = info->name),
 			"the device is bound to %s, and VFIO needs it bound to vfio-pci: %s"
 			"`vfio bind %s`",
-			driver[0] ? driver : "no driver",
-			sys_exists(path) ? "" : "modprobe vfio-pci, then ", device);
+			info->driver[0] ? info->driver : "no driver",
+			sys_exists(path) ? "" : "modprobe vfio-pci, then ", info->name);
 }
 
 static int entry_limit(int rc, struct error_where where)
@@ -179,12 +192,16 @@ int hint_map(int rc, const char *call, const void *va, uint64_t iova, uint64_t l
 int hint_reserved(struct transport_space *space, const char *device,
 		  struct transport_reserved *ranges, int room)
 {
+	struct vfc_error before = *vfc_error_last();
+	struct vfc_bus_info info = {.size = sizeof(info)};
 	char path[SYSFS_PATH];
 	int count = 0;
 	FILE *file;
 
 	(void)space;
-	sysfs_path(path, "bus/pci/devices/%s/iommu_group/reserved_regions", device);
+	if (vfc_bus_info(device, &info) < 0)
+		vfc_error_restore(&before);
+	sysfs_path(path, "bus/%s/devices/%s/iommu_group/reserved_regions", info.bus, info.name);
 	file = fopen(path, "re");
 	while (file && count < room &&
 	       fscanf(file, "%" SCNx64 " %" SCNx64 " %23s", &ranges[count].start, &ranges[count].end,

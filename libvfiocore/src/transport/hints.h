@@ -8,15 +8,15 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <vfiocore/pci.h>
+#include <vfiocore/bus.h>
 
 #include "transport.h"
 
 int hint_node(int rc, const char *node);                     /* open() of a VFIO node */
 /* Is the device one that an IOMMU translates for, or, if @physical, one that none does? -ENODEV. */
-int hint_translation(const struct vfc_pci_info *info, bool physical);
+int hint_translation(const struct vfc_bus_info *info, bool physical);
 int hint_noiommu_off(const char *object);                    /* the kernel has no such mode on */
-int hint_no_driver(const char *device, const char *driver);  /* not with VFIO: -ENODEV */
+int hint_no_driver(const struct vfc_bus_info *info);         /* not with VFIO: -ENODEV */
 int hint_map(int rc, const char *call, const void *va, uint64_t iova, uint64_t length);
 
 /* What the kernel keeps from the group's devices for itself; what it would give up is left out. */

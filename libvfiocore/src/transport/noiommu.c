@@ -92,10 +92,10 @@ static int check_flags(uint32_t flags)
 /* Any address may turn up, and nobody chooses. */
 static int space_info(struct transport_space *base, struct transport_space_info *info)
 {
-	(void)base;
 	*info = (struct transport_space_info){.entries_left = UINT64_MAX,
 					      .page_sizes = sys_page_size(),
-					      .physical = true};
+					      .physical = true,
+					      .unpinned = base->ops == &transport_noiommu_group};
 	info->ranges = sys_alloc(sizeof(*info->ranges));
 	if (!info->ranges)
 		return vfc_no_memory();
@@ -123,7 +123,7 @@ static bool any_node(void)
 
 static bool ioas_usable(const char *name)
 {
-	struct vfc_pci_info info;
+	struct vfc_bus_info info;
 	char node[64];
 
 	return sys_exists(IOMMUFD) && (name ? cdev_offered(name, true, &info, node) : any_node());

@@ -34,6 +34,7 @@ struct transport_space_info {
 	struct vfio_iova_range *ranges; /* ascending; free() it */
 	size_t range_count;
 	bool physical; /* nothing translates: map() tells the address, and takes none */
+	bool unpinned; /* pages are locked only, and may be moved */
 };
 
 /* What is mapped: memory of this process, or of a file. */

@@ -8,6 +8,7 @@ from enum import IntEnum, IntFlag
 __all__ = [
     "BarFlag",
     "DeviceFlag",
+    "DeviceKind",
     "DirtyFlag",
     "EventFlag",
     "EventType",
@@ -60,6 +61,7 @@ class Reason(IntEnum):
     MALFORMED = 16
     TIMEOUT = 17
     UNSUPPORTED = 18
+    DECODING = 19
 
 
 class DeviceFlag(IntFlag):
@@ -69,6 +71,19 @@ class DeviceFlag(IntFlag):
     PCI = 2
     RELEASED = 4
     SHARED = 8
+
+
+class DeviceKind(IntEnum):
+    """What a device is, as the kernel's driver says (vfiocore/device.h)."""
+
+    OTHER = 0
+    PCI = 1
+    PLATFORM = 2
+    AMBA = 3
+    CCW = 4
+    AP = 5
+    FSL_MC = 6
+    CDX = 7
 
 
 class RegionIndex(IntEnum):
@@ -103,6 +118,7 @@ class IommuFlag(IntFlag):
 
     DIRTY = 1
     PHYSICAL = 2
+    UNPINNED = 4
 
 
 class IrqIndex(IntEnum):

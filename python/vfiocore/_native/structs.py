@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 PCI_BARS = 6
 PCI_NAME = 16
+BUS_NAME = 64
+NAME = 32
 
 
 class Sized(Structure):
@@ -188,8 +190,8 @@ class DeviceInfo(Sized):
         ("regions", c_uint32),
         ("irqs", c_uint32),
         ("group", c_int32),
-        ("reserved", c_uint32),
-        ("name", c_char * 32),
+        ("kind", c_uint32),
+        ("name", c_char * BUS_NAME),
         ("transport", c_char * 16),
     ]
 
@@ -201,7 +203,14 @@ class RegionInfo(Sized):
         ("flags", c_uint32),
         ("areas", c_uint32),
         ("length", c_uint64),
+        ("type", c_uint32),
+        ("subtype", c_uint32),
+        ("name", c_char * NAME),
     ]
+
+
+class RegionArea(Structure):
+    _fields_ = [("offset", c_uint64), ("length", c_uint64)]
 
 
 class PciCap(Structure):
@@ -220,6 +229,7 @@ class IrqInfo(Sized):
         ("index", c_uint32),
         ("flags", c_uint32),
         ("count", c_uint32),
+        ("name", c_char * NAME),
     ]
 
 
@@ -260,6 +270,17 @@ class KvmRoute(Structure):
         ("address", c_uint64),
         ("data", c_uint32),
         ("reserved", c_uint32),
+    ]
+
+
+class BusInfo(Sized):
+    _fields_ = [
+        ("size", c_uint32),
+        ("iommu_group", c_int32),
+        ("name", c_char * BUS_NAME),
+        ("bus", c_char * 16),
+        ("driver", c_char * 32),
+        ("vfio_cdev", c_char * 32),
     ]
 
 
@@ -509,7 +530,7 @@ class Event(Sized):
         ("vendor", c_uint16),
         ("device", c_uint16),
         ("reserved", c_uint32),
-        ("name", c_char * 32),
+        ("name", c_char * BUS_NAME),
         ("driver", c_char * 32),
         ("detail", c_char * 256),
     ]

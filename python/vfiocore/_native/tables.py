@@ -20,11 +20,18 @@ if TYPE_CHECKING:
 
 ABI = 0
 
-CONSTANTS = {"VFC_ABI": ABI, "VFC_PCI_BARS": structs.PCI_BARS, "VFC_PCI_NAME": structs.PCI_NAME}
+CONSTANTS = {
+    "VFC_ABI": ABI,
+    "VFC_BUS_NAME": structs.BUS_NAME,
+    "VFC_NAME": structs.NAME,
+    "VFC_PCI_BARS": structs.PCI_BARS,
+    "VFC_PCI_NAME": structs.PCI_NAME,
+}
 
 # C enum: (prefix of its enumerators, its Python class)
 ENUMS: dict[str, tuple[str, type[IntEnum] | type[IntFlag]]] = {
     "vfc_reason": ("VFC_REASON_", enums.Reason),
+    "vfc_device_kind": ("VFC_DEVICE_KIND_", enums.DeviceKind),
     "vfc_device_flags": ("VFC_DEVICE_", enums.DeviceFlag),
     "vfc_region_index": ("VFC_REGION_", enums.RegionIndex),
     "vfc_region_flags": ("VFC_REGION_", enums.RegionFlag),
@@ -78,6 +85,7 @@ STRUCTS: dict[str, type[ctypes.Structure]] = {
     "vfc_device_opts": structs.DeviceOpts,
     "vfc_device_info": structs.DeviceInfo,
     "vfc_region_info": structs.RegionInfo,
+    "vfc_region_area": structs.RegionArea,
     "vfc_pci_cap": structs.PciCap,
     "vfc_irq_info": structs.IrqInfo,
     "vfc_irq_stats": structs.IrqStats,
@@ -85,6 +93,7 @@ STRUCTS: dict[str, type[ctypes.Structure]] = {
     "vfc_irq_thread_stats": structs.IrqThreadStats,
     "vfc_kvm_route": structs.KvmRoute,
     "vfc_pci_bar": structs.PciBar,
+    "vfc_bus_info": structs.BusInfo,
     "vfc_pci_info": structs.PciInfo,
     "vfc_pci_bind_opts": structs.PciBindOpts,
     "vfc_ring_layout": structs.RingLayout,
@@ -161,6 +170,7 @@ _LAYOUT = "const struct vfc_ring_layout *"
 _PACKETS = "struct vfc_packet *"
 _MMIO = "volatile void *"
 _NAMES = "char (*)[16]"
+_BUS_NAMES = "char (*)[64]"
 _ID = "uint32_t"
 _NEW_ID = "uint32_t *"
 
@@ -299,6 +309,7 @@ PROTOTYPES: dict[str, tuple[str, ...]] = {
     ),
     "vfc_iommu_unmap_batch": ("int", _IOMMU, "const struct vfc_mapping *", "size_t"),
     "vfc_iommu_unmap": ("int", _IOMMU, "uint64_t", "uint64_t"),
+    "vfc_iommu_unmap_range": ("int64_t", _IOMMU, "uint64_t", "uint64_t"),
     "vfc_iommu_unmap_all": ("int64_t", _IOMMU),
     "vfc_iommu_find_iova": ("int", _IOMMU, "uint64_t", "struct vfc_mapping *"),
     "vfc_iommu_find_va": ("int", _IOMMU, "const void *", "struct vfc_mapping *"),
@@ -443,6 +454,7 @@ PROTOTYPES: dict[str, tuple[str, ...]] = {
     "vfc_iommufd_detach": ("int", "int", "int32_t"),
     # irq.h
     "vfc_irq_info": ("int", _DEVICE, "uint32_t", "struct vfc_irq_info *"),
+    "vfc_irq_find": ("int", _DEVICE, "const char *"),
     "vfc_irq_open": ("int", _DEVICE, "uint32_t", "uint32_t", "struct vfc_irq **"),
     "vfc_irq_close": ("int", _IRQ),
     "vfc_irq_resize": ("int", _IRQ, "uint32_t"),
@@ -536,6 +548,13 @@ PROTOTYPES: dict[str, tuple[str, ...]] = {
     "vfc_nic_rx_wait": ("int", _NIC, "uint32_t", "int64_t"),
     "vfc_nic_rx_fd": ("int", _NIC, "uint32_t"),
     "vfc_nic_rx_arm": ("int", _NIC, "uint32_t"),
+    # bus.h
+    "vfc_bus_info": ("int", "const char *", "struct vfc_bus_info *"),
+    "vfc_bus_list": ("int", _BUS_NAMES, "size_t"),
+    # nofault.h
+    "vfc_nofault_begin": ("int",),
+    "vfc_nofault_end": ("int",),
+    "vfc_nofault_device": ("int", _DEVICE),
     # pci.h
     "vfc_pci_list": ("int", _NAMES, "size_t"),
     "vfc_pci_info": ("int", "const char *", "struct vfc_pci_info *"),
@@ -551,6 +570,8 @@ PROTOTYPES: dict[str, tuple[str, ...]] = {
     "vfc_power_low_exit": ("int", _DEVICE),
     # region.h
     "vfc_region_info": ("int", _DEVICE, "uint32_t", "struct vfc_region_info *"),
+    "vfc_region_find": ("int", _DEVICE, "const char *"),
+    "vfc_region_areas": ("int", _DEVICE, "uint32_t", "struct vfc_region_area *", "size_t"),
     "vfc_region_read": ("int", _DEVICE, "uint32_t", "uint64_t", "uint32_t", "uint64_t *"),
     "vfc_region_load": ("int64_t", _DEVICE, "uint32_t", "uint64_t", "uint32_t"),
     "vfc_region_write": ("int", _DEVICE, "uint32_t", "uint64_t", "uint32_t", "uint64_t"),

@@ -26,7 +26,7 @@ __all__ = ["VERBS", "build_parser", "main"]
 # One-line helps live here too, so that `vfio --help` does not import every verb; a test compares
 # them with each module's HELP.
 VERBS = {
-    "list": "list PCI devices and what VFIO could do with them",
+    "list": "list PCI devices, what VFIO could do with them, and what else it has",
     "info": "show all about one device, and whether it can be opened",
     "bind": "bind devices to a VFIO driver, remembering the former one",
     "unbind": "give devices back to the driver that they had",
@@ -37,6 +37,7 @@ VERBS = {
     "write": "write a register of a device",
     "dump": "dump a region of a device: its ROM, config space or memory",
     "reset": "reset a device's function",
+    "events": "show devices come and go, errors, requests and sleep, as it happens",
     "net": "use a network interface: DHCP, ping, send, capture, generate, forward, measure",
     "lab": "run a command or tests in a QEMU guest with an IOMMU",
 }

@@ -260,6 +260,30 @@ def _noiommu(system: System) -> Check:
     )
 
 
+# What may move a page that is locked and not pinned, and the value with which it does not.
+_MOVERS = (
+    ("vm/compact_unevictable_allowed", "memory compaction"),
+    ("kernel/numa_balancing", "NUMA balancing"),
+)
+
+
+def _pinning(system: System) -> Check:
+    if system.parameter("vfio", "enable_unsafe_noiommu_mode") != "Y":
+        return Check("pinning", OK, "the kernel pins what is mapped for devices")
+    texts = [(knob, who, _text(system.proc / "sys" / knob)) for knob, who in _MOVERS]
+    movers = [(knob, who) for knob, who, text in texts if text not in ("", "0")]
+    if not movers:
+        return Check("pinning", OK, "nothing moves memory that the transport noiommu-group locks")
+    return Check(
+        "pinning",
+        WARNING,
+        "the transport noiommu-group locks memory and cannot pin it: "
+        f"{' and '.join(who for _, who in movers)} may move a page that a device still writes to, "
+        "unless it is a huge one (the transport noiommu, of Linux 7.3, pins)",
+        "; ".join(f"sudo sysctl {knob.replace('/', '.')}=0" for knob, _ in movers),
+    )
+
+
 # --- nodes and limits ---------------------------------------------------------------------------
 
 
@@ -400,5 +424,6 @@ _CHECKS: tuple[tuple[str, str, Callable[[System], Check]], ...] = (
     ("driver", "modules", _driver),
     ("container", "modules", _container),
     ("isolation", "", _noiommu),
+    ("pinning", "", _pinning),
     ("memlock", "", _memlock),
 )

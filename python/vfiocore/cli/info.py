@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import argparse
-import errno
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -12,24 +11,23 @@ from .capabilities import capability_json, capability_rows
 from .classes import class_name
 from .output import (
     add_json,
-    bdf,
     describe_error,
+    device,
     human_size,
     is_fake,
+    is_pci,
     paint,
     print_fields,
     print_json,
     print_table,
     rule,
 )
-from .regions import region_name
-from .sysfs import Obstacle, device_dir, group_members, nodes, obstacles, state
+from .sysfs import Obstacle, device_dir, group_members, node_obstacles, nodes, obstacles, state
 
 if TYPE_CHECKING:
     from vfiocore import Device
+    from vfiocore.bus import BusInfo
     from vfiocore.pci import PciBar, PciInfo
-
-_INTERRUPTS = ("intx", "msi", "msix", "err", "req")
 
 HELP = "show all about one device, and whether it can be opened"
 
@@ -37,6 +35,7 @@ EPILOG = """\
 examples:
   vfio info 01:00.0
   vfio info 0000:01:00.0 --json
+  vfio info 83b8f4f2-509f-382f-3c1e-e6bfe0fa1001   a mediated device
   vfio info 01:00.0 --no-open   do not open the device to look inside
 
 A device that can be opened is opened for a moment to show its regions and capabilities.
@@ -44,12 +43,16 @@ A device that can be opened is opened for a moment to show its regions and capab
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("device", type=bdf, metavar="BDF", help="the device's PCI address")
+    parser.add_argument(
+        "device", type=device, metavar="DEVICE", help="PCI address, UUID or the like"
+    )
     parser.add_argument("--no-open", action="store_true", help="only look at sysfs")
     add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
+    if not (is_fake(args.device) or is_pci(args.device)):
+        return _other(args)
     host = None if is_fake(args.device) else _from_sysfs(args.device)
     found = host["obstacles"] if host else []
     inside, skipped = _look_inside(args.device, found, args.no_open)
@@ -62,6 +65,34 @@ def run(args: argparse.Namespace) -> int:
         print(rule(args.device))
     _print_inside(args.device, inside, skipped)
     return 0
+
+
+def _other(args: argparse.Namespace) -> int:
+    """A device of another bus than PCI, of which sysfs tells little."""
+    from vfiocore import bus
+
+    info = bus.info(args.device)
+    found = node_obstacles(info)
+    inside, skipped = _look_inside(args.device, found, args.no_open)
+    if args.json:
+        about = {"nodes": [str(node) for node in nodes(info)], "openable": not found}
+        obstacles = [{"problem": o.problem, "cure": o.cure} for o in found]
+        result = info.as_dict() | about | {"obstacles": obstacles}
+        print_json(result | {"opened": inside, "not_opened": skipped or None})
+        return 0
+    print(f"{rule(info.name)}  on the bus {info.bus}")
+    print_fields(_bus_fields(info, found))
+    _print_inside(info.name, inside, skipped)
+    return 0
+
+
+def _bus_fields(info: BusInfo, found: Sequence[Obstacle]) -> list[tuple[str, str]]:
+    none = paint("none", "dim")
+    return [
+        ("driver", info.driver or none),
+        ("IOMMU group", str(info.iommu_group) if info.iommu_group >= 0 else none),
+        ("can be opened", _verdict(found)),
+    ]
 
 
 def _from_sysfs(name: str) -> dict[str, Any]:
@@ -106,16 +137,16 @@ def _look_inside(
 
 
 def _describe(device: Device) -> dict[str, Any]:
+    pci = device.kind.name == "PCI"
     return {
         "transport": device.transport,
         "group": device.group,
-        "vendor": device.config.vendor,
-        "device": device.config.device,
-        "class_code": device.config.class_code,
+        "kind": device.kind.name.lower(),
+        **(_identity(device) if pci else {}),
         "regions": [
             {
                 "index": region.index,
-                "name": region_name(region.index),
+                "name": region.name.lower(),
                 "length": region.length,
                 "readable": bool(region.flags & 1),
                 "writable": bool(region.flags & 2),
@@ -124,21 +155,17 @@ def _describe(device: Device) -> dict[str, Any]:
             for region in device.regions
             if region.length
         ],
-        "interrupts": [{"name": name, "vectors": _vectors(device, name)} for name in _INTERRUPTS],
-        "capabilities": [capability_json(cap) for cap in device.config.capabilities()],
+        "interrupts": [{"name": info.name, "vectors": info.count} for info in device.irq_types],
+        "capabilities": [capability_json(c) for c in device.config.capabilities()] if pci else [],
     }
 
 
-def _vectors(device: Device, name: str) -> int:
-    from vfiocore.errors import VfioError
-
-    try:
-        return device.irq_info(name).count
-    except VfioError as error:
-        # The kernel counts types that it then refuses, as ERR of a device that is not PCI Express.
-        if error.errno != errno.EINVAL:
-            raise
-        return 0
+def _identity(device: Device) -> dict[str, Any]:
+    return {
+        "vendor": device.config.vendor,
+        "device": device.config.device,
+        "class_code": device.config.class_code,
+    }
 
 
 def _as_json(
@@ -246,7 +273,8 @@ def _print_inside(name: str, inside: dict[str, Any] | None, skipped: str) -> Non
         print(f"\n{paint(f'regions and capabilities not shown: {skipped}', 'dim')}")
         return
     group = f", IOMMU group {inside['group']}" if inside["group"] >= 0 else ""
-    print(f"\n{rule('regions')}  by the transport {inside['transport']}{group}")
+    kind = "" if inside["kind"] == "pci" else f"  {inside['kind']} device,"
+    print(f"\n{rule('regions')}{kind}  by the transport {inside['transport']}{group}")
     rows = [
         (
             region["name"],

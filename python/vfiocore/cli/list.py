@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""``vfio list``: all PCI devices, from sysfs."""
+"""``vfio list``: all PCI devices, and what VFIO has on other buses, from sysfs."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from collections import defaultdict
 
 from .classes import class_name
 from .output import add_json, paint, print_json, print_table
-from .sysfs import state
+from .sysfs import is_noiommu, state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from vfiocore.bus import BusInfo
     from vfiocore.pci import PciInfo
 
-HELP = "list PCI devices and what VFIO could do with them"
+HELP = "list PCI devices, what VFIO could do with them, and what else it has"
 
 EPILOG = """\
 examples:
@@ -30,6 +31,8 @@ the column VFIO:
   unsafe    bound without an IOMMU: its DMA is not contained
   no IOMMU  nothing translates for it: see `vfio doctor`
   -         not bound to a VFIO driver
+
+Devices of other buses (mediated, platform) come last, if VFIO has them (Linux 6.1).
 """
 
 _SHOWN = {
@@ -60,13 +63,29 @@ def run(args: argparse.Namespace) -> int:
     devices = pci.devices()
     states = _states(devices)
     chosen = [info for info in devices if _wanted(info, args)]
+    others = _others(args)
     if args.json:
-        print_json([_as_json(info, states[info.name]) for info in chosen])
-    elif chosen:
-        _print(chosen, states)
+        pci_devices = [_as_json(info, states[info.name]) for info in chosen]
+        print_json([*pci_devices, *({**info.as_dict(), "state": _word(info)} for info in others)])
+    elif chosen or others:
+        _print(chosen, states, others)
     else:
         print("vfio: no such PCI device" if devices else "vfio: no PCI devices", file=sys.stderr)
     return 0
+
+
+def _others(args: argparse.Namespace) -> list[BusInfo]:
+    from vfiocore import bus
+
+    if args.device:
+        return []
+    return [
+        info for info in bus.devices() if info.bus != "pci" and args.driver in (None, info.driver)
+    ]
+
+
+def _word(info: BusInfo) -> str:
+    return "unsafe" if is_noiommu(info.iommu_group) else "ready"
 
 
 def _ids(text: str) -> tuple[int | None, int | None]:
@@ -101,10 +120,15 @@ def _states(devices: list[PciInfo]) -> dict[str, str]:
 
 
 def _as_json(info: PciInfo, word: str) -> dict[str, object]:
-    return {**info.as_dict(), "class_name": class_name(info.class_code), "state": word}
+    return {
+        **info.as_dict(),
+        "bus": "pci",
+        "class_name": class_name(info.class_code),
+        "state": word,
+    }
 
 
-def _print(devices: list[PciInfo], states: dict[str, str]) -> None:
+def _print(devices: list[PciInfo], states: dict[str, str], others: list[BusInfo]) -> None:
     rows = []
     for info in devices:
         shown, style = _SHOWN[states[info.name]]
@@ -118,4 +142,8 @@ def _print(devices: list[PciInfo], states: dict[str, str]) -> None:
                 class_name(info.class_code),
             )
         )
+    for other in others:
+        shown, style = _SHOWN[_word(other)]
+        group = str(other.iommu_group)
+        rows.append((other.name, other.bus, other.driver, group, paint(shown, style), ""))
     print_table(("DEVICE", "ID", "DRIVER", "GROUP", "VFIO", "CLASS"), rows, right=(3,))

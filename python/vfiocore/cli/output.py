@@ -22,9 +22,11 @@ __all__ = [
     "at_least",
     "bdf",
     "describe_error",
+    "device",
     "hex_rows",
     "human_size",
     "is_fake",
+    "is_pci",
     "number",
     "paint",
     "plural",
@@ -235,6 +237,27 @@ def bdf(text: str) -> str:
             f"{text!r} is not a PCI address such as 0000:01:00.0 or 01:00.0"
         )
     return name if name.count(":") == 2 else f"0000:{name}"
+
+
+def is_pci(name: str) -> bool:
+    """Whether ``name`` is a PCI address."""
+    return bool(_BDF.fullmatch(name.lower()))
+
+
+def device(text: str) -> str:
+    """An argument's type: a device of any bus, as :func:`vfiocore.bus.info` takes it."""
+    if is_fake(text) or is_pci(text):
+        return bdf(text)
+    from vfiocore import bus
+    from vfiocore.errors import InvalidArgument, VfioError
+
+    try:
+        bus.info(text)
+    except InvalidArgument as error:
+        raise argparse.ArgumentTypeError(error.hint) from None
+    except VfioError:
+        pass  # whoever opens it says so
+    return text
 
 
 def number(text: str) -> int:

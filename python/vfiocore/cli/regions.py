@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import argparse
 
-from .output import bdf, number
+from .output import device, number
 
 __all__ = ["add_place", "region", "region_name"]
 
@@ -33,7 +33,9 @@ def region_name(index: int) -> str:
 
 def add_place(parser: argparse.ArgumentParser) -> None:
     """The device, the region, the offset and the width."""
-    parser.add_argument("device", type=bdf, metavar="BDF", help="the device's PCI address")
+    parser.add_argument(
+        "device", type=device, metavar="DEVICE", help="PCI address, UUID or the like"
+    )
     parser.add_argument(
         "region", type=region, metavar="REGION", help="bar0 to bar5, rom, config, vga or an index"
     )

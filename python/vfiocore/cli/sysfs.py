@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
+    from vfiocore.bus import BusInfo
     from vfiocore.pci import PciInfo
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "group_members",
     "is_noiommu",
     "is_vfio_driver",
+    "node_obstacles",
     "nodes",
     "obstacles",
     "root",
@@ -67,7 +69,9 @@ def is_noiommu(group: int) -> bool:
     """Whether a group was made up by VFIO for a device that no IOMMU translates for."""
     try:
         with open(f"{_root()}/kernel/iommu_groups/{group}/name", encoding="ascii") as file:
-            return file.read().strip() == "vfio-noiommu"
+            name = file.read().strip()
+        # So the groups of mediated devices are called, too; their nodes are not.
+        return name == "vfio-noiommu" and not os.path.exists(f"{_root()}/class/vfio/{group}")
     except OSError:
         return False
 
@@ -105,7 +109,7 @@ def state(info: PciInfo, members: Sequence[PciInfo]) -> str:
     return "host" if info.driver else "unbound"
 
 
-def nodes(info: PciInfo) -> list[Path]:
+def nodes(info: PciInfo | BusInfo) -> list[Path]:
     """The device nodes by which VFIO may offer the device, whether they exist or not."""
     from pathlib import Path
 
@@ -143,10 +147,11 @@ def obstacles(info: PciInfo, members: Sequence[PciInfo]) -> list[Obstacle]:
         if member.name != info.name
     ]
     # A node only exists once the device is bound: before that there is nothing to say about it.
-    return found or _node_obstacles(info)
+    return found or node_obstacles(info)
 
 
-def _node_obstacles(info: PciInfo) -> list[Obstacle]:
+def node_obstacles(info: PciInfo | BusInfo) -> list[Obstacle]:
+    """Why the nodes by which VFIO offers the device cannot be opened."""
     present = [node for node in nodes(info) if node.exists()]
     if not present:
         names = " or ".join(str(node) for node in nodes(info))

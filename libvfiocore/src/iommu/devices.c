@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: MIT */
+/* Devices that come to an address space and leave it, and the windows that it has with them. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <vfiocore.h>
+
+#include "space.h"
+
+/* The kernel lists a handful. */
+#define RESERVED_MAX 32
+
+/*
+ * No window ends where 64 bits do. A mapping of several pages that ends there gets through iommufd
+ * other memory than was asked for: "last + 1" is 0 in batch_to_domain() (Linux 7.3,
+ * drivers/iommu/iommufd/pages.c), so the first run of pages is stretched over all the rest.
+ */
+static void leave_the_last_page(struct transport_space_info *info, uint64_t page)
+{
+	for (size_t i = 0; i < info->range_count; i++)
+		if (info->ranges[i].end == UINT64_MAX && info->ranges[i].start < UINT64_MAX - page)
+			info->ranges[i].end -= page;
+}
+
+/* Windows may shrink with each device. Caller holds the lock. */
+static int read_windows(struct vfc_iommu *iommu)
+{
+	struct transport_space_info info;
+	int rc = iommu->ops->space_info(iommu->space, &info);
+
+	if (rc < 0)
+		return rc;
+	if (!(info.page_sizes & -info.page_sizes)) {
+		free(info.ranges);
+		return vfc_fail(EBADMSG, VFC_REASON_MALFORMED, NOWHERE,
+				"the kernel says that the IOMMU has no page size");
+	}
+	iommu->page_sizes = info.page_sizes;
+	iommu->physical = info.physical;
+	iommu->unpinned = info.unpinned;
+	leave_the_last_page(&info, info.page_sizes & -info.page_sizes);
+	iova_set_windows(&iommu->map, info.ranges, info.range_count);
+	return 0;
+}
+
+/* Windows may widen with each that leaves. Without an answer they stay as they are, which is safe. */
+static void leave(struct vfc_iommu *iommu, uint32_t count)
+{
+	struct vfc_error before = *vfc_error_last();
+
+	iommu->devices -= count;
+	if (count && iommu->devices && read_windows(iommu) < 0)
+		vfc_error_restore(&before);
+}
+
+/* A further device does not fit: is it for a mapping that lies where the device cannot have one? */
+static int explain(struct vfc_iommu *iommu, const char *name, int rc)
+{
+	struct transport_reserved ranges[RESERVED_MAX];
+	struct vfc_error error = *vfc_error_last();
+	uint64_t iova, length;
+	int count = 0;
+
+	/* As type1 says it, and as iommufd does. */
+	if ((rc == -EINVAL || rc == -EADDRINUSE) && iommu->map.count && iommu->ops->reserved)
+		count = iommu->ops->reserved(iommu->space, name, ranges, RESERVED_MAX);
+	for (int i = 0; i < count; i++)
+		if (iova_last_in(&iommu->map, ranges[i].start, ranges[i].end, &iova, &length))
+			return vfc_fail(rc, VFC_REASON_IOVA, WHERE(error.call, name, iova, length),
+					"the device cannot use 0x%" PRIx64 "-0x%" PRIx64 " (%s), where "
+					"0x%" PRIx64 "-0x%" PRIx64 " is mapped already: unmap that, or open "
+					"the device before",
+					ranges[i].start, ranges[i].end, ranges[i].type, iova,
+					iova + length - 1);
+	vfc_error_restore(&error);
+	return rc;
+}
+
+static int open_or_adopt(struct vfc_iommu *iommu, const char *name, int fd,
+			 struct transport_device **device)
+{
+	int rc = fd < 0 ? iommu->ops->open(name, iommu->space, device)
+			: iommu->ops->adopt(fd, name, iommu->space, device);
+
+	return rc < 0 ? explain(iommu, name, rc) : 0;
+}
+
+int iommu_open_device(struct vfc_iommu *iommu, const char *name, int fd,
+		      struct transport_device **device)
+{
+	int rc;
+
+	lock_take(&iommu->lock);
+	rc = open_or_adopt(iommu, name, fd, device);
+	if (rc == 0) {
+		rc = read_windows(iommu);
+		if (rc < 0)
+			iommu->ops->close(*device);
+		else
+			iommu->devices++;
+	}
+	lock_give(&iommu->lock);
+	return rc;
+}
+
+void iommu_close_device(struct vfc_iommu *iommu, struct transport_device *device, bool attached)
+{
+	lock_take(&iommu->lock);
+	iommu->ops->close(device);
+	leave(iommu, attached);
+	lock_give(&iommu->lock);
+}
+
+/* Of a container that loses its last group the kernel forgets the mappings: so do we, and before. */
+int iommu_release_device(struct vfc_iommu *iommu, struct transport_device *device,
+			 uint32_t attached)
+{
+	int rc = 0;
+
+	lock_take(&iommu->lock);
+	if (attached && iommu->devices == attached)
+		rc = unmap_all(iommu);
+	if (rc == 0)
+		rc = iommu->ops->release(device);
+	lock_give(&iommu->lock);
+	return rc;
+}
+
+/*
+ * The spaces that a move concerns; NULL: none, and one may be there twice. They are locked in the order
+ * of their addresses, so that two moves cannot block each other.
+ */
+struct concerned {
+	struct vfc_iommu *spaces[3];
+};
+
+static bool is_first(const struct concerned *all, size_t i)
+{
+	return all->spaces[i] && (i == 0 || all->spaces[i] != all->spaces[i - 1]);
+}
+
+static void lock_all(struct concerned *all)
+{
+	struct vfc_iommu **spaces = all->spaces;
+
+	for (size_t i = 1; i < 3; i++)
+		for (size_t j = i; j && (uintptr_t)spaces[j] < (uintptr_t)spaces[j - 1]; j--) {
+			struct vfc_iommu *lower = spaces[j];
+
+			spaces[j] = spaces[j - 1];
+			spaces[j - 1] = lower;
+		}
+	for (size_t i = 0; i < 3; i++)
+		if (is_first(all, i))
+			lock_take(&spaces[i]->lock);
+}
+
+static void unlock_all(const struct concerned *all)
+{
+	for (size_t i = 0; i < 3; i++)
+		if (is_first(all, i))
+			lock_give(&all->spaces[i]->lock);
+}
+
+static int transport_attach(struct vfc_iommu *iommu, struct transport_device *device,
+			    struct transport_space *space, uint32_t pasid)
+{
+	if (pasid)
+		return iommu->ops->attach_pasid(device, pasid, space);
+	return space ? iommu->ops->attach(device, space) : iommu->ops->detach(device);
+}
+
+/* The way back is to where it came from, which took it before. */
+static int attach_locked(struct vfc_iommu *iommu, struct vfc_iommu *from,
+			 struct transport_device *device, uint32_t pasid)
+{
+	struct vfc_error error;
+	int rc = transport_attach(iommu, device, iommu->space, pasid);
+
+	if (rc < 0)
+		return rc;
+	rc = read_windows(iommu);
+	if (rc == 0)
+		return 0;
+	error = *vfc_error_last();
+	transport_attach(iommu, device, from ? from->space : NULL, pasid);
+	vfc_error_restore(&error);
+	return rc;
+}
+
+int iommu_attach(struct vfc_iommu *iommu, struct vfc_iommu *from, struct vfc_iommu *home,
+		 struct transport_device *device, const char *name, uint32_t pasid)
+{
+	struct concerned all = {{iommu, from, home}};
+	int rc;
+
+	if (iommu == from)
+		return 0;
+	lock_all(&all);
+	rc = attach_locked(iommu, from, device, pasid);
+	if (rc < 0) {
+		rc = explain(iommu, name, rc);
+	} else {
+		iommu->devices++;
+		if (from)
+			leave(from, 1);
+	}
+	unlock_all(&all);
+	return rc;
+}
+
+int iommu_detach(struct vfc_iommu *iommu, struct transport_device *device, uint32_t pasid)
+{
+	int rc;
+
+	lock_take(&iommu->lock);
+	rc = transport_attach(iommu, device, NULL, pasid);
+	if (rc == 0)
+		leave(iommu, 1);
+	lock_give(&iommu->lock);
+	return rc;
+}
+
+void iommu_forget(struct vfc_iommu *iommu)
+{
+	lock_take(&iommu->lock);
+	leave(iommu, 1);
+	lock_give(&iommu->lock);
+}
+
+int iommu_movable(struct vfc_iommu *iommu, struct vfc_iommu *to, bool pasid)
+{
+	const struct transport *ops = iommu->ops;
+
+	if (!ops->attach || (pasid && !ops->attach_pasid))
+		return space_cannot(iommu, pasid ? "attach a PASID, which takes Linux 6.15"
+						 : "move a device that is open to another address "
+						   "space: close it, and open it in that one");
+	if (to && (to->ops != ops || !ops->related(iommu->space, to->space)))
+		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE,
+				"the address space does not share the device's iommufd: open it beside "
+				"the one that the device is attached to");
+	return 0;
+}

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: MIT */
+/* Many mappings taken back at once: those of a range, or all. */
+#include <errno.h>
+#include <inttypes.h>
+#include <vfiocore.h>
+
+#include "space.h"
+
+struct range {
+	uint64_t first, last;
+};
+
+static uint64_t last_of(const struct vfc_mapping *mapping)
+{
+	return mapping->iova + (mapping->length - 1);
+}
+
+static int straddles(const struct vfc_mapping *mapping, const char *edge, uint64_t address)
+{
+	return vfc_fail(EINVAL, VFC_REASON_IOVA, WHERE(.iova = mapping->iova, .length = mapping->length),
+			"0x%" PRIx64 ", the %s address of the range, is in the midst of the mapping 0x%" PRIx64
+			"-0x%" PRIx64 ", which is taken whole or not at all",
+			address, edge, mapping->iova, last_of(mapping));
+}
+
+static int check_edges(struct vfc_iommu *iommu, struct range range)
+{
+	struct vfc_mapping at;
+
+	if (iova_find(&iommu->map, range.first, &at) && at.iova < range.first)
+		return straddles(&at, "first", range.first);
+	if (iova_find(&iommu->map, range.last, &at) && last_of(&at) > range.last)
+		return straddles(&at, "last", range.last);
+	return 0;
+}
+
+static int check_settled(const struct vfc_iommu *iommu, struct range range)
+{
+	for (const struct pending *p = iommu->pending; p; p = p->next)
+		if (p->iova >= range.first && p->iova <= range.last)
+			return map_check_settled(iommu, p->iova);
+	return 0;
+}
+
+/* The next mapping in @range with those that follow it without a gap: a call of the kernel's. */
+static bool next_run(struct vfc_iommu *iommu, struct range range, struct range *run)
+{
+	struct vfc_mapping mapping;
+
+	if (!iova_next(&iommu->map, range.first, &mapping) || mapping.iova > range.last)
+		return false;
+	run->first = mapping.iova;
+	run->last = last_of(&mapping);
+	/* What follows at a physical address is another mapping by chance, and another call. */
+	while (!iommu->physical && run->last < range.last &&
+	       iova_find(&iommu->map, run->last + 1, &mapping))
+		run->last = last_of(&mapping);
+	return true;
+}
+
+static void forget_run(struct vfc_iommu *iommu, struct range run)
+{
+	struct vfc_mapping mapping;
+
+	while (iova_next(&iommu->map, run.first, &mapping) && mapping.iova <= run.last)
+		iova_remove(&iommu->map, mapping.iova);
+}
+
+/*
+ * A kernel that failed may have taken some and does not say which (iopt_unmap_iova_range() in Linux 7.3,
+ * drivers/iommu/iommufd/io_pagetable.c), so each is asked for.
+ */
+static int unmap_singly(struct vfc_iommu *iommu, struct range run)
+{
+	struct vfc_mapping mapping;
+	int rc;
+
+	while (iova_next(&iommu->map, run.first, &mapping) && mapping.iova <= run.last) {
+		rc = iommu->ops->unmap(iommu->space, mapping.iova, mapping.length);
+		if (rc < 0 && rc != -ENOENT)
+			return rc;
+		iova_remove(&iommu->map, mapping.iova);
+	}
+	return 0;
+}
+
+static int unmap_run(struct vfc_iommu *iommu, struct range run)
+{
+	struct vfc_error before = *vfc_error_last();
+	int rc = iommu->ops->unmap(iommu->space, run.first, run.last - run.first + 1);
+
+	if (rc == 0) {
+		forget_run(iommu, run);
+		return 0;
+	}
+	rc = unmap_singly(iommu, run);
+	if (rc == 0)
+		vfc_error_restore(&before);
+	return rc;
+}
+
+static int unmap_locked(struct vfc_iommu *iommu, struct range range)
+{
+	struct range run;
+	int rc = space_check_process(iommu);
+
+	if (rc == 0)
+		rc = check_edges(iommu, range);
+	if (rc == 0)
+		rc = check_settled(iommu, range);
+	for (struct iommu_watcher *w = rc == 0 ? iommu->watchers : NULL; w; w = w->next)
+		w->leaving(w);
+	while (rc == 0 && next_run(iommu, range, &run))
+		rc = unmap_run(iommu, run);
+	return rc;
+}
+
+int unmap_all(struct vfc_iommu *iommu)
+{
+	return unmap_locked(iommu, (struct range){0, UINT64_MAX});
+}
+
+static int64_t unmap_range(struct vfc_iommu *iommu, struct range range)
+{
+	uint64_t bytes;
+	int rc;
+
+	lock_take(&iommu->lock);
+	bytes = iommu->map.bytes;
+	rc = unmap_locked(iommu, range);
+	bytes -= iommu->map.bytes;
+	lock_give(&iommu->lock);
+	if (rc < 0)
+		return rc;
+	return bytes > INT64_MAX ? INT64_MAX : (int64_t)bytes;
+}
+
+int64_t vfc_iommu_unmap_range(struct vfc_iommu *iommu, uint64_t iova, uint64_t length)
+{
+	struct range range = {iova, iova + (length - 1)};
+	int64_t bytes;
+
+	if (!length || range.last < range.first)
+		bytes = vfc_fail(EINVAL, VFC_REASON_ARGUMENT, WHERE(.iova = iova, .length = length),
+				 "a range has at least 1 byte, and ends where 64 bits do");
+	else
+		bytes = unmap_range(iommu, range);
+	return bytes < 0 ? vfc_done((int)bytes) : bytes;
+}
+
+int64_t vfc_iommu_unmap_all(struct vfc_iommu *iommu)
+{
+	int64_t bytes = unmap_range(iommu, (struct range){0, UINT64_MAX});
+
+	return bytes < 0 ? vfc_done((int)bytes) : bytes;
+}

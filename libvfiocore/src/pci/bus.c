@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Every bus has a folder in sysfs, with a link to each of its devices
+ * (Documentation/driver-api/driver-model/bus.rst), so a name is looked for in all of them.
+ */
+#include "bus.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <vfiocore/pci.h>
+
+#include "../error.h"
+#include "../kernel/sys.h"
+#include "../sized.h"
+#include "sysfs.h"
+
+#define UUID_CHARS 36
+
+static bool is_uuid(const char *name)
+{
+	return strlen(name) == UUID_CHARS && name[strspn(name, "0123456789abcdefABCDEF-")] == '\0';
+}
+
+void bus_name(const char *given, char name[VFC_BUS_NAME])
+{
+	size_t end = strlen(given), start;
+
+	while (end > 1 && given[end - 1] == '/')
+		end--;
+	for (start = end; start && given[start - 1] != '/';)
+		start--;
+	snprintf(name, VFC_BUS_NAME, "%.*s", (int)(end - start), given + start);
+}
+
+static bool on_bus(const char *bus, const char *name)
+{
+	char path[SYSFS_PATH];
+
+	sysfs_path(path, "bus/%s/devices/%s", bus, name);
+	return sys_exists(path);
+}
+
+static int no_device(const char *name, const char *where)
+{
+	return vfc_fail(ENODEV, VFC_REASON_NO_DEVICE, WHERE(.object = name),
+			"no such %s; `vfio list` shows what there is", where);
+}
+
+/* Of a device's folder the link "subsystem" tells the bus. */
+static int find_path(const char *given, struct vfc_bus_info *info)
+{
+	char path[SYSFS_PATH];
+
+	bus_name(given, info->name);
+	if (snprintf(path, sizeof(path), "%s/subsystem", given) < (int)sizeof(path))
+		sysfs_link(path, info->bus, sizeof(info->bus));
+	return info->bus[0] && on_bus(info->bus, info->name) ? 0
+							     : no_device(given, "device's folder in sysfs");
+}
+
+static int find_pci(const char *name, struct vfc_bus_info *info)
+{
+	snprintf(info->bus, sizeof(info->bus), "pci");
+	return pci_find(name, info->name);
+}
+
+/* How many buses know it; the last is in @info. */
+static int search(const char *name, struct vfc_bus_info *info)
+{
+	char path[SYSFS_PATH];
+	struct dirent *entry;
+	int saved = errno, found = 0;
+	DIR *dir;
+
+	sysfs_path(path, "bus");
+	dir = opendir(path);
+	while (dir && (entry = readdir(dir))) {
+		if (entry->d_name[0] == '.' || strlen(entry->d_name) >= sizeof(info->bus) ||
+		    !on_bus(entry->d_name, name))
+			continue;
+		snprintf(info->bus, sizeof(info->bus), "%s", entry->d_name);
+		found++;
+	}
+	if (dir)
+		closedir(dir);
+	errno = saved;
+	return found;
+}
+
+static int find_name(const char *name, struct vfc_bus_info *info)
+{
+	int found;
+
+	if (!*name || name[0] == '.' || strlen(name) >= sizeof(info->name))
+		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE,
+				"\"%.40s\" is not a PCI address; they look like 0000:01:00.0", name);
+	found = search(name, info);
+	snprintf(info->name, sizeof(info->name), "%s", name);
+	if (found == 1)
+		return 0;
+	if (found)
+		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, WHERE(.object = name),
+				"%d buses have a device of that name: give its path in sysfs, "
+				"/sys/bus/%s/devices/%s", found, info->bus, name);
+	if (is_uuid(name))
+		return no_device(name, "mediated device in /sys/bus/mdev/devices");
+	return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE,
+			"\"%.40s\" is not a PCI address; they look like 0000:01:00.0. Nor has any other "
+			"bus a device of that name (/sys/bus/*/devices)", name);
+}
+
+static int find(const char *name, struct vfc_bus_info *info)
+{
+	struct vfc_error before = *vfc_error_last();
+	char canonical[VFC_PCI_NAME];
+
+	if (!name)
+		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE, "the device's name is NULL");
+	if (strchr(name, '/'))
+		return find_path(name, info);
+	if (pci_canonical(name, canonical) == 0)
+		return find_pci(name, info);
+	vfc_error_restore(&before);
+	return find_name(name, info);
+}
+
+static void link_of(const struct vfc_bus_info *info, const char *file, char *text, size_t size)
+{
+	char path[SYSFS_PATH];
+
+	sysfs_path(path, "bus/%s/devices/%s/%s", info->bus, info->name, file);
+	sysfs_link(path, text, size);
+}
+
+static void read_info(struct vfc_bus_info *info)
+{
+	char path[SYSFS_PATH], group[16];
+
+	link_of(info, "driver", info->driver, sizeof(info->driver));
+	link_of(info, "iommu_group", group, sizeof(group));
+	info->iommu_group = group[0] ? atoi(group) : -1;
+	sysfs_path(path, "bus/%s/devices/%s/vfio-dev", info->bus, info->name);
+	sysfs_entry(path, info->vfio_cdev, sizeof(info->vfio_cdev));
+}
+
+int vfc_bus_info(const char *name, struct vfc_bus_info *info)
+{
+	struct vfc_bus_info now = {.size = sizeof(now)};
+	int rc = ANSWER_CHECK(vfc_bus_info, info);
+
+	if (rc == 0)
+		rc = find(name, &now);
+	if (rc == 0) {
+		read_info(&now);
+		sized_answer(info, &now, sizeof(now));
+	}
+	return vfc_done(rc);
+}
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(a, b);
+}
+
+/* The device of /sys/class/vfio-dev/@entry. */
+static bool device_of(const char *entry, char name[VFC_BUS_NAME])
+{
+	char path[SYSFS_PATH];
+
+	sysfs_path(path, "class/vfio-dev/%.31s/device", entry);
+	sysfs_link(path, name, VFC_BUS_NAME);
+	return name[0];
+}
+
+static int list(char (*names)[VFC_BUS_NAME], size_t count)
+{
+	char(*all)[VFC_BUS_NAME] = NULL, path[SYSFS_PATH];
+	size_t found = 0, room = 0;
+	struct dirent *entry;
+	DIR *dir;
+
+	sysfs_path(path, "class/vfio-dev");
+	dir = opendir(path);
+	while (dir && (entry = readdir(dir))) {
+		if (found == room) {
+			void *grown = realloc(all, (room = room ? 2 * room : 16) * sizeof(*all));
+
+			if (!grown) {
+				free(all);
+				closedir(dir);
+				return vfc_no_memory();
+			}
+			all = grown;
+		}
+		found += entry->d_name[0] != '.' && device_of(entry->d_name, all[found]);
+	}
+	if (dir)
+		closedir(dir);
+	if (found)
+		qsort(all, found, sizeof(*all), by_name);
+	if (found && count && names)
+		memcpy(names, all, (found < count ? found : count) * sizeof(*all));
+	free(all);
+	return (int)found;
+}
+
+int vfc_bus_list(char (*names)[VFC_BUS_NAME], size_t count)
+{
+	int saved = errno, rc = list(names, count);
+
+	errno = saved;
+	return vfc_done(rc);
+}
+
+/* A mediated device is VFIO's by birth, whatever its driver is called. */
+bool bus_has_vfio(const struct vfc_bus_info *info)
+{
+	if (strstr(info->driver, "vfio") || !strcmp(info->bus, "mdev"))
+		return true;
+	return strcmp(info->bus, "pci") && info->vfio_cdev[0];
+}
+
+void bus_of_string(const struct vfc_bus_info *info, const char *property, uint32_t index, char *text,
+		   size_t size)
+{
+	char path[SYSFS_PATH], strings[1024];
+	ssize_t n = -1;
+	size_t at = 0;
+	int fd;
+
+	sysfs_path(path, "bus/%s/devices/%s/of_node/%s", info->bus, info->name, property);
+	fd = sys_open(path, O_RDONLY);
+	if (fd >= 0)
+		n = sys_read(fd, strings, sizeof(strings) - 1);
+	sys_close(fd);
+	strings[n > 0 ? n : 0] = '\0';
+	for (; index && n > 0 && at < (size_t)n; index--)
+		at += strlen(strings + at) + 1;
+	snprintf(text, size, "%s", n > 0 && at < (size_t)n ? strings + at : "");
+}
