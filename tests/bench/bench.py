@@ -21,6 +21,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import python_ring
+
 import vfiocore
 from vfiocore._native.loader import lib
 from vfiocore.lab.machines import MACHINES
@@ -320,6 +322,7 @@ def figures() -> list[Figure | Compiled]:
         *map_figures(),
         *cache_figures(),
         *irq_figures(),
+        *(Figure(**arguments) for arguments in python_ring.loopbacks()),
         Figure("lab.first_test", "s", "vfio lab run -- true, the whole run", first_test, bare_guest,
                rounds=3),
     ]
