@@ -21,6 +21,7 @@ from ._native.call import Closing, NativeObject, check, integer, native, uncopie
 from ._native.loader import lib
 from ._native.structs import Packet
 from ._native.structs import Pool as NativePool
+from .dma import forks, refuse_child
 from .errors import DeviceBusy, Reason, invalid
 
 TYPE_CHECKING = False
@@ -85,10 +86,16 @@ class Pool(NativeObject):
     def _setup(self, pool: NativePool) -> None:
         self._struct = pool
         self._handle = addressof(pool)
+        self._forks = forks()
         self._lock = allocate_lock()  # close() takes turns with bursts that are given back
         self._nics: set[Nic] = set()
         self._viewed: weakref.WeakSet[Burst] = weakref.WeakSet()
         self._orphans: list[weakref.ref[Any]] = []  # memory of bursts that are gone, still viewed
+
+    def _native(self) -> int:
+        handle = super()._native()
+        refuse_child(self._forks, self._title)
+        return handle
 
     def close(self) -> None:
         """Unmap and release. A second call does nothing.
@@ -241,7 +248,7 @@ class Burst(Closing):
         self._end_views()
         pool = self._pool
         with pool._lock:
-            if pool._handle is not None:
+            if pool._handle is not None and pool._forks == forks():
                 lib.vfc_nic_pool_free(byref(pool._struct), self._rest(), len(self))
         self._first = self._end
 

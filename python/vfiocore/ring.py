@@ -28,6 +28,7 @@ from ._native.structs import Completion as NativeCompletion
 from ._native.structs import Ring as NativeRing
 from ._native.structs import RingLayout as NativeLayout
 from ._record import Record
+from .dma import forks, refuse_child
 from .errors import Reason, VfioError, invalid
 
 TYPE_CHECKING = False
@@ -200,6 +201,7 @@ class Ring(NativeObject):
         self._ring.queue = queue
         self._ring.event_index = bool(event_index)
         self._handle = 1
+        self._forks = forks()
         self._done = completions(0)
         self._child_of = device
         if device is not None:
@@ -222,6 +224,11 @@ class Ring(NativeObject):
         check(lib.vfc_region_map(handle, region.index, page, PAGESIZE, byref(pointer)))
         self._devices.add(region._device)
         return (pointer.value or 0) + offset - page
+
+    def _native(self) -> int:
+        handle = super()._native()
+        refuse_child(self._forks, self._title)
+        return handle
 
     def _live(self) -> None:
         """Raise unless it is open, and its registers are mapped."""

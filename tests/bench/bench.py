@@ -199,6 +199,7 @@ class Compiled:
     unit: str
     baseline: str
     program: str
+    better: str = "lower"
 
     def command(self) -> list[str]:
         return [str(BENCH / self.program), self.name]
@@ -214,7 +215,7 @@ class Compiled:
             "baseline": self.baseline,
             "baseline_value": base,
             "ratio": round(value / base, 6),
-            "better": "lower",
+            "better": self.better,
         }
 
 
@@ -231,6 +232,20 @@ class InGuest(Compiled):
         bdf = MACHINES["iommufd"].device(self.device).bdf
         program = f"{BENCH / self.program} {self.what} {bdf} {self.transport}"
         script = f"{VFIO} bind {bdf} >&2 && exec {program}"
+        return [VFIO, "lab", "run", "--machine", "iommufd", "--", "sh", "-c", script]
+
+
+@dataclass(frozen=True)
+class Pair(Compiled):
+    """A script that runs in a guest with two network interfaces."""
+
+    program: str = "net_in_guest.py"
+    better: str = "higher"
+
+    def command(self) -> list[str]:
+        names = [MACHINES["iommufd"].device(name).bdf for name in ("nic0", "nic1")]
+        bind = "".join(f"{VFIO} bind {name} >&2 && " for name in names)
+        script = f"{bind}exec {PYTHON} {Path(__file__).with_name(self.program)} {' '.join(names)}"
         return [VFIO, "lab", "run", "--machine", "iommufd", "--", "sh", "-c", script]
 
 
@@ -323,6 +338,7 @@ def figures() -> list[Figure | Compiled]:
         *cache_figures(),
         *irq_figures(),
         *(Figure(**arguments) for arguments in python_ring.loopbacks()),
+        Pair("python.burst256.lab", "packets/s", "the same loop in C, in the same guest"),
         Figure("lab.first_test", "s", "vfio lab run -- true, the whole run", first_test, bare_guest,
                rounds=3),
     ]

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import errno
 import gc
+import os
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -261,3 +263,17 @@ def test_closed(nic: vfiocore.Nic) -> None:
         nic.tx_burst(burst)
     with pytest.raises(vfiocore.InvalidArgument, match="16 bits"):
         nic.rx_burst(65536)
+
+
+def test_a_child_has_none_of_it(nic: vfiocore.Nic) -> None:
+    burst, free = nic.alloc(2), nic.pool.free
+    child = os.fork()
+    if child == 0:
+        try:
+            burst[0]
+        except vfiocore.VfioError as error:
+            burst.free()
+            os._exit(0 if error.errno == errno.ECHILD else 2)
+        os._exit(1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert nic.pool.free == free

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import random
 import threading
 from collections.abc import Callable, Iterator
@@ -377,3 +379,16 @@ def test_nothing_is_left_when_memory_is_short(device: vfiocore.Device, leaks: No
     fake.set(device, fake.Knob.MEMLOCK_LIMIT, 0)
     with pytest.raises(vfiocore.MemlockLimit):
         Ring(device, LAYOUTS["done"], 16, doorbell=4)
+
+
+def test_a_child_has_none_of_it(start: Open) -> None:
+    ring, _ = start("done")
+    child = os.fork()
+    if child == 0:
+        try:
+            ring.post(0)
+        except vfiocore.VfioError as error:
+            os._exit(0 if error.errno == errno.ECHILD else 2)
+        os._exit(1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert ring.used == 0
