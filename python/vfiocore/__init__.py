@@ -34,9 +34,11 @@ if TYPE_CHECKING:
         mapcache,
         mapping,
         nic,
+        packets,
         pci,
         power,
         region,
+        ring,
         sriov,
     )
     from ._irq_thread import IrqThread
@@ -78,15 +80,19 @@ if TYPE_CHECKING:
     from .mapcache import MapCache, MapCacheStats, Reach
     from .mapping import Mapping, MappingBatch, MappingInfo
     from .nic import LinkState, Nic, NicStats
+    from .packets import Burst, Pool
     from .pci import PciBar, PciInfo
     from .power import LowPower, PowerState
     from .region import Region
+    from .ring import Completion, Ring, RingLayout, RingStyle
 
 __all__ = [
     "BadMemory",
+    "Burst",
     "BusInfo",
     "Capability",
     "ClosedError",
+    "Completion",
     "Config",
     "Device",
     "DeviceBusy",
@@ -131,11 +137,15 @@ __all__ = [
     "PciBar",
     "PciInfo",
     "PermissionDenied",
+    "Pool",
     "PowerState",
     "Reach",
     "Reason",
     "Region",
     "ResetDevice",
+    "Ring",
+    "RingLayout",
+    "RingStyle",
     "Unsupported",
     "VfioError",
     "WaitTimeout",
@@ -158,10 +168,12 @@ __all__ = [
     "mapping",
     "nic",
     "open",
+    "packets",
     "pci",
     "power",
     "receive",
     "region",
+    "ring",
     "sriov",
 ]
 
@@ -170,8 +182,10 @@ __version__ = "0.1.0"
 
 # Where a lazy name comes from; whatever is not here and is public is an error's class.
 _HOME = {
+    "Burst": "packets",
     "BusInfo": "bus",
     "Capability": "config",
+    "Completion": "ring",
     "Config": "config",
     "Device": "device",
     "DeviceKind": "device",
@@ -199,10 +213,14 @@ _HOME = {
     "NicStats": "nic",
     "PciBar": "pci",
     "PciInfo": "pci",
+    "Pool": "packets",
     "PowerState": "power",
     "Reach": "mapcache",
     "Region": "region",
     "ResetDevice": "device",
+    "Ring": "ring",
+    "RingLayout": "ring",
+    "RingStyle": "ring",
 }
 _MODULES = frozenset(name for name in __all__ if name.islower() and name.isalpha())
 

@@ -31,12 +31,14 @@ if TYPE_CHECKING:
     from types import TracebackType
     from uuid import UUID
 
+    from ._native.call import Closing
     from .config import Config
     from .event import Events, Releaser
     from .iommu import Iommu
     from .irq import IrqInfo, IrqSet
     from .mapping import Mapping
     from .nic import Nic
+    from .packets import Pool
     from .power import LowPower
     from .region import Region
 
@@ -159,7 +161,7 @@ class Device(Resettable):
         self._iommu = space
         self._attached: dict[int, Iommu] = {0: space}  # by PASID; 0: what it does without one
         self._reached: list[Mapping] = []  # of its regions, in whatever space
-        self._children: list[Nic | IrqSet | Events | LowPower] = []
+        self._children: list[Closing] = []
         self._releaser: Releaser | None = None
         self._regions: dict[int, Region] = {}
         self._read_info()
@@ -562,6 +564,7 @@ class Device(Resettable):
         tx_entries: int = 0,
         promisc: bool = False,
         packed: bool = False,
+        pool: Pool | None = None,
     ) -> Nic:
         """Take it into service as a network interface; options and errors: :class:`Nic`."""
         from .nic import Nic
@@ -573,4 +576,5 @@ class Device(Resettable):
             tx_entries=tx_entries,
             promisc=promisc,
             packed=packed,
+            pool=pool,
         )

@@ -43,6 +43,20 @@ def _forked() -> None:
 os.register_at_fork(after_in_child=_forked)
 
 
+def forks() -> int:
+    """To be remembered for :func:`refuse_child`."""
+    return _forks
+
+
+def refuse_child(remembered: int, what: str) -> None:
+    """Raise when this process was forked since: the memory is the parent's alone."""
+    if remembered != _forks:
+        from errno import ECHILD
+
+        text = f"this {what} is memory of the parent process: a child of fork() has none"
+        raise VfioError(ECHILD, text, hint=text)
+
+
 def _round_up(length: int, page: int) -> int:
     return (length + page - 1) & -page
 
@@ -166,11 +180,7 @@ class DmaBuffer(Closing):
     def _live(self) -> mmap.mmap:
         if self._memory is None:
             raise closed("DMA buffer")
-        if self._forks != _forks:
-            from errno import ECHILD
-
-            text = "this DMA buffer is memory of the parent process: a child of fork() has none"
-            raise VfioError(ECHILD, text, hint=text)
+        refuse_child(self._forks, "DMA buffer")
         return self._memory
 
     @property

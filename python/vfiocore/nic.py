@@ -30,6 +30,7 @@ from ._native.structs import NicStats as NativeNicStats
 from ._record import Record
 from ._text import plural
 from .errors import WaitTimeout, closed, invalid
+from .packets import Burst, Pool
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -110,6 +111,7 @@ class Nic(NativeObject):
             as the device has at most.
         promisc: receive frames for any address from the start.
         packed: virtio-net: use packed rings.
+        pool: buffers to use, which other NICs may share; by default it has a pool of its own.
 
     One thread may send while another receives; more than one of a kind take turns.
     Context manager.
@@ -132,6 +134,7 @@ class Nic(NativeObject):
         tx_entries: int = 0,
         promisc: bool = False,
         packed: bool = False,
+        pool: Pool | None = None,
     ) -> None:
         from .device import Device
 
@@ -141,12 +144,16 @@ class Nic(NativeObject):
             queues=unsigned(queues, 32, "the number of queues"),
             rx_entries=unsigned(rx_entries, 32, "the number of receive descriptors"),
             tx_entries=unsigned(tx_entries, 32, "the number of send descriptors"),
+            pool=None if pool is None else native(pool, Pool, "the pool"),
         )
         # Calls that end at once take turns with close(), which frees what they look at.
         self._asking = Lock()
         self._handle = open_handle(
             lib.vfc_nic_open, native(device, Device, "the device"), byref(opts)
         )
+        self._pool = Pool._of(self._handle) if pool is None else pool
+        self._own_pool = pool is None
+        self._pool._nics.add(self)
         info = self._info()
         self.driver: str = info.driver.decode()
         self.queues: int = info.queues
@@ -162,6 +169,9 @@ class Nic(NativeObject):
         """Stop the device and release everything. A second call does nothing.
 
         Threads and tasks that wait get :class:`ClosedError`.
+
+        Raises:
+            BufferError: views of its packets live, and its pool ends with it; it stays open.
         """
         # First of all, so that a thread that waits does not take the locks again and again.
         handle, self._handle = self._handle, None
@@ -171,16 +181,30 @@ class Nic(NativeObject):
         try:
             with self._receiving, self._sending, self._asking:
                 entered = True
+                if self._own_pool:
+                    try:
+                        self._pool._end_views()
+                    except BufferError:
+                        self._handle = handle
+                        raise
                 if self._readers is not None:
                     self._readers.fail(lambda: closed(self._title))
-                rc = lib.vfc_nic_close(handle)
-                if rc < 0:
-                    self._handle = handle
-                    raise error(rc)
+                self._end(handle)
         finally:
             if not entered:  # Ctrl-C while a lock was waited for
                 self._handle = handle
         self._device._children.remove(self)
+
+    def _end(self, handle: int) -> None:
+        pool = self._pool
+        with pool._lock:
+            rc = lib.vfc_nic_close(handle)
+            if rc < 0:
+                self._handle = handle
+                raise error(rc)
+            if self._own_pool:
+                pool._handle = None
+        pool._nics.discard(self)
 
     def __repr__(self) -> str:
         if self._handle is None:
@@ -410,6 +434,70 @@ class Nic(NativeObject):
         if left:
             lib.vfc_nic_free(handle, (Packet * len(left))(*left), len(left))
         return check(sent)
+
+    @property
+    def pool(self) -> Pool:
+        """Where its packets are from."""
+        return self._pool
+
+    def rx_burst(self, count: int = 256, queue: int = 0) -> Burst:
+        """Up to ``count`` received frames that are there already, without copying.
+
+        Use it in a ``with`` block, or ``free()`` it: what it holds, nothing can be received into.
+
+        Source: vfc_nic_rx_burst() in vfiocore/nic.h.
+        """
+        packets = (Packet * unsigned(count, 16, "the number of frames"))()
+        queue = unsigned(queue, 32, "the queue")
+        with self._receiving:
+            taken = check(lib.vfc_nic_rx_burst(self._native(), queue, packets, count))
+        return Burst(self._pool, packets, taken)
+
+    def tx_burst(self, packets: Burst | Sequence[Frame], queue: int = 0) -> int:
+        """Send with one doorbell at most.
+
+        Args:
+            packets: a burst of a NIC with the same pool, without copying; its views end, and it
+                keeps what did not fit into the ring. Or frames, as for :meth:`send_many`.
+
+        Return: how many, from the first on.
+
+        Raises:
+            InvalidArgument: a burst of another pool; of the first packet, its length.
+            BufferError: something was made of the burst's views and lives; none was sent.
+
+        Source: vfc_nic_tx_burst() in vfiocore/nic.h.
+        """
+        if not isinstance(packets, Burst):
+            return self.send_many(packets, queue)
+        if packets._pool is not self._pool:
+            raise invalid("the packets are of another pool: open both NICs with nic(pool=pool)")
+        queue = unsigned(queue, 32, "the queue")
+        packets._end_views()
+        with self._sending:
+            handle, rest = self._native(), packets._rest()
+            sent = check(lib.vfc_nic_tx_burst(handle, queue, rest, len(packets)))
+            packets._first += sent
+        return sent
+
+    def alloc(self, count: int, frame: Frame = b"\0" * 60) -> Burst:
+        """Packets to be filled and sent by :meth:`tx_burst`, each a copy of ``frame``.
+
+        Return: fewer than ``count`` when the pool has no more: what is sent comes back to it.
+
+        Raises:
+            InvalidArgument: the frame's length.
+
+        Source: vfc_nic_alloc(), vfc_nic_fill() in vfiocore/nic.h.
+        """
+        data = _bytes(frame)
+        packets = (Packet * unsigned(count, 16, "the number of packets"))()
+        with self._asking:
+            handle = self._native()
+            taken = lib.vfc_nic_alloc(handle, packets, count)
+            burst = Burst(self._pool, packets, taken)
+            check(lib.vfc_nic_fill(handle, packets, taken, data, len(data)))
+        return burst
 
     def fileno(self, queue: int = 0) -> int:
         """The eventfd of a queue's receive interrupt, for ``select`` and event loops; it belongs

@@ -21,6 +21,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import python_ring
+
 from ring_figures import RingFigure, ring_figures
 
 import vfiocore
@@ -249,6 +251,20 @@ class Disk(Compiled):
 
 
 @dataclass(frozen=True)
+class Pair(Compiled):
+    """A script that runs in a guest with two network interfaces."""
+
+    program: str = "net_in_guest.py"
+    better: str = "higher"
+
+    def command(self) -> list[str]:
+        names = [MACHINES["iommufd"].device(name).bdf for name in ("nic0", "nic1")]
+        bind = "".join(f"{VFIO} bind {name} >&2 && " for name in names)
+        script = f"{bind}exec {PYTHON} {Path(__file__).with_name(self.program)} {' '.join(names)}"
+        return [VFIO, "lab", "run", "--machine", "iommufd", "--", "sh", "-c", script]
+
+
+@dataclass(frozen=True)
 class Model(Compiled):
     """One whose program uses the model."""
 
@@ -339,6 +355,8 @@ def figures() -> list[Figure | Compiled | RingFigure]:
         Disk("nvme.read4k", "reads/s", "the kernel's driver, fio by io_uring, depth 32",
              better="higher"),
         *ring_figures(),
+        *(Figure(**arguments) for arguments in python_ring.loopbacks()),
+        Pair("python.burst256.lab", "packets/s", "the same loop in C, in the same guest"),
         Figure("lab.first_test", "s", "vfio lab run -- true, the whole run", first_test, bare_guest,
                rounds=3),
     ]

@@ -41,6 +41,11 @@ static void arguments(void)
 	CHECK_EQ(vfc_nic_send(nic, frame, 0), -EINVAL);
 	CHECK_EQ(vfc_nic_send(nic, frame, 1519), -EINVAL);
 	CHECK_EQ(vfc_nic_set_mac(nic, multicast), -EINVAL);
+	CHECK_EQ(vfc_nic_alloc(nic, &packet, 1), 1);
+	CHECK_EQ(vfc_nic_fill(nic, &packet, 1, frame, 0), -EINVAL);
+	CHECK_EQ(vfc_nic_fill(nic, &packet, 1, frame, 1519), -EINVAL);
+	CHECK_EQ(packet.length, 0);
+	vfc_nic_free(nic, &packet, 1);
 	CHECK_EQ(vfc_nic_rx_wait(nic, 1, 2 * MS), -ETIMEDOUT);
 	CHECK(vfc_nic_rx_fd(nic, 1) != vfc_nic_rx_fd(nic, 0));
 	down();
@@ -182,6 +187,28 @@ static void starvation(void)
 	CHECK_EQ(vfc_device_close(device), 0);
 }
 
+/* Copies of one frame, and packets that go back without the interface. */
+static void copies(void)
+{
+	struct vfc_packet packets[8];
+	uint8_t out[100], in[2048];
+	uint32_t free;
+
+	up(VFC_NIC_PROMISC, 1, 0);
+	fill(out, mac, sizeof(out), 3);
+	free = vfc_nic_pool(nic)->free;
+	CHECK_EQ(vfc_nic_alloc(nic, packets, 8), 8);
+	CHECK_EQ(vfc_nic_fill(nic, packets, 8, out, sizeof(out)), 0);
+	vfc_nic_pool_free(vfc_nic_pool(nic), packets + 4, 4);
+	CHECK_EQ(vfc_nic_pool(nic)->free, free - 4);
+	CHECK_EQ(vfc_nic_tx_burst(nic, 0, packets, 4), 4);
+	for (int i = 0; i < 4; i++) {
+		CHECK_EQ(receive(in, sizeof(in)), sizeof(out));
+		CHECK(!memcmp(in, out, sizeof(out)));
+	}
+	down();
+}
+
 static void filters(void)
 {
 	static const uint8_t other[6] = {0x02, 1, 2, 3, 4, 5}, group[6] = {0x33, 0x33, 0, 0, 0, 1};
@@ -264,6 +291,7 @@ int main(void)
 	bursts(2000, 1);
 	exhaustion();
 	starvation();
+	copies();
 	filters();
 	link_state();
 	event_loop();

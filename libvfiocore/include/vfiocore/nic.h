@@ -89,6 +89,16 @@ VFC_BEGIN_DECLS
 VFC_API int vfc_nic_pool_init(struct vfc_pool *pool, struct vfc_iommu *iommu, uint32_t chunks);
 
 /*
+ * vfc_nic_pool_free() - give packets back to their pool, as vfc_nic_free() does: for those that outlive
+ * the interface that received them. Thread-safe.
+ */
+VFC_API void vfc_nic_pool_free(struct vfc_pool *pool, const struct vfc_packet *packets,
+			       uint32_t count);
+
+/* vfc_nic_pool() - where its packets are from: opts->pool, or its own, which ends with it. Thread-safe. */
+VFC_API struct vfc_pool *vfc_nic_pool(struct vfc_nic *nic);
+
+/*
  * vfc_nic_open() - take a device that a driver here knows into service.
  * Resets it, turns bus mastering on, arms MSI-X, fills the receive rings and starts.
  * Errors: -EOPNOTSUPP (no driver for this device), -EINVAL (options), -EBUSY (a NIC or an interrupt
@@ -151,6 +161,13 @@ VFC_API int vfc_nic_tx_burst(struct vfc_nic *nic, uint32_t queue, struct vfc_pac
 /* vfc_nic_alloc() - empty packets to be filled. Return: how many. vfc_nic_free() - give back. */
 VFC_API int vfc_nic_alloc(struct vfc_nic *nic, struct vfc_packet *packets, uint32_t count);
 VFC_API void vfc_nic_free(struct vfc_nic *nic, const struct vfc_packet *packets, uint32_t count);
+
+/*
+ * vfc_nic_fill() - make packets of vfc_nic_alloc() copies of one frame of @length bytes. Thread-safe.
+ * Errors: -EINVAL: 0, or over frame_max; then nothing was copied.
+ */
+VFC_API int vfc_nic_fill(struct vfc_nic *nic, struct vfc_packet *packets, uint32_t count,
+			 const void *frame, uint32_t length);
 
 /*
  * vfc_nic_send() - copy one frame into queue 0 and send it. -EAGAIN: the ring is full.

@@ -73,12 +73,34 @@ int vfc_nic_alloc(struct vfc_nic *nic, struct vfc_packet *packets, uint32_t coun
 	return (int)count;
 }
 
+void vfc_nic_pool_free(struct vfc_pool *pool, const struct vfc_packet *packets, uint32_t count)
+{
+	vfc_pool_lock(pool);
+	for (uint32_t i = 0; i < count; i++)
+		nic_put(pool, packets[i].chunk);
+	vfc_pool_unlock(pool);
+}
+
 void vfc_nic_free(struct vfc_nic *nic, const struct vfc_packet *packets, uint32_t count)
 {
-	vfc_pool_lock(nic->pool);
-	for (uint32_t i = 0; i < count; i++)
-		nic_put(nic->pool, packets[i].chunk);
-	vfc_pool_unlock(nic->pool);
+	vfc_nic_pool_free(nic->pool, packets, count);
+}
+
+struct vfc_pool *vfc_nic_pool(struct vfc_nic *nic)
+{
+	return nic->pool;
+}
+
+int vfc_nic_fill(struct vfc_nic *nic, struct vfc_packet *packets, uint32_t count, const void *frame,
+		 uint32_t length)
+{
+	if (length - 1 >= nic->driver->frame_max)
+		return vfc_done(bad_length(nic, length));
+	for (uint32_t i = 0; i < count; i++) {
+		memcpy(packets[i].data, frame, length);
+		packets[i].length = length;
+	}
+	return 0;
 }
 
 static int again(const struct vfc_nic *nic)

@@ -527,6 +527,8 @@ PROTOTYPES: dict[str, tuple[str, ...]] = {
     # nic.h
     "vfc_nic_open": ("int", _DEVICE, "const struct vfc_nic_opts *", "struct vfc_nic **"),
     "vfc_nic_pool_init": ("int", _POOL, _IOMMU, "uint32_t"),
+    "vfc_nic_pool_free": ("void", _POOL, "const struct vfc_packet *", "uint32_t"),
+    "vfc_nic_pool": (_POOL, _NIC),
     "vfc_nic_close": ("int", _NIC),
     "vfc_nic_info": ("int", _NIC, "struct vfc_nic_info *"),
     "vfc_nic_link": ("int", _NIC, "struct vfc_nic_link *"),
@@ -539,6 +541,7 @@ PROTOTYPES: dict[str, tuple[str, ...]] = {
     "vfc_nic_tx_burst": ("int", _NIC, "uint32_t", _PACKETS, "uint32_t"),
     "vfc_nic_alloc": ("int", _NIC, _PACKETS, "uint32_t"),
     "vfc_nic_free": ("void", _NIC, "const struct vfc_packet *", "uint32_t"),
+    "vfc_nic_fill": ("int", _NIC, _PACKETS, "uint32_t", "const void *", "uint32_t"),
     "vfc_nic_send": ("int", _NIC, "const void *", "uint32_t"),
     "vfc_nic_recv": ("int", _NIC, "void *", "uint32_t"),
     "vfc_nic_drain": ("int", _NIC, "uint32_t", "int64_t"),

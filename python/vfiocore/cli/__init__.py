@@ -39,7 +39,7 @@ VERBS = {
     "reset": "reset a device's function",
     "events": "show devices come and go, errors, requests and sleep, as it happens",
     "sriov": "show, make and remove a device's virtual functions (SR-IOV)",
-    "net": "use a network interface: DHCP, ping, send, capture",
+    "net": "use a network interface: DHCP, ping, send, capture, generate, forward, measure",
     "lab": "run a command or tests in a QEMU guest with an IOMMU",
 }
 

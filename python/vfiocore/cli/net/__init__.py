@@ -9,7 +9,7 @@ from typing import Any
 
 from ..output import Parser, add_json, at_least, bdf, number
 
-HELP = "use a network interface: DHCP, ping, send, capture"
+HELP = "use a network interface: DHCP, ping, send, capture, generate, forward, measure"
 
 EPILOG = """\
 examples:
@@ -18,9 +18,12 @@ examples:
   vfio net ping 01:00.0 10.0.2.2 -c 10 --write ping.pcapng
   vfio net send 01:00.0 -n 1000 --size 60
   vfio net dump 01:00.0 -w capture.pcapng --seconds 10
+  vfio net generate 01:00.0 --rate 10000 --seconds 10
+  vfio net forward 01:00.0 02:00.0
+  vfio net bench 01:00.0 02:00.0 --plot bench.png
 
-The device must be bound to VFIO and be one that a driver here knows. Needs the package scapy:
-pip install vfiocore[scapy]
+The device must be bound to VFIO and be one that a driver here knows. What decodes packets or files
+needs the package scapy: pip install vfiocore[scapy]
 """
 
 _DHCP = """\
@@ -55,15 +58,45 @@ examples:
 Ctrl-C ends the capture and shows the counts.
 """
 
+_GENERATE = """\
+examples:
+  vfio net generate 01:00.0 --seconds 10              as fast as it goes
+  vfio net generate 01:00.0 -n 100000 --rate 10000 --size 1514
+  vfio net generate 01:00.0 -n 10 --dst 52:54:00:76:66:01
+
+Ctrl-C ends it and shows the counts.
+"""
+
+_FORWARD = """\
+examples:
+  vfio net forward 01:00.0 02:00.0                    until Ctrl-C
+  vfio net forward 01:00.0 02:00.0 --seconds 60 --json
+
+Both ways, every frame, without copying it. Where both are on one network a frame goes in circles.
+"""
+
+_BENCH = """\
+examples:
+  vfio net bench 01:00.0 02:00.0
+  vfio net bench 01:00.0 02:00.0 --seconds 10 --size 1514 --json
+  vfio net bench 01:00.0 02:00.0 --plot bench.png     needs matplotlib: pip install vfiocore[plot]
+
+The two are joined, by a cable or a switch. Each way in turn: first as many frames as the receiver
+takes, then one at a time for the latency. exit status: 1 when nothing arrived
+"""
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    verbs = parser.add_subparsers(dest="net_verb", required=True, metavar="dhcp|ping|send|dump")
+    verbs = parser.add_subparsers(dest="net_verb", required=True, metavar="dhcp|ping|send|dump|...")
     _configure_dhcp(_add(verbs, "dhcp", "obtain an address by DHCP", _DHCP))
     ping = _add(verbs, "ping", "send ICMP echo requests", _PING)
     ping.intermixed = True
     _configure_ping(ping)
     _configure_send(_add(verbs, "send", "send frames", _SEND))
     _configure_dump(_add(verbs, "dump", "show and save received frames", _DUMP))
+    _configure_generate(_add(verbs, "generate", "send test frames at a rate", _GENERATE))
+    _configure_forward(_add(verbs, "forward", "pass frames between two interfaces", _FORWARD))
+    _configure_bench(_add(verbs, "bench", "measure rates, loss and latency", _BENCH))
 
 
 def run(args: argparse.Namespace) -> int:
@@ -179,4 +212,66 @@ def _configure_dump(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-p", "--no-promisc", action="store_true", help="only frames for this interface"
     )
+    add_json(parser)
+
+
+def _add_end(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "-n", "--count", type=at_least(1, int), metavar="N", help="stop after so many frames"
+    )
+    parser.add_argument(
+        "--seconds", type=at_least(0), metavar="S", help="stop after so many seconds"
+    )
+
+
+def _add_peer(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("peer", type=bdf, metavar="BDF1", help="the other device's PCI address")
+
+
+def _add_size(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--size",
+        type=at_least(60, int),
+        default=60,
+        metavar="N",
+        help="bytes of a frame without FCS, default: %(default)s",
+    )
+
+
+def _configure_generate(parser: argparse.ArgumentParser) -> None:
+    _add_size(parser)
+    parser.add_argument(
+        "--rate", type=at_least(1), metavar="N", help="frames a second; default: all that fit"
+    )
+    parser.add_argument(
+        "--dst", default="ff:ff:ff:ff:ff:ff", metavar="MAC", help="to whom, default: everybody"
+    )
+    _add_end(parser)
+    add_json(parser)
+
+
+def _configure_forward(parser: argparse.ArgumentParser) -> None:
+    _add_peer(parser)
+    _add_end(parser)
+    add_json(parser)
+
+
+def _configure_bench(parser: argparse.ArgumentParser) -> None:
+    _add_peer(parser)
+    _add_size(parser)
+    parser.add_argument(
+        "--seconds",
+        type=at_least(0),
+        default=2.0,
+        metavar="S",
+        help="of full rate each way, default: %(default)g",
+    )
+    parser.add_argument(
+        "--samples",
+        type=at_least(1, int),
+        default=1000,
+        metavar="N",
+        help="single frames for the latency each way, default: %(default)s",
+    )
+    parser.add_argument("--plot", metavar="FILE", help="a picture of it: .png, .svg, .pdf")
     add_json(parser)

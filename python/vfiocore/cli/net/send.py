@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..output import CliError, hex_rows, plural, print_json
-from .session import open_nic, progress, require_scapy
+from .session import experiment, open_nic, progress, require_scapy
 
 if TYPE_CHECKING:
     from vfiocore import Nic
@@ -21,8 +21,6 @@ _PCAP_MAGIC = (
     bytes.fromhex("a1b23c4d"),
     bytes.fromhex("0a0d0d0a"),
 )
-# IEEE 802, local experimental EtherType 1: what no one else takes for theirs.
-_EXPERIMENTAL = bytes.fromhex("88b5")
 _LOCAL_MAC = bytes.fromhex("020000000001")
 _ETHERNET_HEADER = 14
 _SHOWN = 8
@@ -36,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
         return _show(args, frames)
     with open_nic(args) as nic:
         if not (args.hex or args.file):
-            frames = [_test_frame(args.size, nic.mac_bytes)]
+            frames = [experiment(args.size, nic.mac_bytes)]
         started = time.monotonic()
         sent = _send(nic, frames, args.count)
         took = time.monotonic() - started
@@ -45,18 +43,13 @@ def run(args: argparse.Namespace) -> int:
     return 1 if errors else 0
 
 
-def _test_frame(size: int, source: bytes) -> bytes:
-    header = b"\xff" * 6 + source + _EXPERIMENTAL
-    return header + bytes(i & 0xFF for i in range(size - len(header)))
-
-
 def _frames(args: argparse.Namespace) -> list[bytes]:
     if args.hex:
         frames = [_from_hex(args.hex)]
     elif args.file:
         frames = _from_file(Path(args.file))
     else:
-        frames = [_test_frame(args.size, _LOCAL_MAC)]
+        frames = [experiment(args.size, _LOCAL_MAC)]
     short = next((frame for frame in frames if len(frame) < _ETHERNET_HEADER), None)
     if short is not None or not frames:
         what = f"a frame of {plural(len(short), 'byte')}" if short is not None else "no frame"

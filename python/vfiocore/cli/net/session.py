@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
-from ..output import CliError
+from ..output import CliError, is_fake
 
 if TYPE_CHECKING:
     from scapy.packet import Packet
@@ -21,10 +21,23 @@ if TYPE_CHECKING:
     from vfiocore import Nic
     from vfiocore.net import Lease
 
-__all__ = ["Capture", "lease", "open_nic", "open_socket", "progress", "require_scapy"]
+__all__ = [
+    "Capture",
+    "lease",
+    "open_nic",
+    "open_pair",
+    "open_socket",
+    "progress",
+    "rate_text",
+    "require_scapy",
+    "experiment",
+]
 
 _INBOUND, _OUTBOUND = 1, 2  # pcapng, section 4.3.1: flags of an enhanced packet block
 _ETHERNET = 1  # LINKTYPE_ETHERNET
+# IEEE 802, local experimental EtherType 1: what no one else takes for theirs.
+_EXPERIMENTAL = bytes.fromhex("88b5")
+_ENTRIES, _SPARE = 1024, 2048  # descriptors of each ring of a pair, and what its bursts hold
 
 
 def require_scapy() -> None:
@@ -47,17 +60,61 @@ def open_nic(args: argparse.Namespace) -> Iterator[Nic]:
     import vfiocore
 
     with vfiocore.open(args.device) as device, device.nic() as nic:
-        progress("waiting for the link...")
-        try:
-            nic.wait_link(args.link_timeout)
-        except TimeoutError:
-            raise CliError(
-                f"{args.device}: the link is down",
-                hint="is the cable plugged in? --link-timeout waits longer",
-            ) from None
-        finally:
-            progress("")
+        _wait_link(args, nic)
         yield nic
+
+
+def _wait_link(args: argparse.Namespace, nic: Nic) -> None:
+    progress("waiting for the link...")
+    try:
+        nic.wait_link(args.link_timeout)
+    except TimeoutError:
+        raise CliError(
+            f"{nic.device.name}: the link is down",
+            hint="is the cable plugged in? --link-timeout waits longer",
+        ) from None
+    finally:
+        progress("")
+
+
+@contextmanager
+def open_pair(args: argparse.Namespace, *, promisc: bool = False) -> Iterator[tuple[Nic, Nic]]:
+    """Two interfaces with their links up, in one address space and of one pool."""
+    import vfiocore
+
+    if args.device == args.peer and not is_fake(args.device):
+        raise CliError(f"{args.device} cannot be both: name two devices", status=2)
+    with ExitStack() as stack:
+        space = vfiocore.Iommu("fake" if is_fake(args.device) else None)
+        stack.enter_context(space)
+        first, second = (
+            stack.enter_context(vfiocore.open(name, iommu=space))
+            for name in (args.device, args.peer)
+        )
+        pool = stack.enter_context(vfiocore.Pool(space, 4 * _ENTRIES + _SPARE))
+        left, right = (
+            stack.enter_context(
+                device.nic(pool=pool, promisc=promisc, rx_entries=_ENTRIES, tx_entries=_ENTRIES)
+            )
+            for device in (first, second)
+        )
+        _wait_link(args, left)
+        _wait_link(args, right)
+        yield left, right
+
+
+def experiment(size: int, source: bytes, to: bytes = b"\xff" * 6) -> bytes:
+    """What no protocol takes for its own."""
+    header = to + source + _EXPERIMENTAL
+    return header + bytes(i & 0xFF for i in range(size - len(header)))
+
+
+def rate_text(rate: float) -> str:
+    """``"1.23 M frames/s"``."""
+    for factor, unit in ((1e6, " M"), (1e3, " k")):
+        if rate >= factor:
+            return f"{rate / factor:.2f}{unit} frames/s"
+    return f"{rate:.0f} frames/s"
 
 
 def lease(args: argparse.Namespace, nic: Nic, socket: SuperSocket) -> Lease:
