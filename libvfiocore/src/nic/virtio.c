@@ -324,7 +324,7 @@ VFC_TEMPLATE void rx_take(void *context, const struct vfc_completion *done)
 }
 
 /* The header is written where the packet says that its frame begins: that must be in its chunk. */
-VFC_TEMPLATE bool tx_give(void *context, uint32_t i, struct vfc_buffer *buffer)
+VFC_TEMPLATE bool tx_give(void *context, struct vfc_buffer *buffer)
 {
 	struct nic_sending *sending = (struct nic_sending *)context;
 	const struct vfc_packet *packet = sending->next;
@@ -332,7 +332,7 @@ VFC_TEMPLATE bool tx_give(void *context, uint32_t i, struct vfc_buffer *buffer)
 	uint64_t offset = packet->iova - vfc_pool_iova(pool, packet->chunk);
 
 	if (offset < VIRTIO_NET_HEADER || offset > NIC_CHUNK ||
-	    offset + packet->length > NIC_CHUNK || !nic_give(context, i, buffer))
+	    offset + packet->length > NIC_CHUNK || !nic_give(context, buffer))
 		return false;
 	__builtin_memset((uint8_t *)vfc_pool_va(pool, packet->chunk) + offset - VIRTIO_NET_HEADER, 0,
 			 VIRTIO_NET_HEADER);
