@@ -62,6 +62,7 @@ static void spaces(void)
 	no(vfc_iommu_dirty_stop(iommu));
 	no(vfc_iommu_dirty_read(iommu, AT, PAGE, PAGE, &bitmap));
 	no(vfc_iommu_iommufd(iommu, NULL));
+	no(vfc_iommu_fd(iommu, NULL));
 	no(vfc_mapcache_open(iommu, NULL, &cache));
 	no(vfc_iommu_close(iommu));
 	no(vfc_iommu_close(other));
