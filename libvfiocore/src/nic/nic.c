@@ -206,6 +206,29 @@ static int bring_up(struct vfc_nic *nic)
 	return rc;
 }
 
+/* The chunks that a ring holds go back to the pool; the device is stopped. */
+static void empty_ring(struct vfc_pool *pool, struct vfc_ring *ring,
+		       const struct vfc_ring_layout *layout)
+{
+	vfc_pool_lock(pool);
+	/* More than there is room for were given twice, by the caller. */
+	if (vfc_ring_used(ring) <= pool->chunks - pool->free)
+		pool->free += vfc_ring_cancel(ring, layout, pool->stack + pool->free);
+	else
+		vfc_ring_cancel(ring, layout, NULL);
+	vfc_pool_unlock(pool);
+}
+
+static void empty_rings(struct vfc_nic *nic)
+{
+	for (uint32_t q = 0; q < nic->queues; q++) {
+		if (nic->rx[q].ring.entries)
+			empty_ring(nic->pool, &nic->rx[q].ring, nic->driver->rx_layout);
+		if (nic->tx[q].ring.entries)
+			empty_ring(nic->pool, &nic->tx[q].ring, nic->driver->tx_layout);
+	}
+}
+
 /* A device that is gone cannot be told anything, and does no DMA: go on in any case. */
 static void take_down(struct vfc_nic *nic)
 {
@@ -214,6 +237,8 @@ static void take_down(struct vfc_nic *nic)
 	if (nic->master)
 		vfc_device_bus_master(nic->device, false);
 	nic->master = false;
+	if (nic->queue_memory) /* a pool that is shared goes on without the interface */
+		empty_rings(nic);
 	vfc_irq_close(nic->irq);
 	nic->irq = NULL;
 }
@@ -316,19 +341,6 @@ int vfc_nic_close(struct vfc_nic *nic)
 	return 0;
 }
 
-/* The chunks that a ring holds go back to the pool; the device is stopped. */
-static void empty_ring(struct vfc_pool *pool, struct vfc_ring *ring,
-		       const struct vfc_ring_layout *layout)
-{
-	vfc_pool_lock(pool);
-	/* More than there is room for were given twice, by the caller. */
-	if (vfc_ring_used(ring) <= pool->chunks - pool->free)
-		pool->free += vfc_ring_cancel(ring, layout, pool->stack + pool->free);
-	else
-		vfc_ring_cancel(ring, layout, NULL);
-	vfc_pool_unlock(pool);
-}
-
 /*
  * The function is quiet and cannot write to memory before the kernel resets it. Not every device
  * has a function reset: then the driver's own, which stop() includes, has to do.
@@ -341,10 +353,7 @@ static int nic_reset(struct vfc_nic *nic)
 		return rc;
 	nic->driver->read_counters(nic); /* a reset clears the device's */
 	nic->driver->stop(nic);
-	for (uint32_t q = 0; q < nic->queues; q++) {
-		empty_ring(nic->pool, &nic->rx[q].ring, nic->driver->rx_layout);
-		empty_ring(nic->pool, &nic->tx[q].ring, nic->driver->tx_layout);
-	}
+	empty_rings(nic);
 	memcpy(nic->mac, nic->permanent, sizeof(nic->mac));
 	if (nic->device->flags & VFC_DEVICE_RESET) {
 		rc = vfc_device_reset(nic->device);
