@@ -123,6 +123,8 @@ VFC_TEMPLATE uint32_t vfc_ring_reap_in_order(struct vfc_ring *ring,
 			if (__builtin_expect(!good, 0) && !covered &&
 			    (done.control & layout->done) != layout->done)
 				break;
+			if (!covered && done.control & layout->errors)
+				ring->errors++;
 			done.cookie = cookies[i];
 			done.length = (uint32_t)(done.control >> layout->length_shift);
 			if (layout->length_bits == 16)
