@@ -30,7 +30,12 @@ int vfc_iommu_fd(struct vfc_iommu *iommu, uint32_t *ioas)
 
 bool iommu_is_adopted(struct vfc_iommu *iommu)
 {
-	return iommu->adopted;
+	bool adopted;
+
+	lock_take(&iommu->lock);
+	adopted = iommu->adopted;
+	lock_give(&iommu->lock);
+	return adopted;
 }
 
 void search_begin(struct search *search)

@@ -11,6 +11,7 @@
 
 #include "../device.h"
 #include "../error.h"
+#include "../fork.h"
 #include "../kernel/sys.h"
 #include "../sized.h"
 
@@ -330,6 +331,9 @@ int vfc_nic_close(struct vfc_nic *nic)
 
 	if (!nic)
 		return 0;
+	rc = fork_check(nic->device->pid, nic->device->name);
+	if (rc < 0)
+		return vfc_done(rc);
 	take_down(nic);
 	vfc_error_restore(&before);
 	rc = release_memory(nic);
