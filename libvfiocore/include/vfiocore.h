@@ -33,5 +33,6 @@
 #include "vfiocore/power.h"
 #include "vfiocore/region.h"
 #include "vfiocore/ring.h"
+#include "vfiocore/sriov.h"
 
 #endif

@@ -14,6 +14,7 @@
 /* PCI Local Bus 3.0, section 6.2.2. */
 #define COMMAND 0x04
 #define COMMAND_MEMORY 0x0002
+#define CLASS 0x08 /* and revision */
 /* PCI Bus Power Management Interface 1.2, sections 3.2 and 3.2.4. */
 #define CAP_POWER 0x01
 #define PMCSR 4
@@ -104,20 +105,35 @@ static int kernel_write(struct vfc_device *device, const struct region *region, 
 	return device->ops->write(device->transport, region->position + offset, bytes, width);
 }
 
-/* All ones may be a register's value; with all ones in the vendor id, too, nobody answers. */
-static int check_gone(struct vfc_device *device, uint32_t width, uint64_t value)
+/* Of a virtual function vfio makes the ids up (vfio_config_init()), but not the class. */
+bool access_gone(struct vfc_device *device)
 {
 	const struct region *config = region_config(device);
-	uint64_t vendor;
+	uint64_t vendor = 0, class_code = 0;
+	int rc;
 
-	if (width < 4 || value != UINT64_MAX >> (64 - 8 * width) || !config)
-		return 0;
-	if (kernel_read(device, config, 0, 2, &vendor) == 0 && vendor != 0xffff)
-		return 0;
+	if (!config)
+		return false;
+	rc = kernel_read(device, config, 0, 2, &vendor);
+	if (rc == 0)
+		rc = kernel_read(device, config, CLASS, 4, &class_code);
+	return rc == -ENODEV || vendor == 0xffff || class_code == UINT32_MAX;
+}
+
+static int tell_gone(struct vfc_device *device)
+{
 	events_suspect(device);
 	return vfc_fail(ENODEV, VFC_REASON_GONE, WHERE(.object = device->name),
 			"the device answers with all ones, in config space too: it was pulled, or is "
 			"in reset");
+}
+
+/* All ones may be a register's value; with all ones in config space, too, nobody answers. */
+static int check_gone(struct vfc_device *device, uint32_t width, uint64_t value)
+{
+	if (width < 4 || value != UINT64_MAX >> (64 - 8 * width) || !access_gone(device))
+		return 0;
+	return tell_gone(device);
 }
 
 /* Does the device answer to its BARs? The rule of __vfio_pci_memory_enabled() (vfio_pci_config.c). */
@@ -130,8 +146,9 @@ static bool look_at_decoding(struct vfc_device *device, const struct region *con
 		return false;
 	if (kernel_read(device, config, COMMAND, 2, &command) < 0 || !(command & COMMAND_MEMORY))
 		return false;
-	if (command == 0xffff) /* gone: its mappings read as all ones, which is recognized */
-		return true;
+	/* Gone: its mappings read as all ones, which is recognized; those of a virtual one are SIGBUS. */
+	if (access_gone(device))
+		return kernel_read(device, config, 0, 2, &power) == 0 && power == 0xffff;
 	return !device->power || (kernel_read(device, config, device->power, 1, &power) == 0 &&
 				  (power & PMCSR_STATE) < PMCSR_D3HOT);
 }
@@ -212,6 +229,8 @@ static int region_read(struct vfc_device *device, uint32_t index, uint64_t offse
 		rc = region_check(device, index, offset, width, VFIO_REGION_INFO_FLAG_READ, &region);
 	if (rc == 0)
 		rc = read_region(device, region, index, offset, width, value);
+	if (rc == -EIO && index != VFC_REGION_CONFIG && access_gone(device))
+		return tell_gone(device);
 	return rc < 0 ? rc : index == VFC_REGION_CONFIG ? 0 : check_gone(device, width, *value);
 }
 
@@ -329,17 +348,14 @@ static int walk_caps(struct vfc_device *device, struct vfc_pci_cap *caps, size_t
 {
 	struct caps_source source = {.read = read_config, .cookie = device, .name = device->name};
 	struct region *config;
-	uint32_t id;
 	int rc = device_check_pci(device, "capabilities");
 
 	if (rc == 0)
 		rc = region_check(device, VFC_REGION_CONFIG, 0, 64, VFIO_REGION_INFO_FLAG_READ,
 				  &config);
-	if (rc == 0)
-		rc = read_config(device, 0, 4, &id);
 	/* Of all ones a list that loops could be read, which would not tell the cause. */
-	if (rc == 0)
-		rc = check_gone(device, 4, id);
+	if (rc == 0 && access_gone(device))
+		rc = tell_gone(device);
 	if (rc < 0)
 		return rc;
 	source.length = (uint32_t)config->length;

@@ -149,9 +149,9 @@ static int own_iommu(struct vfc_device *device, const char *name, const char *tr
 	return rc;
 }
 
-static int open_in(struct vfc_device *device, const char *name, int fd)
+static int open_in(struct vfc_device *device, const char *name, int fd, const uint8_t *token)
 {
-	int rc = iommu_open_device(device->iommu, name, fd, &device->transport);
+	int rc = iommu_open_device(device->iommu, name, fd, token, &device->transport);
 
 	if (rc < 0)
 		return rc;
@@ -165,9 +165,9 @@ static int open_in(struct vfc_device *device, const char *name, int fd)
 	return rc;
 }
 
-/* @iommu: NULL: one of its own. @fd: its descriptor that is open already, or -1. */
-static int new_device(const char *name, struct vfc_iommu *iommu, const char *transport, int fd,
-		      struct vfc_device **out)
+/* @transport: if there is no opts->iommu. @fd: its open descriptor, or -1. */
+static int new_device(const char *name, const struct vfc_device_opts *opts, const char *transport,
+		      int fd, struct vfc_device **out)
 {
 	struct vfc_device *device = sys_alloc(sizeof(*device));
 	int rc = 0;
@@ -175,11 +175,11 @@ static int new_device(const char *name, struct vfc_iommu *iommu, const char *tra
 	if (!device)
 		return vfc_no_memory();
 	bus_name(name, device->name);
-	device->iommu = iommu;
-	if (!iommu)
+	device->iommu = opts->iommu;
+	if (!device->iommu)
 		rc = own_iommu(device, name, transport);
 	if (rc == 0) {
-		rc = open_in(device, name, fd);
+		rc = open_in(device, name, fd, opts->vf_token);
 		if (rc < 0)
 			vfc_iommu_close(device->own);
 	}
@@ -219,12 +219,12 @@ static int device_open(const char *name, const struct vfc_device_opts *opts,
 		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, WHERE(.object = name),
 				"an address space has its transport already: give one of the two");
 	if (opts->transport)
-		return new_device(name, NULL, opts->transport, -1, out);
+		return new_device(name, opts, opts->transport, -1, out);
 	rc = handover_open(name, opts, out);
 	if (rc <= 0)
 		return rc;
 	/* A model is named with its transport, whatever the environment says. */
-	return new_device(name, opts->iommu, strncmp(name, "fake:", 5) ? NULL : "fake", -1, out);
+	return new_device(name, opts, strncmp(name, "fake:", 5) ? NULL : "fake", -1, out);
 }
 
 int vfc_device_open(const char *name, const struct vfc_device_opts *opts,
@@ -282,7 +282,7 @@ int device_take(int fd, const char *given, const struct vfc_device_opts *opts,
 		rc = check_name(given, &handle, &info);
 	/* The device has a duplicate, so a failure leaves the caller's as it was. */
 	if (rc == 0)
-		rc = new_device(info.name, opts->iommu, "cdev", fd, out);
+		rc = new_device(info.name, opts, "cdev", fd, out);
 	if (rc == 0)
 		(*out)->shared = opts->flags & VFC_DEVICE_SHARED;
 	return rc;

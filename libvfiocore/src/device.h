@@ -105,5 +105,7 @@ int region_address(struct vfc_device *device, struct region *region, uint64_t of
 /* src/access.c: learn whether the device decodes accesses to its BARs, at first and again. */
 void access_open(struct vfc_device *device);
 void access_follow(struct vfc_device *device);
+/* Does config space answer with all ones: was it pulled, or is it in reset? */
+bool access_gone(struct vfc_device *device);
 
 #endif

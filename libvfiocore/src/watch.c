@@ -49,14 +49,13 @@ static int event_of(struct vfc_events *events, struct vfc_event *event, uint32_t
 static bool is_gone(struct vfc_device *device)
 {
 	struct vfc_error before = *vfc_error_last();
-	uint64_t vendor = 0;
-	int rc;
+	bool gone;
 
 	if (!(device->flags & VFC_DEVICE_PCI) || device->low_power || device->released)
 		return false;
-	rc = vfc_region_read(device, VFC_REGION_CONFIG, 0, 2, &vendor);
-	quiet(rc, &before);
-	return rc == -ENODEV || vendor == 0xffff;
+	gone = access_gone(device);
+	vfc_error_restore(&before);
+	return gone;
 }
 
 int watch_next_gone(struct vfc_events *events, struct vfc_event *event)

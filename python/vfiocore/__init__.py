@@ -16,6 +16,7 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from socket import socket as Socket
+    from uuid import UUID
 
     from . import (
         bus,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
         pci,
         power,
         region,
+        sriov,
     )
     from ._irq_thread import IrqThread
     from .bus import BusInfo
@@ -160,6 +162,7 @@ __all__ = [
     "power",
     "receive",
     "region",
+    "sriov",
 ]
 
 # Equal to the library's vfc_version(); a test says so.
@@ -204,7 +207,13 @@ _HOME = {
 _MODULES = frozenset(name for name in __all__ if name.islower() and name.isalpha())
 
 
-def open(name: str, *, iommu: Iommu | None = None, transport: str | None = None) -> Device:
+def open(
+    name: str,
+    *,
+    iommu: Iommu | None = None,
+    transport: str | None = None,
+    vf_token: UUID | str | None = None,
+) -> Device:
     """Open a device and attach it to an IOMMU address space.
 
     Args:
@@ -218,16 +227,19 @@ def open(name: str, *, iommu: Iommu | None = None, transport: str | None = None)
             ``"fake"``; by default the environment's ``VFIOCORE_TRANSPORT``, else the best of the
             first two. Not together with ``iommu``. What ``vfio run`` handed over is taken when no
             transport is named.
+        vf_token: of a virtual function whose physical one is bound to vfio-pci: the token that was
+            set there, see :mod:`vfiocore.sriov`; a physical function sets it by this, too.
 
     Raises:
         NoDevice, NoDriver, NoIommu, NotViable, DeviceBusy, PermissionDenied: the message says
             what stands in the way and what to do.
+        InvalidArgument: a token for a device that none guards.
 
     Source: vfc_device_open() in vfiocore/device.h.
     """
     from .device import Device
 
-    return Device(name, iommu=iommu, transport=transport)
+    return Device(name, iommu=iommu, transport=transport, vf_token=vf_token)
 
 
 def adopt(

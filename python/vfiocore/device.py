@@ -22,12 +22,14 @@ from ._native.enums import DeviceFlag, DeviceKind, IrqIndex, RegionIndex
 from ._native.loader import lib
 from ._native.structs import DeviceInfo, DeviceOpts
 from ._reset import ResetDevice, Resettable
+from ._token import token_bytes
 from .errors import Reason, Unsupported, VfioError, invalid
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from socket import socket as Socket
     from types import TracebackType
+    from uuid import UUID
 
     from .config import Config
     from .event import Events, Releaser
@@ -82,7 +84,12 @@ class Device(Resettable):
     """
 
     def __init__(
-        self, name: str, *, iommu: Iommu | None = None, transport: str | None = None
+        self,
+        name: str,
+        *,
+        iommu: Iommu | None = None,
+        transport: str | None = None,
+        vf_token: UUID | str | None = None,
     ) -> None:
         from .iommu import Iommu
 
@@ -93,6 +100,9 @@ class Device(Resettable):
         by = None if transport is None else c_char_p(encoded(transport, "a transport"))
         if by is not None:
             opts.transport = cast(by, c_void_p)
+        token = None if vf_token is None else c_char_p(token_bytes(vf_token))
+        if token is not None:
+            opts.vf_token = cast(token, c_void_p)
         self._handle = open_handle(lib.vfc_device_open, text, byref(opts))
         self._setup(iommu)
 

@@ -197,6 +197,7 @@ class Compiled:
     unit: str
     baseline: str
     program: str
+    better: str = "lower"
 
     def command(self) -> list[str]:
         return [str(BENCH / self.program), self.name]
@@ -212,7 +213,7 @@ class Compiled:
             "baseline": self.baseline,
             "baseline_value": base,
             "ratio": round(value / base, 6),
-            "better": "lower",
+            "better": self.better,
         }
 
 
@@ -230,6 +231,19 @@ class InGuest(Compiled):
         program = f"{BENCH / self.program} {self.what} {bdf} {self.transport}"
         script = f"{VFIO} bind {bdf} >&2 && exec {program}"
         return [VFIO, "lab", "run", "--machine", "iommufd", "--", "sh", "-c", script]
+
+
+@dataclass(frozen=True)
+class Disk(Compiled):
+    """examples/nvme against the kernel's driver: the guest's own script measures both."""
+
+    program: str = "nvme.py"
+
+    def command(self) -> list[str]:
+        ours = str(BENCH.parent / "lab/nvme")
+        script = str(Path(__file__).with_name(self.program))
+        disk = MACHINES["width"].device("nvme").bdf
+        return [VFIO, "lab", "run", "--machine", "width", "--", PYTHON, script, ours, disk]
 
 
 @dataclass(frozen=True)
@@ -320,6 +334,8 @@ def figures() -> list[Figure | Compiled]:
         *map_figures(),
         *cache_figures(),
         *irq_figures(),
+        Disk("nvme.read4k", "reads/s", "the kernel's driver, fio by io_uring, depth 32",
+             better="higher"),
         Figure("lab.first_test", "s", "vfio lab run -- true, the whole run", first_test, bare_guest,
                rounds=3),
     ]

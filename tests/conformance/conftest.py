@@ -27,6 +27,7 @@ Operation = Callable[[int, int], None]
 # They need a device that does DMA on command, or a kernel that counts what is pinned.
 IN_GUESTS = [
     "test_cached_dma.py",
+    "test_copies.py",
     "test_dma.py",
     "test_dma_sources.py",
     "test_memlock.py",

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import mmap
+import threading
 from collections.abc import Callable
 
 import pytest
@@ -179,3 +180,30 @@ def test_a_device_that_left_a_shared_space(both: None, transport: str) -> None:
             assert bytes(buffer[:64]) == b"\x19" * 64
             copies(Edu(first), buffer.iova, buffer.iova + 64)
             assert bytes(buffer[64:128]) == b"\x19" * 64
+
+
+def test_opened_at_the_same_time(both: None, transport: str) -> None:
+    """Several threads open a device each, all into one space, and each then reaches it."""
+    names = (NIC, EDU, EDU1)
+    devices: list[vfiocore.Device] = []
+    barrier = threading.Barrier(len(names))
+
+    def run(name: str) -> None:
+        barrier.wait(20)
+        devices.append(vfiocore.open(name, iommu=iommu))
+
+    with vfiocore.Iommu(transport) as iommu:
+        threads = [threading.Thread(target=run, args=(name,)) for name in names]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(20)
+        assert sorted(device.name for device in devices) == sorted(names)
+        assert iommu.devices == len(names)
+        with iommu.alloc(PAGE, highest=HIGHEST) as buffer:
+            buffer[:64] = b"\x5a" * 64
+            for number, device in enumerate(d for d in devices if d.name != NIC):
+                copies(Edu(device), buffer.iova, buffer.iova + 64 * (number + 1))
+            assert bytes(buffer[:192]) == b"\x5a" * 192
+        for device in devices:
+            device.close()

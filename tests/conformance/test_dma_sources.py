@@ -243,3 +243,15 @@ def test_what_was_written_is_dirty(edu: Edu, differs: Differs) -> None:
             pages = dirty.read(buffer)
         assert 2 * PAGE in pages
         assert differs("all pages are dirty") == (len(pages) == 4)
+
+
+def test_all_and_parts_of_its_own_bars(edu: Edu, transport: str) -> None:
+    """Each BAR of memory: whole, its first page, and from its second page on."""
+    with vfiocore.open(NIC, transport=transport) as device:
+        for number in (0, 1, 3):
+            length = device.bar(number).length
+            for offset, size in ((0, length), (0, PAGE), (PAGE, length - PAGE)):
+                with device.iommu.map_region(device, number, offset, size) as mapping:
+                    assert mapping.length == size
+                    assert device.iommu.mapped == size
+                assert device.iommu.mappings == 0

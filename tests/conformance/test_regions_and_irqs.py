@@ -112,3 +112,80 @@ def test_nothing_stays_open(name: str, transport: str) -> None:
                 pass
             buffer.close()
     assert sorted(os.listdir("/proc/self/fd")) == before
+
+
+def test_bus_master_is_switched(device: vfiocore.Device) -> None:
+    """By the Command register and by its name, off when opened; the rest of it stays."""
+    bit = 4  # PCI Local Bus 3.0, 6.2.2
+    assert not device.config.command & bit
+    before = device.config.command
+    for on in (True, False):
+        device.config.command = before | bit if on else before
+        assert device.bus_master is on
+    for on in (True, False):
+        device.bus_master = on
+        assert device.config.command == (before | bit if on else before)
+
+
+def test_the_ids_are_those_of_sysfs(device: vfiocore.Device, name: str, transport: str) -> None:
+    if transport == "fake":  # sysfs knows no model
+        return
+    info = vfiocore.pci.info(name)
+    assert (device.config.vendor, device.config.device) == (info.vendor, info.device)
+
+
+def none_is_lost(irqs: vfiocore.IrqSet) -> None:
+    for interrupt in irqs:
+        interrupt.trigger()
+    assert [interrupt.wait(1) for interrupt in irqs] == [1] * len(irqs)
+
+
+def test_misused_interrupts(device: vfiocore.Device) -> None:
+    """An error each, and the set is what it was."""
+    for kind, count in (("msix", 3), ("msi", 1)):
+        with device.irqs(kind, count) as irqs:
+            for vector in (-1, count):
+                with pytest.raises(IndexError):
+                    irqs[vector]
+            for refused in (irqs.mask, irqs.unmask, irqs.unmask_fd):
+                with pytest.raises(vfiocore.Unsupported, match="only INTx"):
+                    refused()
+            with pytest.raises(vfiocore.VfioError, match="armed already") as caught:
+                irqs[0].arm()
+            assert caught.value.errno == errno.EALREADY
+            irqs[0].disarm()
+            with pytest.raises(vfiocore.VfioError, match="disarmed already"):
+                irqs[0].disarm()
+            irqs[0].arm()
+            for size in (0, 6):
+                with pytest.raises(vfiocore.OutOfRange):
+                    irqs.resize(size)
+            none_is_lost(irqs)
+        with pytest.raises(vfiocore.ClosedError):
+            irqs.wait_any(0)
+
+
+def test_a_descriptor_closed_behind_our_back(device: vfiocore.Device) -> None:
+    with device.irqs("msix", 2) as irqs:
+        os.close(irqs[0].fileno())
+        with pytest.raises(vfiocore.VfioError, match="vector 0") as caught:
+            irqs[0].wait(1)
+        assert caught.value.errno == errno.EBADF
+        irqs[1].trigger()
+        assert irqs[1].wait(1) == 1
+
+
+def test_fork_while_armed(device: vfiocore.Device) -> None:
+    """The child may not wait, and takes nothing from its parent."""
+    with device.irqs("msix", 2) as irqs:
+        irqs[1].trigger()
+        child = os.fork()
+        if not child:
+            try:
+                irqs[1].wait(1)
+            except vfiocore.VfioError as error:
+                os._exit(error.errno == errno.ECHILD)
+            os._exit(2)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 1
+        assert irqs[1].wait(1) == 1
+        none_is_lost(irqs)

@@ -106,3 +106,32 @@ def test_the_end_of_the_numbers(iommu: vfiocore.Iommu, memory: mmap.mmap) -> Non
         with pytest.raises(vfiocore.IovaError, match="windows"):
             iommu.map(memory, iova=iova)
     assert iommu.mappings == 0
+
+
+def test_the_last_page_in_each_way(iommu: vfiocore.Iommu) -> None:
+    """The highest page of the highest window, where an end that is one too far wraps around."""
+    iova = iommu.ranges[-1][1] + 1 - PAGE
+    memory = mmap.mmap(-1, PAGE)
+    for unmap in (
+        lambda: iommu.unmap(iova, PAGE),
+        lambda: iommu.unmap_range(iova, PAGE),
+        lambda: iommu.unmap_range(iova, (1 << 64) - iova),
+        iommu.unmap_all,
+    ):
+        mapping = iommu.map(memory, iova=iova)
+        assert mapping.iova == iova
+        assert unmap() in (None, PAGE)
+        assert not mapping.mapped
+        assert (iommu.mappings, iommu.mapped) == (0, 0)
+
+
+def test_unmapping_past_the_end_of_the_numbers(iommu: vfiocore.Iommu) -> None:
+    """Nothing that is mapped is touched by it."""
+    memory = mmap.mmap(-1, PAGE)
+    with iommu.map(memory, iova=iommu.ranges[-1][1] + 1 - PAGE) as mapping:
+        with pytest.raises(vfiocore.VfioError):
+            iommu.unmap((1 << 64) - PAGE, 2 * PAGE)
+        with pytest.raises(vfiocore.InvalidArgument):
+            iommu.unmap_range((1 << 64) - PAGE, 2 * PAGE)
+        assert mapping.mapped
+        assert iommu.mappings == 1

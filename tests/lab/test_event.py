@@ -8,6 +8,7 @@ import json
 import os
 import select
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -27,6 +28,9 @@ SYSFS = Path("/sys/bus/pci/devices")
 NETLINK_KOBJECT_UEVENT = 15
 
 both = pytest.mark.machine("intel", "iommufd")
+
+# Who has 10.0.2.2? Tell 10.0.2.15.
+ARP = "0806 0001 0800 0604 0001 525400766600 0a00020f 000000000000 0a000202"
 
 
 def write_later(path: str, text: str) -> subprocess.Popen[bytes]:
@@ -290,6 +294,33 @@ def test_asyncio(edu: str) -> None:
         assert asyncio.run(kinds(device)) == [EventKind.CHANGE] * 3
 
 
+@both
+def test_the_cable_is_pulled_while_one_receives(nic0: str) -> None:
+    """A receiver waits on: the next frame is its own, once there is a cable again."""
+    with Monitor() as monitor, vfiocore.open(nic0) as device, device.nic() as nic:
+
+        def receive() -> None:
+            while nic.recv(60)[12:14] != b"\x08\x06":  # ARP's answer; others may come before
+                pass
+
+        nic.wait_link(10)
+        receiver = threading.Thread(target=receive)
+        receiver.start()
+        monitor.command("set_link", name="nic0", up=False)
+        deadline = time.monotonic() + 20
+        while nic.link.up:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        assert receiver.is_alive()
+        monitor.command("set_link", name="nic0", up=True)
+        assert nic.wait_link(20).up
+        asks = bytes.fromhex(ARP) + bytes(18)
+        while receiver.is_alive():
+            assert time.monotonic() < deadline
+            nic.send(b"\xff" * 6 + nic.mac_bytes + asks)  # the user network answers
+            receiver.join(0.1)
+
+
 SERR = 0x100  # Command register bit 8
 REPORTING = 0xF  # Device Control bits 0 to 3 (PCI Express Base 5.0, 7.5.3.4)
 EXPRESS_CONTROL = 0x8
@@ -324,3 +355,35 @@ def test_errors_are_told_by_name(bound: Callable[[str], str]) -> None:
         monitor.human("pcie_aer_inject_error virtio RCVR")  # correctable: VFIO tells nobody
         assert EventKind.ERROR not in kinds_until_silence(stream)
         assert device.config.vendor == 0x1AF4
+
+
+AER_INJECT = Path("/dev/aer_inject")
+NON_FATAL = {"Completer Abort": 1 << 15, "Poisoned TLP Received": 1 << 12}  # PCIe 5.0, 7.8.4.2
+
+
+def inject(bdf: str, status: int) -> None:
+    """An uncorrectable error of a device that emulates none, by the kernel's driver for that."""
+    domain, bus, slot = bdf.split(":")
+    device, function = slot.split(".")
+    place = bytes(int(part, 16) for part in (bus, device, function))
+    AER_INJECT.write_bytes(struct.pack("<3sx7I", place, status, 0, 0, 0, 0, 0, int(domain, 16)))
+
+
+@pytest.mark.machine("iommufd")
+def test_errors_of_a_nic_in_traffic(nic0: str) -> None:
+    """They are told, and frames go on: nobody but the driver decides what becomes of its device."""
+    with vfiocore.open(nic0) as device, device.nic() as nic, device.events() as stream:
+        nic.wait_link(10)
+        for name, status in NON_FATAL.items():
+            nic.send(b"\xff" * 12 + b"\x88\xb5" + bytes(46))
+            inject(nic0, status)
+            event = take(stream, EventKind.ERROR)
+            assert (event.name, event.driver) == (nic0, "vfio-pci")
+            assert name in event.detail, event
+            assert "(fatal)" not in event.detail
+            sent = nic.stats.tx_frames
+            nic.send(b"\xff" * 12 + b"\x88\xb5" + bytes(46))
+            deadline = time.monotonic() + 10
+            while nic.stats.tx_frames == sent:
+                assert time.monotonic() < deadline
+                time.sleep(0.01)

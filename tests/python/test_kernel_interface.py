@@ -11,6 +11,7 @@ import pytest
 from vfiocore._native import tables
 
 ROW = re.compile(r"^\| `((?:IOMMU|KVM|VFIO)_\w+)` \| (\d+\.\d+) \| `(\w+)` \| (.*) \|$", re.M)
+BEHAVIOUR = re.compile(r"^\| ([A-Z][^|`]*) \| (`.*`) \|$", re.M)
 # Features of devices are requests of one number, told apart by a second one.
 DEFINED = re.compile(
     r"^#define ((?:IOMMU|KVM|VFIO)_\w+(?= _IO\w*\()|VFIO_DEVICE_FEATURE_\w+(?= \d))", re.M
@@ -18,8 +19,12 @@ DEFINED = re.compile(
 
 
 @pytest.fixture(scope="module")
-def rows() -> list[tuple[str, ...]]:
-    text = (Path(__file__).parents[2] / "docs/kernel-interface.md").read_text()
+def text() -> str:
+    return (Path(__file__).parents[2] / "docs/kernel-interface.md").read_text()
+
+
+@pytest.fixture(scope="module")
+def rows(text: str) -> list[tuple[str, ...]]:
     return ROW.findall(text)
 
 
@@ -46,10 +51,23 @@ def test_every_function_exists(root: Path, rows: list[tuple[str, ...]]) -> None:
             assert re.search(rf'REQUEST\({name},\s+"{re.escape(linux)}\b', source), name
 
 
+def check_tests(root: Path, row: str, cell: str) -> None:
+    tests = re.findall(r"`([\w/]+\.py)::(\w+)`", cell)
+    assert ", ".join(f"`{file}::{test}`" for file, test in tests) == cell, row
+    for file, test in tests:
+        text = (root / file).read_text()
+        assert re.search(rf"^def {test}\(", text, re.M), f"{row}: {file}::{test}"
+
+
 def test_every_test_exists(root: Path, rows: list[tuple[str, ...]]) -> None:
     for name, _, _, cell in rows:
-        tests = re.findall(r"`([\w/]+\.py)::(\w+)`", cell)
-        assert ", ".join(f"`{file}::{test}`" for file, test in tests) == cell, name
-        for file, test in tests:
-            text = (root / file).read_text()
-            assert re.search(rf"^def {test}\(", text, re.M), f"{name}: {file}::{test}"
+        check_tests(root, name, cell)
+
+
+def test_every_behaviour_has_a_test(root: Path, text: str) -> None:
+    section = text.partition("## What the kernel's selftests state")[2].partition("\n## ")[0]
+    lines = [line for line in section.splitlines() if line.startswith("| ")][1:]
+    behaviours = BEHAVIOUR.findall(section)
+    assert len(behaviours) == len(lines)
+    for behaviour, cell in behaviours:
+        check_tests(root, behaviour, cell)

@@ -11,6 +11,7 @@
 
 #include "pci/bus.h"
 #include "pci/sysfs.h"
+#include "sweep.h"
 #include "test.h"
 #include "transport/handle.h"
 #include "transport/hints.h"
@@ -327,6 +328,27 @@ static void other_buses(void)
 	CHECK(!pci_group_unsafe(8));
 }
 
+/* A list that could not be made is no empty list. */
+static int discovery(void)
+{
+	struct vfc_bus_info where = {.size = sizeof(where)};
+	char pci[4][VFC_PCI_NAME], all[2][VFC_BUS_NAME];
+	struct vfc_pci_info info = {.size = sizeof(info)};
+	int rc = 0;
+
+	errno = ESTALE; /* our caller's */
+	if (note(&rc, vfc_pci_list(pci, 4)) >= 0)
+		CHECK(!strcmp(pci[0], "0000:01:00.0"));
+	if (note(&rc, vfc_pci_group(7, pci, 4)) >= 0)
+		CHECK(!strcmp(pci[1], "10000:02:00.1"));
+	if (note(&rc, vfc_bus_list(all, 2)) > 0)
+		CHECK(!strcmp(all[0], "83b8f4f2-509f-382f-3c1e-e6bfe0fa1001"));
+	note(&rc, vfc_bus_info("9000000.uart", &where));
+	note(&rc, vfc_pci_info("01:00.0", &info));
+	CHECK_EQ(errno, ESTALE);
+	return rc;
+}
+
 int main(void)
 {
 	char command[64], state[256];
@@ -345,6 +367,7 @@ int main(void)
 	what_a_descriptor_is();
 	reserved_ranges();
 	other_buses();
+	sweep("discovery", discovery);
 	snprintf(command, sizeof(command), "rm -rf %s", root);
 	CHECK_EQ(system(command), 0);
 	return 0;

@@ -42,6 +42,7 @@ struct vfc_device_opts {
 	uint32_t flags; /* vfc_device_adopt(): VFC_DEVICE_SHARED or 0 */
 	struct vfc_iommu *iommu; /* attach to this space; NULL: one of its own, closed with it */
 	const char *transport;   /* of its own space, see struct vfc_iommu_opts; else NULL */
+	const uint8_t *vf_token; /* VFC_VF_TOKEN bytes, see vfiocore/sriov.h; NULL: none */
 };
 
 /* A device that a hot reset resets, too. */
@@ -75,8 +76,11 @@ VFC_BEGIN_DECLS
  * Without a transport it is the descriptor that `vfio run` handed over for @name, if there is one
  * (vfiocore/handover.h), unless @opts->iommu was opened otherwise.
  * Bus mastering is off until vfc_device_bus_master() or a driver turns it on.
- * Errors: -ENODEV (no such device, or bound to no VFIO driver), -ENOENT (module missing), -EACCES,
- * -EBUSY (open elsewhere), -EPERM (group not viable), -EINVAL.
+ * A virtual function whose physical one is bound to vfio-pci takes the token that was set there; a
+ * physical function sets it by it, but while virtual ones are open, takes the same.
+ * Errors: -ENODEV (no such device, or bound to no VFIO driver), -ENOENT (module missing), -EACCES
+ * (also: no token, or another), -EBUSY (open elsewhere), -EPERM (group not viable), -EINVAL (also: a
+ * token for a device that has none).
  */
 VFC_API int vfc_device_open(const char *name, const struct vfc_device_opts *opts,
 			    struct vfc_device **device);

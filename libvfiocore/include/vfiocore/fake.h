@@ -6,7 +6,8 @@
  * vfc_device_open("fake:e1000e") opens a model of an Intel 82574L whose transmitter is wired to its
  * own receiver. A thread plays the device: it follows the rings, translates every address by the
  * address space's mappings, faults on what is not mapped, and raises eventfds. Memory counts
- * against a locked-memory limit, mappings against an entry limit, as the kernel's do.
+ * against a locked-memory limit, mappings against an entry limit, as the kernel's do. Once
+ * vfc_sriov_set_token() was called on one, those that are opened later beside it want the token.
  */
 #ifndef VFIOCORE_FAKE_H
 #define VFIOCORE_FAKE_H

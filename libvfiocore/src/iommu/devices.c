@@ -76,22 +76,22 @@ static int explain(struct vfc_iommu *iommu, const char *name, int rc)
 	return rc;
 }
 
-static int open_or_adopt(struct vfc_iommu *iommu, const char *name, int fd,
+static int open_or_adopt(struct vfc_iommu *iommu, const char *name, int fd, const uint8_t *token,
 			 struct transport_device **device)
 {
-	int rc = fd < 0 ? iommu->ops->open(name, iommu->space, device)
-			: iommu->ops->adopt(fd, name, iommu->space, device);
+	int rc = fd < 0 ? iommu->ops->open(name, token, iommu->space, device)
+			: iommu->ops->adopt(fd, name, token, iommu->space, device);
 
 	return rc < 0 ? explain(iommu, name, rc) : 0;
 }
 
-int iommu_open_device(struct vfc_iommu *iommu, const char *name, int fd,
+int iommu_open_device(struct vfc_iommu *iommu, const char *name, int fd, const uint8_t *token,
 		      struct transport_device **device)
 {
 	int rc;
 
 	lock_take(&iommu->lock);
-	rc = open_or_adopt(iommu, name, fd, device);
+	rc = open_or_adopt(iommu, name, fd, token, device);
 	if (rc == 0) {
 		rc = read_windows(iommu);
 		if (rc < 0)

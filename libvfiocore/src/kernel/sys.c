@@ -6,6 +6,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -319,6 +320,35 @@ int sys_readlink(const char *path, char *target, size_t size)
 		return (int)n;
 	target[n] = '\0';
 	return 0;
+}
+
+static int shown(const struct dirent *entry)
+{
+	return entry->d_name[0] != '.';
+}
+
+static int by_name(const struct dirent **a, const struct dirent **b)
+{
+	return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+int sys_folder(const char *path, struct dirent ***entries)
+{
+	int saved = errno, n;
+
+	FAIL_ON_DEMAND(-EMFILE);
+	n = CALL(scandir(path, entries, shown, by_name));
+	errno = saved;
+	return n;
+}
+
+void sys_folder_free(struct dirent **entries, int count)
+{
+	if (count < 0)
+		return;
+	for (int i = 0; i < count; i++)
+		free(entries[i]);
+	free(entries);
 }
 
 int sys_mkdir(const char *path, mode_t mode)

@@ -6,6 +6,7 @@
 #ifndef VFC_KERNEL_SYS_H
 #define VFC_KERNEL_SYS_H
 
+#include <dirent.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -69,6 +70,9 @@ ssize_t sys_receive_fds(int socket, void *data, size_t size, int fds[2], unsigne
 int sys_timer(int64_t period);   /* timerfd, non-blocking; ns */
 int sys_timer_clock_set(void);   /* timerfd whose read() says ECANCELED when the clock is set */
 int sys_readlink(const char *path, char *target, size_t size);  /* NUL-terminated */
+/* What is in a folder, sorted, without names that begin with a dot: how many, or -errno. */
+int sys_folder(const char *path, struct dirent ***entries);
+void sys_folder_free(struct dirent **entries, int count); /* nothing for a negative @count */
 int sys_mkdir(const char *path, mode_t mode);                   /* existing is fine */
 int sys_unlink(const char *path);
 int sys_chown(const char *path, int uid, int gid);

@@ -198,6 +198,7 @@ struct vfio_device_feature {
 	uint8_t data[];
 };
 
+#define VFIO_DEVICE_FEATURE_PCI_VF_TOKEN 0 /* 16 bytes of a UUID */
 #define VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY 3 /* these three since Linux 6.1 */
 #define VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY_WITH_WAKEUP 4
 #define VFIO_DEVICE_FEATURE_LOW_POWER_EXIT 5

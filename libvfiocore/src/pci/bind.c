@@ -82,27 +82,51 @@ static int write_attribute(const char *name, const char *file, const char *text)
 	return rc < 0 ? refused(rc, "write", path, "the kernel refused it") : 0;
 }
 
-/*
- * The kernel would wait for whoever has the device open, without end and without a signal's getting
- * through (vfio_unregister_group_dev()). A group in use says so when it is opened, also when the
- * device is used through its own node.
- */
-static int check_unused(const char *name)
+void pci_bind_forget(const char *name)
 {
-	char driver[32], path[SYSFS_PATH], group[16], node[PCI_GROUP_NODE];
+	char path[SYSFS_PATH];
+
+	state_path(name, path);
+	sys_unlink(path);
+}
+
+static void group_node(const char *name, char node[PCI_GROUP_NODE])
+{
+	char path[SYSFS_PATH], group[16];
+
+	sysfs_path(path, "bus/pci/devices/%s/iommu_group", name);
+	sysfs_link(path, group, sizeof(group));
+	node[0] = '\0';
+	if (group[0])
+		pci_group_node(atoi(group), node);
+}
+
+bool pci_is_open(const char *name)
+{
+	char driver[32], node[PCI_GROUP_NODE];
 	int fd;
 
 	current_driver(name, driver);
-	sysfs_path(path, "bus/pci/devices/%s/iommu_group", name);
-	sysfs_link(path, group, sizeof(group));
-	if (!strstr(driver, "vfio") || !group[0])
-		return 0;
-	pci_group_node(atoi(group), node);
+	group_node(name, node);
+	if (!strstr(driver, "vfio") || !node[0])
+		return false;
 	fd = sys_open(node, O_RDWR);
 	sys_close(fd);
-	if (fd != -EBUSY)
+	return fd == -EBUSY;
+}
+
+/*
+ * The kernel would wait for whoever has the device open, without end and without a signal's getting
+ * through (vfio_unregister_group_dev()).
+ */
+static int check_unused(const char *name)
+{
+	char node[PCI_GROUP_NODE];
+
+	if (!pci_is_open(name))
 		return 0;
-	return vfc_fail(fd, VFC_REASON_BUSY, WHERE("open", node),
+	group_node(name, node);
+	return vfc_fail(EBUSY, VFC_REASON_BUSY, WHERE("open", node),
 			"a process (maybe this one) has the device, or another of its group, open; "
 			"`fuser -v %s /dev/vfio/devices/*` shows which", node);
 }

@@ -5,7 +5,6 @@
  */
 #include "bus.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -68,27 +67,37 @@ static int find_pci(const char *name, struct vfc_bus_info *info)
 	return pci_find(name, info->name);
 }
 
+/* What is in a folder of sysfs, which an older kernel need not have. */
+static int folder(const char *name, struct dirent ***entries)
+{
+	char path[SYSFS_PATH];
+	int n;
+
+	*entries = NULL;
+	sysfs_path(path, "%s", name);
+	n = sys_folder(path, entries);
+	if (n < 0 && n != -ENOENT)
+		return vfc_fail(n, VFC_REASON_NONE, WHERE("open", path),
+				"the folder could not be read, so what is in it is not known");
+	return n == -ENOENT ? 0 : n;
+}
+
 /* How many buses know it; the last is in @info. */
 static int search(const char *name, struct vfc_bus_info *info)
 {
-	char path[SYSFS_PATH];
-	struct dirent *entry;
-	int saved = errno, found = 0;
-	DIR *dir;
+	struct dirent **entries;
+	int found = 0, n = folder("bus", &entries);
 
-	sysfs_path(path, "bus");
-	dir = opendir(path);
-	while (dir && (entry = readdir(dir))) {
-		if (entry->d_name[0] == '.' || strlen(entry->d_name) >= sizeof(info->bus) ||
-		    !on_bus(entry->d_name, name))
+	for (int i = 0; i < n; i++) {
+		const char *bus = entries[i]->d_name;
+
+		if (strlen(bus) >= sizeof(info->bus) || !on_bus(bus, name))
 			continue;
-		snprintf(info->bus, sizeof(info->bus), "%s", entry->d_name);
+		snprintf(info->bus, sizeof(info->bus), "%s", bus);
 		found++;
 	}
-	if (dir)
-		closedir(dir);
-	errno = saved;
-	return found;
+	sys_folder_free(entries, n);
+	return n < 0 ? n : found;
 }
 
 static int find_name(const char *name, struct vfc_bus_info *info)
@@ -99,6 +108,8 @@ static int find_name(const char *name, struct vfc_bus_info *info)
 		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE,
 				"\"%.40s\" is not a PCI address; they look like 0000:01:00.0", name);
 	found = search(name, info);
+	if (found < 0)
+		return found;
 	snprintf(info->name, sizeof(info->name), "%s", name);
 	if (found == 1)
 		return 0;
@@ -178,28 +189,19 @@ static bool device_of(const char *entry, char name[VFC_BUS_NAME])
 
 static int list(char (*names)[VFC_BUS_NAME], size_t count)
 {
-	char(*all)[VFC_BUS_NAME] = NULL, path[SYSFS_PATH];
-	size_t found = 0, room = 0;
-	struct dirent *entry;
-	DIR *dir;
+	char(*all)[VFC_BUS_NAME];
+	struct dirent **entries;
+	size_t found = 0;
+	int n = folder("class/vfio-dev", &entries);
 
-	sysfs_path(path, "class/vfio-dev");
-	dir = opendir(path);
-	while (dir && (entry = readdir(dir))) {
-		if (found == room) {
-			void *grown = realloc(all, (room = room ? 2 * room : 16) * sizeof(*all));
-
-			if (!grown) {
-				free(all);
-				closedir(dir);
-				return vfc_no_memory();
-			}
-			all = grown;
-		}
-		found += entry->d_name[0] != '.' && device_of(entry->d_name, all[found]);
-	}
-	if (dir)
-		closedir(dir);
+	if (n < 0)
+		return n;
+	all = sys_alloc((size_t)(n + 1) * sizeof(*all));
+	for (int i = 0; all && i < n; i++)
+		found += device_of(entries[i]->d_name, all[found]);
+	sys_folder_free(entries, n);
+	if (!all)
+		return vfc_no_memory();
 	if (found)
 		qsort(all, found, sizeof(*all), by_name);
 	if (found && count && names)
@@ -210,10 +212,7 @@ static int list(char (*names)[VFC_BUS_NAME], size_t count)
 
 int vfc_bus_list(char (*names)[VFC_BUS_NAME], size_t count)
 {
-	int saved = errno, rc = list(names, count);
-
-	errno = saved;
-	return vfc_done(rc);
+	return vfc_done(list(names, count));
 }
 
 /* A mediated device is VFIO's by birth, whatever its driver is called. */

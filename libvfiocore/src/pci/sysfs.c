@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "sysfs.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -39,7 +38,7 @@ void sysfs_path(char path[SYSFS_PATH], const char *format, ...)
 	va_end(args);
 }
 
-int sysfs_read(const char *path, char *text, size_t size)
+int sysfs_text(const char *path, char *text, size_t size)
 {
 	int fd = sys_open(path, O_RDONLY);
 	ssize_t n;
@@ -52,8 +51,15 @@ int sysfs_read(const char *path, char *text, size_t size)
 	if (n < 0)
 		return (int)n;
 	text[n] = '\0';
-	text[strcspn(text, "\n")] = '\0';
 	return 0;
+}
+
+int sysfs_read(const char *path, char *text, size_t size)
+{
+	int rc = sysfs_text(path, text, size);
+
+	text[strcspn(text, "\n")] = '\0';
+	return rc;
 }
 
 int64_t sysfs_number(const char *path, int64_t otherwise)
@@ -97,24 +103,18 @@ void sysfs_link(const char *path, char *name, size_t size)
 
 void sysfs_entry(const char *path, char *name, size_t size)
 {
-	int saved = errno;
-	struct dirent *entry;
-	DIR *dir = opendir(path);
+	struct dirent **entries;
+	int n = sys_folder(path, &entries);
 
-	name[0] = '\0';
-	while (dir && (entry = readdir(dir)))
-		if (entry->d_name[0] != '.')
-			snprintf(name, size, "%.31s", entry->d_name);
-	if (dir)
-		closedir(dir);
-	errno = saved;
+	snprintf(name, size, "%.31s", n > 0 ? entries[0]->d_name : "");
+	sys_folder_free(entries, n);
 }
 
 int pci_canonical(const char *given, char canonical[VFC_PCI_NAME])
 {
 	unsigned domain = 0, bus, slot, function;
 	const char *name = given;
-	int end = 0;
+	int end = 0, saved = errno; /* sscanf() sets it at the end of the text */
 
 	if (!name)
 		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE, "the device's name is NULL");
@@ -127,6 +127,7 @@ int pci_canonical(const char *given, char canonical[VFC_PCI_NAME])
 		if (sscanf(name, "%2x:%2x.%1x%n", &bus, &slot, &function, &end) != 3 || name[end])
 			end = 0;
 	}
+	errno = saved;
 	if (!end || bus > 0xff || slot > 0x1f || function > 7)
 		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE,
 				"\"%.40s\" is not a PCI address; they look like 0000:01:00.0", given);
@@ -149,52 +150,32 @@ int pci_find(const char *name, char canonical[VFC_PCI_NAME])
 	return 0;
 }
 
-static int by_name(const void *a, const void *b)
-{
-	return strcmp(a, b);
-}
-
 /* The PCI names in a directory, sorted, the first @count of them into @names. */
 static int list_names(const char *path, char (*names)[VFC_PCI_NAME], size_t count)
 {
-	char(*all)[VFC_PCI_NAME] = NULL;
-	size_t found = 0, room = 0;
-	struct dirent *entry;
-	DIR *dir = opendir(path);
+	struct dirent **entries;
+	int found = 0, n = sys_folder(path, &entries);
 
-	if (!dir)
-		return -errno;
-	while ((entry = readdir(dir))) {
-		if (entry->d_name[0] == '.' || strlen(entry->d_name) >= VFC_PCI_NAME)
+	for (int i = 0; i < n; i++) {
+		size_t length = strlen(entries[i]->d_name);
+
+		if (length >= VFC_PCI_NAME)
 			continue;
-		if (found == room) {
-			void *grown = realloc(all, (room = room ? 2 * room : 64) * sizeof(*all));
-
-			if (!grown) {
-				free(all);
-				closedir(dir);
-				return -ENOMEM;
-			}
-			all = grown;
+		if ((size_t)found < count) {
+			memset(names[found], 0, VFC_PCI_NAME);
+			memcpy(names[found], entries[i]->d_name, length);
 		}
-		memset(all[found], 0, sizeof(*all));
-		memcpy(all[found++], entry->d_name, strlen(entry->d_name));
+		found++;
 	}
-	closedir(dir);
-	if (found)
-		qsort(all, found, sizeof(*all), by_name);
-	if (found && count && names)
-		memcpy(names, all, (found < count ? found : count) * sizeof(*all));
-	free(all);
-	return (int)found;
+	sys_folder_free(entries, n);
+	return n < 0 ? n : found;
 }
 
 static int public_list(const char *path, char (*names)[VFC_PCI_NAME], size_t count,
 		       const char *hint)
 {
-	int saved = errno, rc = list_names(path, names, count);
+	int rc = list_names(path, names, count);
 
-	errno = saved;
 	if (rc < 0)
 		return vfc_fail(rc, VFC_REASON_NONE, WHERE(.object = path), "%s", hint);
 	return rc;
@@ -220,12 +201,11 @@ void pci_group_holders(int group, char *text, size_t size)
 {
 	char names[64][VFC_PCI_NAME], path[SYSFS_PATH], driver[32];
 	size_t used = 0;
-	int n, saved = errno;
+	int n;
 
 	text[0] = '\0';
 	sysfs_path(path, "kernel/iommu_groups/%d/devices", group);
 	n = list_names(path, names, 64);
-	errno = saved;
 	for (int i = 0; i < n && i < 64 && used < size; i++) {
 		sysfs_path(path, "bus/pci/devices/%s/driver", names[i]);
 		sysfs_link(path, driver, sizeof(driver));
@@ -258,16 +238,15 @@ void pci_group_node(int group, char node[PCI_GROUP_NODE])
 
 static void read_bars(const char *name, struct vfc_pci_info *info)
 {
+	char path[SYSFS_PATH], text[1024]; /* seven lines of 57 bytes; more of a bridge */
 	uint64_t first, last, flags;
-	char path[SYSFS_PATH];
-	FILE *file;
+	const char *line = text;
+	int used;
 
 	sysfs_path(path, "bus/pci/devices/%s/resource", name);
-	file = fopen(path, "re");
-	if (!file)
-		return; /* a device without resources has zero BARs */
-	for (int i = 0; i <= RESOURCE_ROM; i++) {
-		if (fscanf(file, "%" SCNx64 " %" SCNx64 " %" SCNx64, &first, &last, &flags) != 3)
+	sysfs_text(path, text, sizeof(text)); /* a device without resources has zero BARs */
+	for (int i = 0; i <= RESOURCE_ROM; i++, line += used) {
+		if (sscanf(line, "%" SCNx64 " %" SCNx64 " %" SCNx64 "%n", &first, &last, &flags, &used) != 3)
 			break;
 		if (!flags || last < first)
 			continue;
@@ -281,7 +260,6 @@ static void read_bars(const char *name, struct vfc_pci_info *info)
 				      (flags & RESOURCE_MEM_64 ? VFC_PCI_BAR_64 : 0) |
 				      (flags & RESOURCE_PREFETCH ? VFC_PCI_BAR_PREFETCH : 0);
 	}
-	fclose(file);
 }
 
 static int64_t attribute(const char *name, const char *file, int64_t otherwise)

@@ -18,6 +18,8 @@ const char *sysfs_root(void);
 void sysfs_path(char path[SYSFS_PATH], const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
+/* A file of at most @size - 1 bytes, or its beginning; "" and -errno. */
+int sysfs_text(const char *path, char *text, size_t size);
 /* A file's first line without its newline, or -errno. */
 int sysfs_read(const char *path, char *text, size_t size);
 /* A file's number, decimal or 0x; or @otherwise. */
@@ -39,6 +41,14 @@ int pci_find(const char *name, char canonical[VFC_PCI_NAME]);
  * from being viable; "" when there are none.
  */
 void pci_group_holders(int group, char *text, size_t size);
+
+/*
+ * Does somebody have the device, or another of its group, open through VFIO? A group in use says so
+ * when it is opened, also when the device is used through its own node.
+ */
+bool pci_is_open(const char *name);
+/* bind.c: what it remembers of a device that is no more. */
+void pci_bind_forget(const char *name);
 
 /* Did VFIO make the group up, for a device that no IOMMU translates for (vfio_noiommu_group_alloc())? */
 bool pci_group_unsafe(int group);

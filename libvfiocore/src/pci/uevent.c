@@ -176,15 +176,15 @@ static bool matches(const struct wanted *wanted, const char *name)
 static int look(const struct wanted *wanted, char name[VFC_PCI_NAME])
 {
 	char(*names)[VFC_PCI_NAME];
-	int n = vfc_pci_list(NULL, 0), found = 0;
+	int n, room = vfc_pci_list(NULL, 0), found = 0;
 
-	if (n < 0)
-		return n;
-	names = sys_alloc((size_t)(n + 1) * sizeof(*names));
+	if (room < 0)
+		return room;
+	names = sys_alloc((size_t)(room + 1) * sizeof(*names));
 	if (!names)
 		return vfc_no_memory();
-	n = vfc_pci_list(names, (size_t)n);
-	for (int i = 0; i < n && !found; i++) {
+	n = vfc_pci_list(names, (size_t)room);
+	for (int i = 0; i < n && i < room && !found; i++) { /* one more may have come meanwhile */
 		found = matches(wanted, names[i]);
 		if (found)
 			memcpy(name, names[i], VFC_PCI_NAME);

@@ -99,11 +99,13 @@ static int check(const char *name)
 	return cdev_check(name, false);
 }
 
-static int bind_failed(int rc, const struct vfc_bus_info *info)
+static int bind_failed(int rc, const struct vfc_bus_info *info, const uint8_t *token)
 {
 	struct error_where where = WHERE("VFIO_DEVICE_BIND_IOMMUFD", info->name);
 	char holders[300] = "";
 
+	if (hint_token(rc, where.call, info->name, token) < 0)
+		return rc;
 	if (rc == -EBUSY)
 		pci_group_holders(info->iommu_group, holders, sizeof(holders));
 	if (holders[0])
@@ -114,8 +116,11 @@ static int bind_failed(int rc, const struct vfc_bus_info *info)
 	if (rc == -EBUSY || rc == -EINVAL)
 		return vfc_fail(EBUSY, VFC_REASON_BUSY, where,
 				"the device is open already, here or elsewhere: `fuser -v " CDEV_NODES
-				"/%s /dev/vfio/%d` shows where",
-				info->vfio_cdev, info->iommu_group);
+				"/%s /dev/vfio/%d` shows where%s",
+				info->vfio_cdev, info->iommu_group,
+				token ? "; or the kernel takes no token here (before Linux 6.17): use the "
+					"transport \"group\""
+				      : "");
 	return vfc_failed_on(info->name, rc);
 }
 
@@ -155,12 +160,12 @@ static int attach(struct cdev_device *device, struct ioas *space, uint32_t pasid
 }
 
 /* Bind to our iommufd, then attach to the space's page table. */
-static int join(struct cdev_device *device, const struct vfc_bus_info *info)
+static int join(struct cdev_device *device, const struct vfc_bus_info *info, const uint8_t *token)
 {
-	int rc = vfc_iommufd_bind(device->device.fd, device->space->iommufd->fd, NULL, &device->id);
+	int rc = vfc_iommufd_bind(device->device.fd, device->space->iommufd->fd, token, &device->id);
 
 	if (rc < 0)
-		return bind_failed(rc, info);
+		return bind_failed(rc, info, token);
 	rc = attach(device, device->space, 0, false, &device->hwpt);
 	if (rc == 0)
 		ioas_count_device(device->space, 1);
@@ -183,7 +188,8 @@ static struct cdev_device *new_device(struct transport_space *base, const struct
 	return device;
 }
 
-int cdev_open(const char *name, struct transport_space *base, struct transport_device **out)
+int cdev_open(const char *name, const uint8_t *token, struct transport_space *base,
+	      struct transport_device **out)
 {
 	struct vfc_bus_info info = {.size = sizeof(info)};
 	struct cdev_device *device;
@@ -200,7 +206,7 @@ int cdev_open(const char *name, struct transport_space *base, struct transport_d
 		return -ENOMEM;
 	node_of(&info, node);
 	device->device.fd = sys_open(node, O_RDWR);
-	rc = device->device.fd < 0 ? hint_node(device->device.fd, node) : join(device, &info);
+	rc = device->device.fd < 0 ? hint_node(device->device.fd, node) : join(device, &info, token);
 	if (rc < 0) {
 		sys_close(device->device.fd); /* unbinds and detaches, too */
 		free(device);
@@ -256,7 +262,8 @@ static int adopt_bound(struct cdev_device *device)
 }
 
 /* Bound already, or not yet: only a bound one answers. */
-static int adopt_join(struct cdev_device *device, const struct vfc_bus_info *info)
+static int adopt_join(struct cdev_device *device, const struct vfc_bus_info *info,
+		      const uint8_t *token)
 {
 	struct vfc_error before = *vfc_error_last();
 	struct vfio_device_info ignored;
@@ -267,10 +274,10 @@ static int adopt_join(struct cdev_device *device, const struct vfc_bus_info *inf
 		rc = adopt_bound(device);
 	if (rc == 0)
 		vfc_error_restore(&before);
-	return bound ? rc : join(device, info);
+	return bound ? rc : join(device, info, token);
 }
 
-int cdev_adopt(int fd, const char *name, struct transport_space *base,
+int cdev_adopt(int fd, const char *name, const uint8_t *token, struct transport_space *base,
 	       struct transport_device **out)
 {
 	struct vfc_bus_info info = {.size = sizeof(info)};
@@ -286,7 +293,7 @@ int cdev_adopt(int fd, const char *name, struct transport_space *base,
 		return -ENOMEM;
 	device->adopted = true;
 	device->device.fd = sys_dup(fd);
-	rc = device->device.fd < 0 ? hint_node(device->device.fd, name) : adopt_join(device, &info);
+	rc = device->device.fd < 0 ? hint_node(device->device.fd, name) : adopt_join(device, &info, token);
 	if (rc < 0) {
 		sys_close(device->device.fd);
 		free(device);

@@ -13,8 +13,9 @@
 /* @physical: it is to be one that no IOMMU translates for. */
 bool cdev_offered(const char *name, bool physical, struct vfc_bus_info *info, char node[64]);
 int cdev_check(const char *name, bool physical);
-int cdev_open(const char *name, struct transport_space *space, struct transport_device **device);
-int cdev_adopt(int fd, const char *name, struct transport_space *space,
+int cdev_open(const char *name, const uint8_t *token, struct transport_space *space,
+	      struct transport_device **device);
+int cdev_adopt(int fd, const char *name, const uint8_t *token, struct transport_space *space,
 	       struct transport_device **device);
 void cdev_close(struct transport_device *device);
 int cdev_release(struct transport_device *device);

@@ -183,13 +183,15 @@ static int enter(struct fake_device *device)
 	return rc;
 }
 
-static int device_open(const char *name, struct transport_space *space,
+static int device_open(const char *name, const uint8_t *token, struct transport_space *space,
 		       struct transport_device **out)
 {
 	const struct fake_model *model;
 	struct fake_device *device = NULL;
 	int rc = find_model(name, &model);
 
+	if (rc == 0)
+		rc = fake_token_check(((struct fake_space *)space)->iommufd, name, token);
 	if (rc < 0)
 		return rc;
 	rc = create(model, &device);

@@ -32,6 +32,8 @@
 struct fake_iommufd {
 	pthread_mutex_t lock;
 	unsigned spaces;
+	bool guarded; /* a device set a token, which opens those that come later */
+	uint8_t token[16];
 };
 
 struct fake_space {
@@ -153,6 +155,10 @@ void fake_assert(struct fake_device *device, uint32_t vector);
 int fake_feature(struct transport_device *device, uint32_t flags, void *data, size_t length);
 bool fake_awake(const struct fake_device *device);
 void fake_wake(struct fake_device *device); /* somebody accesses it */
+
+/* Tokens, fake_token.c; the one that sets wants the lock held. */
+int fake_token_set(struct fake_iommufd *iommufd, const void *token, size_t length);
+int fake_token_check(struct fake_iommufd *iommufd, const char *name, const uint8_t *token);
 
 /* The failure of a call on a device that was let go of. */
 int fake_released(const char *call);

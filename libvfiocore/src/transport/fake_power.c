@@ -46,6 +46,8 @@ static int feature_locked(struct fake_device *device, uint32_t number, const voi
 	case VFIO_DEVICE_FEATURE_LOW_POWER_EXIT:
 		device->low_power = false;
 		return 0;
+	case VFIO_DEVICE_FEATURE_PCI_VF_TOKEN:
+		return fake_token_set(device->iommufd, data, length);
 	default:
 		return -ENOTTY;
 	}

@@ -108,25 +108,43 @@ static struct group_device *new_device(struct container *container, const char *
 	return device;
 }
 
-static int get_device(struct group_device *device, int number)
+/* "0000:01:10.0 vf_token=2ab74924-c335-45f4-9b16-8569e5b08258", vfio_pci_core_match(). */
+#define DEVICE_WORDS (VFC_BUS_NAME + 48)
+
+static void with_token(char words[DEVICE_WORDS], const char *name, const uint8_t *token)
+{
+	int n = snprintf(words, DEVICE_WORDS, "%s", name);
+
+	if (token)
+		n += snprintf(words + n, (size_t)(DEVICE_WORDS - n), " vf_token=");
+	for (int i = 0; token && i < 16; i++)
+		n += snprintf(words + n, (size_t)(DEVICE_WORDS - n), "%s%02x",
+			      i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", token[i]);
+}
+
+static int get_device(struct group_device *device, int number, const uint8_t *token)
 {
 	const char *name = device->device.name;
+	char words[DEVICE_WORDS];
 	int rc = container_get_group(device->container, number, &device->group);
 
 	if (rc < 0)
 		return rc;
-	rc = device->device.fd = sys_ioctl(device->group->fd, VFIO_GROUP_GET_DEVICE_FD, (void *)name);
+	with_token(words, name, token);
+	rc = device->device.fd = sys_ioctl(device->group->fd, VFIO_GROUP_GET_DEVICE_FD, words);
 	if (rc >= 0)
 		return 0;
-	rc = vfc_fail(rc, rc == -EBUSY ? VFC_REASON_BUSY : VFC_REASON_NONE,
-		      WHERE("VFIO_GROUP_GET_DEVICE_FD", name), "%s",
-		      rc == -EBUSY ? "the device is open already"
-				   : "the device's driver would not open it");
+	if (hint_token(rc, "VFIO_GROUP_GET_DEVICE_FD", name, token) == 0)
+		vfc_fail(rc, rc == -EBUSY ? VFC_REASON_BUSY : VFC_REASON_NONE,
+			 WHERE("VFIO_GROUP_GET_DEVICE_FD", name), "%s",
+			 rc == -EBUSY ? "the device is open already"
+				      : "the device's driver would not open it");
 	container_put_group(device->container, device->group, -1, false);
 	return rc;
 }
 
-int group_device_open(const char *name, struct transport_space *base, struct transport_device **out)
+int group_device_open(const char *name, const uint8_t *token, struct transport_space *base,
+		      struct transport_device **out)
 {
 	struct container *container = (struct container *)base;
 	struct group_device *device;
@@ -138,7 +156,7 @@ int group_device_open(const char *name, struct transport_space *base, struct tra
 	device = new_device(container, info.name);
 	if (!device)
 		return -ENOMEM;
-	rc = get_device(device, number);
+	rc = get_device(device, number, token);
 	if (rc < 0) {
 		free(device);
 		return rc;
@@ -164,12 +182,13 @@ static int take_over(struct group_device *device, int fd)
 }
 
 /* Its group is attached by another process, and to this container: on its word, nobody tells. */
-int group_device_adopt(int fd, const char *name, struct transport_space *base,
+int group_device_adopt(int fd, const char *name, const uint8_t *token, struct transport_space *base,
 		       struct transport_device **out)
 {
 	struct group_device *device = new_device((struct container *)base, name);
 	int rc;
 
+	(void)token; /* whoever opened it gave it */
 	if (!device)
 		return -ENOMEM;
 	rc = take_over(device, fd);

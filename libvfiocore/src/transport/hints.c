@@ -149,6 +149,58 @@ int hint_no_driver(const struct vfc_bus_info *info)
 			sys_exists(path) ? "" : "modprobe vfio-pci, then ", info->name);
 }
 
+static int token_not_wanted(int rc, struct error_where where, const struct vfc_pci_info *info,
+			    const char *driver)
+{
+	if (info->physfn[0])
+		return vfc_fail(rc, VFC_REASON_ARGUMENT, where,
+				"no token guards this virtual function, because %s is bound to %s and not to "
+				"vfio-pci: open it without",
+				info->physfn, driver[0] ? driver : "no driver");
+	return vfc_fail(rc, VFC_REASON_ARGUMENT, where,
+			"no token guards the device, which has no virtual functions and is none: open it "
+			"without");
+}
+
+static int token_wanted(int rc, struct error_where where, const struct vfc_pci_info *info,
+			const char *pf, bool given)
+{
+	if (given)
+		return vfc_fail(rc, VFC_REASON_PERMISSION, where,
+				"it is not the token that guards the virtual functions of %s: give the one "
+				"that was set last (vfc_sriov_set_token)",
+				pf);
+	return vfc_fail(rc, VFC_REASON_PERMISSION, where,
+			info->physfn[0] ? "a token guards the virtual functions of %s: give the UUID that "
+					  "its owner set as vf_token (vfc_sriov_set_token sets it)"
+					: "virtual functions of %s are open, so it is opened with the token "
+					  "that guards them: give it as vf_token",
+			pf);
+}
+
+/* vfio_pci_validate_vf_token(). */
+int hint_token(int rc, const char *call, const char *name, const uint8_t *token)
+{
+	struct vfc_pci_info info = {.size = sizeof(info)};
+	struct vfc_error before = *vfc_error_last();
+	char path[SYSFS_PATH], driver[32] = "";
+	struct error_where where = WHERE(call, name);
+
+	if (rc != -EACCES && !(rc == -EINVAL && token))
+		return 0;
+	if (vfc_pci_info(name, &info) < 0) {
+		vfc_error_restore(&before);
+		return 0;
+	}
+	sysfs_path(path, "bus/pci/devices/%s/physfn/driver", name);
+	sysfs_link(path, driver, sizeof(driver));
+	if (rc == -EACCES && (info.physfn[0] || info.sriov_total))
+		return token_wanted(rc, where, &info, info.physfn[0] ? info.physfn : info.name, token);
+	if (rc == -EINVAL && (info.physfn[0] ? !strstr(driver, "vfio") : !info.sriov_total))
+		return token_not_wanted(rc, where, &info, driver);
+	return 0;
+}
+
 static int entry_limit(int rc, struct error_where where)
 {
 	char path[SYSFS_PATH], figure[40] = "";
@@ -194,20 +246,19 @@ int hint_reserved(struct transport_space *space, const char *device,
 {
 	struct vfc_error before = *vfc_error_last();
 	struct vfc_bus_info info = {.size = sizeof(info)};
-	char path[SYSFS_PATH];
-	int count = 0;
-	FILE *file;
+	char path[SYSFS_PATH], text[4096]; /* sysfs tells no more */
+	const char *line = text;
+	int count = 0, used, saved = errno;
 
 	(void)space;
 	if (vfc_bus_info(device, &info) < 0)
 		vfc_error_restore(&before);
 	sysfs_path(path, "bus/%s/devices/%s/iommu_group/reserved_regions", info.bus, info.name);
-	file = fopen(path, "re");
-	while (file && count < room &&
-	       fscanf(file, "%" SCNx64 " %" SCNx64 " %23s", &ranges[count].start, &ranges[count].end,
-		      ranges[count].type) == 3)
+	sysfs_text(path, text, sizeof(text));
+	for (; count < room && sscanf(line, "%" SCNx64 " %" SCNx64 " %23s%n", &ranges[count].start,
+				      &ranges[count].end, ranges[count].type, &used) == 3;
+	     line += used)
 		count += strcmp(ranges[count].type, "direct-relaxable") != 0;
-	if (file)
-		fclose(file);
+	errno = saved; /* sscanf() sets it at the end of the text */
 	return count;
 }

@@ -17,6 +17,11 @@ int hint_node(int rc, const char *node);                     /* open() of a VFIO
 int hint_translation(const struct vfc_bus_info *info, bool physical);
 int hint_noiommu_off(const char *object);                    /* the kernel has no such mode on */
 int hint_no_driver(const struct vfc_bus_info *info);         /* not with VFIO: -ENODEV */
+/*
+ * A device was not opened with that token (NULL: none): 0, with nothing recorded, if it is not about
+ * a token.
+ */
+int hint_token(int rc, const char *call, const char *name, const uint8_t *token);
 int hint_map(int rc, const char *call, const void *va, uint64_t iova, uint64_t length);
 
 /* What the kernel keeps from the group's devices for itself; what it would give up is left out. */

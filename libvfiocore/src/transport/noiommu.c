@@ -9,7 +9,6 @@
  * /proc/self/pagemap tells where it is. Locked is not pinned: compaction and NUMA balancing may
  * still move a page, unless it is a huge one.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -108,16 +107,13 @@ static int space_info(struct transport_space *base, struct transport_space_info 
 
 static bool any_node(void)
 {
-	int saved = errno;
-	DIR *dir = opendir(CDEV_NODES);
-	struct dirent *entry;
+	struct dirent **entries;
+	int n = sys_folder(CDEV_NODES, &entries);
 	bool found = false;
 
-	while (dir && !found && (entry = readdir(dir)))
-		found = !strncmp(entry->d_name, CDEV_NOIOMMU, strlen(CDEV_NOIOMMU));
-	if (dir)
-		closedir(dir);
-	errno = saved;
+	for (int i = 0; i < n && !found; i++)
+		found = !strncmp(entries[i]->d_name, CDEV_NOIOMMU, strlen(CDEV_NOIOMMU));
+	sys_folder_free(entries, n);
 	return found;
 }
 

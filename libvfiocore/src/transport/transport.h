@@ -102,11 +102,14 @@ struct transport {
 
 	/* Is there such a device, and with a driver for this transport? Before anything is opened. */
 	int (*check)(const char *name);
-	/* Open and attach in one: the group path cannot do the one without the other. */
-	int (*open)(const char *name, struct transport_space *space,
+	/*
+	 * Open and attach in one: the group path cannot do the one without the other. @token: of a
+	 * virtual function, or NULL.
+	 */
+	int (*open)(const char *name, const uint8_t *token, struct transport_space *space,
 		    struct transport_device **device);
 	/* As open(), of a descriptor of that kind, of which the device gets a duplicate. */
-	int (*adopt)(int fd, const char *name, struct transport_space *space,
+	int (*adopt)(int fd, const char *name, const uint8_t *token, struct transport_space *space,
 		     struct transport_device **device);
 	void (*close)(struct transport_device *device);
 	/* Where the device @name can have no mapping, at most @room of it. Return: how many. */

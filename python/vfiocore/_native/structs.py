@@ -180,6 +180,7 @@ class DeviceOpts(Sized):
         ("flags", c_uint32),
         ("iommu", c_void_p),
         ("transport", c_void_p),
+        ("vf_token", c_void_p),
     ]
 
 

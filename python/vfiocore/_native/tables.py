@@ -619,6 +619,11 @@ PROTOTYPES: dict[str, tuple[str, ...]] = {
     "vfc_ring_arm": ("int", _RING, _LAYOUT),
     "vfc_ring_disarm": ("void", _RING, _LAYOUT),
     "vfc_ring_prefetch": ("void", "const struct vfc_ring *", _LAYOUT),
+    # sriov.h
+    "vfc_sriov_enable": ("int", "const char *", "uint32_t", "const struct vfc_pci_bind_opts *"),
+    "vfc_sriov_disable": ("int", "const char *"),
+    "vfc_sriov_functions": ("int", "const char *", "char (*)[16]", "size_t"),
+    "vfc_sriov_set_token": ("int", _DEVICE, "const uint8_t *"),
 }
 
 

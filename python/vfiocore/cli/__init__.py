@@ -38,6 +38,7 @@ VERBS = {
     "dump": "dump a region of a device: its ROM, config space or memory",
     "reset": "reset a device's function",
     "events": "show devices come and go, errors, requests and sleep, as it happens",
+    "sriov": "show, make and remove a device's virtual functions (SR-IOV)",
     "net": "use a network interface: DHCP, ping, send, capture",
     "lab": "run a command or tests in a QEMU guest with an IOMMU",
 }

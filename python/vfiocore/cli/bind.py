@@ -37,7 +37,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--user",
         metavar="NAME[:GROUP]",
-        type=_owner,
+        type=owner,
         help="give the device's node to this user, who then needs no root to open it",
     )
     parser.add_argument(
@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     return _report(devices, args)
 
 
-def _owner(text: str) -> tuple[int, int]:
+def owner(text: str) -> tuple[int, int]:
     """``NAME``, ``NAME:GROUP`` or numbers in their place, as user and group id."""
     import grp
     import pwd

@@ -401,6 +401,20 @@ def _device(name: str, iommu: bool) -> Iterator[Check]:
             "opened by this user",
         )
     yield _reset(info.name)
+    if info.sriov_total and info.driver == "vfio-pci":
+        yield _sriov(info.sriov_total)
+
+
+def _sriov(total: int) -> Check:
+    parameter = sysfs.root() / "module/vfio_pci/parameters/enable_sriov"
+    if _text(parameter) != "N":
+        return Check("sriov", OK, f"it can have {plural(total, 'virtual function')}")
+    return Check(
+        "sriov",
+        WARNING,
+        f"it could have {plural(total, 'virtual function')}, and vfio-pci does not allow it",
+        f"if you want them, as root: echo Y > {parameter}, or modprobe vfio-pci enable_sriov=1",
+    )
 
 
 def _reset(name: str) -> Check:

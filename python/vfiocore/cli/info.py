@@ -215,13 +215,21 @@ def _fields(info: PciInfo, host: dict[str, Any]) -> list[tuple[str, str]]:
     if info.driver_override:
         pairs.insert(3, ("driver override", info.driver_override))
     if info.sriov_total:
-        pairs.append(("SR-IOV", f"{info.sriov_count} of {info.sriov_total} virtual functions"))
+        pairs.append(("SR-IOV", _virtual_functions(info)))
     if info.physfn:
         pairs.append(("virtual function of", info.physfn))
     if host["in_use"]:
         pairs.append(("in use", paint(host["in_use"], "yellow")))
     pairs.append(("can be opened", _verdict(host["obstacles"])))
     return pairs
+
+
+def _virtual_functions(info: PciInfo) -> str:
+    from vfiocore import sriov
+
+    names = ", ".join(sriov.functions(info.name))
+    count = f"{info.sriov_count} of {info.sriov_total} virtual functions"
+    return f"{count}: {names}" if names else count
 
 
 def _verdict(found: Sequence[Obstacle]) -> str:

@@ -235,6 +235,11 @@ _SHARED = Machine(
     ),
 )
 
+# What is written goes to a file of QEMU's without a name, so that it can be read again.
+_DISK = (
+    "if=none,id=disk,format=raw,snapshot=on,file.driver=null-co,file.size=64M,file.read-zeroes=on"
+)
+
 _WIDTH = Machine(
     name="width",
     doc="Intel VT-d; modern virtio-net, nvme and edu: devices that mind the width of an access",
@@ -250,7 +255,7 @@ _WIDTH = Machine(
             "nvme",
             "0000:02:00.0",
             "nvme,id=nvme,bus=port2,addr=0,drive=disk,serial=vfiocore",
-            "nvme: 64-bit registers, 65 MSI-X vectors, function-level reset",
+            "nvme: 64-bit registers, 65 MSI-X vectors, function-level reset, a disk of 64 MiB",
         ),
         _EDU,
     ),
@@ -258,7 +263,7 @@ _WIDTH = Machine(
         *_port("port1", 1),
         *_port("port2", 2),
         *_hub(1),
-        *("-drive", "if=none,id=disk,format=raw,file.driver=null-co,file.size=64M"),
+        *("-drive", _DISK),
     ),
 )
 
@@ -385,11 +390,35 @@ _IGB = replace(
     qemu=(*_port("port1", 1), *_port("port2", 2), *_port("port3", 3), *_port("port4", 4), *_hub(4)),
 )
 
+# QEMU 7.2: a controller's VFs share its namespaces, so it stands in a subsystem; what queues and
+# vectors they get is taken from the controller's.
+_SRIOV = Machine(
+    name="sriov",
+    doc="Intel VT-d; nvme with SR-IOV, e1000e",
+    devices=(
+        Device(
+            "nvme",
+            "0000:01:00.0",
+            "nvme,id=nvme,bus=port1,addr=0,subsys=subsystem,serial=vfiocore,sriov_max_vfs=2,"
+            "max_ioqpairs=6,msix_qsize=7,sriov_vq_flexible=4,sriov_vi_flexible=2",
+            "nvme: 2 VFs, 7 MSI-X vectors, function-level reset",
+        ),
+        replace(_NIC0, bdf="0000:02:00.0", qemu=_NIC0.qemu.replace("port1", "port2")),
+    ),
+    modules=SRIOV_MODULES,
+    qemu=(
+        *_port("port1", 1),
+        *_port("port2", 2),
+        *_hub(1),
+        *("-device", "nvme-subsys,id=subsystem"),
+    ),
+)
+
 MACHINES: dict[str, Machine] = {
     m.name: m
     for m in (
         *(_INTEL, _NONE, _SHARED, _WIDTH, _WIDTH_BUILT, _DISPLAY),
-        *(_IOMMUFD, _IOMMUFD39, _SCALABLE, _SCALABLE39, _AMD, _VIRTIO, _NOIOMMU, _IGB),
+        *(_IOMMUFD, _IOMMUFD39, _SCALABLE, _SCALABLE39, _AMD, _VIRTIO, _NOIOMMU, _IGB, _SRIOV),
     )
 }
 
