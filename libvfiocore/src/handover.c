@@ -14,6 +14,7 @@
 #include "iommu/iommu.h"
 #include "kernel/sys.h"
 #include "pci/sysfs.h"
+#include "sized.h"
 
 #define VARIABLE "VFIOCORE_FDS"
 
@@ -22,7 +23,7 @@ struct message {
 	char magic[12];
 	uint32_t ioas;
 	char transport[16];
-	char name[32];
+	char name[VFC_BUS_NAME];
 };
 
 static const char magic[12] = "vfiocore 1";
@@ -193,7 +194,7 @@ static int open_message(const struct message *message, const int fds[2],
 		.size = sizeof(space), .transport = message->transport, .ioas = message->ioas};
 	struct vfc_device_opts in = {.size = sizeof(in), .flags = VFC_DEVICE_SHARED};
 
-	if (!opts || !opts->iommu)
+	if (!opts->iommu)
 		return take_both(fds[0], fds[1], message->name, &space, in.flags, device);
 	in.iommu = opts->iommu;
 	return device_take(fds[1], message->name, &in, device);
@@ -202,9 +203,14 @@ static int open_message(const struct message *message, const int fds[2],
 static int device_receive(int socket, const struct vfc_device_opts *opts, int64_t timeout,
 			  struct vfc_device **device)
 {
+	struct vfc_device_opts own;
 	struct message message;
-	int fds[2], rc = wait_for(socket, timeout);
+	int fds[2], rc;
 
+	opts = OPTIONS(vfc_device_opts, opts, &own);
+	if (!opts)
+		return OPTIONS_REFUSED;
+	rc = wait_for(socket, timeout);
 	if (rc == 0)
 		rc = get(socket, &message, fds);
 	if (rc < 0)

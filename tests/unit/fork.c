@@ -13,6 +13,7 @@
 #define AT UINT64_C(0x40000000)
 
 static struct vfc_device *device;
+static struct vfc_nic *nic;
 static struct vfc_iommu *iommu, *other;
 static uint8_t *memory; /* 4 pages */
 
@@ -62,6 +63,7 @@ static void spaces(void)
 	no(vfc_iommu_dirty_stop(iommu));
 	no(vfc_iommu_dirty_read(iommu, AT, PAGE, PAGE, &bitmap));
 	no(vfc_iommu_iommufd(iommu, NULL));
+	no(vfc_iommu_fd(iommu, NULL));
 	no(vfc_mapcache_open(iommu, NULL, &cache));
 	no(vfc_iommu_close(iommu));
 	no(vfc_iommu_close(other));
@@ -80,6 +82,12 @@ static void devices(void)
 	no(vfc_device_detach_pasid(device, 1));
 	no(vfc_device_release(device));
 	no(vfc_device_close(device));
+}
+
+/* To close it would stop the parent's. */
+static void interfaces(void)
+{
+	no(vfc_nic_close(nic));
 }
 
 /* What the child opens is its own. */
@@ -134,7 +142,7 @@ int main(void)
 {
 	struct vfc_map_opts fixed = {.size = sizeof(fixed), .flags = VFC_MAP_FIXED};
 	struct vfc_mapping found;
-	uint64_t iova = AT;
+	uint64_t iova = AT, command;
 
 	device = open_in(NULL);
 	iommu = vfc_device_iommu(device);
@@ -146,6 +154,11 @@ int main(void)
 	in_a_child(devices);
 	in_a_child(its_own);
 	whoever_had_the_lock();
+	CHECK_EQ(vfc_nic_open(device, NULL, &nic), 0);
+	in_a_child(interfaces);
+	CHECK_EQ(vfc_region_read(device, VFC_REGION_CONFIG, 4, 2, &command), 0);
+	CHECK(command & 4); /* bus mastering */
+	CHECK_EQ(vfc_nic_close(nic), 0);
 	/* The parent goes on as if nothing had been. */
 	CHECK_EQ(vfc_iommu_find_iova(iommu, AT, &found), 0);
 	CHECK_EQ(live(device), 1);

@@ -21,7 +21,7 @@ struct message {
 	char magic[12];
 	uint32_t ioas;
 	char transport[16];
-	char name[32];
+	char name[VFC_BUS_NAME];
 };
 
 static const struct message good = {"vfiocore 1", 0, "group", "0000:01:00.0"};
@@ -103,6 +103,27 @@ static void no_message(void)
 	CHECK_EQ(write(pipes[1], "x", 1), 1);
 	CHECK_EQ(vfc_device_receive(pipes[0], NULL, -1, &device), -ENOTSOCK);
 	CHECK_EQ(close(pipes[0]) | close(pipes[1]), 0);
+}
+
+/* Options of an older header, and none at all, are told before a message is taken. */
+static void options(void)
+{
+	struct vfc_device_opts opts = {.size = 8};
+	struct vfc_device *device;
+	int pair[2];
+
+	CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	opts.iommu = (struct vfc_iommu *)-1; /* beyond its size */
+	send_with(pair[0], &good, sizeof(good), 2);
+	CHECK_EQ(vfc_device_receive(pair[1], &opts, 0, &device), -EINVAL);
+	CHECK(!strstr(vfc_error_last()->hint, "vfc_device_opts"));
+	opts.size = 0;
+	send_with(pair[0], &good, sizeof(good), 2);
+	CHECK_EQ(vfc_device_receive(pair[1], &opts, 0, &device), -EINVAL);
+	CHECK(strstr(vfc_error_last()->hint, "vfc_device_opts"));
+	CHECK_EQ(vfc_device_receive(pair[1], NULL, 0, &device), -EINVAL);
+	CHECK_EQ(vfc_device_receive(pair[1], NULL, 0, &device), -ETIMEDOUT);
+	CHECK_EQ(close(pair[0]) | close(pair[1]), 0);
 }
 
 static void the_model_stays_here(void)
@@ -228,6 +249,7 @@ int main(void)
 	hostile_messages(SOCK_SEQPACKET);
 	hostile_messages(SOCK_DGRAM);
 	no_message();
+	options();
 	the_model_stays_here();
 	the_environment();
 	places_elsewhere();

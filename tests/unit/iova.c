@@ -320,9 +320,26 @@ static void runs(void)
 	iova_destroy(&map);
 }
 
+/* So something larger may come there, and the run does not go on in the midst of it. */
+static void given_out_in_vain(void)
+{
+	struct iova_map map = {0};
+	uint64_t iova;
+
+	iova_set_windows(&map, one_window(0, 100 * PAGE - 1), 1);
+	CHECK_EQ(take(&map, PAGE), PAGE);
+	CHECK(iova_allocate(&map, PAGE, PAGE, UINT64_MAX, 0, &iova));
+	CHECK_EQ(iova, 2 * PAGE);
+	CHECK(fixed(&map, 2, 4, 0));
+	CHECK_EQ(take(&map, PAGE), 6 * PAGE);
+	CHECK_EQ(map.count, 3);
+	iova_destroy(&map);
+}
+
 int main(void)
 {
 	runs();
+	given_out_in_vain();
 	out_of_memory();
 	many();
 	index_without_memory();

@@ -131,6 +131,30 @@ static void bursts(uint32_t total, uint32_t burst)
 	down();
 }
 
+/* A pool outlives its interfaces, and has what they had: with frames sent and received, or not. */
+static void shared_pool(void)
+{
+	struct vfc_nic_opts opts = {.size = sizeof(opts), .rx_entries = 64, .tx_entries = 64};
+	struct vfc_nic_info info = {.size = sizeof(info)};
+	struct vfc_pool pool;
+
+	CHECK_EQ(vfc_device_open("fake:e1000e", NULL, &device), 0);
+	CHECK_EQ(vfc_nic_pool_init(&pool, vfc_device_iommu(device), 200), 0);
+	opts.pool = &pool;
+	for (int i = 0; i < 8; i++) {
+		CHECK_EQ(vfc_nic_open(device, &opts, &nic), 0);
+		CHECK(pool.free < 200);
+		CHECK_EQ(vfc_nic_info(nic, &info), 0);
+		memcpy(mac, info.mac, 6);
+		for (int n = 0; n < i; n++)
+			round_trip((uint8_t)n);
+		CHECK_EQ(vfc_nic_close(nic), 0);
+		CHECK_EQ(pool.free, 200);
+	}
+	CHECK_EQ(vfc_pool_destroy(&pool), 0);
+	CHECK_EQ(vfc_device_close(device), 0);
+}
+
 /* The ring takes what fits; every buffer comes back in the end. */
 static void exhaustion(void)
 {
@@ -290,6 +314,7 @@ int main(void)
 	bursts(10000, 32);
 	bursts(2000, 1);
 	exhaustion();
+	shared_pool();
 	starvation();
 	copies();
 	filters();

@@ -311,6 +311,30 @@ static void cancel_and_resize(const struct vfc_ring_layout *layout)
 	CHECK_EQ(vfc_ring_destroy(&ring), 0);
 }
 
+/* Of descriptors that are completed each for itself. */
+static void errors(void)
+{
+	const struct vfc_ring_layout layout = {.done = 1, .errors = 6, .size = 16, .control = 8,
+					       .length_shift = 32, .length_bits = 16};
+	static const uint64_t status[] = {1, 1 | 2, 1 | 6, 1, 4};
+	struct vfc_completion done[8];
+	uint32_t cookies[8];
+	struct ring_device chip;
+	struct vfc_ring ring;
+
+	ring_device_open(&chip, &ring, &layout, iommu, 8);
+	for (uint32_t i = 0; i < 5; i++)
+		post(&ring, &layout, 0, 1, 0, i);
+	vfc_ring_kick(&ring, &layout);
+	for (uint32_t i = 0; i < 5; i++)
+		VFC_RING_STORE64(ring.descriptors + i * 16 + 8, status[i]);
+	CHECK_EQ(vfc_ring_reap(&ring, &layout, done, 2), 2);
+	CHECK_EQ(ring.errors, 1);
+	CHECK_EQ(vfc_ring_reclaim(&ring, &layout, cookies, 8), 2);
+	CHECK_EQ(ring.errors, 2);
+	CHECK_EQ(vfc_ring_destroy(&ring), 0);
+}
+
 /* One completion for a burst; the descriptors between have no report bit. */
 static void reports(void)
 {
@@ -423,6 +447,7 @@ int main(void)
 	bad_arguments();
 	descriptor();
 	reports();
+	errors();
 	virtio_events();
 	for (unsigned i = 0; i < LAYOUTS; i++) {
 		const struct vfc_ring_layout *layout = &ring_layouts[i];

@@ -108,8 +108,10 @@ VFC_API int vfc_nic_open(struct vfc_device *device, const struct vfc_nic_opts *o
 			 struct vfc_nic **nic);
 
 /*
- * vfc_nic_close() - stop the device and release everything. Packets still held become invalid.
- * An error means that the kernel kept some memory mapped: nothing but closing again is left to do.
+ * vfc_nic_close() - stop the device and release everything. Packets still held become invalid,
+ * but those of a pool that is shared: what the rings held goes back there.
+ * -ECHILD in a child of fork(): nothing is done. Another error means that the kernel kept some memory
+ * mapped: nothing but closing again is left to do.
  */
 VFC_API int vfc_nic_close(struct vfc_nic *nic);
 

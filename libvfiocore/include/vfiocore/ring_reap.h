@@ -106,7 +106,7 @@ VFC_TEMPLATE bool vfc_ring_good(const vfc_ring_sieve *sieve, uint64_t control)
 }
 
 /* One descriptor of those that are done in order. False: it is not done. */
-VFC_TEMPLATE bool vfc_ring_reap_one(const uint8_t *control, uint32_t cookie,
+VFC_TEMPLATE bool vfc_ring_reap_one(struct vfc_ring *ring, const uint8_t *control, uint32_t cookie,
 				    const struct vfc_ring_layout *layout,
 				    const vfc_ring_sieve *sieve, void *context)
 {
@@ -117,6 +117,8 @@ VFC_TEMPLATE bool vfc_ring_reap_one(const uint8_t *control, uint32_t cookie,
 	if (__builtin_expect(!good, 0) && !vfc_ring_covered(layout) &&
 	    (done.control & layout->done) != layout->done)
 		return false;
+	if (!vfc_ring_covered(layout) && done.control & layout->errors)
+		ring->errors++;
 	done.length = (uint32_t)(done.control >> layout->length_shift);
 	if (layout->length_bits == 16)
 		done.length &= 0xffff;
@@ -128,7 +130,7 @@ VFC_TEMPLATE bool vfc_ring_reap_one(const uint8_t *control, uint32_t cookie,
 }
 
 /* The next @count slots, which do not wrap. Return: how many of them were done. */
-VFC_TEMPLATE uint32_t vfc_ring_reap_stretch(const struct vfc_ring *ring,
+VFC_TEMPLATE uint32_t vfc_ring_reap_stretch(struct vfc_ring *ring,
 					    const struct vfc_ring_layout *layout, uint32_t count,
 					    const vfc_ring_sieve *sieve, void *context)
 {
@@ -141,11 +143,11 @@ VFC_TEMPLATE uint32_t vfc_ring_reap_stretch(const struct vfc_ring *ring,
 	for (; count - n >= 4; n += 4, cookies += 4, control += 4 * (uint64_t)layout->size)
 		VFC_UNROLL
 		for (k = 0; k < 4; k++)
-			if (!vfc_ring_reap_one(control + k * (uint64_t)layout->size, cookies[k],
-					       layout, sieve, context))
+			if (!vfc_ring_reap_one(ring, control + k * (uint64_t)layout->size,
+					       cookies[k], layout, sieve, context))
 				return n + k;
 	for (; n < count; n++, control += layout->size)
-		if (!vfc_ring_reap_one(control, *cookies++, layout, sieve, context))
+		if (!vfc_ring_reap_one(ring, control, *cookies++, layout, sieve, context))
 			break;
 	return n;
 }

@@ -221,6 +221,7 @@ bool iova_conflicts(struct iova_map *map, uint64_t iova, uint64_t length, uint64
 	struct neighbours n;
 
 	settle(map);
+	map->run.taken = 0; /* what is asked for may begin there, and reach beyond it */
 	find_neighbours(&map->by_iova, end, &n);
 	if (n.before && (!between(n.before, NULL, guard, &first, &last) || iova < first))
 		*with = mapping_of(n.before);

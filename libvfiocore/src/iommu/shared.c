@@ -19,6 +19,8 @@ int vfc_iommu_fd(struct vfc_iommu *iommu, uint32_t *ioas)
 {
 	uint32_t unused;
 
+	if (space_check_process(iommu) < 0)
+		return vfc_done(-ECHILD);
 	if (!iommu->ops->space_fd)
 		return vfc_done(vfc_fail(EOPNOTSUPP, VFC_REASON_UNSUPPORTED, NOWHERE,
 					 "the transport %s hands no address space over: cdev, group and "
@@ -28,7 +30,12 @@ int vfc_iommu_fd(struct vfc_iommu *iommu, uint32_t *ioas)
 
 bool iommu_is_adopted(struct vfc_iommu *iommu)
 {
-	return iommu->adopted;
+	bool adopted;
+
+	lock_take(&iommu->lock);
+	adopted = iommu->adopted;
+	lock_give(&iommu->lock);
+	return adopted;
 }
 
 void search_begin(struct search *search)

@@ -11,6 +11,7 @@
 
 #include "../device.h"
 #include "../error.h"
+#include "../fork.h"
 #include "../kernel/sys.h"
 #include "../sized.h"
 
@@ -208,6 +209,29 @@ static int bring_up(struct vfc_nic *nic)
 	return rc;
 }
 
+/* The chunks that a ring holds go back to the pool; the device is stopped. */
+static void empty_ring(struct vfc_pool *pool, struct vfc_ring *ring,
+		       const struct vfc_ring_layout *layout)
+{
+	vfc_pool_lock(pool);
+	/* More than there is room for were given twice, by the caller. */
+	if (vfc_ring_used(ring) <= pool->chunks - pool->free)
+		pool->free += vfc_ring_cancel(ring, layout, pool->stack + pool->free);
+	else
+		vfc_ring_cancel(ring, layout, NULL);
+	vfc_pool_unlock(pool);
+}
+
+static void empty_rings(struct vfc_nic *nic)
+{
+	for (uint32_t q = 0; q < nic->queues; q++) {
+		if (nic->rx[q].ring.entries)
+			empty_ring(nic->pool, &nic->rx[q].ring, nic->driver->rx_layout);
+		if (nic->tx[q].ring.entries)
+			empty_ring(nic->pool, &nic->tx[q].ring, nic->driver->tx_layout);
+	}
+}
+
 /* A device that is gone cannot be told anything, and does no DMA: go on in any case. */
 static void take_down(struct vfc_nic *nic)
 {
@@ -216,6 +240,8 @@ static void take_down(struct vfc_nic *nic)
 	if (nic->master)
 		vfc_device_bus_master(nic->device, false);
 	nic->master = false;
+	if (nic->queue_memory) /* a pool that is shared goes on without the interface */
+		empty_rings(nic);
 	vfc_irq_close(nic->irq);
 	nic->irq = NULL;
 }
@@ -308,6 +334,9 @@ int vfc_nic_close(struct vfc_nic *nic)
 
 	if (!nic)
 		return 0;
+	rc = fork_check(nic->device->pid, nic->device->name);
+	if (rc < 0)
+		return vfc_done(rc);
 	take_down(nic);
 	vfc_error_restore(&before);
 	rc = release_memory(nic);
@@ -317,19 +346,6 @@ int vfc_nic_close(struct vfc_nic *nic)
 	device_release(nic->device);
 	discard(nic);
 	return 0;
-}
-
-/* The chunks that a ring holds go back to the pool; the device is stopped. */
-static void empty_ring(struct vfc_pool *pool, struct vfc_ring *ring,
-		       const struct vfc_ring_layout *layout)
-{
-	vfc_pool_lock(pool);
-	/* More than there is room for were given twice, by the caller. */
-	if (vfc_ring_used(ring) <= pool->chunks - pool->free)
-		pool->free += vfc_ring_cancel(ring, layout, pool->stack + pool->free);
-	else
-		vfc_ring_cancel(ring, layout, NULL);
-	vfc_pool_unlock(pool);
 }
 
 /*
@@ -344,10 +360,7 @@ static int nic_reset(struct vfc_nic *nic)
 		return rc;
 	nic->driver->read_counters(nic); /* a reset clears the device's */
 	nic->driver->stop(nic);
-	for (uint32_t q = 0; q < nic->queues; q++) {
-		empty_ring(nic->pool, &nic->rx[q].ring, nic->driver->rx_layout);
-		empty_ring(nic->pool, &nic->tx[q].ring, nic->driver->tx_layout);
-	}
+	empty_rings(nic);
 	memcpy(nic->mac, nic->permanent, sizeof(nic->mac));
 	if (nic->device->flags & VFC_DEVICE_RESET) {
 		rc = vfc_device_reset(nic->device);
