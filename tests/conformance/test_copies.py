@@ -12,7 +12,7 @@ from edu_engine import FAULTS, HIGHEST, WORD, Edu, copies
 
 import vfiocore
 
-pytestmark = pytest.mark.kernel_log(allow=FAULTS)
+pytestmark = [pytest.mark.kernel_log(allow=FAULTS), pytest.mark.unless("nothing is stopped")]
 
 PAGE = mmap.PAGESIZE
 SIZE = 2048  # half of what edu has: QEMU ends at an access up to its very end
@@ -51,7 +51,6 @@ def test_a_storm(edu1: Edu, msi: vfiocore.Interrupt) -> None:
         raised_once(edu1, msi)
 
 
-@pytest.mark.unless("nothing is stopped")
 @pytest.mark.parametrize("stray", ["source", "destination"])
 def test_strays_between_copies_and_interrupts(
     edu1: Edu, msi: vfiocore.Interrupt, stray: str

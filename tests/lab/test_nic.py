@@ -8,8 +8,11 @@ import json
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -141,6 +144,42 @@ def test_reset_under_traffic(nic: vfiocore.Nic, peer: socket.socket) -> None:
         peer.send(frame(nic.mac_bytes, b"\x02" * 6, marker, 60))
         while receive(nic)[14:18] != marker.to_bytes(4, "big"):
             pass
+
+
+def test_reset_by_another_thread(nic: vfiocore.Nic, peer: socket.socket) -> None:
+    """While one sends and one receives: neither fails, and both go on after it."""
+    over = threading.Event()
+    sent = received = 0
+
+    def send() -> None:
+        nonlocal sent
+        while not over.is_set():
+            nic.send(frame(BROADCAST, nic.mac_bytes, sent, 60))
+            sent += 1
+
+    def take() -> None:
+        nonlocal received
+        while not over.is_set():
+            peer.send(frame(nic.mac_bytes, b"\x02" * 6, received, 60))
+            with suppress(vfiocore.WaitTimeout):
+                receive(nic, 0.05)
+                received += 1
+
+    with ThreadPoolExecutor(2) as pool:
+        both = [pool.submit(what) for what in (send, take)]
+        try:
+            for _ in range(5):
+                before = sent, received
+                nic.reset()
+                nic.wait_link(5)
+                end = time.monotonic() + 20
+                while sent == before[0] or received == before[1]:
+                    assert time.monotonic() < end
+                    time.sleep(0.01)
+        finally:
+            over.set()
+        for one in both:
+            one.result(20)
 
 
 def test_open_and_close_many_times(device: vfiocore.Device, peer: socket.socket) -> None:
