@@ -22,7 +22,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import python_ring
-
 from ring_figures import RingFigure, ring_figures
 
 import vfiocore
