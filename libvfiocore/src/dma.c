@@ -171,7 +171,8 @@ static uint64_t place(uint64_t page, uint32_t chunk, uint32_t i)
 static int pool_init(struct vfc_pool *pool, struct vfc_iommu *iommu, uint32_t chunk,
 		     uint32_t chunks)
 {
-	uint64_t page = sys_page_size(), length;
+	/* At physical addresses all is one piece of memory. */
+	uint64_t page = iommu_look(iommu).physical ? UINT64_C(1) << 40 : sys_page_size(), length;
 	int rc;
 
 	memset(pool, 0, sizeof(*pool));

@@ -148,7 +148,7 @@ int main(int argc, char **argv)
 		/* Decoding is noticed to be off by a fault, to be on again by a write of ours. */
 		if (turns % 2)
 			check(vfc_device_bus_master(device, false) == 0, "vfc_device_bus_master");
-		usleep(200);
+		usleep(10000); /* time for each of the threads, on one CPU */
 	}
 	__atomic_store_n(&stop, true, __ATOMIC_RELEASE);
 	for (int i = 0; i < 3; i++)

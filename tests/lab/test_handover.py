@@ -270,7 +270,7 @@ def test_nothing_is_left_of_what_was_refused(edu: str, nic0: str) -> None:
             ours, theirs = socket.socketpair()
             with ours, theirs:
                 text = b"vfiocore 1\0\0" + number.to_bytes(4, sys.byteorder)
-                text += device.transport.encode().ljust(16, b"\0") + name.encode().ljust(32, b"\0")
+                text += device.transport.encode().ljust(16, b"\0") + name.encode().ljust(64, b"\0")
                 socket.send_fds(ours, [text], fds)
                 with pytest.raises(vfiocore.InvalidArgument):
                     vfiocore.receive(theirs)

@@ -108,6 +108,7 @@ def test_errors_say_what_is_wrong(nvme: Nvme, tmp_path: Path) -> None:
     nvme("identify")
 
 
+@pytest.mark.machine("width", "width-built")
 def test_another_kind_of_device(bound: Callable[[str], str]) -> None:
     command = [str(BUILD / "nvme"), bound("edu"), "identify"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
