@@ -110,7 +110,7 @@ def test_trace_names_register_accesses(lab_run: Run, tmp_path: Path) -> None:
 
 
 def test_a_panic_is_told(lab_run: Run) -> None:
-    done = lab_run("--", "sh", "-c", "echo before; echo c > /proc/sysrq-trigger")
+    done = lab_run("--", "sh", "-c", "echo before; sleep 1; echo c > /proc/sysrq-trigger")
     assert done.returncode == GUEST_FAILED
     assert done.stdout == "before\n"
     assert "panicked: sysrq triggered crash" in done.stderr
