@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -87,3 +88,12 @@ def kernel_nic(lab_machine: Machine) -> Iterator[str]:
     if loaded:
         subprocess.run(["modprobe", "-r", "e1000e"], check=True)
     pci.unbind(nic1)
+
+
+@pytest.fixture
+def peer(kernel_nic: str) -> Iterator[socket.socket]:
+    """A raw socket on the kernel's end of the wire that sees our experiments only."""
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0x88B5) as raw:
+        raw.bind((kernel_nic, 0x88B5))
+        raw.settimeout(5)
+        yield raw

@@ -16,13 +16,12 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from frames import BROADCAST, ETHERTYPE, frame, receive
 
 import vfiocore
 
 pytestmark = pytest.mark.machine("intel", "iommufd")
 
-ETHERTYPE = b"\x88\xb5"  # for local experiments (IEEE 802)
-BROADCAST = b"\xff" * 6
 WIRE = Path(__file__).parents[2] / "build" / "tests" / "lab" / "wire"
 
 
@@ -37,28 +36,6 @@ def nic(device: vfiocore.Device) -> Iterator[vfiocore.Nic]:
     with device.nic() as nic:
         nic.wait_link(5)
         yield nic
-
-
-@pytest.fixture
-def peer(kernel_nic: str) -> Iterator[socket.socket]:
-    """A raw socket on the kernel's end of the wire that sees our experiments only."""
-    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0x88B5) as raw:
-        raw.bind((kernel_nic, 0x88B5))
-        raw.settimeout(5)
-        yield raw
-
-
-def frame(to: bytes, source: bytes, number: int, size: int) -> bytes:
-    return (to + source + ETHERTYPE + number.to_bytes(4, "big")).ljust(size, bytes([number & 255]))
-
-
-def receive(nic: vfiocore.Nic, timeout: float = 5) -> bytes:
-    """The next of our experiment's frames; QEMU's network may say something, too."""
-    end = time.monotonic() + timeout
-    while True:
-        got = nic.recv(max(0, end - time.monotonic()))
-        if got[12:14] == ETHERTYPE:
-            return got
 
 
 def test_identity(nic: vfiocore.Nic) -> None:

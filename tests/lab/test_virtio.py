@@ -7,20 +7,18 @@ import json
 import socket
 import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from frames import BROADCAST, frame, receive
 
 import vfiocore
 from vfiocore import cli
 
 pytestmark = pytest.mark.machine("igb")
 
-ETHERTYPE = b"\x88\xb5"  # for local experiments (IEEE 802)
-BROADCAST = b"\xff" * 6
 STRANGER = b"\x52\x54\x00\xaa\xbb\xcc"
 GATEWAY = "10.0.2.2"
 WIRE = Path(__file__).parents[2] / "build" / "tests" / "lab" / "wire"
@@ -55,28 +53,6 @@ def nic(ring: Ring, bdf: str) -> Iterator[vfiocore.Nic]:
         yield nic
         stats = nic.stats
         assert stats.rx_errors == stats.rx_malformed == stats.tx_errors == 0
-
-
-@pytest.fixture
-def peer(kernel_nic: str) -> Iterator[socket.socket]:
-    """A raw socket on the kernel's end of the wire that sees our experiments only."""
-    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0x88B5) as raw:
-        raw.bind((kernel_nic, 0x88B5))
-        raw.settimeout(5)
-        yield raw
-
-
-def frame(to: bytes, source: bytes, number: int, size: int) -> bytes:
-    return (to + source + ETHERTYPE + number.to_bytes(4, "big")).ljust(size, bytes([number & 255]))
-
-
-def receive(nic: vfiocore.Nic, timeout: float = 5) -> bytes:
-    """The next of our experiment's frames; QEMU's network may say something, too."""
-    end = time.monotonic() + timeout
-    while True:
-        got = nic.recv(max(0, end - time.monotonic()))
-        if got[12:14] == ETHERTYPE:
-            return got
 
 
 @pytest.mark.parametrize("ring", RINGS)
