@@ -21,7 +21,7 @@ const struct region_spec many_regions[MANY_REGIONS] = {
 	[5] = {0x1804, RW},	/* no whole pages, and an end that no 8 bytes reach */
 	[6] = {3, RW},
 	[7] = {PAGES(2), MAPPED},
-	[8] = {0, 0},		/* not implemented */
+	[8] = {0, 0},		/* there is none of that index */
 	[9] = {PAGES(1), RW, .type = VFIO_REGION_TYPE_PCI_VENDOR_TYPE | 0x1234, .subtype = 77},
 	[10] = {PAGES(4), MAPPED, .nr_areas = 1, .areas = {{0x800, PAGES(2)}}}, /* one whole page */
 	[11] = {PAGES(4), MAPPED},

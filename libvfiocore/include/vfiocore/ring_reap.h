@@ -422,11 +422,5 @@ VFC_INLINE void vfc_ring_disarm(struct vfc_ring *ring, const struct vfc_ring_lay
 		VFC_RING_STORE16(available + 2, 1);
 }
 
-/* vfc_ring_prefetch() - bring the next descriptor to be reaped near, while something else is done. */
-VFC_INLINE void vfc_ring_prefetch(const struct vfc_ring *ring, const struct vfc_ring_layout *layout)
-{
-	__builtin_prefetch(ring->descriptors + (uint64_t)ring->head * layout->size);
-}
-
 VFC_END_DECLS
 #endif

@@ -621,7 +621,6 @@ PROTOTYPES: dict[str, tuple[str, ...]] = {
     "vfc_ring_ready": ("int", _RING, _LAYOUT),
     "vfc_ring_arm": ("int", _RING, _LAYOUT),
     "vfc_ring_disarm": ("void", _RING, _LAYOUT),
-    "vfc_ring_prefetch": ("void", "const struct vfc_ring *", _LAYOUT),
     # sriov.h
     "vfc_sriov_enable": ("int", "const char *", "uint32_t", "const struct vfc_pci_bind_opts *"),
     "vfc_sriov_disable": ("int", "const char *"),
