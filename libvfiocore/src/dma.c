@@ -153,22 +153,38 @@ int vfc_dma_free(struct vfc_dma *dma)
 	return 0;
 }
 
+/*
+ * Bytes from the start of the memory to chunk @i. One that fits into a page lies in one: pages need
+ * not be neighbours behind the IOMMU, and QEMU's NICs drop a frame that is in two such. What is left
+ * of the page shifts the chunks, so that their beginnings are not all of one set of the cache.
+ */
+static uint64_t place(uint64_t page, uint32_t chunk, uint32_t i)
+{
+	uint64_t each = page / chunk, shifts;
+
+	if (!each)
+		return (uint64_t)chunk * i;
+	shifts = (page - each * chunk) / VFC_POOL_UNIT + 1;
+	return i / each * page + i % each * chunk + i / each % shifts * VFC_POOL_UNIT;
+}
+
 static int pool_init(struct vfc_pool *pool, struct vfc_iommu *iommu, uint32_t chunk,
 		     uint32_t chunks)
 {
+	uint64_t page = sys_page_size(), length;
 	int rc;
 
 	memset(pool, 0, sizeof(*pool));
+	length = chunk && chunks ? place(page, chunk, chunks - 1) + chunk : 0;
 	/* vfc_pool_get() is signed. */
-	if (!chunk || chunk % VFC_POOL_UNIT || !chunks ||
-	    (uint64_t)chunk * chunks > (uint64_t)INT32_MAX * VFC_POOL_UNIT)
+	if (!length || chunk % VFC_POOL_UNIT || length > (uint64_t)INT32_MAX * VFC_POOL_UNIT)
 		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE,
 				"%u chunks of %u bytes: there is one at least, of a multiple of 64 bytes, "
 				"and less than 128 GiB in all", chunks, chunk);
 	pool->stack = sys_alloc((size_t)chunks * sizeof(*pool->stack));
 	if (!pool->stack)
 		return vfc_no_memory();
-	rc = vfc_dma_alloc(iommu, (uint64_t)chunk * chunks, NULL, &pool->memory);
+	rc = vfc_dma_alloc(iommu, length, NULL, &pool->memory);
 	if (rc < 0) {
 		free(pool->stack);
 		memset(pool, 0, sizeof(*pool));
@@ -176,10 +192,10 @@ static int pool_init(struct vfc_pool *pool, struct vfc_iommu *iommu, uint32_t ch
 	}
 	pool->chunk = chunk;
 	pool->chunks = chunks;
-	pool->limit = chunks * (chunk / VFC_POOL_UNIT);
+	pool->limit = (uint32_t)(length / VFC_POOL_UNIT);
 	/* Low chunks are on top of the stack, so that a small load stays in few pages. */
 	for (uint32_t i = 0; i < chunks; i++)
-		pool->stack[i] = (chunks - 1 - i) * (chunk / VFC_POOL_UNIT);
+		pool->stack[i] = (uint32_t)(place(page, chunk, chunks - 1 - i) / VFC_POOL_UNIT);
 	pool->free = chunks;
 	return 0;
 }

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -64,16 +66,12 @@ def load_e1000e() -> bool:
     return True
 
 
-@pytest.fixture(scope="module")
-def kernel_nic(lab_machine: Machine) -> Iterator[str]:
-    """The interface that the kernel's own driver makes of nic1: link up, and silent by itself.
-
-    For a whole module, because that driver takes seconds to see its link.
-    """
-    nic1 = lab_machine.device("nic1").bdf
+@contextmanager
+def kernel_interface(bdf: str) -> Iterator[str]:
+    """What the kernel's own driver makes of an e1000e: its link is up, and it is silent by itself."""
     loaded = load_e1000e()
-    pci.bind(nic1, driver="e1000e")
-    folder = Path(f"/sys/bus/pci/devices/{nic1}/net")
+    pci.bind(bdf, driver="e1000e")
+    folder = Path(f"/sys/bus/pci/devices/{bdf}/net")
     name = next(folder.iterdir()).name
     Path(f"/proc/sys/net/ipv6/conf/{name}/disable_ipv6").write_text("1")
     subprocess.run(["ip", "link", "set", name, "up"], check=True)
@@ -84,4 +82,21 @@ def kernel_nic(lab_machine: Machine) -> Iterator[str]:
     yield name
     if loaded:
         subprocess.run(["modprobe", "-r", "e1000e"], check=True)
-    pci.unbind(nic1)
+    pci.unbind(bdf)
+
+
+@pytest.fixture(scope="module")
+def kernel_nic(lab_machine: Machine) -> Iterator[str]:
+    """Of nic1, or nic0 beside two igb. For a whole module: it takes seconds to see its link."""
+    name = "nic0" if lab_machine.name == "igb" else "nic1"
+    with kernel_interface(lab_machine.device(name).bdf) as interface:
+        yield interface
+
+
+@pytest.fixture
+def peer(kernel_nic: str) -> Iterator[socket.socket]:
+    """A raw socket on the kernel's end of the wire that sees our experiments only."""
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0x88B5) as raw:
+        raw.bind((kernel_nic, 0x88B5))
+        raw.settimeout(5)
+        yield raw

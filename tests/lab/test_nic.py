@@ -13,13 +13,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from frames import BROADCAST, ETHERTYPE, frame, receive, tcp_frame
 
 import vfiocore
 
 pytestmark = pytest.mark.machine("intel", "iommufd")
 
-ETHERTYPE = b"\x88\xb5"  # for local experiments (IEEE 802)
-BROADCAST = b"\xff" * 6
 WIRE = Path(__file__).parents[2] / "build" / "tests" / "lab" / "wire"
 
 
@@ -34,28 +33,6 @@ def nic(device: vfiocore.Device) -> Iterator[vfiocore.Nic]:
     with device.nic() as nic:
         nic.wait_link(5)
         yield nic
-
-
-@pytest.fixture
-def peer(kernel_nic: str) -> Iterator[socket.socket]:
-    """A raw socket on the kernel's end of the wire that sees our experiments only."""
-    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0x88B5) as raw:
-        raw.bind((kernel_nic, 0x88B5))
-        raw.settimeout(5)
-        yield raw
-
-
-def frame(to: bytes, source: bytes, number: int, size: int) -> bytes:
-    return (to + source + ETHERTYPE + number.to_bytes(4, "big")).ljust(size, bytes([number & 255]))
-
-
-def receive(nic: vfiocore.Nic, timeout: float = 5) -> bytes:
-    """The next of our experiment's frames; QEMU's network may say something, too."""
-    end = time.monotonic() + timeout
-    while True:
-        got = nic.recv(max(0, end - time.monotonic()))
-        if got[12:14] == ETHERTYPE:
-            return got
 
 
 def test_identity(nic: vfiocore.Nic) -> None:
@@ -168,18 +145,6 @@ def test_two_queues(device: vfiocore.Device, peer: socket.socket) -> None:
         assert set(flows) == {0, 1}
         assert not flows[0] & flows[1]
         assert len(flows[0] | flows[1]) == 32
-
-
-def tcp_frame(to: bytes, port: int) -> bytes:
-    """An Ethernet frame with IPv4 and TCP headers: as much as the receive filter looks at."""
-    total = 40
-    ip = bytes.fromhex("4500") + total.to_bytes(2, "big") + bytes.fromhex("0000000040060000")
-    ip += bytes([10, 0, 2, 77, 10, 0, 2, 15])
-    checksum = sum(int.from_bytes(ip[i : i + 2], "big") for i in range(0, 20, 2))
-    checksum = (checksum & 0xFFFF) + (checksum >> 16)
-    ip = ip[:10] + (0xFFFF - checksum).to_bytes(2, "big") + ip[12:]
-    tcp = port.to_bytes(2, "big") + (80).to_bytes(2, "big") + bytes(8) + b"\x50\x02" + bytes(6)
-    return (to + b"\x02" * 6 + b"\x08\x00" + ip + tcp).ljust(60, b"\0")
 
 
 @pytest.mark.kernel_log(allow=r"DMAR:.*\[(0000:)?01:00\.0\]|DMAR: DRHD: handling fault")

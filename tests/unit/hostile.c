@@ -186,7 +186,7 @@ static void packets_of_nobody(void)
 		CHECK(nic->pool->free <= nic->pool->chunks);
 	}
 	for (uint32_t i = 0; i < nic->pool->free; i++)
-		CHECK_EQ(nic->pool->stack[i] % (NIC_CHUNK / VFC_POOL_UNIT), 0);
+		CHECK(nic->pool->stack[i] % 64 + NIC_CHUNK / VFC_POOL_UNIT <= 64); /* in one page */
 	down();
 }
 

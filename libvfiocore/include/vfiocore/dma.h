@@ -56,7 +56,10 @@ VFC_API int vfc_dma_alloc(struct vfc_iommu *iommu, uint64_t length, const struct
  */
 VFC_API int vfc_dma_free(struct vfc_dma *dma);
 
-/* vfc_pool_init() - @chunks chunks of @chunk bytes each, a multiple of VFC_POOL_UNIT; < 128 GiB. */
+/*
+ * vfc_pool_init() - @chunks chunks of @chunk bytes each, a multiple of VFC_POOL_UNIT; < 128 GiB. One that
+ * fits into a page lies in one page, so that a device finds it in one piece of memory.
+ */
 VFC_API int vfc_pool_init(struct vfc_pool *pool, struct vfc_iommu *iommu, uint32_t chunk,
 			  uint32_t chunks);
 VFC_API int vfc_pool_destroy(struct vfc_pool *pool);

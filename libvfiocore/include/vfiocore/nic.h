@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Network interfaces on the ring engine. One interface for all drivers:
- *   e1000e   Intel 82574L
+ *   e1000e   Intel 82574L: 2 queues
+ *   igb      Intel 82576: 8 queues
  *
  * Threads: one per queue and direction, beside one for everything else. A frame is an Ethernet
  * frame from destination address to payload's end, without FCS.

@@ -20,7 +20,7 @@
 #define SPARE 256 /* chunks a queue beyond what its rings hold: for the caller's hands */
 #define LINK_POLL 10000000
 
-static const struct nic_driver *const drivers[] = {&nic_e1000e};
+static const struct nic_driver *const drivers[] = {&nic_e1000e, &nic_igb};
 
 static int bad_options(const char *what, uint32_t value)
 {
@@ -47,7 +47,8 @@ static int find_driver(struct vfc_device *device, const struct nic_driver **driv
 			return 0;
 	}
 	return vfc_fail(EOPNOTSUPP, VFC_REASON_UNSUPPORTED, WHERE(.object = device->name),
-			"no driver here is for %04x:%04x; there is one for 8086:10d3 (e1000e)",
+			"no driver here is for %04x:%04x; there are some for 8086:10d3 (e1000e) and "
+			"8086:10c9 (igb)",
 			(unsigned)id & 0xffff, (unsigned)(id >> 16));
 }
 
@@ -415,21 +416,25 @@ int vfc_nic_wait_link(struct vfc_nic *nic, int64_t timeout)
 int vfc_nic_set_mac(struct vfc_nic *nic, const uint8_t mac[6])
 {
 	static const uint8_t none[6];
+	int rc;
 
 	if (mac[0] & 1 || !memcmp(mac, none, sizeof(none)))
 		return vfc_done(vfc_fail(EINVAL, VFC_REASON_ARGUMENT, WHERE(.object = nic->device->name),
 					 "a station address is not multicast (bit 0 of its first byte) "
 					 "and not 0"));
-	nic->driver->set_mac(nic, mac);
-	memcpy(nic->mac, mac, sizeof(nic->mac));
-	return 0;
+	rc = nic->driver->set_mac(nic, mac);
+	if (rc == 0)
+		memcpy(nic->mac, mac, sizeof(nic->mac));
+	return vfc_done(rc);
 }
 
 int vfc_nic_promisc(struct vfc_nic *nic, bool on)
 {
-	nic->promisc = on;
-	nic->driver->set_promisc(nic, on);
-	return 0;
+	int rc = nic->driver->set_promisc(nic, on);
+
+	if (rc == 0)
+		nic->promisc = on;
+	return vfc_done(rc);
 }
 
 static uint64_t look(const uint64_t *counter)

@@ -58,8 +58,8 @@ struct nic_driver {
 	/* No DMA and no interrupt after this, whatever state the device is in. Cannot fail. */
 	void (*stop)(struct vfc_nic *nic);
 	void (*link)(struct vfc_nic *nic, struct vfc_nic_link *link);
-	void (*set_mac)(struct vfc_nic *nic, const uint8_t mac[6]);
-	void (*set_promisc)(struct vfc_nic *nic, bool on);
+	int (*set_mac)(struct vfc_nic *nic, const uint8_t mac[6]);
+	int (*set_promisc)(struct vfc_nic *nic, bool on);
 	void (*read_counters)(struct vfc_nic *nic); /* into nic->missed, nic->wire_errors */
 	void (*rx_arm)(struct vfc_nic *nic, uint32_t queue);
 
@@ -89,6 +89,7 @@ struct vfc_nic {
 };
 
 extern const struct nic_driver nic_e1000e;
+extern const struct nic_driver nic_igb;
 
 /* A counter has one writer; vfc_nic_stats() reads it from another thread. */
 static inline void nic_count(uint64_t *counter, uint64_t n)
@@ -169,10 +170,10 @@ VFC_TEMPLATE bool nic_give(void *context, uint32_t i, struct vfc_buffer *buffer)
 	return true;
 }
 
-/* Send what is valid and fits: one doorbell at most. @command: of the control word. */
-VFC_TEMPLATE uint32_t nic_send(struct nic_tx *tx, const struct vfc_ring_layout *layout,
-			       uint64_t command, uint32_t frame_max,
-			       const struct vfc_packet *packets, uint32_t count)
+/* Send what is valid and fits: one doorbell at most. @give: nic_give(), or one on top of it. */
+VFC_TEMPLATE uint32_t nic_send_by(struct nic_tx *tx, const struct vfc_ring_layout *layout,
+				  vfc_ring_give *give, uint64_t command, uint32_t frame_max,
+				  const struct vfc_packet *packets, uint32_t count)
 {
 	struct nic_sending sending = {.next = packets, .command = command,
 				      .frame_max = frame_max, .limit = tx->nic->pool->limit};
@@ -181,11 +182,19 @@ VFC_TEMPLATE uint32_t nic_send(struct nic_tx *tx, const struct vfc_ring_layout *
 	if (vfc_ring_used(&tx->ring) >= tx->low)
 		nic_clean(tx, layout);
 	space = vfc_ring_space(&tx->ring);
-	n = vfc_ring_post_each(&tx->ring, layout, count < space ? count : space, nic_give, &sending);
+	n = vfc_ring_post_each(&tx->ring, layout, count < space ? count : space, give, &sending);
 	vfc_ring_kick(&tx->ring, layout);
 	nic_count(&tx->frames, n);
 	nic_count(&tx->bytes, sending.bytes);
 	return n;
+}
+
+/* @command: of the control word. */
+VFC_TEMPLATE uint32_t nic_send(struct nic_tx *tx, const struct vfc_ring_layout *layout,
+			       uint64_t command, uint32_t frame_max,
+			       const struct vfc_packet *packets, uint32_t count)
+{
+	return nic_send_by(tx, layout, nic_give, command, frame_max, packets, count);
 }
 
 struct nic_receiving {
