@@ -8,6 +8,7 @@
 #include "device.h"
 #include "error.h"
 #include "event.h"
+#include "nofault.h"
 #include "pci/caps.h"
 
 /* PCI Local Bus 3.0, section 6.2.2. */
@@ -18,6 +19,8 @@
 #define PMCSR 4
 #define PMCSR_STATE 3
 #define PMCSR_D3HOT 3
+
+#define TRIES 4 /* of an access while decoding goes on and off */
 
 #define CAPS_MAX 48 /* as many as fit into conventional config space */
 
@@ -143,6 +146,47 @@ void access_follow(struct vfc_device *device)
 	vfc_error_restore(&before);
 }
 
+/*
+ * The access was a SIGBUS, and did not take place. Had the device stopped to decode behind our back,
+ * the kernel's way, which comes next, tells why; if it decodes again, it is tried again.
+ */
+static int faulted(struct vfc_device *device, int tries)
+{
+	int rc;
+
+	access_follow(device);
+	if (tries < TRIES)
+		return 0;
+	rc = check_gone(device, 4, UINT32_MAX);
+	return rc < 0 ? rc
+		      : vfc_fail(EIO, VFC_REASON_DECODING, WHERE(.object = device->name),
+				 "the device's memory is not accessible, although decoding is on: is it "
+				 "being reset, or put to sleep, all the time?");
+}
+
+static int read_region(struct vfc_device *device, struct region *region, uint32_t index,
+		       uint64_t offset, uint32_t width, uint64_t *value)
+{
+	volatile void *address;
+	int rc = 0;
+
+	for (int tries = 1; rc == 0; tries++) {
+		rc = mapped(device, region, index, offset, width, &address);
+		if (rc < 0)
+			break;
+		if (!address)
+			return kernel_read(device, region, offset, width, value);
+		if (!nofault_wanted(device)) {
+			*value = load(address, width);
+			return 0;
+		}
+		if (nofault_load(address, width, value) == 0)
+			return 0;
+		rc = faulted(device, tries);
+	}
+	return rc;
+}
+
 static bool touches(uint64_t offset, uint64_t length, uint32_t at)
 {
 	return at >= offset && at - offset < length;
@@ -161,20 +205,13 @@ static bool follows(struct vfc_device *device, uint32_t index, uint64_t offset, 
 static int region_read(struct vfc_device *device, uint32_t index, uint64_t offset, uint32_t width,
 		       uint64_t *value)
 {
-	volatile void *address = NULL;
 	struct region *region;
 	int rc = check_width(device, offset, width);
 
 	if (rc == 0)
 		rc = region_check(device, index, offset, width, VFIO_REGION_INFO_FLAG_READ, &region);
 	if (rc == 0)
-		rc = mapped(device, region, index, offset, width, &address);
-	if (rc < 0)
-		return rc;
-	if (!address)
-		rc = kernel_read(device, region, offset, width, value);
-	else
-		*value = load(address, width);
+		rc = read_region(device, region, index, offset, width, value);
 	return rc < 0 ? rc : index == VFC_REGION_CONFIG ? 0 : check_gone(device, width, *value);
 }
 
@@ -197,32 +234,52 @@ int64_t vfc_region_load(struct vfc_device *device, uint32_t index, uint64_t offs
 	return rc < 0 ? vfc_done(rc) : (int64_t)value;
 }
 
+static int write_kernel(struct vfc_device *device, struct region *region, uint32_t index,
+			uint64_t offset, uint32_t width, uint64_t value)
+{
+	bool follow = follows(device, index, offset, width);
+	int rc = kernel_write(device, region, offset, width, value);
+
+	if (follow)
+		access_follow(device);
+	return rc;
+}
+
+static int write_region(struct vfc_device *device, struct region *region, uint32_t index,
+			uint64_t offset, uint32_t width, uint64_t value)
+{
+	volatile void *address;
+	int rc = 0;
+
+	for (int tries = 1; rc == 0; tries++) {
+		rc = mapped(device, region, index, offset, width, &address);
+		if (rc < 0)
+			break;
+		if (!address)
+			return write_kernel(device, region, index, offset, width, value);
+		if (!nofault_wanted(device)) {
+			store(address, width, value);
+			return 0;
+		}
+		if (nofault_store(address, width, value) == 0)
+			return 0;
+		rc = faulted(device, tries);
+	}
+	return rc;
+}
+
 static int region_write(struct vfc_device *device, uint32_t index, uint64_t offset, uint32_t width,
 			uint64_t value)
 {
-	volatile void *address = NULL;
 	struct region *region;
 	int rc = check_width(device, offset, width);
-	bool follow;
 
 	if (rc == 0 && width < 8 && value >> 8 * width)
 		rc = vfc_fail(EINVAL, VFC_REASON_ARGUMENT, WHERE(.object = device->name),
 			      "0x%" PRIx64 " does not fit into %u bytes", value, width);
 	if (rc == 0)
 		rc = region_check(device, index, offset, width, VFIO_REGION_INFO_FLAG_WRITE, &region);
-	if (rc == 0)
-		rc = mapped(device, region, index, offset, width, &address);
-	if (rc < 0)
-		return rc;
-	if (address) {
-		store(address, width, value);
-		return 0;
-	}
-	follow = follows(device, index, offset, width);
-	rc = kernel_write(device, region, offset, width, value);
-	if (follow)
-		access_follow(device);
-	return rc;
+	return rc < 0 ? rc : write_region(device, region, index, offset, width, value);
 }
 
 int vfc_region_write(struct vfc_device *device, uint32_t index, uint64_t offset, uint32_t width,

@@ -15,6 +15,7 @@
 #include "kvm.h"
 #include "kernel/sys.h"
 #include "names.h"
+#include "nofault.h"
 #include "pci/bus.h"
 #include "sized.h"
 #include "transport/handle.h"
@@ -370,6 +371,7 @@ int vfc_device_close(struct vfc_device *device)
 	iommu_close_device(device->iommu, device->transport, device->attached);
 	attach_close(device);
 	vfc_iommu_close(device->own);
+	nofault_forget(device);
 	pthread_mutex_destroy(&device->lock);
 	free(device);
 	return 0;

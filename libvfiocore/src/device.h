@@ -44,6 +44,7 @@ struct vfc_device {
 	bool released;  /* atomic: the descriptor is closed, see vfc_device_release() */
 	bool shared;    /* with another process, see VFC_DEVICE_SHARED */
 	bool low_power; /* atomic: mapped BARs do not answer, whatever the registers say */
+	bool nofault;   /* atomic: its checked accesses do not end in SIGBUS, src/nofault.c */
 	bool suspect;   /* atomic: whoever watches it asks whether it is gone */
 	char name[VFC_BUS_NAME];
 	pthread_mutex_t lock; /* mappings of regions, and what follows */

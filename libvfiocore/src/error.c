@@ -35,12 +35,10 @@ int vfc_fail(int code, enum vfc_reason reason, struct error_where where, const c
 	return -record.code;
 }
 
-int vfc_done_in(const char *operation, int rc)
+void vfc_error_operation(const char *operation)
 {
 	/* A public function may call another: the outermost is what the user called. */
-	if (rc < 0)
-		copy(record.operation, sizeof(record.operation), operation);
-	return rc;
+	copy(record.operation, sizeof(record.operation), operation);
 }
 
 int vfc_failed_on(const char *object, int rc)

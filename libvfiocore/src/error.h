@@ -23,6 +23,13 @@ int vfc_fail(int code, enum vfc_reason reason, struct error_where where, const c
 /* "%u device%s", n, PLURAL(n) */
 #define PLURAL(count) ((count) == 1 ? "" : "s")
 
+/*
+ * Of functions whose time is measured, which the linker puts together, with all that they call in
+ * their file; and of those that make the record when one fails.
+ */
+#define HOT __attribute__((hot, flatten))
+#define COLD __attribute__((cold, noinline))
+
 #define WHERE(...) ((struct error_where){__VA_ARGS__})
 #define NOWHERE ((struct error_where){0})
 
@@ -30,7 +37,13 @@ int vfc_fail(int code, enum vfc_reason reason, struct error_where where, const c
  * Every public function returns through this: a failure gets the function's name.
  *   return vfc_done(rc);
  */
-int vfc_done_in(const char *operation, int rc);
+void vfc_error_operation(const char *operation);
+static inline int vfc_done_in(const char *operation, int rc)
+{
+	if (rc < 0)
+		vfc_error_operation(operation);
+	return rc;
+}
 #define vfc_done(rc) vfc_done_in(__func__, (rc))
 
 /* What failed one floor below, with the object as the caller knows it. Returns @rc. */

@@ -17,9 +17,9 @@ static int find_bar(struct vfc_iommu *iommu, struct vfc_device *device, uint32_t
 
 	if (rc < 0)
 		return rc;
-	pthread_mutex_lock(&iommu->lock);
+	lock_take(&iommu->lock);
 	rc = map_check(iommu, offset, length, 0);
-	pthread_mutex_unlock(&iommu->lock);
+	lock_give(&iommu->lock);
 	if (rc == 0)
 		rc = region_address(device, region, offset, length, address);
 	if (rc == 0 && !*address)
@@ -36,11 +36,11 @@ static int map_bar(struct vfc_iommu *iommu, volatile void *address, uint64_t len
 	const struct transport_memory memory = {.va = (void *)(uintptr_t)address, .fd = -1};
 	int rc;
 
-	pthread_mutex_lock(&iommu->lock);
+	lock_take(&iommu->lock);
 	rc = map_check(iommu, (uintptr_t)address, length, 0);
 	if (rc == 0)
 		rc = map_memory(iommu, &memory, length, iova, opts);
-	pthread_mutex_unlock(&iommu->lock);
+	lock_give(&iommu->lock);
 	return rc;
 }
 

@@ -12,6 +12,7 @@ from ._native.call import (
     error,
     fileno,
     integer,
+    leave,
     native,
     open_handle,
     unsigned,
@@ -49,6 +50,7 @@ def _close_leftovers(owner: int) -> None:
         return  # a fork: the devices are the parent's
     from contextlib import suppress
 
+    leave()
     for device in reversed(list(_open)):
         with suppress(Exception):  # nobody is left to be told
             device.__exit__(None, None, None)
@@ -151,6 +153,8 @@ class Device(Resettable):
         self._releaser: Releaser | None = None
         self._regions: dict[int, Region] = {}
         self._read_info()
+        # Of the model, too: what is true of it is true of a device.
+        check(lib.vfc_nofault_device(self._handle))
         _remember(self)
 
     def _read_info(self) -> None:

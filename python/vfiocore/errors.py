@@ -29,6 +29,7 @@ __all__ = [
     "IovaError",
     "Malformed",
     "MemlockLimit",
+    "MemoryDecodingOff",
     "Misaligned",
     "NoDevice",
     "NoDriver",
@@ -158,6 +159,10 @@ class DeviceGone(VfioError):
     """The device answers with all ones: it was unplugged, or is in reset."""
 
 
+class MemoryDecodingOff(VfioError):
+    """The device does not answer to its BARs: memory decoding is off, or it sleeps (D3)."""
+
+
 class Malformed(VfioError):
     """A device or the kernel handed over something impossible."""
 
@@ -193,6 +198,7 @@ BY_REASON: dict[Reason, type[VfioError]] = {
     Reason.MALFORMED: Malformed,
     Reason.TIMEOUT: WaitTimeout,
     Reason.UNSUPPORTED: Unsupported,
+    Reason.DECODING: MemoryDecodingOff,
 }
 
 

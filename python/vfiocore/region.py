@@ -3,6 +3,11 @@
 
 Every access is one call of an exported C function with exactly the width that is asked for: a
 slice or a ctypes cast of a mapping may be split, merged or doubled by the interpreter's memcpy.
+
+No access of a region ends the interpreter by SIGBUS. While a device is open the library has a
+handler of that signal (vfiocore/nofault.h), which hands on what it has not caused itself: to
+:mod:`faulthandler`, or a handler of yours. Install those before the first device is opened: a
+handler that is installed later comes first, and would have to hand on likewise.
 """
 
 from __future__ import annotations
@@ -54,8 +59,10 @@ class Region:
     Raises:
         InvalidArgument: the value does not fit (also a ``ValueError``).
         Misaligned, OutOfRange: the offset.
-        VfioError: EACCES when the region cannot be read or written, EIO when the kernel refuses
-            in the device's state, :class:`DeviceGone` when the device was pulled.
+        VfioError: EACCES when the region cannot be read or written.
+        MemoryDecodingOff: the device does not answer to its BARs, or sleeps; also when that begins
+            in the middle of the access, by another thread or process.
+        DeviceGone: the device was pulled, or given back.
         ClosedError: the device is closed.
     """
 

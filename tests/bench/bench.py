@@ -223,12 +223,23 @@ class InGuest(Compiled):
     program: str = "bench-map"
     what: str = "4k"
     transport: str = "cdev"
+    device: str = "edu"
 
     def command(self) -> list[str]:
-        edu = MACHINES["iommufd"].device("edu").bdf
-        program = f"{BENCH / self.program} {self.what} {edu} {self.transport}"
-        script = f"{VFIO} bind {edu} >&2 && exec {program}"
+        bdf = MACHINES["iommufd"].device(self.device).bdf
+        program = f"{BENCH / self.program} {self.what} {bdf} {self.transport}"
+        script = f"{VFIO} bind {bdf} >&2 && exec {program}"
         return [VFIO, "lab", "run", "--machine", "iommufd", "--", "sh", "-c", script]
+
+
+@dataclass(frozen=True)
+class Model(Compiled):
+    """One whose program uses the model."""
+
+    what: str = ""
+
+    def command(self) -> list[str]:
+        return [str(BENCH / self.program), self.what, "fake:e1000e"]
 
 
 def map_figures() -> list[Compiled]:
@@ -246,10 +257,10 @@ def iova_figures() -> list[Compiled]:
     plain = "a sorted array, "
     return [
         *(Compiled(f"iova.{pattern}.{live}", "ns/pair", plain + what, "bench-iova")
-          for pattern, what in [("alloc_free", "a random live range replaced"),
-                                ("alloc_free_va", "a random live range replaced, found by address"),
-                                ("recycle", "the newest live range replaced"),
-                                ("fifo", "the oldest live range replaced")]
+          for pattern, what in [("alloc_free", "the newest live range replaced"),
+                                ("alloc_free_oldest", "the oldest live range replaced"),
+                                ("alloc_free_random", "a random live range replaced"),
+                                ("alloc_free_random_va", "a random one replaced, found by address")]
           for live in ("1k", "100k", "1m")),
         Compiled("iova.find_iova.100k", "ns", plain + "binary search", "bench-iova"),
         Compiled("iova.find_va.100k", "ns", plain + "linear search", "bench-iova"),
@@ -282,6 +293,17 @@ def irq_figures() -> list[Figure | Compiled]:
     ]
 
 
+def mmio_figures() -> list[Compiled]:
+    """Of the model, whose registers are memory: what is added to an access. And in a guest."""
+    bare = "the bare load, vfc_mmio_read32()"
+    what = ("guarded", "checked", "pread")
+    return [
+        *(Model(f"mmio.{way}.model", "ns/read", bare, "bench-mmio", what=way) for way in what[:2]),
+        *(InGuest(f"mmio.{way}.guest", "ns/read", bare, "bench-mmio", what=way, transport="",
+                  device="nic0") for way in what),
+    ]
+
+
 def figures() -> list[Figure | Compiled]:
     register = Register()
     bare = "python -c pass"
@@ -293,6 +315,7 @@ def figures() -> list[Figure | Compiled]:
                register.ours, register.checked),
         Figure("mmio.python.unchecked", "ns/read", "bare ctypes call of vfc_mmio_read32, no checks",
                register.ours, register.unchecked),
+        *mmio_figures(),
         *iova_figures(),
         *map_figures(),
         *cache_figures(),

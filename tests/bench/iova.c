@@ -7,11 +7,11 @@
  *
  * Ranges are 4 KiB to 2 MiB, naturally aligned, in a space of 2^48. To allocate and free is to
  * replace one live range by another, of another size and in the same 2 MiB of memory:
- *   alloc_free  any live range at random: what is not in the cache is waited for. Which one is known
- *               an operation ahead, so that its IOVA, which a caller has at hand, is not waited for
- *   alloc_free_va  the same in a space where somebody asks for addresses, too
- *   recycle     the one that was made last
- *   fifo        the one that was made first
+ *   alloc_free  the one that was made last: a buffer that is mapped, used and unmapped
+ *   alloc_free_oldest  the one that was made first: a queue of them
+ *   alloc_free_random  any: what is not in the cache is waited for. Which one is known an operation
+ *               ahead, so that its IOVA, which a caller has at hand, is not waited for
+ *   alloc_free_random_va  the same in a space where somebody asks for addresses, too
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -249,18 +249,18 @@ static const struct figure {
 	unsigned ours, theirs; /* operations a round: the plain map may need milliseconds for one */
 	bool by_va;
 } figures[] = {
-	{"iova.alloc_free.1k", replace_random, 1000, 200000, 20000},
-	{"iova.alloc_free.100k", replace_random, 100000, 200000, 100},
-	{"iova.alloc_free.1m", replace_random, 1000000, 200000, 6},
-	{"iova.alloc_free_va.1k", replace_random, 1000, 200000, 20000, true},
-	{"iova.alloc_free_va.100k", replace_random, 100000, 200000, 100, true},
-	{"iova.alloc_free_va.1m", replace_random, 1000000, 200000, 6, true},
-	{"iova.recycle.1k", replace_last, 1000, 200000, 20000},
-	{"iova.recycle.100k", replace_last, 100000, 200000, 100},
-	{"iova.recycle.1m", replace_last, 1000000, 200000, 6},
-	{"iova.fifo.1k", replace_first, 1000, 200000, 20000},
-	{"iova.fifo.100k", replace_first, 100000, 200000, 100},
-	{"iova.fifo.1m", replace_first, 1000000, 200000, 6},
+	{"iova.alloc_free_random.1k", replace_random, 1000, 200000, 20000},
+	{"iova.alloc_free_random.100k", replace_random, 100000, 200000, 100},
+	{"iova.alloc_free_random.1m", replace_random, 1000000, 200000, 6},
+	{"iova.alloc_free_random_va.1k", replace_random, 1000, 200000, 20000, true},
+	{"iova.alloc_free_random_va.100k", replace_random, 100000, 200000, 100, true},
+	{"iova.alloc_free_random_va.1m", replace_random, 1000000, 200000, 6, true},
+	{"iova.alloc_free.1k", replace_last, 1000, 200000, 20000},
+	{"iova.alloc_free.100k", replace_last, 100000, 200000, 100},
+	{"iova.alloc_free.1m", replace_last, 1000000, 200000, 6},
+	{"iova.alloc_free_oldest.1k", replace_first, 1000, 200000, 20000},
+	{"iova.alloc_free_oldest.100k", replace_first, 100000, 200000, 100},
+	{"iova.alloc_free_oldest.1m", replace_first, 1000000, 200000, 6},
 	{"iova.find_iova.1k", find_iova, 1000, 200000, 200000},
 	{"iova.find_iova.100k", find_iova, 100000, 200000, 200000},
 	{"iova.find_iova.1m", find_iova, 1000000, 200000, 200000},

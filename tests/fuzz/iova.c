@@ -26,6 +26,7 @@ static int owner[PAGES]; /* an index into live[] */
 static size_t live_count;
 static bool allowed[PAGES]; /* by the windows */
 static bool blocked[PAGES]; /* by mappings and guards, for the guard at hand */
+static bool asks_va;        /* from then on all are in the trees at once */
 static uint64_t base;       /* the IOVA of page 0: 0, or so that the last page ends at 2^64-1 */
 static uint8_t *const memory = (uint8_t *)(UINT64_C(1) << 40); /* never touched */
 static struct input in;
@@ -124,6 +125,8 @@ static void look_up_va(void)
 	const struct live *best = NULL;
 	struct vfc_mapping found;
 
+	if (!asks_va)
+		return;
 	for (size_t i = 0; i < live_count; i++) {
 		const struct live *l = &live[i];
 
@@ -194,6 +197,8 @@ static void allocate(void)
 	CHECK(iova + (pages * PAGE - 1) <= highest);
 	CHECK(in_windows((iova - base) / PAGE, pages));
 	CHECK(is_free((iova - base) / PAGE, pages));
+	if (guard == 0 && shape % 64 == 63) /* the kernel refused it */
+		return;
 	add((iova - base) / PAGE, pages, guard);
 }
 
@@ -216,19 +221,39 @@ static void insert_fixed(void)
 		add(page, pages, guard);
 }
 
-static void release(void)
+static void release(size_t i)
 {
-	size_t i;
-
-	if (!live_count)
-		return;
-	i = input_below(&in, live_count);
 	iova_remove(&map, base + live[i].page * PAGE);
 	set_owner(&live[i], NOBODY);
 	live[i] = live[--live_count];
 	if (i < live_count)
 		set_owner(&live[i], (int)i);
 	CHECK_EQ(map.count, live_count);
+}
+
+static void release_any(void)
+{
+	if (live_count)
+		release(input_below(&in, live_count));
+}
+
+/* Many come, and few go, of which most are new: what is not in the tree yet grows and is settled. */
+static void burst(void)
+{
+	for (uint64_t n = input_below(&in, 200); n; n--) {
+		uint64_t what = input_byte(&in), iova;
+
+		if (what < 90 && live_count) {
+			release(live_count - 1 - what % 8 % live_count);
+			continue;
+		}
+		if (!iova_allocate(&map, PAGE, PAGE, UINT64_MAX, 0, &iova))
+			return;
+		block(0);
+		CHECK(iova > 0 && iova >= base && is_free((iova - base) / PAGE, 1));
+		CHECK(in_windows((iova - base) / PAGE, 1));
+		add((iova - base) / PAGE, 1, 0);
+	}
 }
 
 static void look_up_iova(void)
@@ -272,12 +297,14 @@ static void step(uint64_t *adding)
 		change_windows();
 	else if (what == 253)
 		*adding = 6 + input_below(&in, 8);
+	else if (what == 252)
+		burst();
 	else if (what >= 236)
 		look_up_va();
 	else if (what >= 220)
 		look_up_iova();
 	else if (what % 16 >= *adding)
-		release();
+		release_any();
 	else if (what % 3)
 		allocate();
 	else
@@ -289,6 +316,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	uint64_t adding = 11;
 
 	in = (struct input){data, size};
+	asks_va = input_byte(&in) % 2;
 	base = input_byte(&in) % 2 ? UINT64_MAX - PAGES * PAGE + 1 : 0;
 	memset(owner, 0xff, sizeof(owner));
 	live_count = 0;

@@ -80,7 +80,7 @@ static void insert(uint64_t key, uint64_t tie, uint64_t weight)
 	n = floor_of(key, tie);
 	if (n && model[n - 1].key == key && model[n - 1].tie == tie)
 		return;
-	CHECK_EQ(tree_reserve(&tree), 0);
+	CHECK_EQ(tree_reserve(&tree, 1), 0);
 	tree_insert(&tree, n == 0, &range);
 	memmove(&model[n + 1], &model[n], (count - n) * sizeof(*model));
 	model[n] = range;

@@ -68,7 +68,7 @@ def load_e1000e() -> bool:
 
 @contextmanager
 def kernel_interface(bdf: str) -> Iterator[str]:
-    """What the kernel's own driver makes of an e1000e: its link is up, and it is silent by itself."""
+    """What the kernel's own driver makes of an e1000e: with its link up, and silent by itself."""
     loaded = load_e1000e()
     pci.bind(bdf, driver="e1000e")
     folder = Path(f"/sys/bus/pci/devices/{bdf}/net")

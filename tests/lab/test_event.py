@@ -4,13 +4,16 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import select
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -33,6 +36,16 @@ def write_later(path: str, text: str) -> subprocess.Popen[bytes]:
 
 def change(bdf: str) -> None:
     (SYSFS / bdf / "uevent").write_text("change")
+
+
+def has_device(pid: int) -> bool:
+    """Whether that process has a device open."""
+    for entry in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # closed meanwhile
+            link = os.readlink(entry)
+            if "vfio-device" in link or "/dev/vfio/devices/" in link:
+                return True
+    return False
 
 
 def take(stream: vfiocore.Events, kind: EventKind) -> vfiocore.Event:
@@ -190,6 +203,23 @@ def test_a_request_is_seen_and_answered_by_closing(edu: str) -> None:
             unbind.wait(0.2)
     device.close()
     assert unbind.wait(20) == 0
+
+
+@both
+def test_the_command_gives_a_device_back(edu: str) -> None:
+    options = ["--json", "--count", "2", "--timeout", "60"]
+    command = [sys.executable, "-m", "vfiocore.cli", "events", "--watch", edu, *options]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        while not has_device(process.pid):
+            time.sleep(0.05)
+        unbind = write_later(f"{SYSFS}/{edu}/driver/unbind", edu)
+        lines = [json.loads(line) for line in process.stdout]
+        assert process.wait(20) == 0
+    assert unbind.wait(20) == 0
+    assert [(line["kind"], line["name"]) for line in lines] == [("request", edu), ("unbind", edu)]
+    assert lines[0]["released"]
+    pci.bind(edu)
 
 
 @both

@@ -7,6 +7,8 @@ import asyncio
 import os
 import select
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -246,3 +248,21 @@ def test_async_close(device: vfiocore.Device) -> None:
             await task
 
     asyncio.run(main())
+
+
+WAITING = """
+import threading, time
+import vfiocore
+device = vfiocore.open("fake:e1000e")
+irqs, events = device.irqs("msix"), device.events()
+for wait in (irqs[0].wait, irqs.wait_any, irqs.wait_all, events.wait):
+    threading.Thread(target=wait, daemon=True).start()
+time.sleep(0.2)
+"""
+
+
+def test_threads_that_wait_when_the_interpreter_exits() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", WAITING], check=False, capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

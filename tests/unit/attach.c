@@ -142,11 +142,7 @@ static unsigned attached;
 
 static bool is_locked(struct vfc_iommu *space)
 {
-	int rc = pthread_mutex_trylock(&space->lock);
-
-	if (rc == 0)
-		pthread_mutex_unlock(&space->lock);
-	return rc == EBUSY;
+	return __atomic_load_n(&space->lock.state, __ATOMIC_RELAXED) != 0;
 }
 
 static int attach_pasid(struct transport_device *device, uint32_t pasid, struct transport_space *to)

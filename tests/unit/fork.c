@@ -111,10 +111,10 @@ static void in_a_child(void (*body)(void))
 
 static void *hold_the_lock(void *ready)
 {
-	pthread_mutex_lock(&iommu->lock);
+	lock_take(&iommu->lock);
 	__atomic_store_n((bool *)ready, true, __ATOMIC_RELEASE);
 	sys_sleep(INT64_C(300000000));
-	pthread_mutex_unlock(&iommu->lock);
+	lock_give(&iommu->lock);
 	return NULL;
 }
 

@@ -244,8 +244,85 @@ static void guards(void)
 	iova_destroy(&map);
 }
 
+static uint64_t take(struct iova_map *map, uint64_t length)
+{
+	uint64_t iova;
+
+	CHECK(iova_allocate(map, length, PAGE, UINT64_MAX, 0, &iova));
+	CHECK_EQ(iova_reserve(map), 0);
+	iova_insert(map, &(struct vfc_mapping){.iova = iova, .length = length,
+					       .va = memory + iova}, 0);
+	return iova;
+}
+
+/* So many in flight, the oldest of which goes first. Return: the levels of the tree then. */
+static unsigned in_flight(uint64_t depth)
+{
+	uint64_t iova[RUN_LENGTH * 2], count = 10 * depth;
+	struct iova_map map = {0};
+	struct vfc_mapping found;
+	unsigned levels;
+
+	iova_set_windows(&map, one_window(0, UINT64_MAX), 1);
+	for (uint64_t i = 0; i < count; i++) {
+		if (i >= depth) {
+			CHECK(iova_find(&map, iova[i % depth] + PAGE - 1, &found));
+			CHECK(found.va == memory + iova[i % depth]);
+			iova_remove(&map, iova[i % depth]);
+			CHECK(!iova_find(&map, iova[i % depth], &found));
+		}
+		iova[i % depth] = take(&map, PAGE);
+		CHECK_EQ(iova[i % depth], (i + 1) * PAGE); /* none is used again */
+	}
+	CHECK_EQ(map.count, depth);
+	CHECK_EQ(map.bytes, depth * PAGE);
+	levels = map.by_iova.levels;
+	for (uint64_t i = 0; i < depth; i++) {
+		CHECK(iova_first(&map, &found));
+		CHECK_EQ(found.iova, (count - depth + i + 1) * PAGE);
+		iova_remove(&map, found.iova);
+	}
+	CHECK(!iova_first(&map, &found));
+	iova_destroy(&map);
+	return levels;
+}
+
+/* The newest are not in the tree until they are many, or somebody asks what the tree knows. */
+static void runs(void)
+{
+	struct iova_map map = {0};
+	struct vfc_mapping found;
+	uint64_t first, second;
+
+	CHECK_EQ(in_flight(1), 0);
+	CHECK_EQ(in_flight(RUN_LENGTH / 2), 0);
+	CHECK(in_flight(RUN_LENGTH * 2) > 0);
+
+	iova_set_windows(&map, one_window(0, 100 * PAGE - 1), 1);
+	first = take(&map, PAGE);
+	second = take(&map, PAGE);
+	iova_remove(&map, first);
+	CHECK(iova_conflicts(&map, second, PAGE, 0, &found));
+	CHECK_EQ(found.iova, second);
+	CHECK(!iova_conflicts(&map, first, PAGE, 0, &found));
+	/* Something in its way; a guard reaches into it; the windows change; it comes to their end. */
+	CHECK(fixed(&map, 4, 2, 0));
+	CHECK_EQ(take(&map, 2 * PAGE), 6 * PAGE);
+	CHECK(fixed(&map, 12, 1, 2 * PAGE));
+	CHECK_EQ(take(&map, 2 * PAGE), 8 * PAGE);
+	CHECK_EQ(take(&map, 2 * PAGE), 15 * PAGE);
+	iova_set_windows(&map, one_window(0, 20 * PAGE - 1), 1);
+	CHECK_EQ(take(&map, 3 * PAGE), 17 * PAGE);
+	CHECK_EQ(take(&map, PAGE), PAGE);
+	/* What was given out and not inserted is free. */
+	CHECK(iova_allocate(&map, PAGE, PAGE, UINT64_MAX, 0, &first));
+	CHECK(!iova_conflicts(&map, first, PAGE, 0, &found));
+	iova_destroy(&map);
+}
+
 int main(void)
 {
+	runs();
 	out_of_memory();
 	many();
 	index_without_memory();

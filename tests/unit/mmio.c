@@ -76,8 +76,8 @@ static void pool(void)
 	CHECK_EQ(vfc_pool_get(&pool), 1);
 	CHECK_EQ(vfc_pool_get(&pool), 3);
 	CHECK_EQ(vfc_pool_get(&pool), -1);
-	CHECK_EQ(vfc_pool_iova(&pool, 3), 0x10180);
-	CHECK(vfc_pool_va(&pool, 3) == memory + 0x180);
+	CHECK_EQ(vfc_pool_iova(&pool, 6), 0x10180);
+	CHECK(vfc_pool_va(&pool, 6) == memory + 0x180);
 }
 
 int main(void)

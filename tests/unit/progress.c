@@ -98,7 +98,7 @@ static int fill(void *argument, uint64_t done, uint64_t length)
 		CHECK_EQ(map_at(space, next), 0);
 	for (int i = 0; i < 4; i++) /* the leaf before is full */
 		CHECK_EQ(map_at(space, AT + PAGE + (uint64_t)i * STEP), 0);
-	for (int i = 0; space->map.by_iova.spares; i++, next += STEP) {
+	for (int i = 0; tree_holds(&space->map.by_iova, RUN_LENGTH); i++, next += STEP) {
 		CHECK(i < 5000);
 		CHECK_EQ(map_at(space, next), 0);
 	}

@@ -26,6 +26,7 @@ enum vfc_reason {
 	VFC_REASON_MALFORMED = 16,   /* a device or the kernel handed over something impossible */
 	VFC_REASON_TIMEOUT = 17,     /* the time given by the caller has passed */
 	VFC_REASON_UNSUPPORTED = 18, /* this device, kernel or transport cannot do it */
+	VFC_REASON_DECODING = 19, /* memory decoding is off, or the device in D3: BARs do not answer */
 };
 
 struct vfc_error {

@@ -5,7 +5,7 @@
  * Each function is one load or store of exactly that width, in the device's little-endian order.
  * They are unchecked: the address must be aligned and inside of a live mapping; a device whose
  * memory decoding is off or that was pulled raises SIGBUS or answers with all ones. The checked
- * ones are vfc_region_read() and vfc_region_write().
+ * ones are vfc_region_read() and vfc_region_write(); nofault.h tells what they do then.
  *
  * The assembly on x86-64 and arm64 keeps the compiler from splitting, merging or widening the
  * access, which volatile alone promises only by convention.

@@ -71,8 +71,9 @@ VFC_API int vfc_region_areas(struct vfc_device *device, uint32_t index,
  * config space always, through pread()/pwrite() of that size.
  * @offset: must be a multiple of @width. @value: host byte order.
  * Errors: -EINVAL (width, alignment, index, out of range), -EACCES (region not readable/writable),
- * -EIO (device in a state in which the kernel refuses: memory decoding off, D3), -ENODEV (gone).
- * Thread-safe; but decoding must not end by another thread's write to config space meanwhile.
+ * -EIO (VFC_REASON_DECODING: memory decoding off, D3), -ENODEV (gone).
+ * Thread-safe. Where decoding may end behind the library's back, or in the middle of an access, by
+ * another thread or process, opt in to an error in place of a SIGBUS: vfiocore/nofault.h.
  */
 VFC_API int vfc_region_read(struct vfc_device *device, uint32_t index, uint64_t offset,
 			    uint32_t width, uint64_t *value);

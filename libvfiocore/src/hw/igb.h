@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Registers and descriptors of the Intel 82576 and of its virtual functions, as far as the drivers use
- * them; those that are where the 82574 has them are in e1000e.h. Source: Intel 82576EB Gigabit Ethernet
- * Controller Datasheet, chapter 8 (registers), sections 7.1.5 (receive descriptors), 7.2.2 (transmit
- * descriptors), 7.10 (virtualization). Constants only: stands on nothing.
+ * Registers and descriptors of the Intel 82576, as far as the driver uses them; those that are where the
+ * 82574 has them are in e1000e.h. Source: Intel 82576EB Gigabit Ethernet Controller Datasheet, chapter 8
+ * (registers), sections 7.1.5 (receive descriptors), 7.2.2 (transmit descriptors). Constants only.
  */
 #ifndef VFC_HW_IGB_H
 #define VFC_HW_IGB_H
@@ -12,23 +11,17 @@
 
 #define IGB_VENDOR 0x8086
 #define IGB_DEVICE 0x10c9
-#define IGB_VF_DEVICE 0x10ca
-#define IGB_REGISTERS 0x20000   /* bytes of BAR 0 */
-#define IGB_VF_REGISTERS 0x4000 /* of a virtual function's */
-#define IGB_QUEUES 8            /* of 16: there are 10 vectors */
-#define IGB_POOLS 8             /* of two queues: pool n has n and n + 8 (section 8.26.1) */
-#define IGB_VECTORS 25          /* those of the virtual functions included */
+#define IGB_REGISTERS 0x20000 /* bytes of BAR 0 */
+#define IGB_QUEUES 8         /* of 16: there are 10 vectors */
+#define IGB_VECTORS 25       /* those of its virtual functions included */
 
 /* Section 8.2. */
-#define IGB_STATUS_VFS(status) ((status) >> 14 & 0xf)
-#define IGB_STATUS_IOV E1000E_BIT(18)
-#define IGB_CTRL_EXT_PFRSTD E1000E_BIT(14) /* tells the virtual functions that the reset is over */
 #define IGB_MDIC_PHY 1
 #define IGB_PHY_CONTROL 0 /* IEEE 802.3, clause 22.2.4.1 */
 #define IGB_PHY_RESTART E1000E_BIT(9)
 #define IGB_PHY_NEGOTIATE E1000E_BIT(12)
 
-/* Section 8.8, interrupts. The virtual functions have those at the same place. */
+/* Section 8.8, interrupts. */
 #define IGB_GPIE 0x01514
 #define IGB_GPIE_MSIX E1000E_BIT(4)  /* a vector for each cause */
 #define IGB_GPIE_EIAME E1000E_BIT(30) /* a message masks what EIAM says */
@@ -44,13 +37,10 @@
 #define IGB_IVAR_MISC 0x01740 /* timer; other causes */
 #define IGB_IVAR_OTHER_SHIFT 8
 #define IGB_IVAR_VALID 0x80u
-#define IGB_INT_VMMB E1000E_BIT(8) /* of ICR: a virtual function has written, or was reset */
 
 /* Sections 8.10 and 8.12: a queue's registers, from its first one on. */
 #define IGB_RX(q) (0x0c000 + 0x40 * (uint32_t)(q))
 #define IGB_TX(q) (0x0e000 + 0x40 * (uint32_t)(q))
-#define IGB_VF_RX(q) (0x02800 + 0x100 * (uint32_t)(q))
-#define IGB_VF_TX(q) (0x03800 + 0x100 * (uint32_t)(q))
 #define IGB_RING_LOW 0x00
 #define IGB_RING_HIGH 0x04
 #define IGB_RING_LENGTH 0x08
@@ -67,41 +57,6 @@
 
 /* Section 8.10.16. An entry of RETA is a byte with a queue. */
 #define IGB_MRQC_RSS 2u
-#define IGB_MRQC_POOLS 3u
-
-/* Section 7.10 and 8.14: pools, and the mailboxes of the virtual functions. */
-#define IGB_VT_CTL 0x0581c
-#define IGB_VT_CTL_POOL_SHIFT 7
-#define IGB_VT_CTL_NO_DEFAULT E1000E_BIT(29)
-#define IGB_VT_CTL_REPLICATE E1000E_BIT(30)
-#define IGB_VMOLR(n) (0x05ad0 + 4 * (uint32_t)(n))
-#define IGB_VMOLR_UNTAGGED E1000E_BIT(24)
-#define IGB_VMOLR_MULTICAST E1000E_BIT(25) /* that MTA lets pass */
-#define IGB_VMOLR_BROADCAST E1000E_BIT(27)
-#define IGB_VMOLR_STRIP_CRC E1000E_BIT(31)
-#define IGB_DTXSWC 0x03500
-#define IGB_DTXSWC_SPOOF_SHIFT 0 /* a bit a pool: its frames have its own source address, or are dropped */
-#define IGB_DTXSWC_LOOPBACK E1000E_BIT(31)
-#define IGB_RAH_POOL(n) (UINT32_C(1) << (18 + (n)))
-#define IGB_VFRE 0x00c8c
-#define IGB_VFTE 0x00c90
-#define IGB_VFLRE 0x00c88
-#define IGB_MBVFICR 0x00c80
-#define IGB_MBVFICR_REQUEST(n) (UINT32_C(1) << (n))
-#define IGB_MBVFIMR 0x00c84
-#define IGB_PF_MAILBOX(n) (0x00c00 + 4 * (uint32_t)(n))
-#define IGB_PF_MAILBOX_STATUS E1000E_BIT(0) /* there is a message for the virtual function */
-#define IGB_PF_MAILBOX_ACK E1000E_BIT(1)
-#define IGB_PF_MAILBOX_OWNED E1000E_BIT(3)
-#define IGB_PF_MAILBOX_SEIZE E1000E_BIT(4)
-#define IGB_VF_MAILBOX 0x00c40
-#define IGB_VF_MAILBOX_REQUEST E1000E_BIT(0)
-#define IGB_VF_MAILBOX_ACK E1000E_BIT(1)
-#define IGB_VF_MAILBOX_OWNED E1000E_BIT(2)
-#define IGB_VF_MAILBOX_STATUS E1000E_BIT(4) /* cleared by reading, as the next */
-#define IGB_VF_MAILBOX_ACKED E1000E_BIT(5)
-#define IGB_VF_MAILBOX_RESETTING E1000E_BIT(6)
-#define IGB_MAILBOX(n) (0x00800 + 0x40 * (uint32_t)(n)) /* 16 words */
 
 /* The second quadword of an advanced transmit data descriptor. */
 #define IGB_TX_DATA (UINT64_C(3) << 20)

@@ -142,9 +142,9 @@ static int map_batch(struct vfc_iommu *iommu, struct vfc_mapping *vector, size_t
 	if (opts->flags & (VFC_MAP_FIXED | VFC_MAP_IDENTITY) || opts->progress)
 		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE,
 				"a batch is placed by the library, and tells no progress");
-	pthread_mutex_lock(&iommu->lock);
+	lock_take(&iommu->lock);
 	rc = map_locked(iommu, vector, count, opts);
-	pthread_mutex_unlock(&iommu->lock);
+	lock_give(&iommu->lock);
 	return rc;
 }
 
@@ -160,10 +160,10 @@ int vfc_iommu_unmap_batch(struct vfc_iommu *iommu, const struct vfc_mapping *vec
 {
 	int rc;
 
-	pthread_mutex_lock(&iommu->lock);
+	lock_take(&iommu->lock);
 	rc = check_runs(iommu, vector, count);
 	if (rc == 0)
 		rc = unmap_runs(iommu, vector, count);
-	pthread_mutex_unlock(&iommu->lock);
+	lock_give(&iommu->lock);
 	return vfc_done(rc);
 }

@@ -90,7 +90,7 @@ int iommu_open_device(struct vfc_iommu *iommu, const char *name, int fd,
 {
 	int rc;
 
-	pthread_mutex_lock(&iommu->lock);
+	lock_take(&iommu->lock);
 	rc = open_or_adopt(iommu, name, fd, device);
 	if (rc == 0) {
 		rc = read_windows(iommu);
@@ -99,16 +99,16 @@ int iommu_open_device(struct vfc_iommu *iommu, const char *name, int fd,
 		else
 			iommu->devices++;
 	}
-	pthread_mutex_unlock(&iommu->lock);
+	lock_give(&iommu->lock);
 	return rc;
 }
 
 void iommu_close_device(struct vfc_iommu *iommu, struct transport_device *device, bool attached)
 {
-	pthread_mutex_lock(&iommu->lock);
+	lock_take(&iommu->lock);
 	iommu->ops->close(device);
 	leave(iommu, attached);
-	pthread_mutex_unlock(&iommu->lock);
+	lock_give(&iommu->lock);
 }
 
 /* Of a container that loses its last group the kernel forgets the mappings: so do we, and before. */
@@ -117,12 +117,12 @@ int iommu_release_device(struct vfc_iommu *iommu, struct transport_device *devic
 {
 	int rc = 0;
 
-	pthread_mutex_lock(&iommu->lock);
+	lock_take(&iommu->lock);
 	if (attached && iommu->devices == attached)
 		rc = unmap_all(iommu);
 	if (rc == 0)
 		rc = iommu->ops->release(device);
-	pthread_mutex_unlock(&iommu->lock);
+	lock_give(&iommu->lock);
 	return rc;
 }
 
@@ -152,14 +152,14 @@ static void lock_all(struct concerned *all)
 		}
 	for (size_t i = 0; i < 3; i++)
 		if (is_first(all, i))
-			pthread_mutex_lock(&spaces[i]->lock);
+			lock_take(&spaces[i]->lock);
 }
 
 static void unlock_all(const struct concerned *all)
 {
 	for (size_t i = 0; i < 3; i++)
 		if (is_first(all, i))
-			pthread_mutex_unlock(&all->spaces[i]->lock);
+			lock_give(&all->spaces[i]->lock);
 }
 
 static int transport_attach(struct vfc_iommu *iommu, struct transport_device *device,
@@ -213,19 +213,19 @@ int iommu_detach(struct vfc_iommu *iommu, struct transport_device *device, uint3
 {
 	int rc;
 
-	pthread_mutex_lock(&iommu->lock);
+	lock_take(&iommu->lock);
 	rc = transport_attach(iommu, device, NULL, pasid);
 	if (rc == 0)
 		leave(iommu, 1);
-	pthread_mutex_unlock(&iommu->lock);
+	lock_give(&iommu->lock);
 	return rc;
 }
 
 void iommu_forget(struct vfc_iommu *iommu)
 {
-	pthread_mutex_lock(&iommu->lock);
+	lock_take(&iommu->lock);
 	leave(iommu, 1);
-	pthread_mutex_unlock(&iommu->lock);
+	lock_give(&iommu->lock);
 }
 
 int iommu_movable(struct vfc_iommu *iommu, struct vfc_iommu *to, bool pasid)

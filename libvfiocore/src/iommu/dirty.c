@@ -20,12 +20,12 @@ static int track(struct vfc_iommu *iommu, bool on)
 
 	if (rc < 0)
 		return rc;
-	pthread_mutex_lock(&iommu->lock);
+	lock_take(&iommu->lock);
 	/* What a space without a device still tracks ends, too. */
 	rc = iommu->devices || !on ? iommu->ops->dirty_track(iommu->space, on)
 			    : vfc_fail(ENODEV, VFC_REASON_NO_DEVICE, NOWHERE,
 				       "no device is attached to this space: open one first");
-	pthread_mutex_unlock(&iommu->lock);
+	lock_give(&iommu->lock);
 	return rc;
 }
 
@@ -65,9 +65,9 @@ int64_t vfc_iommu_dirty_read(struct vfc_iommu *iommu, uint64_t iova, uint64_t le
 
 	if (rc < 0)
 		return vfc_done(rc);
-	pthread_mutex_lock(&iommu->lock);
+	lock_take(&iommu->lock);
 	rc = read_locked(iommu, iova, length, page, bitmap);
-	pthread_mutex_unlock(&iommu->lock);
+	lock_give(&iommu->lock);
 	if (rc < 0)
 		return vfc_done(rc);
 	for (uint64_t word = 0; word < (length / page + 63) / 64; word++)

@@ -85,7 +85,6 @@ static int new_space(const struct transport *ops, const struct vfc_iommu_opts *o
 		fork_free(iommu, sizeof(*iommu));
 		return rc;
 	}
-	pthread_mutex_init(&iommu->lock, NULL);
 	*out = iommu;
 	return 0;
 }
@@ -172,9 +171,9 @@ struct iommu_state iommu_look(struct vfc_iommu *iommu)
 {
 	struct iommu_state state;
 
-	pthread_mutex_lock(&iommu->lock);
+	lock_take(&iommu->lock);
 	state = (struct iommu_state){iommu->devices, iommu->holders, iommu->physical};
-	pthread_mutex_unlock(&iommu->lock);
+	lock_give(&iommu->lock);
 	return state;
 }
 
@@ -196,44 +195,43 @@ int vfc_iommu_close(struct vfc_iommu *iommu)
 	drop_mappings(iommu);
 	iommu->ops->space_close(iommu->space);
 	iova_destroy(&iommu->map);
-	pthread_mutex_destroy(&iommu->lock);
 	fork_free(iommu, sizeof(*iommu));
 	return 0;
 }
 
 void iommu_hold(struct vfc_iommu *iommu)
 {
-	pthread_mutex_lock(&iommu->lock);
+	lock_take(&iommu->lock);
 	iommu->holders++;
-	pthread_mutex_unlock(&iommu->lock);
+	lock_give(&iommu->lock);
 }
 
 void iommu_release(struct vfc_iommu *iommu)
 {
-	pthread_mutex_lock(&iommu->lock);
+	lock_take(&iommu->lock);
 	iommu->holders--;
-	pthread_mutex_unlock(&iommu->lock);
+	lock_give(&iommu->lock);
 }
 
 void iommu_watch(struct vfc_iommu *iommu, struct iommu_watcher *watcher)
 {
-	pthread_mutex_lock(&iommu->lock);
+	lock_take(&iommu->lock);
 	watcher->next = iommu->watchers;
 	iommu->watchers = watcher;
 	iommu->holders++;
-	pthread_mutex_unlock(&iommu->lock);
+	lock_give(&iommu->lock);
 }
 
 void iommu_unwatch(struct vfc_iommu *iommu, struct iommu_watcher *watcher)
 {
 	struct iommu_watcher **link = &iommu->watchers;
 
-	pthread_mutex_lock(&iommu->lock);
+	lock_take(&iommu->lock);
 	while (*link != watcher)
 		link = &(*link)->next;
 	*link = watcher->next;
 	iommu->holders--;
-	pthread_mutex_unlock(&iommu->lock);
+	lock_give(&iommu->lock);
 }
 
 int iommu_check_process(const struct vfc_iommu *iommu)
@@ -269,9 +267,9 @@ int vfc_iommu_info(struct vfc_iommu *iommu, struct vfc_iommu_info *info)
 		rc = space_check_process(iommu);
 	if (rc < 0)
 		return vfc_done(rc);
-	pthread_mutex_lock(&iommu->lock);
+	lock_take(&iommu->lock);
 	rc = look_at(iommu, &now);
-	pthread_mutex_unlock(&iommu->lock);
+	lock_give(&iommu->lock);
 	if (rc == 0)
 		sized_answer(info, &now, sizeof(now));
 	return vfc_done(rc);
@@ -283,12 +281,12 @@ int vfc_iommu_ranges(struct vfc_iommu *iommu, struct vfc_iova_range *ranges, siz
 
 	if (space_check_process(iommu) < 0)
 		return vfc_done(-ECHILD);
-	pthread_mutex_lock(&iommu->lock);
+	lock_take(&iommu->lock);
 	n = iommu->map.window_count;
 	for (size_t i = 0; i < n && i < count; i++)
 		ranges[i] = (struct vfc_iova_range){iommu->map.windows[i].start,
 						    iommu->map.windows[i].end};
-	pthread_mutex_unlock(&iommu->lock);
+	lock_give(&iommu->lock);
 	return (int)n;
 }
 

@@ -94,55 +94,17 @@ static uint64_t order_between(const struct tree_range *before, const struct tree
 	return 1 + order;
 }
 
-void iova_destroy(struct iova_map *map)
-{
-	tree_destroy(&map->by_iova);
-	tree_destroy(&map->by_va);
-	free(map->windows);
-	memset(map, 0, sizeof(*map));
-}
-
-void iova_set_windows(struct iova_map *map, struct vfio_iova_range *windows, size_t count)
-{
-	free(map->windows);
-	map->windows = windows;
-	map->window_count = count;
-}
-
-bool iova_last_in(struct iova_map *map, uint64_t first, uint64_t last, uint64_t *iova,
-		  uint64_t *length)
-{
-	struct tree_range range;
-
-	if (!tree_floor(&map->by_iova, last, UINT64_MAX))
-		return false;
-	range = tree_get(&map->by_iova);
-	*iova = range.key;
-	*length = range.length;
-	return range.key >= first || first - range.key < range.length;
-}
-
-int iova_reserve(struct iova_map *map)
-{
-	int rc = tree_reserve(&map->by_iova);
-
-	return rc < 0 || !map->va_known ? rc : tree_reserve(&map->by_va);
-}
-
-bool iova_in_window(const struct iova_map *map, uint64_t iova, uint64_t length)
-{
-	uint64_t last = iova + (length - 1);
-
-	for (size_t i = 0; i < map->window_count; i++)
-		if (iova >= map->windows[i].start && last <= map->windows[i].end && last >= iova)
-			return true;
-	return false;
-}
-
 static struct vfc_mapping mapping_of(const struct tree_range *range)
 {
 	return (struct vfc_mapping){.iova = range->key, .length = range->length,
 				    .va = (void *)(uintptr_t)range->tie, .flags = range->flags};
+}
+
+static struct tree_range range_of(const struct vfc_mapping *mapping, uint64_t guard)
+{
+	return (struct tree_range){.key = mapping->iova, .tie = (uintptr_t)mapping->va,
+				   .length = mapping->length, .flags = mapping->flags,
+				   .guard = (uint32_t)(guard / IOVA_GUARD_UNIT)};
 }
 
 /* The mappings at or below @iova, where the cursor then is, and above; NULL: there is none. */
@@ -169,12 +131,96 @@ static void find_neighbours(struct tree *tree, uint64_t iova, struct neighbours 
 		n->after = &n->range[1];
 }
 
+static void insert_by_iova(struct tree *tree, const struct vfc_mapping *mapping, uint64_t guard)
+{
+	struct tree_range range = range_of(mapping, guard);
+	struct neighbours n;
+
+	find_neighbours(tree, mapping->iova, &n);
+	range.weight = order_between(&range, n.after);
+	tree_insert(tree, !n.before, &range);
+	if (n.before) {
+		/* After the new one, which mostly has the gap's old order: the parents keep it. */
+		tree_floor(tree, n.before->key, UINT64_MAX);
+		tree_set_weight(tree, order_between(n.before, &range));
+	}
+}
+
+/* Those of the run: nothing lies between them. */
+static void insert_run(struct tree *tree, const struct vfc_mapping *made, unsigned count)
+{
+	struct tree_range range = range_of(&made[0], 0), next;
+	struct neighbours n;
+
+	find_neighbours(tree, range.key, &n);
+	if (n.before)
+		tree_set_weight(tree, order_between(n.before, &range));
+	for (unsigned i = 0; i < count; i++, range = next) {
+		if (i + 1 < count)
+			next = range_of(&made[i + 1], 0);
+		range.weight = order_between(&range, i + 1 < count ? &next : n.after);
+		if (i)
+			tree_floor(tree, made[i - 1].iova, UINT64_MAX);
+		tree_insert(tree, !i && !n.before, &range);
+	}
+}
+
+/* All mappings into the tree, for what looks at gaps or neighbours. */
+static void settle(struct iova_map *map)
+{
+	run_compact(&map->run);
+	if (map->run.count)
+		insert_run(&map->by_iova, map->run.made, map->run.count);
+	map->run.count = 0;
+}
+
+void iova_destroy(struct iova_map *map)
+{
+	tree_destroy(&map->by_iova);
+	tree_destroy(&map->by_va);
+	free(map->windows);
+	memset(map, 0, sizeof(*map));
+}
+
+void iova_set_windows(struct iova_map *map, struct vfio_iova_range *windows, size_t count)
+{
+	free(map->windows);
+	map->windows = windows;
+	map->window_count = count;
+	map->run.room = 0;
+}
+
+bool iova_last_in(struct iova_map *map, uint64_t first, uint64_t last, uint64_t *iova,
+		  uint64_t *length)
+{
+	struct tree_range range;
+
+	settle(map);
+	if (!tree_floor(&map->by_iova, last, UINT64_MAX))
+		return false;
+	range = tree_get(&map->by_iova);
+	*iova = range.key;
+	*length = range.length;
+	return range.key >= first || first - range.key < range.length;
+}
+
+bool iova_in_window(const struct iova_map *map, uint64_t iova, uint64_t length)
+{
+	uint64_t last = iova + (length - 1);
+
+	for (size_t i = 0; i < map->window_count; i++)
+		if (iova >= map->windows[i].start && last <= map->windows[i].end && last >= iova)
+			return true;
+	return false;
+}
+
 bool iova_conflicts(struct iova_map *map, uint64_t iova, uint64_t length, uint64_t guard,
 		    struct vfc_mapping *with)
 {
 	uint64_t first, last, end = iova + (length - 1);
 	struct neighbours n;
 
+	settle(map);
 	find_neighbours(&map->by_iova, end, &n);
 	if (n.before && (!between(n.before, NULL, guard, &first, &last) || iova < first))
 		*with = mapping_of(n.before);
@@ -188,23 +234,24 @@ bool iova_conflicts(struct iova_map *map, uint64_t iova, uint64_t length, uint64
 struct request {
 	uint64_t length, align, guard;
 	uint64_t order; /* of the gaps to look at */
+	uint64_t last;	/* out: of the bytes that could have been had */
 };
 
 /* Between the two, as far as that is in [first, last]. */
 static bool fits_between(const struct tree_range *before, const struct tree_range *after,
-			 uint64_t first, uint64_t last, const struct request *request,
-			 uint64_t *iova)
+			 uint64_t first, uint64_t last, struct request *request, uint64_t *iova)
 {
 	uint64_t low, high;
 
-	return between(before, after, request->guard, &low, &high) &&
-	       fits(larger(first, low), high < last ? high : last, request->length, request->align,
-		    iova);
+	if (!between(before, after, request->guard, &low, &high))
+		return false;
+	request->last = high < last ? high : last;
+	return fits(larger(first, low), request->last, request->length, request->align, iova);
 }
 
 /* In the gap behind the mapping that the cursor is at. */
 static bool fits_behind(const struct tree *tree, uint64_t first, uint64_t last,
-			const struct request *request, uint64_t *iova)
+			struct request *request, uint64_t *iova)
 {
 	struct tree_range before = tree_get(tree), after;
 
@@ -213,7 +260,7 @@ static bool fits_behind(const struct tree *tree, uint64_t first, uint64_t last,
 }
 
 /* In the gap that @first lies in, then in those of the order asked for, within [first, last]. */
-static bool search(struct tree *tree, uint64_t first, uint64_t last, const struct request *request,
+static bool search(struct tree *tree, uint64_t first, uint64_t last, struct request *request,
 		   uint64_t *iova)
 {
 	struct neighbours n;
@@ -233,7 +280,7 @@ static bool search(struct tree *tree, uint64_t first, uint64_t last, const struc
 }
 
 static bool search_windows(struct iova_map *map, uint64_t from, uint64_t highest,
-			   const struct request *request, uint64_t *iova)
+			   struct request *request, uint64_t *iova)
 {
 	for (size_t i = 0; i < map->window_count; i++) {
 		uint64_t first = map->windows[i].start, last = map->windows[i].end;
@@ -248,14 +295,23 @@ static bool search_windows(struct iova_map *map, uint64_t from, uint64_t highest
 	return false;
 }
 
-bool iova_allocate(struct iova_map *map, uint64_t length, uint64_t align, uint64_t highest,
-		   uint64_t guard, uint64_t *iova)
+void iova_search_from(struct iova_map *map, uint64_t iova)
+{
+	settle(map);
+	map->run.next = iova;
+	map->run.room = 0;
+}
+
+bool iova_search(struct iova_map *map, uint64_t length, uint64_t align, uint64_t highest,
+		 uint64_t guard, uint64_t *iova)
 {
 	uint64_t most = larger(length, align), least = length < align ? length : align;
 	uint64_t guards = guard; /* in front of it, aligned, and behind */
-	struct request request = {length, align, guard, 0};
+	struct request request = {length, align, guard, 0, 0};
+	struct iova_run *run = &map->run;
 	bool found;
 
+	settle(map);
 	align_up(&guards, align);
 	guards += guard;
 	most = most > UINT64_MAX - guards ? UINT64_MAX : most + guards;
@@ -266,33 +322,19 @@ bool iova_allocate(struct iova_map *map, uint64_t length, uint64_t align, uint64
 	 * of two and its own alignment, the common case, never needs that without a guard.
 	 * From 1: many devices take address 0 for "none".
 	 */
-	found = search_windows(map, map->next ? map->next : 1, highest, &request, iova) ||
+	found = search_windows(map, run->next ? run->next : 1, highest, &request, iova) ||
 		search_windows(map, 1, highest, &request, iova);
 	if (!found && 1 + log2_floor(least) < request.order) {
 		request.order = 1 + log2_floor(least);
 		found = search_windows(map, 1, highest, &request, iova);
 	}
 	/* A request that could not use the place does not move it. */
-	if (found && highest >= map->next)
-		map->next = *iova + length;
-	return found;
-}
-
-static void insert_by_iova(struct tree *tree, const struct vfc_mapping *mapping, uint64_t guard)
-{
-	struct tree_range range = {.key = mapping->iova, .tie = (uintptr_t)mapping->va,
-				   .length = mapping->length, .flags = mapping->flags,
-				   .guard = (uint32_t)(guard / IOVA_GUARD_UNIT)};
-	struct neighbours n;
-
-	find_neighbours(tree, mapping->iova, &n);
-	range.weight = order_between(&range, n.after);
-	tree_insert(tree, !n.before, &range);
-	if (n.before) {
-		/* After the new one, which mostly has the gap's old order: the parents keep it. */
-		tree_floor(tree, n.before->key, UINT64_MAX);
-		tree_set_weight(tree, order_between(n.before, &range));
-	}
+	if (!found || highest < run->next)
+		return found;
+	run->next = *iova + length;
+	run->room = guard ? 0 : request.last + 1 - run->next;
+	run->taken = guard ? 0 : *iova;
+	return true;
 }
 
 static void insert_by_va(struct tree *tree, const struct vfc_mapping *mapping)
@@ -305,8 +347,13 @@ static void insert_by_va(struct tree *tree, const struct vfc_mapping *mapping)
 	tree_insert(tree, !behind, &range);
 }
 
-void iova_insert(struct iova_map *map, const struct vfc_mapping *mapping, uint64_t guard)
+void iova_insert_apart(struct iova_map *map, const struct vfc_mapping *mapping, uint64_t guard)
 {
+	settle(map);
+	map->run.taken = 0;
+	/* The run may not go on where this is, or its guard. */
+	if (guard || mapping->iova + (mapping->length - 1) >= map->run.next)
+		map->run.room = 0;
 	insert_by_iova(&map->by_iova, mapping, guard);
 	if (map->va_known && mapping->va)
 		insert_by_va(&map->by_va, mapping);
@@ -314,7 +361,18 @@ void iova_insert(struct iova_map *map, const struct vfc_mapping *mapping, uint64
 	map->bytes += mapping->length;
 }
 
-void iova_remove(struct iova_map *map, uint64_t iova)
+int iova_make_room(struct iova_map *map)
+{
+	int rc;
+
+	run_compact(&map->run);
+	if (map->run.count > RUN_LENGTH * 3 / 4)
+		settle(map);
+	rc = tree_reserve(&map->by_iova, RUN_LENGTH);
+	return rc < 0 || !map->va_known ? rc : tree_reserve(&map->by_va, 1);
+}
+
+void iova_remove_settled(struct iova_map *map, uint64_t iova)
 {
 	struct tree *tree = &map->by_iova;
 	struct tree_range range, before, after;
@@ -344,6 +402,7 @@ bool iova_first(struct iova_map *map, struct vfc_mapping *mapping)
 
 	if (!map->count)
 		return false;
+	settle(map);
 	tree_first(&map->by_iova);
 	range = tree_get(&map->by_iova);
 	*mapping = mapping_of(&range);
@@ -354,6 +413,7 @@ bool iova_next(struct iova_map *map, uint64_t iova, struct vfc_mapping *mapping)
 {
 	struct neighbours n;
 
+	settle(map);
 	find_neighbours(&map->by_iova, iova, &n);
 	if (n.before && last_of(n.before) >= iova)
 		n.after = n.before;
@@ -362,7 +422,7 @@ bool iova_next(struct iova_map *map, uint64_t iova, struct vfc_mapping *mapping)
 	return n.after;
 }
 
-bool iova_find(struct iova_map *map, uint64_t iova, struct vfc_mapping *mapping)
+bool iova_find_settled(struct iova_map *map, uint64_t iova, struct vfc_mapping *mapping)
 {
 	struct tree_range range;
 
@@ -380,10 +440,11 @@ static int index_va(struct iova_map *map)
 	bool more = map->count > 0;
 	int rc;
 
+	settle(map);
 	if (more)
 		tree_first(&map->by_iova);
 	/* Room for one more is left over: of a caller who reserved it before. */
-	while ((rc = tree_reserve(&map->by_va)) == 0 && more) {
+	while ((rc = tree_reserve(&map->by_va, 1)) == 0 && more) {
 		struct tree_range range = tree_get(&map->by_iova);
 		struct vfc_mapping mapping = mapping_of(&range);
 

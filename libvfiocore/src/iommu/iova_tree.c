@@ -13,6 +13,9 @@
 #define SPARSE (TREE_WIDTH / 4)
 #define MERGED (TREE_WIDTH * 3 / 4)
 
+/* More than tree_holds() asks for. */
+#define SPARES_MAX 24
+
 union tree_slot {
 	uint64_t length;         /* leaf */
 	struct tree_node *child; /* inner node */
@@ -54,7 +57,7 @@ static struct tree_node *take(struct tree *tree)
 
 static void give(struct tree *tree, struct tree_node *node)
 {
-	if (tree->spares > TREE_LEVELS) {
+	if (tree->spares > SPARES_MAX) {
 		free(node);
 		return;
 	}
@@ -63,12 +66,11 @@ static void give(struct tree *tree, struct tree_node *node)
 	tree->spares++;
 }
 
-int tree_reserve(struct tree *tree)
+int tree_reserve(struct tree *tree, unsigned inserts)
 {
 	if (tree->levels == TREE_LEVELS)
 		return vfc_no_memory();
-	/* A split at each level, and a new root. */
-	while (tree->spares < tree->levels + 1) {
+	while (!tree_holds(tree, inserts)) {
 		struct tree_node *node = sys_alloc(sizeof(*node));
 
 		if (!node)
@@ -310,6 +312,14 @@ static void update(struct tree *tree, unsigned level)
 	}
 }
 
+/* Some weight in the leaf is now this, and those above may be less. */
+static void raise_weight(struct tree *tree, uint64_t weight)
+{
+	for (unsigned level = 1; level < tree->levels; level++)
+		if (tree->node[level]->weight[tree->slot[level]] < weight)
+			tree->node[level]->weight[tree->slot[level]] = weight;
+}
+
 /* The same, cheaper: one weight in the leaf was @old and is @now; its first range may be new. */
 static void update_leaf(struct tree *tree, uint64_t old, uint64_t now)
 {
@@ -333,8 +343,9 @@ static void update_leaf(struct tree *tree, uint64_t old, uint64_t now)
 		return;
 	parent = tree->node[1];
 	/* Most often the greatest weight is another's. */
-	if (parent->weight[tree->slot[1]] < now ||
-	    (parent->weight[tree->slot[1]] == old && old != now))
+	if (parent->weight[tree->slot[1]] < now)
+		raise_weight(tree, now);
+	else if (parent->weight[tree->slot[1]] == old && old != now)
 		update(tree, 0);
 }
 
@@ -415,10 +426,12 @@ void tree_insert(struct tree *tree, bool first, const struct tree_range *range)
 		i = tree->slot[level] + 1;
 	}
 	put(tree->node[level], i, &entry);
-	if (level)
+	if (level) {
 		update(tree, level);
-	else
+	} else {
 		update_leaf(tree, 0, entry.weight);
+		tree->slot[0] = i; /* most often the next one is to be behind it */
+	}
 }
 
 /* Join the cursor's node at @level with a neighbour; true: the cursor's entry above is to go. */

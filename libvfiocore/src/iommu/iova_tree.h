@@ -45,8 +45,17 @@ struct tree_range {
 };
 
 void tree_destroy(struct tree *tree);
-/* Nodes for the next tree_insert(), which then cannot fail. */
-int tree_reserve(struct tree *tree);
+/*
+ * Nodes for the next @inserts calls of tree_insert(), which then cannot fail. They put ranges one
+ * behind another, so that a leaf that was split holds 15 more of them; a removal in between needs none.
+ */
+static inline bool tree_holds(const struct tree *tree, unsigned inserts)
+{
+	/* A split at each level, and a new root. */
+	return tree->spares > tree->levels + inserts / 16;
+}
+
+int tree_reserve(struct tree *tree, unsigned inserts);
 
 /*
  * The functions below move the cursor, or work on what it is at. After an insertion or a removal it

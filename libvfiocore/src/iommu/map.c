@@ -2,19 +2,12 @@
 /* Mappings: where they are placed, made, found and taken back. */
 #include <errno.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <vfiocore.h>
 
 #include "space.h"
 
-/* Natural alignment lets the IOMMU use its large pages; beyond 2 MiB it would waste IOVA space. */
-#define ALIGN_MAX (UINT64_C(2) << 20)
-
 /* Some ten milliseconds of pinning, and few enough entries: 1 TiB has 16,384 of type1's 65,535. */
 #define PIECE (UINT64_C(64) << 20)
-
-/* Records of failures are made apart from the path that is measured. */
-#define COLD __attribute__((cold, noinline))
 
 #define FLAGS (VFC_MAP_READ | VFC_MAP_WRITE | VFC_MAP_FIXED | VFC_MAP_IDENTITY)
 
@@ -86,157 +79,20 @@ int map_check_va(const struct vfc_iommu *iommu, const void *va, uint64_t length,
 	return rc;
 }
 
-/* "0x0-0xfedfffff, 0xfef00000-0x7fffffffff" */
-static void describe_windows(const struct iova_map *map, char *text, size_t size)
-{
-	size_t used = 0;
-
-	text[0] = '\0';
-	for (size_t i = 0; i < map->window_count && used < size; i++)
-		used += (size_t)snprintf(text + used, size - used, "%s0x%" PRIx64 "-0x%" PRIx64,
-					 i ? ", " : "", map->windows[i].start, map->windows[i].end);
-}
-
-/* Whole pages; map_place() has checked it. */
-static uint64_t guard_of(const struct vfc_iommu *iommu, const struct vfc_map_opts *opts)
-{
-	return (opts->guard + (space_page(iommu) - 1)) & -space_page(iommu);
-}
-
-static COLD int refuse_guard(const struct vfc_map_opts *opts, uint64_t length, uint64_t most)
-{
-	return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, WHERE(.length = length),
-			"a guard of %" PRIu64 " bytes was asked for; the most is 0x%" PRIx64,
-			opts->guard, most);
-}
-
-static int check_guard(const struct vfc_iommu *iommu, const struct vfc_map_opts *opts,
-		       uint64_t length)
-{
-	uint64_t most = IOVA_GUARD_MAX & -space_page(iommu);
-
-	return opts->guard <= most ? 0 : refuse_guard(opts, length, most);
-}
-
-static COLD int place_fixed(struct vfc_iommu *iommu, uint64_t iova, uint64_t length,
-		       const struct vfc_map_opts *opts)
-{
-	struct error_where where = WHERE(.iova = iova, .length = length);
-	uint64_t align = opts->align > space_page(iommu) ? opts->align : space_page(iommu);
-	struct vfc_mapping other;
-	char windows[200];
-
-	if (iova % align)
-		return vfc_fail(EINVAL, VFC_REASON_ALIGNMENT, where,
-				"the IOVA must be a multiple of %" PRIu64, align);
-	if (opts->highest && (iova > opts->highest || length - 1 > opts->highest - iova))
-		return vfc_fail(EINVAL, VFC_REASON_IOVA, where,
-				"the range ends above 0x%" PRIx64 ", the highest that was asked for",
-				opts->highest);
-	if (!iova_in_window(&iommu->map, iova, length)) {
-		describe_windows(&iommu->map, windows, sizeof(windows));
-		return vfc_fail(EINVAL, VFC_REASON_IOVA, where,
-				"the IOMMU and its reserved ranges (MSI and others) leave these windows: %s",
-				windows);
-	}
-	if (!iova_conflicts(&iommu->map, iova, length, guard_of(iommu, opts), &other))
-		return 0;
-	if (other.iova <= iova + (length - 1) && iova <= other.iova + (other.length - 1))
-		return vfc_fail(EEXIST, VFC_REASON_IOVA, where, "a mapping is there already");
-	return vfc_fail(EEXIST, VFC_REASON_IOVA, where,
-			"the guard of one reaches the other: 0x%" PRIx64 "-0x%" PRIx64
-			" is mapped, and it or the new mapping keeps what is beside it free",
-			other.iova, other.iova + (other.length - 1));
-}
-
-static uint64_t natural_align(uint64_t length, uint64_t page)
-{
-	uint64_t align = page;
-
-	while (align < length && align < ALIGN_MAX)
-		align <<= 1;
-	return align;
-}
-
-static COLD int no_place(struct vfc_iommu *iommu, uint64_t length, uint64_t align, uint64_t highest,
-			 uint64_t guard)
-{
-	struct error_where where = WHERE(.length = length);
-	char windows[200];
-
-	if (align & (align - 1))
-		return vfc_fail(EINVAL, VFC_REASON_ALIGNMENT, where,
-				"the alignment %" PRIu64 " is not a power of two", align);
-	describe_windows(&iommu->map, windows, sizeof(windows));
-	return vfc_fail(ENOSPC, VFC_REASON_OUT_OF_IOVA, where,
-			"no free range aligned to 0x%" PRIx64 " up to 0x%" PRIx64
-			" with a guard of 0x%" PRIx64 " in the windows %s; %zu mapping%s live",
-			align, highest, guard, windows, iommu->map.count, PLURAL(iommu->map.count));
-}
-
-static int place_free(struct vfc_iommu *iommu, uint64_t length, const struct vfc_map_opts *opts,
-		      uint64_t *iova)
+/*
+ * Most requests are for any place. What is not decided here, and each refusal, is map_place()'s.
+ */
+static inline int place(struct vfc_iommu *iommu, const void *va, uint64_t length,
+			const struct vfc_map_opts *opts, uint64_t *iova)
 {
 	uint64_t page = space_page(iommu), highest = opts->highest ? opts->highest : UINT64_MAX;
-	uint64_t align = opts->align ? opts->align : natural_align(length, page);
-	uint64_t guard = guard_of(iommu, opts);
+	uint64_t align = opts->align ? opts->align : map_natural_align(length, page);
 
-	if (!(align & (align - 1)) && iova_allocate(&iommu->map, length, align < page ? page : align,
-						    highest, guard, iova))
-		return 0;
-	return no_place(iommu, length, align, highest, guard);
-}
-
-static COLD int refuse_place(const struct vfc_map_opts *opts, struct error_where where)
-{
-	if (!(opts->flags & (VFC_MAP_FIXED | VFC_MAP_IDENTITY)) && !opts->guard)
-		return 0;
-	return vfc_fail(EOPNOTSUPP, VFC_REASON_UNSUPPORTED, where,
-			"no IOMMU translates here: the device sees memory at its physical address, "
-			"which nobody can choose");
-}
-
-int map_place(struct vfc_iommu *iommu, const void *va, uint64_t length,
-	      const struct vfc_map_opts *opts, uint64_t *iova)
-{
-	int rc = check_guard(iommu, opts, length);
-
-	if (rc < 0)
-		return rc;
-	if (iommu->physical)
-		rc = refuse_place(opts, WHERE(.iova = *iova, .length = length));
-	else if (opts->flags & VFC_MAP_IDENTITY)
-		rc = place_fixed(iommu, *iova = (uintptr_t)va, length, opts);
-	else if (opts->flags & VFC_MAP_FIXED)
-		rc = place_fixed(iommu, *iova, length, opts);
-	else
-		rc = place_free(iommu, length, opts, iova);
-	return rc < 0 ? rc : iova_reserve(&iommu->map);
-}
-
-/* Where the kernel, and not we, told the address: does it serve? */
-static int check_physical(struct vfc_iommu *iommu, uint64_t iova, uint64_t length,
-			  const struct vfc_map_opts *opts)
-{
-	struct error_where where = WHERE(.iova = iova, .length = length);
-	struct vfc_mapping other;
-	int rc = 0;
-
-	if (opts->highest && (iova > opts->highest || length - 1 > opts->highest - iova))
-		rc = vfc_fail(ENOSPC, VFC_REASON_OUT_OF_IOVA, where,
-			      "the memory lies above 0x%" PRIx64 ", the highest that was asked for, and "
-			      "no IOMMU can move it",
-			      opts->highest);
-	else if (opts->align && iova % opts->align)
-		rc = vfc_fail(ENOSPC, VFC_REASON_OUT_OF_IOVA, where,
-			      "the memory is not aligned to %" PRIu64 ", and no IOMMU can move it",
-			      opts->align);
-	else if (iova_conflicts(&iommu->map, iova, length, 0, &other))
-		rc = vfc_fail(EEXIST, VFC_REASON_IOVA, where,
-			      "this memory is mapped already, and has one address without an IOMMU");
-	if (rc < 0)
-		map_undo(iommu, iova, length);
-	return rc;
+	if (!(opts->flags & (VFC_MAP_FIXED | VFC_MAP_IDENTITY)) && !opts->guard && !iommu->physical &&
+	    align >= page && !(align & (align - 1)) &&
+	    run_take(&iommu->map.run, length, align, highest, iova))
+		return iova_reserve(&iommu->map);
+	return map_place(iommu, va, length, opts, iova);
 }
 
 void map_record(struct vfc_iommu *iommu, void *va, uint64_t iova, uint64_t length,
@@ -245,7 +101,7 @@ void map_record(struct vfc_iommu *iommu, void *va, uint64_t iova, uint64_t lengt
 	iova_insert(&iommu->map,
 		    &(struct vfc_mapping){.iova = iova, .length = length, .va = va,
 					  .flags = map_access(opts)},
-		    guard_of(iommu, opts));
+		    opts->guard ? map_guard(iommu, opts) : 0);
 }
 
 /* Tell, and let others work meanwhile. */
@@ -254,9 +110,9 @@ static int tell(struct vfc_iommu *iommu, const struct vfc_map_opts *opts, uint64
 {
 	int stop;
 
-	pthread_mutex_unlock(&iommu->lock);
+	lock_give(&iommu->lock);
 	stop = opts->progress(opts->progress_argument, done, length);
-	pthread_mutex_lock(&iommu->lock);
+	lock_take(&iommu->lock);
 	return stop ? vfc_fail(ECANCELED, VFC_REASON_NONE, WHERE(.iova = iova, .length = length),
 			       "stopped by its progress function after %" PRIu64 " bytes", done)
 		    : 0;
@@ -310,7 +166,7 @@ static void shorten(struct vfc_iommu *iommu, void *va, uint64_t iova, uint64_t l
 }
 
 /* In the books from the start, so that nobody else gets the place while the lock is released. */
-static int map_slowly(struct vfc_iommu *iommu, const struct transport_memory *memory,
+static COLD int map_slowly(struct vfc_iommu *iommu, const struct transport_memory *memory,
 		      uint64_t length, uint64_t iova, const struct vfc_map_opts *opts)
 {
 	struct pending pending = {iommu->pending, iova}, **link = &iommu->pending;
@@ -335,7 +191,7 @@ static int map_slowly(struct vfc_iommu *iommu, const struct transport_memory *me
 int map_once(struct vfc_iommu *iommu, const struct transport_memory *memory, uint64_t length,
 	     uint64_t *at, const struct vfc_map_opts *opts)
 {
-	int rc = map_place(iommu, memory->va, length, opts, at);
+	int rc = place(iommu, memory->va, length, opts, at);
 
 	if (rc < 0)
 		return rc;
@@ -343,7 +199,7 @@ int map_once(struct vfc_iommu *iommu, const struct transport_memory *memory, uin
 		return map_slowly(iommu, memory, length, *at, opts);
 	rc = iommu->ops->map(iommu->space, memory, at, length, map_kernel_flags(map_access(opts)));
 	if (rc == 0 && iommu->physical)
-		rc = check_physical(iommu, *at, length, opts);
+		rc = map_check_physical(iommu, *at, length, opts);
 	if (rc == 0)
 		map_record(iommu, memory->va, *at, length, opts);
 	return rc;
@@ -369,19 +225,22 @@ static int map_va(struct vfc_iommu *iommu, void *va, uint64_t length, uint64_t *
 
 	if (rc < 0)
 		return rc;
-	pthread_mutex_lock(&iommu->lock);
+	lock_take(&iommu->lock);
 	rc = map_check_va(iommu, va, length, opts->flags & VFC_MAP_FIXED ? *iova : 0);
 	if (rc == 0)
 		rc = map_memory(iommu, &memory, length, iova, opts);
-	pthread_mutex_unlock(&iommu->lock);
+	lock_give(&iommu->lock);
 	return rc;
 }
 
-int vfc_iommu_map(struct vfc_iommu *iommu, void *va, uint64_t length, uint64_t *iova,
+HOT int vfc_iommu_map(struct vfc_iommu *iommu, void *va, uint64_t length, uint64_t *iova,
 		  const struct vfc_map_opts *opts)
 {
 	struct vfc_map_opts own;
 
+	/* Apart, so that the compiler knows what the defaults are. */
+	if (!opts)
+		return vfc_done(map_va(iommu, va, length, iova, &map_defaults));
 	return vfc_done(map_va(iommu, va, length, iova, MAP_OPTIONS(opts, &own)));
 }
 
@@ -424,16 +283,29 @@ int map_remove(struct vfc_iommu *iommu, const struct vfc_mapping *mapping)
 	return rc;
 }
 
-int vfc_iommu_unmap(struct vfc_iommu *iommu, uint64_t iova, uint64_t length)
+static __attribute__((noinline)) int unmap(struct vfc_iommu *iommu, uint64_t iova, uint64_t length)
 {
 	struct vfc_mapping mapping;
+	int rc = map_find(iommu, iova, length, &mapping);
+
+	return rc < 0 ? rc : map_remove(iommu, &mapping);
+}
+
+HOT int vfc_iommu_unmap(struct vfc_iommu *iommu, uint64_t iova, uint64_t length)
+{
+	struct vfc_mapping *made;
 	int rc;
 
-	pthread_mutex_lock(&iommu->lock);
-	rc = map_find(iommu, iova, length, &mapping);
-	if (rc == 0)
-		rc = map_remove(iommu, &mapping);
-	pthread_mutex_unlock(&iommu->lock);
+	lock_take(&iommu->lock);
+	made = run_find(&iommu->map.run, iova);
+	if (made && made->iova == iova && made->length == length && !iommu->pending) {
+		rc = iommu->ops->unmap(iommu->space, iova, length);
+		if (rc == 0)
+			iova_forget(&iommu->map, made);
+	} else {
+		rc = unmap(iommu, iova, length);
+	}
+	lock_give(&iommu->lock);
 	return vfc_done(rc);
 }
 
@@ -442,14 +314,14 @@ int iommu_unmap_buffer(struct vfc_iommu *iommu, const void *va, uint64_t iova)
 	struct vfc_mapping mapping;
 	int rc = 0;
 
-	pthread_mutex_lock(&iommu->lock);
+	lock_take(&iommu->lock);
 	/* By its address, too: another mapping may have the place meanwhile. */
 	if (iova_find(&iommu->map, iova, &mapping) && mapping.iova == iova && mapping.va == va) {
 		rc = map_check_settled(iommu, iova);
 		if (rc == 0)
 			rc = map_remove(iommu, &mapping);
 	}
-	pthread_mutex_unlock(&iommu->lock);
+	lock_give(&iommu->lock);
 	return rc;
 }
 
@@ -457,9 +329,9 @@ int vfc_iommu_find_iova(struct vfc_iommu *iommu, uint64_t iova, struct vfc_mappi
 {
 	bool found;
 
-	pthread_mutex_lock(&iommu->lock);
+	lock_take(&iommu->lock);
 	found = iova_find(&iommu->map, iova, mapping);
-	pthread_mutex_unlock(&iommu->lock);
+	lock_give(&iommu->lock);
 	if (!found && space_check_process(iommu) < 0)
 		return vfc_done(-ECHILD);
 	return vfc_done(found ? 0
@@ -473,9 +345,9 @@ int vfc_iommu_find_va(struct vfc_iommu *iommu, const void *va, struct vfc_mappin
 
 	if (rc < 0)
 		return vfc_done(rc);
-	pthread_mutex_lock(&iommu->lock);
+	lock_take(&iommu->lock);
 	rc = iova_find_va(&iommu->map, va, mapping);
-	pthread_mutex_unlock(&iommu->lock);
+	lock_give(&iommu->lock);
 	if (rc == 0)
 		rc = vfc_fail(ENOENT, VFC_REASON_IOVA, NOWHERE, "the memory at %p is not mapped", va);
 	return vfc_done(rc < 0 ? rc : 0);

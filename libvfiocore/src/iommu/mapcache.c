@@ -124,7 +124,7 @@ static int map_new(struct mapcache *cache, struct span request, struct entry **o
 {
 	struct entry *entry = sys_alloc(sizeof(*entry));
 	struct span span = request;
-	int rc = entry ? tree_reserve(&cache->index) : vfc_no_memory();
+	int rc = entry ? tree_reserve(&cache->index, 1) : vfc_no_memory();
 
 	for (enum width width = cache->opts.granule ? WIDE : UNITED; rc == 0; width++) {
 		span = span_of(cache, request, width);

@@ -24,11 +24,11 @@ static int map_file(struct vfc_iommu *iommu, int fd, uint64_t offset, uint64_t l
 
 	if (rc < 0)
 		return rc;
-	pthread_mutex_lock(&iommu->lock);
+	lock_take(&iommu->lock);
 	rc = map_check(iommu, offset, length, 0);
 	if (rc == 0)
 		rc = map_memory(iommu, &memory, length, iova, opts);
-	pthread_mutex_unlock(&iommu->lock);
+	lock_give(&iommu->lock);
 	return rc;
 }
 
@@ -47,9 +47,9 @@ static int find_source(struct vfc_iommu *from, uint64_t at, uint64_t length,
 	struct error_where where = WHERE(.iova = at, .length = length);
 	bool found;
 
-	pthread_mutex_lock(&from->lock);
+	lock_take(&from->lock);
 	found = iova_find(&from->map, at, mapping);
-	pthread_mutex_unlock(&from->lock);
+	lock_give(&from->lock);
 	if (!found)
 		return vfc_fail(ENOENT, VFC_REASON_IOVA, where, "nothing is mapped there");
 	if (length > mapping->length - (at - mapping->iova))
@@ -106,11 +106,11 @@ static int copy(struct vfc_iommu *to, struct vfc_iommu *from, uint64_t at, uint6
 		return va ? vfc_iommu_map(to, va, length, iova, opts)
 			  : space_cannot(to, "copy memory of a file from a space whose iommufd it does "
 					     "not share; map the file here, too");
-	pthread_mutex_lock(&to->lock);
+	lock_take(&to->lock);
 	rc = copy_locked(to, from, at, length, iova, opts);
 	if (rc == 0)
 		map_record(to, va, *iova, length, opts);
-	pthread_mutex_unlock(&to->lock);
+	lock_give(&to->lock);
 	return rc;
 }
 

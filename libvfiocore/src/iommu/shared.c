@@ -10,9 +10,9 @@
 
 void iommu_share(struct vfc_iommu *iommu)
 {
-	pthread_mutex_lock(&iommu->lock);
+	lock_take(&iommu->lock);
 	iommu->adopted = true;
-	pthread_mutex_unlock(&iommu->lock);
+	lock_give(&iommu->lock);
 }
 
 int vfc_iommu_fd(struct vfc_iommu *iommu, uint32_t *ioas)
@@ -58,7 +58,7 @@ bool search_on(struct vfc_iommu *iommu, struct search *search, int *rc, uint64_t
 	/* Below the last one: it is the second time round, when smaller gaps are looked at again. */
 	search->step = search->step && at > search->at ? 2 * search->step : length;
 	search->at = at;
-	iommu->map.next = at + search->step > at ? at + search->step : 0;
+	iova_search_from(&iommu->map, at + search->step > at ? at + search->step : 0);
 	return true;
 }
 

@@ -3,11 +3,10 @@
 #ifndef VFC_IOMMU_SPACE_H
 #define VFC_IOMMU_SPACE_H
 
-#include <pthread.h>
-
 #include "../error.h"
 #include "../fork.h"
 #include "../sized.h"
+#include "../kernel/lock.h"
 #include "../transport/transport.h"
 #include "iommu.h"
 #include "iova.h"
@@ -22,7 +21,7 @@ struct pending {
 struct vfc_iommu {
 	const struct transport *ops; /* NULL: this is a child of fork() */
 	struct transport_space *space;
-	pthread_mutex_t lock; /* all below, and every call through ops with this space */
+	struct lock lock; /* all below, and every call through ops with this space */
 	struct iova_map map;
 	struct pending *pending;
 	struct iommu_watcher *watchers;
@@ -56,9 +55,23 @@ uint32_t map_access(const struct vfc_map_opts *opts);
 int map_check(const struct vfc_iommu *iommu, uint64_t position, uint64_t length, uint64_t iova);
 /* The same of memory of this process. */
 int map_check_va(const struct vfc_iommu *iommu, const void *va, uint64_t length, uint64_t iova);
-/* Choose the place, or check the one that was asked for; room for one more in the books. */
+/* place.c. Choose the place, or check the one that was asked for; room for one more in the books. */
 int map_place(struct vfc_iommu *iommu, const void *va, uint64_t length,
 	      const struct vfc_map_opts *opts, uint64_t *iova);
+/* Where the kernel, and not we, told the address: does it serve? If not it is undone. */
+int map_check_physical(struct vfc_iommu *iommu, uint64_t iova, uint64_t length,
+		       const struct vfc_map_opts *opts);
+/* Whole pages; map_place() has checked it. */
+uint64_t map_guard(const struct vfc_iommu *iommu, const struct vfc_map_opts *opts);
+/* It lets the IOMMU use its large pages; beyond 2 MiB it would waste IOVA space. */
+static inline uint64_t map_natural_align(uint64_t length, uint64_t page)
+{
+	const uint64_t most = UINT64_C(2) << 20;
+	uint64_t align = length < most ? length : most;
+
+	return align <= page ? page : UINT64_C(1) << (64 - __builtin_clzll(align - 1));
+}
+
 int map_memory(struct vfc_iommu *iommu, const struct transport_memory *memory, uint64_t length,
 	       uint64_t *iova, const struct vfc_map_opts *opts);
 /* One try of it, at a place of its choice. @at: in and out, the place. */

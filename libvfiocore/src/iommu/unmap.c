@@ -125,11 +125,11 @@ static int64_t unmap_range(struct vfc_iommu *iommu, struct range range)
 	uint64_t bytes;
 	int rc;
 
-	pthread_mutex_lock(&iommu->lock);
+	lock_take(&iommu->lock);
 	bytes = iommu->map.bytes;
 	rc = unmap_locked(iommu, range);
 	bytes -= iommu->map.bytes;
-	pthread_mutex_unlock(&iommu->lock);
+	lock_give(&iommu->lock);
 	if (rc < 0)
 		return rc;
 	return bytes > INT64_MAX ? INT64_MAX : (int64_t)bytes;

@@ -6,6 +6,7 @@
 #include <vfiocore/iommufd.h>
 
 #include "../memlock.h"
+#include "ioas.h"
 #include "request.h"
 
 #define SPACE(id, ...) WHERE(.object = OBJECT("ioas", id), __VA_ARGS__)
@@ -150,7 +151,7 @@ static const struct meaning map_meanings[] = {
 	{0},
 };
 
-static int map_failed(int rc, int iommufd, uint32_t ioas, struct request request,
+static COLD int map_failed(int rc, int iommufd, uint32_t ioas, struct request request,
 		      struct error_where where, bool fixed)
 {
 	struct object name = object_name("ioas", ioas);
@@ -181,11 +182,16 @@ int vfc_iommufd_ioas_map(int iommufd, uint32_t ioas, const void *va, uint64_t le
 	map.iova = flags & VFC_MAP_FIXED ? *iova : 0;
 	rc = sys_ioctl(iommufd, IOMMU_IOAS_MAP, &map);
 	if (rc < 0)
-		return vfc_done(map_failed(rc, iommufd, ioas, REQUEST(IOMMU_IOAS_MAP, "6.2"),
-					   WHERE(.iova = map.iova, .length = length),
-					   flags & VFC_MAP_FIXED));
+		return vfc_done(iommufd_map_failed(rc, iommufd, &map));
 	*iova = map.iova;
 	return 0;
+}
+
+int iommufd_map_failed(int rc, int iommufd, const struct iommu_ioas_map *map)
+{
+	return map_failed(rc, iommufd, map->ioas_id, REQUEST(IOMMU_IOAS_MAP, "6.2"),
+			  WHERE(.iova = map->iova, .length = map->length),
+			  map->flags & IOMMU_IOAS_MAP_FIXED_IOVA);
 }
 
 int vfc_iommufd_ioas_map_file(int iommufd, uint32_t ioas, int file, uint64_t start,
@@ -253,7 +259,7 @@ int vfc_iommufd_ioas_copy(int iommufd, uint32_t to, uint32_t from, uint64_t sour
 	return 0;
 }
 
-int64_t vfc_iommufd_ioas_unmap(int iommufd, uint32_t ioas, uint64_t iova, uint64_t length)
+int iommufd_unmap_failed(int rc, int iommufd, uint32_t ioas, uint64_t iova, uint64_t length)
 {
 	static const struct meaning meanings[] = {
 		{ENOENT, VFC_REASON_IOVA,
@@ -264,6 +270,14 @@ int64_t vfc_iommufd_ioas_unmap(int iommufd, uint32_t ioas, uint64_t iova, uint64
 		{EINVAL, VFC_REASON_ARGUMENT, "the length is 0"},
 		{0},
 	};
+
+	/* The object's name costs time, so it is made only now. */
+	return request_failed(rc, iommufd, REQUEST(IOMMU_IOAS_UNMAP, "6.2"),
+			      SPACE(ioas, .iova = iova, .length = length), meanings);
+}
+
+int64_t vfc_iommufd_ioas_unmap(int iommufd, uint32_t ioas, uint64_t iova, uint64_t length)
+{
 	struct iommu_ioas_unmap request = {
 		.size = sizeof(request),
 		.ioas_id = ioas,
@@ -272,9 +286,8 @@ int64_t vfc_iommufd_ioas_unmap(int iommufd, uint32_t ioas, uint64_t iova, uint64
 	};
 	int rc = sys_ioctl(iommufd, IOMMU_IOAS_UNMAP, &request);
 
-	if (rc < 0) /* the object's name costs time, so it is made only now */
-		return vfc_done(request_failed(rc, iommufd, REQUEST(IOMMU_IOAS_UNMAP, "6.2"),
-					       SPACE(ioas, .iova = iova, .length = length), meanings));
+	if (rc < 0)
+		return vfc_done(iommufd_unmap_failed(rc, iommufd, ioas, iova, length));
 	return request.length > INT64_MAX ? INT64_MAX : (int64_t)request.length;
 }
 

@@ -25,9 +25,10 @@ bool sys_fault(void); /* is it this call's turn to fail? */
 		int saved_ = errno;             \
 		__typeof__(expression) result_; \
 		result_ = (expression);         \
-		if (result_ < 0)                \
+		if (result_ < 0) {              \
 			result_ = -errno;       \
-		errno = saved_;                 \
+			errno = saved_;         \
+		}                               \
 		result_;                        \
 	})
 

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "call.h"
+#include "ioctl.h"
 
 #ifdef VFC_FAULT_INJECTION
 static unsigned fault_countdown;
@@ -84,8 +85,7 @@ int sys_character_device(int fd, unsigned *major, unsigned *minor)
 
 int sys_ioctl(int fd, unsigned long request, void *argument)
 {
-	FAIL_ON_DEMAND(-EIO);
-	return CALL(ioctl(fd, request, argument));
+	return sys_ioctl_inline(fd, request, argument);
 }
 
 int sys_ioctl_value(int fd, unsigned long request, unsigned long value)
@@ -251,6 +251,24 @@ int sys_thread(pthread_t *thread, void *(*run)(void *), void *argument, int cpu)
 	rc = create_thread(thread, run, argument, cpu);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	return -rc;
+}
+
+int sys_sigaction(int number, const struct sigaction *action, struct sigaction *before)
+{
+	FAIL_ON_DEMAND(-EINVAL);
+	return CALL(sigaction(number, action, before));
+}
+
+void sys_signal_default(int number)
+{
+	struct sigaction action = {.sa_handler = SIG_DFL};
+
+	(void)CALL(sigaction(number, &action, NULL));
+}
+
+void sys_signal_raise(int number)
+{
+	(void)CALL(raise(number));
 }
 
 int sys_pid(void)

@@ -8,6 +8,7 @@
 
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -48,6 +49,9 @@ void sys_epoll_remove(int epoll, int fd);
 int sys_epoll_wait(int epoll, uint64_t *data, int64_t timeout); /* ns; 1: @data fired, 0: none */
 /* All signals are blocked in it: they belong to the application. @cpu: run there only; -1: anywhere. */
 int sys_thread(pthread_t *thread, void *(*run)(void *), void *argument, int cpu);
+int sys_sigaction(int number, const struct sigaction *action, struct sigaction *before);
+void sys_signal_default(int number); /* in a handler: so that it is not handled any more */
+void sys_signal_raise(int number);   /* in a handler: to this thread */
 int sys_pid(void);
 int sys_memfd(const char *name, uint64_t length);
 /* What @fd was is closed, and @with is there in its place, in one step for all threads. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Queues of the 82576. Source: Intel 82576EB Gigabit Ethernet Controller Datasheet; sections are of
- * that. Descriptors are advanced ones: virtual functions have no others.
+ * that. Descriptors are advanced ones.
  */
 #include "igb_queues.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Queues of the 82576, which its physical and its virtual functions drive alike. */
+/* Queues of the 82576. */
 #ifndef VFC_NIC_IGB_QUEUES_H
 #define VFC_NIC_IGB_QUEUES_H
 

@@ -401,7 +401,7 @@ static int access_region(struct fake_device *device, uint64_t position, void *in
 	if (index == VFC_REGION_CONFIG)
 		return config_access(device, offset, in, out, length);
 	if (!fake_decodes(device))
-		return vfc_fail(EIO, VFC_REASON_NONE, where,
+		return vfc_fail(EIO, VFC_REASON_DECODING, where,
 				"memory decoding is off (PCI Command register bit 1), or it is in D3hot");
 	if (in)
 		copy(in, device->memory + region->memory + offset, length);

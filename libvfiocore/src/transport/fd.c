@@ -238,8 +238,8 @@ static int transferred(struct transport_device *device, ssize_t n, size_t length
 	if (n == -EBADF)
 		return released(device, call);
 	if (n < 0)
-		return vfc_fail((int)n, VFC_REASON_NONE, WHERE(call, of(device)->name), "%s",
-				transfer_hint(n));
+		return vfc_fail((int)n, n == -EIO ? VFC_REASON_DECODING : VFC_REASON_NONE,
+				WHERE(call, of(device)->name), "%s", transfer_hint(n));
 	if ((size_t)n != length)
 		return vfc_fail(EIO, VFC_REASON_NONE, WHERE(call, of(device)->name),
 				"%zd of %zu bytes were transferred", n, length);

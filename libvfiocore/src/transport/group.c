@@ -246,27 +246,6 @@ static int space_info(struct transport_space *base, struct transport_space_info 
 	return type1_info(((struct container *)base)->fd, info);
 }
 
-static int map(struct transport_space *base, const struct transport_memory *memory, uint64_t *iova,
-	       uint64_t length, uint32_t flags)
-{
-	struct container *container = (struct container *)base;
-	int rc = type1_map(container->fd, memory, *iova, length, flags);
-
-	if (rc == 0)
-		container->mapped += length;
-	return rc;
-}
-
-static int unmap(struct transport_space *base, uint64_t iova, uint64_t length)
-{
-	struct container *container = (struct container *)base;
-	int rc = type1_unmap(container->fd, iova, length);
-
-	if (rc == 0)
-		container->mapped -= length;
-	return rc;
-}
-
 static int dirty_track(struct transport_space *base, bool on)
 {
 	struct container *container = (struct container *)base;
@@ -302,7 +281,7 @@ static int compat_map(struct transport_space *base, const struct transport_memor
 	int rc;
 
 	if (memory->va)
-		return map(base, memory, iova, length, flags);
+		return type1_map(base, memory, iova, length, flags);
 	rc = compat_ioas(base, &ioas);
 	if (rc >= 0)
 		rc = ioas_map_file(container->fd, ioas, memory, *iova, length, flags);
@@ -318,7 +297,7 @@ static int compat_map(struct transport_space *base, const struct transport_memor
 	.check = check,                   \
 	.space_close = container_close,   \
 	.space_info = space_info,         \
-	.unmap = unmap,                   \
+	.unmap = type1_unmap,             \
 	.open = group_device_open,        \
 	.close = group_device_close,      \
 	.release = group_device_release,  \
@@ -334,7 +313,7 @@ const struct transport transport_group = {
 	.space_handle = HANDLE_CONTAINER,
 	.usable = usable,
 	.space_open = space_open,
-	.map = map,
+	.map = type1_map,
 	.dirty_track = dirty_track,
 	.dirty_read = dirty_read,
 	COMMON,
@@ -345,7 +324,7 @@ const struct transport transport_group_v1 = {
 	.space_handle = HANDLE_CONTAINER,
 	.by_name = true,
 	.space_open = v1_open,
-	.map = map,
+	.map = type1_map,
 	COMMON,
 };
 

@@ -12,6 +12,8 @@
 #include <vfiocore/iommufd.h>
 
 #include "../error.h"
+#include "../iommufd/ioas.h"
+#include "../kernel/ioctl.h"
 #include "../kernel/sys.h"
 #include "fd.h"
 #include "hints.h"
@@ -221,29 +223,57 @@ int ioas_map_file(int iommufd, uint32_t ioas, const struct transport_memory *mem
 	return rc;
 }
 
-int ioas_map(struct transport_space *base, const struct transport_memory *memory, uint64_t *iova,
-	     uint64_t length, uint32_t flags)
+static COLD int map_failed(int rc, int iommufd, const struct iommu_ioas_map *map)
 {
-	struct ioas *space = of(base);
-	uint64_t at = *iova;
-	int rc;
-
-	if (!memory->va)
-		return ioas_map_file(space->iommufd->fd, space->ioas, memory, at, length, flags);
-	rc = vfc_iommufd_ioas_map(space->iommufd->fd, space->ioas, memory->va, length, &at,
-				  flags | VFC_MAP_FIXED);
-	return rc == -EFAULT ? hint_map(rc, "IOMMU_IOAS_MAP", memory->va, at, length) : rc;
+	return rc == -EFAULT ? hint_map(rc, "IOMMU_IOAS_MAP", (void *)(uintptr_t)map->user_va,
+					map->iova, map->length)
+			     : iommufd_map_failed(rc, iommufd, map);
 }
 
-int ioas_unmap(struct transport_space *base, uint64_t iova, uint64_t length)
+HOT int ioas_map(struct transport_space *base, const struct transport_memory *memory, uint64_t *iova,
+	     uint64_t length, uint32_t flags)
 {
-	int64_t n = vfc_iommufd_ioas_unmap(of(base)->iommufd->fd, of(base)->ioas, iova, length);
+	const struct ioas *space = of(base);
+	struct iommu_ioas_map map = {
+		.size = sizeof(map),
+		.flags = IOMMU_IOAS_MAP_FIXED_IOVA |
+			 (flags & VFIO_DMA_MAP_FLAG_READ ? IOMMU_IOAS_MAP_READABLE : 0) |
+			 (flags & VFIO_DMA_MAP_FLAG_WRITE ? IOMMU_IOAS_MAP_WRITEABLE : 0),
+		.ioas_id = space->ioas,
+		.user_va = (uintptr_t)memory->va,
+		.length = length,
+		.iova = *iova,
+	};
+	int fd = space->iommufd->fd, rc;
 
-	if (n < 0)
-		return (int)n;
-	if ((uint64_t)n != length)
-		return vfc_fail(EIO, VFC_REASON_MALFORMED, WHERE("IOMMU_IOAS_UNMAP", NULL, iova, length),
-				"the kernel unmapped %" PRIi64 " bytes instead", n);
+	if (!memory->va)
+		return ioas_map_file(fd, space->ioas, memory, *iova, length, flags);
+	rc = sys_ioctl_inline(fd, IOMMU_IOAS_MAP, &map);
+	return rc < 0 ? map_failed(rc, fd, &map) : 0;
+}
+
+static COLD int unmap_failed(int rc, const struct ioas *space, uint64_t iova, uint64_t length,
+			     uint64_t unmapped)
+{
+	if (rc < 0)
+		return iommufd_unmap_failed(rc, space->iommufd->fd, space->ioas, iova, length);
+	return vfc_fail(EIO, VFC_REASON_MALFORMED, WHERE("IOMMU_IOAS_UNMAP", NULL, iova, length),
+			"the kernel unmapped %" PRIu64 " bytes instead", unmapped);
+}
+
+HOT int ioas_unmap(struct transport_space *base, uint64_t iova, uint64_t length)
+{
+	const struct ioas *space = of(base);
+	struct iommu_ioas_unmap request = {
+		.size = sizeof(request),
+		.ioas_id = space->ioas,
+		.iova = iova,
+		.length = length,
+	};
+	int rc = sys_ioctl_inline(space->iommufd->fd, IOMMU_IOAS_UNMAP, &request);
+
+	if (rc < 0 || request.length != length)
+		return unmap_failed(rc, space, iova, length, request.length);
 	return 0;
 }
 

@@ -11,7 +11,9 @@
 #include <string.h>
 
 #include "../error.h"
+#include "../kernel/ioctl.h"
 #include "../kernel/sys.h"
+#include "container.h"
 #include "fd.h"
 #include "hints.h"
 
@@ -132,20 +134,17 @@ static int map_va(int fd, void *va, uint64_t iova, uint64_t length, uint32_t fla
 		.iova = iova,
 		.size = length,
 	};
-	int rc = sys_ioctl(fd, VFIO_IOMMU_MAP_DMA, &request);
+	int rc = sys_ioctl_inline(fd, VFIO_IOMMU_MAP_DMA, &request);
 
 	return rc < 0 ? hint_map(rc, "VFIO_IOMMU_MAP_DMA", va, iova, length) : 0;
 }
 
-int type1_map(int fd, const struct transport_memory *memory, uint64_t iova, uint64_t length,
-	      uint32_t flags)
+static __attribute__((noinline)) int map_file(int fd, const struct transport_memory *memory,
+					      uint64_t iova, uint64_t length, uint32_t flags)
 {
 	void *va;
-	int rc;
+	int rc = fd_map_file(memory, length, flags, &va);
 
-	if (memory->va)
-		return map_va(fd, memory->va, iova, length, flags);
-	rc = fd_map_file(memory, length, flags, &va);
 	if (rc < 0)
 		return rc;
 	rc = map_va(fd, va, iova, length, flags);
@@ -154,22 +153,43 @@ int type1_map(int fd, const struct transport_memory *memory, uint64_t iova, uint
 	return rc == -EFAULT ? fd_file_fault(memory, iova, length) : rc;
 }
 
-int type1_unmap(int fd, uint64_t iova, uint64_t length)
+HOT int type1_map(struct transport_space *base, const struct transport_memory *memory, uint64_t *iova,
+		  uint64_t length, uint32_t flags)
 {
+	struct container *container = (struct container *)base;
+	int fd = container->fd;
+	int rc = memory->va ? map_va(fd, memory->va, *iova, length, flags)
+			    : map_file(fd, memory, *iova, length, flags);
+
+	if (rc == 0)
+		container->mapped += length;
+	return rc;
+}
+
+static COLD int unmap_failed(int rc, uint64_t iova, uint64_t length, uint64_t unmapped)
+{
+	struct error_where where = WHERE("VFIO_IOMMU_UNMAP_DMA", NULL, iova, length);
+
+	if (rc < 0)
+		return vfc_fail(rc, VFC_REASON_NONE, where, "the kernel kept the mapping");
+	return vfc_fail(EIO, VFC_REASON_MALFORMED, where,
+			"the kernel unmapped %" PRIu64 " bytes instead", unmapped);
+}
+
+HOT int type1_unmap(struct transport_space *base, uint64_t iova, uint64_t length)
+{
+	struct container *container = (struct container *)base;
 	struct vfio_iommu_type1_dma_unmap request = {
 		.argsz = sizeof(request),
 		.iova = iova,
 		.size = length,
 	};
-	int rc = sys_ioctl(fd, VFIO_IOMMU_UNMAP_DMA, &request);
-	struct error_where where = WHERE("VFIO_IOMMU_UNMAP_DMA", NULL, iova, length);
+	int rc = sys_ioctl_inline(container->fd, VFIO_IOMMU_UNMAP_DMA, &request);
 
-	if (rc < 0)
-		return vfc_fail(rc, VFC_REASON_NONE, where, "the kernel kept the mapping");
 	/* Success with another size means that our books and the kernel's differ: never ignore it. */
-	if (request.size != length)
-		return vfc_fail(EIO, VFC_REASON_MALFORMED, where,
-				"the kernel unmapped %" PRIu64 " bytes instead", request.size);
+	if (rc < 0 || request.size != length)
+		return unmap_failed(rc, iova, length, request.size);
+	container->mapped -= length;
 	return 0;
 }
 

@@ -6,10 +6,10 @@
 #include "transport.h"
 
 int type1_info(int fd, struct transport_space_info *info);
-/* A file's memory is mapped here for as long as it takes. */
-int type1_map(int fd, const struct transport_memory *memory, uint64_t iova, uint64_t length,
-	      uint32_t flags);
-int type1_unmap(int fd, uint64_t iova, uint64_t length);
+/* Of a space that is a container. A file's memory is mapped here for as long as it takes. */
+int type1_map(struct transport_space *space, const struct transport_memory *memory, uint64_t *iova,
+	      uint64_t length, uint32_t flags);
+int type1_unmap(struct transport_space *space, uint64_t iova, uint64_t length);
 int type1_dirty_track(int fd, bool on);
 int type1_dirty_read(int fd, uint64_t iova, uint64_t length, uint64_t page, uint64_t *bitmap);
 

@@ -8,7 +8,7 @@ import errno
 import time
 from operator import index
 
-from ..errors import BY_REASON, Reason, VfioError, closed, invalid
+from ..errors import BY_REASON, ClosedError, Reason, VfioError, closed, invalid
 from .loader import lib
 
 TYPE_CHECKING = False
@@ -113,6 +113,21 @@ def nanoseconds(timeout: float | None) -> int | None:
     return int(min(timeout, 1e9) * 1e9)
 
 
+_leaving: list[bool] = []
+
+
+def leave() -> None:
+    """The interpreter exits, and what was left open is closed: threads that still wait (daemons,
+    others have been joined) end, since nobody is left to be told."""
+    _leaving.append(True)
+
+
+def _in_main_thread() -> bool:
+    import threading
+
+    return threading.current_thread() is threading.main_thread()
+
+
 def wait(attempt: Callable[[int], int], timeout: float | None) -> int:
     """Wait in slices: ``attempt(nanoseconds)`` until it no longer times out or is interrupted.
 
@@ -123,7 +138,12 @@ def wait(attempt: Callable[[int], int], timeout: float | None) -> int:
     deadline = None if total is None else time.monotonic_ns() + total
     left = SLICE_NS if total is None else total
     while True:
-        rc = attempt(min(left, SLICE_NS))
+        try:
+            rc = attempt(min(left, SLICE_NS))
+        except ClosedError:
+            if _leaving and not _in_main_thread():
+                raise SystemExit from None  # which ends a thread without a word
+            raise
         if rc >= 0:
             return rc
         if rc not in (-errno.ETIMEDOUT, -errno.EINTR):

@@ -61,6 +61,7 @@ class Reason(IntEnum):
     MALFORMED = 16
     TIMEOUT = 17
     UNSUPPORTED = 18
+    DECODING = 19
 
 
 class DeviceFlag(IntFlag):

@@ -548,6 +548,10 @@ PROTOTYPES: dict[str, tuple[str, ...]] = {
     # bus.h
     "vfc_bus_info": ("int", "const char *", "struct vfc_bus_info *"),
     "vfc_bus_list": ("int", _BUS_NAMES, "size_t"),
+    # nofault.h
+    "vfc_nofault_begin": ("int",),
+    "vfc_nofault_end": ("int",),
+    "vfc_nofault_device": ("int", _DEVICE),
     # pci.h
     "vfc_pci_list": ("int", _NAMES, "size_t"),
     "vfc_pci_info": ("int", "const char *", "struct vfc_pci_info *"),

@@ -37,6 +37,7 @@ VERBS = {
     "write": "write a register of a device",
     "dump": "dump a region of a device: its ROM, config space or memory",
     "reset": "reset a device's function",
+    "events": "show devices come and go, errors, requests and sleep, as it happens",
     "net": "use a network interface: DHCP, ping, send, capture",
     "lab": "run a command or tests in a QEMU guest with an IOMMU",
 }

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+/* sys_ioctl() inside its caller, for those whose time is measured: of a map, calls are a good part. */
+#ifndef VFC_KERNEL_IOCTL_H
+#define VFC_KERNEL_IOCTL_H
+
+#include <sys/ioctl.h>
+
+#include "call.h"
+
+static inline int sys_ioctl_inline(int fd, unsigned long request, void *argument)
+{
+	FAIL_ON_DEMAND(-EIO);
+	return CALL(ioctl(fd, request, argument));
+}
+
+#endif
