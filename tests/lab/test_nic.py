@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from frames import BROADCAST, ETHERTYPE, frame, receive
+from frames import BROADCAST, ETHERTYPE, frame, receive, tcp_frame
 
 import vfiocore
 
@@ -184,18 +184,6 @@ def test_two_queues(device: vfiocore.Device, peer: socket.socket) -> None:
         assert set(flows) == {0, 1}
         assert not flows[0] & flows[1]
         assert len(flows[0] | flows[1]) == 32
-
-
-def tcp_frame(to: bytes, port: int) -> bytes:
-    """An Ethernet frame with IPv4 and TCP headers: as much as the receive filter looks at."""
-    total = 40
-    ip = bytes.fromhex("4500") + total.to_bytes(2, "big") + bytes.fromhex("0000000040060000")
-    ip += bytes([10, 0, 2, 77, 10, 0, 2, 15])
-    checksum = sum(int.from_bytes(ip[i : i + 2], "big") for i in range(0, 20, 2))
-    checksum = (checksum & 0xFFFF) + (checksum >> 16)
-    ip = ip[:10] + (0xFFFF - checksum).to_bytes(2, "big") + ip[12:]
-    tcp = port.to_bytes(2, "big") + (80).to_bytes(2, "big") + bytes(8) + b"\x50\x02" + bytes(6)
-    return (to + b"\x02" * 6 + b"\x08\x00" + ip + tcp).ljust(60, b"\0")
 
 
 @pytest.mark.kernel_log(allow=r"DMAR:.*\[(0000:)?01:00\.0\]|DMAR: DRHD: handling fault")
