@@ -105,7 +105,7 @@ class Nic(NativeObject):
     """A network interface in service: from ``device.nic()``.
 
     Args:
-        device: a device that a driver of the library knows (Intel 82574L, virtio-net).
+        device: a device that a driver of the library knows (Intel 82574L, 82576, virtio-net).
         queues: of each direction. With more than one, received frames are spread over them.
         rx_entries, tx_entries: descriptors per queue, a power of two; 0: 256; virtio-net: as many
             as the device has at most.

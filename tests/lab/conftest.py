@@ -7,6 +7,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -65,18 +66,12 @@ def load_e1000e() -> bool:
     return True
 
 
-@pytest.fixture(scope="module")
-def kernel_nic(lab_machine: Machine) -> Iterator[str]:
-    """The interface that the kernel's own driver makes of nic1, or of the machine's only e1000e:
-    link up, and silent by itself.
-
-    For a whole module, because that driver takes seconds to see its link.
-    """
-    names = [device.name for device in lab_machine.devices]
-    nic1 = lab_machine.device("nic1" if "nic1" in names else "nic0").bdf
+@contextmanager
+def kernel_interface(bdf: str) -> Iterator[str]:
+    """What the kernel's own driver makes of an e1000e: with its link up, and silent by itself."""
     loaded = load_e1000e()
-    pci.bind(nic1, driver="e1000e")
-    folder = Path(f"/sys/bus/pci/devices/{nic1}/net")
+    pci.bind(bdf, driver="e1000e")
+    folder = Path(f"/sys/bus/pci/devices/{bdf}/net")
     name = next(folder.iterdir()).name
     Path(f"/proc/sys/net/ipv6/conf/{name}/disable_ipv6").write_text("1")
     subprocess.run(["ip", "link", "set", name, "up"], check=True)
@@ -87,7 +82,17 @@ def kernel_nic(lab_machine: Machine) -> Iterator[str]:
     yield name
     if loaded:
         subprocess.run(["modprobe", "-r", "e1000e"], check=True)
-    pci.unbind(nic1)
+    pci.unbind(bdf)
+
+
+@pytest.fixture(scope="module")
+def kernel_nic(lab_machine: Machine) -> Iterator[str]:
+    """Of nic1, or of the machine's only e1000e. For a whole module: it takes seconds to see its
+    link."""
+    names = [device.name for device in lab_machine.devices]
+    nic1 = lab_machine.device("nic1" if "nic1" in names else "nic0")
+    with kernel_interface(nic1.bdf) as interface:
+        yield interface
 
 
 @pytest.fixture

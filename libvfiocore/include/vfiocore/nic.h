@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Network interfaces on the ring engine. One interface for all drivers:
- *   e1000e      Intel 82574L
+ *   e1000e      Intel 82574L: 2 queues
+ *   igb         Intel 82576: 8 queues
  *   virtio-net  virtio 1.x over PCI, behind an IOMMU
  *
  * Threads: one per queue and direction, beside one for everything else. A frame is an Ethernet

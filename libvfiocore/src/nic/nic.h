@@ -101,6 +101,7 @@ struct vfc_nic {
 
 extern const struct nic_driver nic_e1000e;
 extern const struct nic_driver nic_virtio;
+extern const struct nic_driver nic_igb;
 
 /* A counter has one writer; vfc_nic_stats() reads it from another thread. */
 static inline void nic_count(uint64_t *counter, uint64_t n)
