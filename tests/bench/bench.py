@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import python_ring
+from net_figures import Moved, net_figures
 from ring_figures import RingFigure, ring_figures
 
 import vfiocore
@@ -264,6 +265,18 @@ class Pair(Compiled):
 
 
 @dataclass(frozen=True)
+class Scapy(Compiled):
+    """A script over our Scapy socket and over Scapy's own, in one guest."""
+
+    program: str = "scapy_send.py"
+    better: str = "higher"
+
+    def command(self) -> list[str]:
+        nic, script = MACHINES["intel"].device("nic0").bdf, Path(__file__).with_name(self.program)
+        return [VFIO, "lab", "run", "--machine", "intel", "--", PYTHON, str(script), nic]
+
+
+@dataclass(frozen=True)
 class Model(Compiled):
     """One whose program uses the model."""
 
@@ -335,7 +348,7 @@ def mmio_figures() -> list[Compiled]:
     ]
 
 
-def figures() -> list[Figure | Compiled | RingFigure]:
+def figures() -> list[Figure | Compiled | RingFigure | Moved]:
     register = Register()
     bare = "python -c pass"
     return [
@@ -356,6 +369,8 @@ def figures() -> list[Figure | Compiled | RingFigure]:
         *ring_figures(),
         *(Figure(**arguments) for arguments in python_ring.loopbacks()),
         Pair("python.burst256.lab", "packets/s", "the same loop in C, in the same guest"),
+        Scapy("scapy.send", "packets/s", "the same script over Scapy's AF_PACKET socket"),
+        *net_figures(),
         Figure("lab.first_test", "s", "vfio lab run -- true, the whole run", first_test, bare_guest,
                rounds=3),
     ]

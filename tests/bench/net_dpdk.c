@@ -39,7 +39,7 @@ static void start_eal(const char *from, const char *to)
 		die("rte_eal_init()");
 }
 
-static void open_side(struct net_side *side, int which)
+static void open_side(struct net_side *side, int which, uint16_t entries)
 {
 	struct rte_eth_conf conf = {0};
 	struct rte_ether_addr mac;
@@ -47,8 +47,8 @@ static void open_side(struct net_side *side, int which)
 	uint16_t port;
 
 	if (rte_eth_dev_get_port_by_name(side->name, &port) || rte_eth_dev_configure(port, 1, 1, &conf) ||
-	    rte_eth_rx_queue_setup(port, 0, NET_ENTRIES, SOCKET_ID_ANY, NULL, pool) ||
-	    rte_eth_tx_queue_setup(port, 0, NET_ENTRIES, SOCKET_ID_ANY, NULL) ||
+	    rte_eth_rx_queue_setup(port, 0, entries, SOCKET_ID_ANY, NULL, pool) ||
+	    rte_eth_tx_queue_setup(port, 0, entries, SOCKET_ID_ANY, NULL) ||
 	    rte_eth_dev_start(port) || rte_eth_macaddr_get(port, &mac))
 		die(side->name);
 	for (int i = 0; i < LINK_TRIES && !link.link_status; i++) {
@@ -61,15 +61,15 @@ static void open_side(struct net_side *side, int which)
 	memcpy(side->mac, mac.addr_bytes, sizeof(side->mac));
 }
 
-void net_open(struct net_side *from, struct net_side *to)
+void net_open(struct net_side *from, struct net_side *to, uint32_t entries)
 {
 	start_eal(from->name, to->name);
 	pool = rte_pktmbuf_pool_create("frames", MBUFS, CACHE, 0, RTE_MBUF_DEFAULT_BUF_SIZE,
 				       SOCKET_ID_ANY);
 	if (!pool)
 		die("rte_pktmbuf_pool_create()");
-	open_side(from, 0);
-	open_side(to, 1);
+	open_side(from, 0, (uint16_t)entries);
+	open_side(to, 1, (uint16_t)entries);
 }
 
 uint32_t net_send(const uint8_t frame[NET_FRAME], uint32_t count)

@@ -35,8 +35,9 @@ static uint8_t *ring(int fd, int direction)
 	return memory;
 }
 
-void net_open(struct net_side *from, struct net_side *to)
+void net_open(struct net_side *from, struct net_side *to, uint32_t entries)
 {
+	(void)entries; /* the kernel's own */
 	packet_open(from, to);
 	sending = ring(packet_from, PACKET_TX_RING);
 	receiving = ring(packet_to, PACKET_RX_RING);

@@ -6,8 +6,9 @@
 
 #include "net_packet.h"
 
-void net_open(struct net_side *from, struct net_side *to)
+void net_open(struct net_side *from, struct net_side *to, uint32_t entries)
 {
+	(void)entries; /* the kernel's own */
 	packet_open(from, to);
 	packet_bind();
 }
