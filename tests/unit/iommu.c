@@ -365,6 +365,21 @@ static void buffers(void)
 	CHECK_EQ(mappings(), 0);
 }
 
+/* Where huge pages can be, and where the IOMMU's can be as large; what was too much is given back. */
+static void large_buffers(void)
+{
+	const uint64_t large = UINT64_C(2) << 20;
+	struct vfc_dma dma;
+
+	CHECK_EQ(vfc_dma_alloc(iommu, large + PAGE, NULL, &dma), 0);
+	CHECK_EQ(dma.length, large + PAGE);
+	CHECK_EQ((uintptr_t)dma.va % large, 0);
+	CHECK_EQ(dma.iova % large, 0);
+	((volatile uint8_t *)dma.va)[large] = 1;
+	CHECK_EQ(vfc_dma_free(&dma), 0);
+	CHECK_EQ(vfc_dma_alloc(iommu, UINT64_MAX - PAGE, NULL, &dma), -ENOMEM);
+}
+
 static void the_model_has_no_descriptors(void)
 {
 	struct vfc_iommu_opts fake = {.size = sizeof(fake), .transport = "fake"}, wrong = {.size = 1};
@@ -401,6 +416,7 @@ int main(void)
 	shared_space();
 	guest_in_an_own_space();
 	buffers();
+	large_buffers();
 	buffers_unmapped();
 	the_model_has_no_descriptors();
 	CHECK_EQ(vfc_device_close(device), 0);
