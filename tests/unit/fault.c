@@ -139,9 +139,8 @@ static void use_space(struct vfc_iommu *iommu, int *rc)
 		if (note(rc, vfc_iommu_unmap(iommu, iova, 4 * PAGE)) < 0)
 			CHECK_EQ(vfc_iommu_unmap(iommu, iova, 4 * PAGE), 0);
 	for (uint64_t length = 10000; length < 3 << 20; length += 2 << 20) /* a small one, a large one */
-		if (note(rc, vfc_dma_alloc(iommu, length, NULL, &dma)) == 0)
-			if (note(rc, vfc_dma_free(&dma)) < 0)
-				CHECK_EQ(vfc_dma_free(&dma), 0);
+		if (note(rc, vfc_dma_alloc(iommu, length, NULL, &dma)) == 0 && note(rc, vfc_dma_free(&dma)) < 0)
+			CHECK_EQ(vfc_dma_free(&dma), 0);
 	if (note(rc, vfc_pool_init(&pool, iommu, 2048, 4)) == 0)
 		if (note(rc, vfc_pool_destroy(&pool)) < 0)
 			CHECK_EQ(vfc_pool_destroy(&pool), 0);
