@@ -42,14 +42,22 @@ def ours(bdf: str) -> float:
         return script(socket)
 
 
+def awaited(look: Callable[[], Any], what: str) -> Any:
+    end = time.monotonic() + 20
+    while not (found := look()):
+        if time.monotonic() > end:
+            raise SystemExit(f"no {what}")
+        time.sleep(0.05)
+    return found
+
+
 def interface(bdf: str) -> str:
     """The kernel's, with its link up."""
-    while not (names := list(Path("/sys/bus/pci/devices", bdf).glob("net/*"))):
-        time.sleep(0.05)
-    name = names[0].name
+    nets = Path("/sys/bus/pci/devices", bdf, "net")
+    name: str = awaited(lambda: [net.name for net in nets.glob("*")], "interface")[0]
     subprocess.run(["ip", "link", "set", name, "up"], check=True)
-    while Path("/sys/class/net", name, "operstate").read_text().strip() != "up":
-        time.sleep(0.05)
+    state = nets / name / "operstate"
+    awaited(lambda: state.read_text() == "up\n", "link")
     return name
 
 
