@@ -102,7 +102,7 @@ uint32_t igb_rx_burst(struct nic_rx *rx, struct vfc_packet *packets, uint32_t co
 	return nic_receive(rx, &igb_rx_layout, 0, &sieve, packets, count);
 }
 
-uint32_t igb_tx_burst(struct nic_tx *tx, const struct vfc_packet *packets, uint32_t count)
+int igb_tx_burst(struct nic_tx *tx, const struct vfc_packet *packets, uint32_t count)
 {
 	return nic_send_by(tx, &igb_tx_layout, give,
 			   E1000E_TX_EOP | E1000E_TX_IFCS | E1000E_TX_DEXT | IGB_TX_DATA,

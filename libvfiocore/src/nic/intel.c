@@ -119,15 +119,15 @@ void intel_write_key(struct vfc_nic *nic)
 		set(nic, E1000E_RSSRK(i), intel_mac_low(key + 4 * i));
 }
 
-__attribute__((cold, noinline)) void intel_rx_drop(struct nic_rx *rx,
-						   const struct vfc_completion *done)
+__attribute__((cold, noinline)) void intel_rx_drop(struct nic_rx *rx, uint64_t control,
+						   uint32_t length, uint32_t chunk)
 {
-	bool whole = done->control & E1000E_RX_EOP, skip = rx->expected != INTEL_RX_GOOD;
+	bool whole = control & E1000E_RX_EOP, skip = rx->expected != INTEL_RX_GOOD;
 
 	rx->expected = whole ? INTEL_RX_GOOD : INTEL_RX_NEVER;
-	if (skip || !whole || done->length - 1 >= NIC_ROOM)
+	if (skip || !whole || length - 1 >= NIC_ROOM)
 		nic_count(&rx->malformed, 1);
 	else
 		nic_count(&rx->errors, 1);
-	nic_drop(rx, done->cookie);
+	nic_drop(rx, chunk);
 }

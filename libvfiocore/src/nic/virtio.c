@@ -320,6 +320,7 @@ VFC_TEMPLATE void rx_take(void *context, const struct vfc_completion *done)
 		return;
 	}
 	nic_count(&receiving->rx->malformed, 1);
+	receiving->dropped++;
 	nic_drop(receiving->rx, done->cookie);
 }
 
@@ -365,8 +366,8 @@ VFC_TEMPLATE uint32_t receive(struct nic_rx *rx, const struct vfc_ring_layout *l
 	{                                                                                          \
 		return receive(rx, &style, receive_command, packets, count);                       \
 	}                                                                                          \
-	static uint32_t style##_tx_burst(struct nic_tx *tx, const struct vfc_packet *packets,      \
-					 uint32_t count)                                           \
+	static int style##_tx_burst(struct nic_tx *tx, const struct vfc_packet *packets,           \
+				    uint32_t count)                                                \
 	{                                                                                          \
 		return nic_send_by(tx, &style, tx_give, 0, tx->nic->frame_max, packets, count);    \
 	}                                                                                          \
