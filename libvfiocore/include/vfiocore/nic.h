@@ -2,7 +2,8 @@
 /*
  * Network interfaces on the ring engine. One interface for all drivers:
  *   e1000e      Intel 82574L: 2 queues
- *   igb         Intel 82576: 8 queues
+ *   igb         Intel 82576: 8 queues; 1 when it has virtual functions, see nic_vf.h
+ *   igbvf       its virtual functions: 1 queue
  *   virtio-net  virtio 1.x over PCI, behind an IOMMU
  *
  * Threads: one per queue and direction, beside one for everything else. A frame is an Ethernet

@@ -42,6 +42,8 @@ struct nic_tx {
 	uint64_t bytes;
 } __attribute__((aligned(64)));
 
+struct nic_vf_driver;
+
 struct nic_driver {
 	const char *name;
 	uint16_t vendor, device;
@@ -77,6 +79,7 @@ struct nic_driver {
 	void (*rx_refill)(struct nic_rx *rx);
 	void (*tx_clean)(struct nic_tx *tx);
 	bool (*rx_ready)(struct nic_rx *rx);
+	const struct nic_vf_driver *vfs; /* NULL: it knows of no virtual functions */
 };
 
 struct vfc_nic {
@@ -103,6 +106,7 @@ struct vfc_nic {
 extern const struct nic_driver nic_e1000e;
 extern const struct nic_driver nic_virtio;
 extern const struct nic_driver nic_igb;
+extern const struct nic_driver nic_igbvf;
 
 /* A counter has one writer; vfc_nic_stats() reads it from another thread. */
 static inline void nic_count(uint64_t *counter, uint64_t n)
