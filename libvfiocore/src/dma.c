@@ -11,10 +11,41 @@
 #include "kernel/sys.h"
 #include "sized.h"
 
+#define LARGE (UINT64_C(2) << 20) /* what the kernel makes transparent huge pages of */
+
+static int map_private(uint64_t length, int flags, void **va)
+{
+	return sys_mmap(length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0,
+			va);
+}
+
+/*
+ * Where it can have transparent huge pages: the IOMMU's are as large then, and it need not look for
+ * one for each frame. Before Linux 6.7 mmap() does not align. Without such pages all is as before.
+ */
+static int map_aligned(uint64_t length, void **va)
+{
+	uint64_t before;
+	int rc;
+
+	if (length > UINT64_MAX - LARGE)
+		return -ENOMEM;
+	rc = map_private(length + LARGE, 0, va);
+	if (rc < 0)
+		return rc;
+	before = -(uintptr_t)*va % LARGE;
+	if (before)
+		sys_munmap(*va, before);
+	*va = (uint8_t *)*va + before;
+	sys_munmap((uint8_t *)*va + length, LARGE - before); /* never 0: before is less */
+	sys_madvise(*va, length, MADV_HUGEPAGE);
+	return 0;
+}
+
 static int map_anonymous(uint64_t length, int flags, void **va)
 {
-	int rc = sys_mmap(length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0,
-			  va);
+	int rc = !flags && length >= LARGE ? map_aligned(length, va) :
+					     map_private(length, flags, va);
 
 	if (rc < 0)
 		return rc;
