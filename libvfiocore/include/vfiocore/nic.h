@@ -30,7 +30,8 @@ struct vfc_nic_opts {
 	uint32_t rx_entries; /* descriptors per queue, a power of two; 0: 256; virtio-net: or as many as
 				the device has, see vfc_nic_info() */
 	uint32_t tx_entries; /* likewise */
-	uint32_t reserved;
+	uint32_t mtu; /* bytes behind the header that a frame may have, 68 to what the device can; 0: 1500;
+			 virtio-net: or as the device says, when that is less */
 	struct vfc_pool *pool; /* buffers to use, of vfc_nic_pool_init(); NULL: a pool of its own */
 };
 
@@ -39,7 +40,7 @@ struct vfc_nic_info {
 	uint32_t queues;
 	uint32_t rx_entries;
 	uint32_t tx_entries;
-	uint32_t frame_max; /* longest frame sent or received, bytes without FCS: 1518 with a VLAN tag */
+	uint32_t frame_max; /* longest frame sent or received, bytes without FCS: MTU + VFC_NIC_HEADER */
 	uint8_t mac[6];
 	uint8_t reserved[2];
 	char driver[16];
@@ -58,7 +59,7 @@ struct vfc_nic_stats {
 	uint64_t rx_bytes;
 	uint64_t tx_frames; /* taken from the caller: vfc_nic_drain() waits until they are sent */
 	uint64_t tx_bytes;
-	uint64_t rx_errors;    /* the device marked the frame as bad (CRC, symbol, sequence) */
+	uint64_t rx_errors;    /* bad (CRC, symbol, sequence), or longer than frame_max */
 	uint64_t rx_missed;    /* the device had no buffer */
 	uint64_t rx_malformed; /* the device's completion was impossible: dropped */
 	uint64_t tx_errors;    /* completed with an error */
@@ -72,6 +73,8 @@ struct vfc_nic_stats {
  */
 #define VFC_NIC_HEADROOM 64
 
+#define VFC_NIC_HEADER 18 /* bytes of an Ethernet header with a VLAN tag */
+
 struct vfc_packet {
 	void *data;
 	uint64_t iova;   /* of data: what the device is given */
@@ -82,7 +85,21 @@ struct vfc_packet {
 VFC_BEGIN_DECLS
 
 /*
- * vfc_nic_pool_init() - @chunks buffers for the network interfaces of one address space.
+ * vfc_nic_chunk() - how long a pool's chunks have to be for that MTU: for vfc_pool_init(). Chunks for
+ * more than 4,000 bytes lie in huge pages where there are enough. 0: no interface has such an MTU.
+ */
+VFC_INLINE uint32_t vfc_nic_chunk(uint32_t mtu)
+{
+	uint32_t room = (mtu + VFC_NIC_HEADER + 1023) & ~UINT32_C(1023);
+
+	if (mtu > 65535 - VFC_NIC_HEADER)
+		return 0;
+	return VFC_NIC_HEADROOM + (room < 2048 ? 2048 : room);
+}
+
+/*
+ * vfc_nic_pool_init() - @chunks buffers for the network interfaces of one address space, with the usual
+ * MTU; for others: vfc_pool_init() with vfc_nic_chunk().
  * Interfaces that share a pool (opts->pool) can send what another one received without copying. A
  * pool outlives its interfaces; vfc_pool_destroy() ends it. Each queue holds rx_entries + tx_entries
  * chunks at most, the callers' hands the rest. Errors: those of vfc_pool_init().

@@ -94,7 +94,7 @@ struct vfc_pool *vfc_nic_pool(struct vfc_nic *nic)
 int vfc_nic_fill(struct vfc_nic *nic, struct vfc_packet *packets, uint32_t count, const void *frame,
 		 uint32_t length)
 {
-	if (length - 1 >= nic->driver->frame_max)
+	if (length - 1 >= nic->frame_max)
 		return vfc_done(bad_length(nic, length));
 	for (uint32_t i = 0; i < count; i++) {
 		memcpy(packets[i].data, frame, length);

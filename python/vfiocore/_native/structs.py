@@ -401,7 +401,7 @@ class NicOpts(Sized):
         ("queues", c_uint32),
         ("rx_entries", c_uint32),
         ("tx_entries", c_uint32),
-        ("reserved", c_uint32),
+        ("mtu", c_uint32),
         ("pool", c_void_p),
     ]
 
