@@ -33,6 +33,8 @@ struct vfc_nic_opts {
 	uint32_t mtu; /* bytes behind the header that a frame may have, 68 to what the device can; 0: 1500;
 			 virtio-net: or as the device says, when that is less */
 	struct vfc_pool *pool; /* buffers to use, of vfc_nic_pool_init(); NULL: a pool of its own */
+	uint64_t spin; /* ns that vfc_nic_rx_wait() and vfc_nic_rx_arm() look for a frame before they let
+			  the interrupt through, up to 1 s: under load there is none; 0: at once */
 };
 
 struct vfc_nic_info {
@@ -65,6 +67,8 @@ struct vfc_nic_stats {
 	uint64_t tx_errors;    /* completed with an error */
 	uint64_t rx_doorbells;
 	uint64_t tx_doorbells;
+	uint64_t rx_arms;       /* how often the interrupt was let through: no frame was there */
+	uint64_t rx_interrupts; /* that a waiting call took note of */
 };
 
 /*
@@ -206,15 +210,15 @@ VFC_API int vfc_nic_drain(struct vfc_nic *nic, uint32_t queue, int64_t timeout);
 
 /*
  * vfc_nic_rx_wait() - wait until a frame can be received on @queue.
- * Arms the interrupt, looks at the ring again, then sleeps: no frame is missed.
+ * Looks at the ring for opts->spin, arms the interrupt, looks again, then sleeps: no frame is missed.
  * @timeout: as vfc_irq_wait(). Errors: -ETIMEDOUT, -EINTR.
  */
 VFC_API int vfc_nic_rx_wait(struct vfc_nic *nic, uint32_t queue, int64_t timeout);
 
 /*
  * For an event loop: vfc_nic_rx_fd() is the eventfd of a queue's receive interrupt, owned by the
- * NIC. vfc_nic_rx_arm() empties it, lets the next frame raise it and returns 1 when a frame is
- * waiting already (do not sleep then), else 0.
+ * NIC. vfc_nic_rx_arm() looks at the ring for opts->spin, empties it, lets the next frame raise it and
+ * returns 1 when a frame is waiting already (do not sleep then, whatever the eventfd says), else 0.
  */
 VFC_API int vfc_nic_rx_fd(struct vfc_nic *nic, uint32_t queue);
 VFC_API int vfc_nic_rx_arm(struct vfc_nic *nic, uint32_t queue);

@@ -423,6 +423,8 @@ static void add_up(struct vfc_nic *nic, struct vfc_nic_stats *stats)
 		stats->rx_errors += look(&rx->errors);
 		stats->rx_malformed += look(&rx->malformed) + look(&rx->ring.malformed);
 		stats->rx_doorbells += look(&rx->ring.doorbells);
+		stats->rx_arms += look(&rx->arms);
+		stats->rx_interrupts += look(&rx->interrupts);
 		stats->tx_frames += look(&tx->frames);
 		stats->tx_bytes += look(&tx->bytes);
 		stats->tx_errors += look(&tx->ring.errors);

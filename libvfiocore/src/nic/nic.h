@@ -32,6 +32,8 @@ struct nic_rx {
 	uint64_t bytes;
 	uint64_t errors;
 	uint64_t malformed;
+	uint64_t arms;
+	uint64_t interrupts;
 } __attribute__((aligned(64)));
 
 struct nic_tx {
@@ -98,6 +100,7 @@ struct vfc_nic {
 	uint32_t frame_max;
 	uint32_t room;  /* bytes of a buffer that the device is given */
 	uint32_t flags; /* enum vfc_nic_flags, as opened */
+	int64_t spin;   /* ns, as opened */
 	uint64_t missed, wire_errors; /* counted by the device, read so far */
 	bool promisc, master; /* master: we turned it on */
 	uint8_t mac[6];       /* that frames are received for */

@@ -12,6 +12,7 @@
 #define ENTRIES_MAX 32768
 #define MTU_DEFAULT 1500
 #define MTU_MIN 68 /* RFC 791 */
+#define SPIN_MAX 1000000000
 
 static int bad_options(const char *what, uint32_t value)
 {
@@ -70,6 +71,16 @@ static int check_queues(const struct vfc_nic *nic)
 			nic->queues, nic->driver->name, nic->driver->queues_max);
 }
 
+static int take_spin(struct vfc_nic *nic, uint64_t spin)
+{
+	nic->spin = (int64_t)spin;
+	if (spin <= SPIN_MAX)
+		return 0;
+	return vfc_fail(EINVAL, VFC_REASON_RANGE, WHERE(.object = nic->device->name),
+			"opts->spin is %llu ns: who waits spins for a second (%d) at most",
+			(unsigned long long)spin, SPIN_MAX);
+}
+
 int nic_take_options(struct vfc_nic *nic, const struct vfc_nic_opts *opts)
 {
 	struct vfc_nic_opts own;
@@ -89,6 +100,8 @@ int nic_take_options(struct vfc_nic *nic, const struct vfc_nic_opts *opts)
 	rc = check_queues(nic);
 	if (rc == 0)
 		rc = take_mtu(nic, opts->mtu);
+	if (rc == 0)
+		rc = take_spin(nic, opts->spin);
 	if (rc == 0)
 		rc = check_pool(nic);
 	if (rc == 0)
