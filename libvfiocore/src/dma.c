@@ -202,9 +202,15 @@ static uint64_t place(uint64_t page, uint32_t chunk, uint32_t i)
 static int pool_init(struct vfc_pool *pool, struct vfc_iommu *iommu, uint32_t chunk,
 		     uint32_t chunks)
 {
-	/* At physical addresses all is one piece of memory. */
-	uint64_t page = iommu_look(iommu).physical ? UINT64_C(1) << 40 : sys_page_size(), length;
+	struct vfc_map_opts opts = {.size = sizeof(opts)};
+	uint64_t page, length;
 	int rc;
+
+	page = chunk > sys_page_size() ? pages[1].size : sys_page_size();
+	if (iommu_look(iommu).physical) /* all is one piece of memory */
+		page = UINT64_C(1) << 40;
+	else
+		opts.page = page;
 
 	memset(pool, 0, sizeof(*pool));
 	length = chunk && chunks ? place(page, chunk, chunks - 1) + chunk : 0;
@@ -216,7 +222,7 @@ static int pool_init(struct vfc_pool *pool, struct vfc_iommu *iommu, uint32_t ch
 	pool->stack = sys_alloc((size_t)chunks * sizeof(*pool->stack));
 	if (!pool->stack)
 		return vfc_no_memory();
-	rc = vfc_dma_alloc(iommu, length, NULL, &pool->memory);
+	rc = vfc_dma_alloc(iommu, length, &opts, &pool->memory);
 	if (rc < 0) {
 		free(pool->stack);
 		memset(pool, 0, sizeof(*pool));

@@ -414,6 +414,38 @@ _IGB = replace(
     ),
 )
 
+def _wired(name: str, port: int, wire: int, kind: str, more: str = "") -> Device:
+    mac = f"52:54:00:76:68:{port:02x}"
+    return Device(
+        name,
+        f"0000:0{port}:00.0",
+        f"{kind},id={name},bus=port{port},addr=0,netdev=end{port},mac={mac}{more}",
+        f"{kind}, {mac}, on wire {wire}",
+    )
+
+
+_MODERN = ",disable-legacy=on,disable-modern=off,iommu_platform=on"
+
+_WIRES = replace(
+    _IOMMUFD,
+    name="wires",
+    doc="Intel VT-d on the built kernel; two wires, with an e1000e and a virtio-net each",
+    devices=(
+        _wired("nic0", 1, 0, "e1000e"),
+        _wired("virtio0", 2, 0, "virtio-net-pci", _MODERN),
+        _wired("nic1", 3, 1, "e1000e"),
+        _wired("virtio1", 4, 1, "virtio-net-pci", _MODERN),
+    ),
+    qemu=(
+        *(option for port in range(1, 5) for option in _port(f"port{port}", port)),
+        *(
+            option
+            for port in range(1, 5)
+            for option in ("-netdev", f"hubport,id=end{port},hubid={(port - 1) // 2}")
+        ),
+    ),
+)
+
 # QEMU 7.2: a controller's VFs share its namespaces, so it stands in a subsystem; what queues and
 # vectors they get is taken from the controller's.
 _SRIOV = Machine(
@@ -477,7 +509,7 @@ MACHINES: dict[str, Machine] = {
     for m in (
         *(_INTEL, _NONE, _SHARED, _WIDTH, _WIDTH_BUILT, _DISPLAY),
         *(_IOMMUFD, _IOMMUFD39, _SCALABLE, _SCALABLE39, _AMD, _VIRTIO, _NOIOMMU, _IGB, _SRIOV),
-        _COMPARE,
+        *(_WIRES, _COMPARE),
     )
 }
 
