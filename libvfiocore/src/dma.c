@@ -11,6 +11,8 @@
 #include "kernel/sys.h"
 #include "sized.h"
 
+#define TRANSPARENT_MIN (4 << 20) /* at least one of 2 MiB lies within, wherever it begins */
+
 static int map_anonymous(uint64_t length, int flags, void **va)
 {
 	int rc = sys_mmap(length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0,
@@ -21,6 +23,9 @@ static int map_anonymous(uint64_t length, int flags, void **va)
 	rc = sys_madvise(*va, length, MADV_DONTFORK);
 	if (rc < 0)
 		sys_munmap(*va, length);
+	/* Fewer misses in the translation caches of CPU and IOMMU, where the kernel is ready to do so. */
+	else if (!flags && length >= TRANSPARENT_MIN)
+		sys_madvise(*va, length, MADV_HUGEPAGE);
 	return rc;
 }
 
@@ -193,7 +198,7 @@ static int pool_init(struct vfc_pool *pool, struct vfc_iommu *iommu, uint32_t ch
 	}
 	pool->chunk = chunk;
 	pool->chunks = chunks;
-	pool->limit = (uint32_t)(length / VFC_POOL_UNIT);
+	pool->limit = (uint32_t)((length - chunk) / VFC_POOL_UNIT) + 1;
 	/* Low chunks are on top of the stack, so that a small load stays in few pages. */
 	for (uint32_t i = 0; i < chunks; i++)
 		pool->stack[i] = (uint32_t)(place(page, chunk, chunks - 1 - i) / VFC_POOL_UNIT);
