@@ -230,7 +230,7 @@ static int pool_init(struct vfc_pool *pool, struct vfc_iommu *iommu, uint32_t ch
 	}
 	pool->chunk = chunk;
 	pool->chunks = chunks;
-	pool->limit = (uint32_t)(length / VFC_POOL_UNIT);
+	pool->limit = (uint32_t)((length - chunk) / VFC_POOL_UNIT) + 1;
 	/* Low chunks are on top of the stack, so that a small load stays in few pages. */
 	for (uint32_t i = 0; i < chunks; i++)
 		pool->stack[i] = (uint32_t)(place(page, chunk, chunks - 1 - i) / VFC_POOL_UNIT);

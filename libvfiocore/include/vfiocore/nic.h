@@ -178,7 +178,7 @@ VFC_API int vfc_nic_rx_burst(struct vfc_nic *nic, uint32_t queue, struct vfc_pac
  * vfc_nic_tx_burst() - send packets from vfc_nic_alloc() or vfc_nic_rx_burst().
  * Return: how many of @count were taken (from the first on); those belong to the NIC now. Fewer
  * when the ring is full. At most one doorbell. -EINVAL: no such queue, or a length of 0 or over
- * frame_max, or no chunk of the pool, in the first packet.
+ * frame_max, or a chunk that does not lie in the pool (vfc_pool_has()), in the first packet.
  */
 VFC_API int vfc_nic_tx_burst(struct vfc_nic *nic, uint32_t queue, struct vfc_packet *packets,
 			     uint32_t count);

@@ -492,8 +492,8 @@ def _pair(slot: int) -> tuple[Device, Device]:
 
 _COMPARE = Machine(
     name="compare",
-    doc="Intel VT-d, 48-bit IOVAs; two e1000e, two igb and two virtio-net, each pair on a hub of its "
-    "own; huge pages; QEMU 8.0 or newer",
+    doc="Intel VT-d, 48-bit IOVAs; two e1000e, two igb and two virtio-net, each pair on a hub of "
+    "its own; huge pages; QEMU 8.0 or newer",
     devices=(*_pair(0), *_pair(2), *_pair(4)),
     iommu_device=f"{INTEL_IOMMU},aw-bits=48",
     qemu_version=(8, 0),
