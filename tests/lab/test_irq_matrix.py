@@ -23,8 +23,8 @@ from vfiocore.lab.monitor import Monitor
 MANY = 100_000
 COUNTS = (1, 1_000, MANY)
 
-# 100,000 take up to a minute, and a level takes longest. So they are raised on the first machine of a
-# transport, and of the types that stand with it; VFIOCORE_ALL_IRQS has all types raise them.
+# 100,000 take up to a minute, and a level takes longest. So they are raised on the first machine of
+# a transport, and of the types that stand with it; VFIOCORE_ALL_IRQS has all types raise them.
 INTX, MSI, MSIX = "intx", "msi", "msix"
 Transports = dict[str, tuple[tuple[str, ...], tuple[str, ...]]]
 DEVICES: dict[str, tuple[type[Raiser], tuple[str, ...], Transports]] = {
