@@ -50,7 +50,7 @@ VFC_TEMPLATE uint32_t receive(struct nic_rx *rx, const struct vfc_ring_layout *l
 	{                                                                                        \
 		return receive(rx, &ring_layouts[i], packets, n);                                \
 	}                                                                                        \
-	static uint32_t tx_burst_##i(struct nic_tx *tx, const struct vfc_packet *packets, uint32_t n) \
+	static int tx_burst_##i(struct nic_tx *tx, const struct vfc_packet *packets, uint32_t n)      \
 	{                                                                                        \
 		return nic_send(tx, &ring_layouts[i], 0, 1518, packets, n);                      \
 	}                                                                                        \

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -57,26 +58,33 @@ def huge() -> Iterator[None]:
     pages.write_text(before)
 
 
-def load_e1000e() -> bool:
+def load(module: str, driver: str) -> bool:
     """Load the kernel's driver; False: it is built in, and holds no device until it is told to."""
-    if Path("/sys/bus/pci/drivers/e1000e").exists():
+    if module == driver and Path(f"/sys/bus/pci/drivers/{driver}").exists():
         return False
-    subprocess.run(["modprobe", "e1000e"], check=True)
+    subprocess.run(["modprobe", module], check=True)
     return True
 
 
-@pytest.fixture(scope="module")
-def kernel_nic(lab_machine: Machine) -> Iterator[str]:
-    """The interface that the kernel's own driver makes of nic1, or of the machine's only e1000e:
-    link up, and silent by itself.
+def net_folder(bdf: str) -> Path:
+    """Where sysfs has a device's interface, once there is one."""
+    end = time.monotonic() + 20
+    while True:
+        device = Path(f"/sys/bus/pci/devices/{bdf}")
+        for folder in (device / "net", *device.glob("virtio*/net")):
+            if folder.exists() and any(folder.iterdir()):
+                return folder
+        assert time.monotonic() < end, f"the kernel has no interface of {bdf}"
+        time.sleep(0.05)
 
-    For a whole module, because that driver takes seconds to see its link.
-    """
-    names = [device.name for device in lab_machine.devices]
-    nic1 = lab_machine.device("nic1" if "nic1" in names else "nic0").bdf
-    loaded = load_e1000e()
-    pci.bind(nic1, driver="e1000e")
-    folder = Path(f"/sys/bus/pci/devices/{nic1}/net")
+
+@contextmanager
+def kernel_interface(bdf: str, driver: str = "e1000e") -> Iterator[str]:
+    """What the kernel's own driver makes of a NIC: with its link up, and silent by itself."""
+    module = {"virtio-pci": "virtio_net"}.get(driver, driver)
+    loaded = load(module, driver)
+    pci.bind(bdf, driver=driver)
+    folder = net_folder(bdf)
     name = next(folder.iterdir()).name
     Path(f"/proc/sys/net/ipv6/conf/{name}/disable_ipv6").write_text("1")
     subprocess.run(["ip", "link", "set", name, "up"], check=True)
@@ -86,8 +94,18 @@ def kernel_nic(lab_machine: Machine) -> Iterator[str]:
         time.sleep(0.05)
     yield name
     if loaded:
-        subprocess.run(["modprobe", "-r", "e1000e"], check=True)
-    pci.unbind(nic1)
+        subprocess.run(["modprobe", "-r", module], check=True)
+    pci.unbind(bdf)
+
+
+@pytest.fixture(scope="module")
+def kernel_nic(lab_machine: Machine) -> Iterator[str]:
+    """Of nic1, or of the machine's only e1000e. For a whole module: it takes seconds to see its
+    link."""
+    names = [device.name for device in lab_machine.devices]
+    nic1 = lab_machine.device("nic1" if "nic1" in names else "nic0")
+    with kernel_interface(nic1.bdf) as interface:
+        yield interface
 
 
 @pytest.fixture

@@ -129,7 +129,9 @@ VFC_TEMPLATE uint32_t vfc_ring_post_each(struct vfc_ring *ring, const struct vfc
 		return vfc_ring_post_out_of_order(ring, layout, count, give, context);
 	/* Again only after a wrap. */
 	do {
-		run = ring->entries - tail;
+		run = ring->entries - tail; /* > 0 */
+		if (!run)
+			__builtin_unreachable();
 		run = run < count - n ? run : count - n;
 		posted = vfc_ring_post_stretch(ring, layout, tail, run, give, context);
 		n += posted;

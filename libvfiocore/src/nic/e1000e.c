@@ -5,25 +5,10 @@
  * Receive descriptors are extended ones (section 7.1.4), since RSS, and so a second queue, needs
  * them; transmit descriptors are legacy ones, which carry all that is needed without offloads.
  */
-#include <errno.h>
+#include "intel.h"
 
-#include <vfiocore/device.h>
-#include <vfiocore/mmio.h>
-#include <vfiocore/region.h>
-
-#include "../device.h"
-#include "../error.h"
-#include "../hw/e1000e.h"
-#include "../kernel/sys.h"
-#include "nic.h"
-
-#define FRAME_MAX 1518 /* 1522 with FCS: what is received while RCTL.LPE is 0 */
-#define MS 1000000
-#define RX_LENGTH(n) ((uint64_t)(n) << E1000E_RX_LENGTH_SHIFT)
-/* Bits 11 to 15 of the length less 1: it is one of 1 to NIC_ROOM without them. */
-#define RX_STATUS (E1000E_RX_DD | E1000E_RX_EOP | E1000E_RX_ERRORS | RX_LENGTH(0x10000 - NIC_ROOM))
-#define RX_GOOD (E1000E_RX_DD | E1000E_RX_EOP)
-#define RX_NEVER UINT64_MAX /* RX_STATUS has not all bits */
+#define MTU_MAX 9000 /* section 10.2.5.1: frames of 9018 bytes with FCS */
+#define RX_STATUS (INTEL_RX_STATUS | E1000E_RX_ERRORS)
 
 static const struct vfc_ring_layout rx_layout = {
 	.done = E1000E_RX_DD,
@@ -44,30 +29,6 @@ static const struct vfc_ring_layout tx_layout = {
 	.length_shift = 0,
 	.length_bits = 16,
 };
-
-static uint32_t get(const struct vfc_nic *nic, uint32_t offset)
-{
-	return vfc_mmio_read32(nic->registers + offset);
-}
-
-static void set(struct vfc_nic *nic, uint32_t offset, uint32_t value)
-{
-	vfc_mmio_write32(nic->registers + offset, value);
-}
-
-/* Wait until (register & mask) == value; false when the time has passed. */
-static bool await(const struct vfc_nic *nic, uint32_t offset, uint32_t mask, uint32_t value,
-		  int64_t timeout)
-{
-	int64_t end = sys_now() + timeout;
-
-	while ((get(nic, offset) & mask) != value) {
-		if (sys_now() > end)
-			return false;
-		sys_sleep(MS / 50);
-	}
-	return true;
-}
 
 static uint32_t vectors(uint32_t queues)
 {
@@ -114,88 +75,33 @@ static void stop(struct vfc_nic *nic)
 	set(nic, E1000E_IMC, UINT32_MAX); /* section 4.6.1: again, a reset may have unmasked */
 }
 
-/* The NVM loads the station address into the first receive address register (section 4.6.2). */
-static int read_mac(struct vfc_nic *nic)
-{
-	uint32_t low, high;
-
-	await(nic, E1000E_EEC, E1000E_EEC_AUTO_RD, E1000E_EEC_AUTO_RD, 10 * MS);
-	low = get(nic, E1000E_RAL(0));
-	high = get(nic, E1000E_RAH(0));
-	if ((low == 0 && (high & 0xffff) == 0) || low & 1)
-		return vfc_fail(ENODEV, VFC_REASON_MALFORMED, WHERE(.object = nic->device->name),
-				"the device has no valid station address (RAL0 0x%08x, RAH0 0x%08x): "
-				"is its NVM programmed?", low, high);
-	for (int i = 0; i < 4; i++)
-		nic->mac[i] = (uint8_t)(low >> 8 * i);
-	nic->mac[4] = (uint8_t)high;
-	nic->mac[5] = (uint8_t)(high >> 8);
-	return 0;
-}
-
 static int attach(struct vfc_nic *nic)
 {
-	volatile void *registers;
-	/* All of it, so that no access below can miss the mapping. */
-	int rc = vfc_region_map(nic->device, VFC_REGION_BAR0, 0, E1000E_REGISTERS, &registers);
+	int rc = intel_attach(nic, E1000E_REGISTERS);
 
-	if (rc < 0)
-		return rc;
-	nic->registers = registers;
-	if (get(nic, E1000E_STATUS) == UINT32_MAX)
-		return vfc_fail(ENODEV, VFC_REASON_GONE, WHERE(.object = nic->device->name),
-				"STATUS reads as all ones: the device was pulled, or sleeps in D3");
-	stop(nic);
-	if (get(nic, E1000E_CTRL) & E1000E_CTRL_RST)
-		return vfc_fail(EIO, VFC_REASON_TIMEOUT, WHERE(.object = nic->device->name),
-				"CTRL.RST did not clear: the device does not come out of reset");
-	return read_mac(nic);
+	return rc < 0 ? rc : intel_read_mac(nic);
 }
 
-static int set_mac(struct vfc_nic *nic, const uint8_t mac[6])
+static uint32_t rctl(const struct vfc_nic *nic, bool promisc)
 {
-	/* AV is written last: no frame may match half an address. */
-	set(nic, E1000E_RAH(0), 0);
-	set(nic, E1000E_RAL(0), mac[0] | (uint32_t)mac[1] << 8 | (uint32_t)mac[2] << 16 |
-					(uint32_t)mac[3] << 24);
-	set(nic, E1000E_RAH(0), mac[4] | (uint32_t)mac[5] << 8 | E1000E_RAH_AV);
-	return 0;
-}
-
-/* Multicast is always taken: a list of groups is not worth a table of hashes here. */
-static uint32_t rctl(bool promisc)
-{
-	return E1000E_RCTL_EN | E1000E_RCTL_MPE | E1000E_RCTL_BAM | E1000E_RCTL_SECRC |
-	       (promisc ? E1000E_RCTL_UPE : 0); /* BSIZE 0: buffers of 2048 bytes */
+	return intel_rctl(nic, promisc) | nic->room / 1024 << E1000E_RCTL_FLXBUF_SHIFT;
 }
 
 static int set_promisc(struct vfc_nic *nic, bool on)
 {
-	set(nic, E1000E_RCTL, rctl(on));
+	set(nic, E1000E_RCTL, rctl(nic, on));
 	return 0;
 }
 
-/*
- * Section 7.1.11: spread by the Toeplitz hash of addresses and ports. The key is the one of
- * Microsoft's RSS specification, whose test vectors everybody has.
- */
+/* Section 7.1.11: spread by the Toeplitz hash of addresses and ports. */
 static void start_rss(struct vfc_nic *nic)
 {
-	static const uint8_t key[4 * E1000E_RSSRK_COUNT] = {
-		0x6d, 0x5a, 0x56, 0xda, 0x25, 0x5b, 0x0e, 0xc2, 0x41, 0x67, 0x25, 0x3d, 0x43, 0xa3,
-		0x8f, 0xb0, 0xd0, 0xca, 0x2b, 0xcb, 0xae, 0x7b, 0x30, 0xb4, 0x77, 0xcb, 0x2d, 0xa3,
-		0x80, 0x30, 0xf2, 0x0c, 0x6a, 0x42, 0xb7, 0x3b, 0xbe, 0xac, 0x01, 0xfa,
-	};
-
 	set(nic, E1000E_MRQC, 0);
 	/* Without PCSD the hash's place in the descriptor is the checksum's, and RSS is off. */
 	set(nic, E1000E_RXCSUM, nic->queues > 1 ? E1000E_RXCSUM_PCSD : 0);
 	if (nic->queues == 1)
 		return;
-	for (uint32_t i = 0; i < E1000E_RSSRK_COUNT; i++)
-		set(nic, E1000E_RSSRK(i), key[4 * i] | (uint32_t)key[4 * i + 1] << 8 |
-						  (uint32_t)key[4 * i + 2] << 16 |
-						  (uint32_t)key[4 * i + 3] << 24);
+	intel_write_key(nic);
 	/* 128 entries of a byte; bit 7 is the queue: one each in turn. */
 	for (uint32_t i = 0; i < E1000E_RETA_COUNT; i++)
 		set(nic, E1000E_RETA(i), 0x80008000);
@@ -207,7 +113,7 @@ static void start_receive(struct vfc_nic *nic)
 {
 	for (uint32_t i = 0; i < E1000E_MTA_COUNT; i++)
 		set(nic, E1000E_MTA(i), 0);
-	set_mac(nic, nic->mac);
+	intel_set_mac(nic, nic->mac);
 	set(nic, E1000E_RFCTL, E1000E_RFCTL_EXSTEN);
 	set(nic, E1000E_RDTR, 0);
 	set(nic, E1000E_RADV, 0);
@@ -223,8 +129,8 @@ static void start_receive(struct vfc_nic *nic)
 		set(nic, E1000E_RXDCTL(q), E1000E_XDCTL_GRAN);
 	}
 	for (uint32_t q = 0; q < nic->queues; q++)
-		nic->rx[q].expected = RX_GOOD;
-	set(nic, E1000E_RCTL, rctl(nic->promisc));
+		nic->rx[q].expected = INTEL_RX_GOOD;
+	set(nic, E1000E_RCTL, rctl(nic, nic->promisc));
 }
 
 /* Section 4.6.6, transmit initialization; collision values are those for full duplex. */
@@ -275,32 +181,7 @@ static int start(struct vfc_nic *nic)
 	start_interrupts(nic);
 	start_receive(nic);
 	start_transmit(nic);
-	if (get(nic, E1000E_STATUS) == UINT32_MAX)
-		return vfc_fail(ENODEV, VFC_REASON_GONE, WHERE(.object = nic->device->name),
-				"STATUS reads as all ones: the device was pulled");
-	return 0;
-}
-
-static void link_state(struct vfc_nic *nic, struct vfc_nic_link *link)
-{
-	static const uint16_t speeds[4] = {10, 100, 1000, 1000};
-	uint32_t status = get(nic, E1000E_STATUS);
-
-	link->up = status != UINT32_MAX && status & E1000E_STATUS_LU;
-	link->speed = link->up ? speeds[(status >> E1000E_STATUS_SPEED_SHIFT) & 3] : 0;
-	link->full_duplex = link->up && status & E1000E_STATUS_FD;
-}
-
-/* The counters start again at 0 when they are read (section 10.2, statistics registers). */
-static void read_counters(struct vfc_nic *nic)
-{
-	uint32_t missed = get(nic, E1000E_MPC), crc = get(nic, E1000E_CRCERRS);
-	uint32_t symbol = get(nic, E1000E_RXERRC);
-
-	if (missed == UINT32_MAX && get(nic, E1000E_STATUS) == UINT32_MAX)
-		return; /* the device is gone, these are no counts */
-	nic_count(&nic->missed, missed);
-	nic_count(&nic->wire_errors, (uint64_t)crc + symbol);
+	return intel_check_present(nic);
 }
 
 /*
@@ -332,51 +213,42 @@ static void tx_clean(struct nic_tx *tx)
 	nic_clean(tx, &tx_layout);
 }
 
-/*
- * A frame fits into one buffer; of one that does not, every part up to EOP is dropped: rx->expected
- * is something that no completion equals in the meantime.
- */
-static __attribute__((cold, noinline)) void rx_drop(struct nic_rx *rx, uint64_t control,
-						    uint32_t length, uint32_t chunk)
+VFC_TEMPLATE uint32_t receive(struct nic_rx *rx, struct vfc_packet *packets, uint32_t count)
 {
-	bool whole = control & E1000E_RX_EOP, skip = rx->expected != RX_GOOD;
-
-	rx->expected = whole ? RX_GOOD : RX_NEVER;
-	if (skip || !whole || length - 1 >= NIC_ROOM)
-		nic_count(&rx->malformed, 1);
-	else
-		nic_count(&rx->errors, 1);
-	nic_drop(rx, chunk);
-}
-
-VFC_TEMPLATE void rx_take_bad(void *context, const struct vfc_completion *done)
-{
-	rx_drop(((struct nic_receiving *)context)->rx, done->control, done->length, done->cookie);
-}
-
-VFC_TEMPLATE void rx_take(void *context, const struct vfc_completion *done)
-{
-	nic_hand_over((struct nic_receiving *)context, done);
-}
-
-static uint32_t rx_burst(struct nic_rx *rx, struct vfc_packet *packets, uint32_t count)
-{
-	const vfc_ring_sieve sieve = {RX_STATUS, &rx->expected, rx_take, rx_take_bad, RX_LENGTH(1)};
+	const vfc_ring_sieve sieve = {RX_STATUS, &rx->expected, intel_rx_take, intel_rx_bad, INTEL_RX_LENGTH(1)};
 
 	return nic_receive(rx, &rx_layout, 0, &sieve, packets, count);
 }
 
-static uint32_t tx_burst(struct nic_tx *tx, const struct vfc_packet *packets, uint32_t count)
+VFC_TEMPLATE int send(struct nic_tx *tx, const struct vfc_packet *packets, uint32_t count)
 {
-	return nic_send(tx, &tx_layout, E1000E_TX_EOP | E1000E_TX_IFCS, FRAME_MAX, packets, count);
+	return nic_send(tx, &tx_layout, E1000E_TX_EOP | E1000E_TX_IFCS, INTEL_FRAME_MAX, packets,
+			count);
 }
+
+static uint32_t rx_burst_any(struct nic_rx *rx, struct vfc_packet *packets, uint32_t count)
+{
+	const vfc_ring_sieve sieve = {INTEL_RX_GOOD | E1000E_RX_ERRORS, &rx->expected,
+				      intel_rx_take_any, intel_rx_bad, 0};
+
+	return nic_receive(rx, &rx_layout, 0, &sieve, packets, count);
+}
+
+static int tx_burst_any(struct nic_tx *tx, const struct vfc_packet *packets, uint32_t count)
+{
+	return nic_send(tx, &tx_layout, E1000E_TX_EOP | E1000E_TX_IFCS, tx->nic->frame_max, packets,
+			count);
+}
+
+NIC_BURSTS(rx_burst, tx_burst, receive, send)
 
 const struct nic_driver nic_e1000e = {
 	.name = "e1000e",
 	.vendor = E1000E_VENDOR,
 	.device = E1000E_DEVICE,
 	.queues_max = E1000E_QUEUES,
-	.frame_max = FRAME_MAX,
+	.frame_max = INTEL_FRAME_MAX,
+	.mtu_max = MTU_MAX,
 	.rx_layout = &rx_layout,
 	.tx_layout = &tx_layout,
 	.vectors = vectors,
@@ -385,13 +257,15 @@ const struct nic_driver nic_e1000e = {
 	.tx_doorbell = tx_doorbell,
 	.start = start,
 	.stop = stop,
-	.link = link_state,
-	.set_mac = set_mac,
+	.link = intel_link,
+	.set_mac = intel_set_mac,
 	.set_promisc = set_promisc,
-	.read_counters = read_counters,
+	.read_counters = intel_read_counters,
 	.rx_arm = rx_arm,
 	.rx_burst = rx_burst,
 	.tx_burst = tx_burst,
+	.rx_burst_any = rx_burst_any,
+	.tx_burst_any = tx_burst_any,
 	.rx_refill = rx_refill,
 	.tx_clean = tx_clean,
 	.rx_ready = rx_ready,
