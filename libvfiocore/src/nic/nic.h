@@ -17,7 +17,7 @@
 
 #include "../kernel/sys.h"
 
-#define NIC_ROOM 2048 /* bytes for a frame in a chunk; drivers tell the device so */
+#define NIC_ROOM 2048 /* bytes for a frame in a chunk, with the usual MTU; drivers tell the device so */
 #define NIC_CHUNK (VFC_NIC_HEADROOM + NIC_ROOM)
 #define NIC_BURST 32
 
@@ -32,6 +32,8 @@ struct nic_rx {
 	uint64_t bytes;
 	uint64_t errors;
 	uint64_t malformed;
+	uint64_t arms;
+	uint64_t interrupts;
 } __attribute__((aligned(64)));
 
 struct nic_tx {
@@ -42,11 +44,14 @@ struct nic_tx {
 	uint64_t bytes;
 } __attribute__((aligned(64)));
 
+struct nic_vf_driver;
+
 struct nic_driver {
 	const char *name;
 	uint16_t vendor, device;
 	uint32_t queues_max;
-	uint32_t frame_max;
+	uint32_t frame_max; /* with the usual MTU */
+	uint32_t mtu_max;
 	uint32_t flags;  /* enum vfc_nic_flags that it knows beyond VFC_NIC_PROMISC */
 	uint32_t header; /* bytes that the device reads and writes before each frame */
 	const struct vfc_ring_layout *rx_layout, *tx_layout;
@@ -74,13 +79,18 @@ struct nic_driver {
 	uint32_t (*rx_burst)(struct nic_rx *rx, struct vfc_packet *packets, uint32_t count);
 	/* As vfc_nic_tx_burst(). */
 	int (*tx_burst)(struct nic_tx *tx, const struct vfc_packet *packets, uint32_t count);
+	/* NULL, or: for another MTU; those above then know the usual limits as constants. */
+	uint32_t (*rx_burst_any)(struct nic_rx *rx, struct vfc_packet *packets, uint32_t count);
+	int (*tx_burst_any)(struct nic_tx *tx, const struct vfc_packet *packets, uint32_t count);
 	void (*rx_refill)(struct nic_rx *rx);
 	void (*tx_clean)(struct nic_tx *tx);
 	bool (*rx_ready)(struct nic_rx *rx);
+	const struct nic_vf_driver *vfs; /* NULL: it knows of no virtual functions */
 };
 
 struct vfc_nic {
 	const struct nic_driver *driver;
+	struct nic_driver own; /* where that is for another MTU */
 	struct vfc_device *device;
 	volatile uint8_t *registers;
 	void *state; /* the driver's */
@@ -90,8 +100,11 @@ struct vfc_nic {
 	void *queue_memory; /* where rx and tx are, unaligned */
 	uint32_t queues;
 	uint32_t rx_entries, tx_entries;
+	uint32_t mtu;       /* as opened; 0: the usual one, or less */
 	uint32_t frame_max;
+	uint32_t room;  /* bytes of a buffer that the device is given */
 	uint32_t flags; /* enum vfc_nic_flags, as opened */
+	int64_t spin;   /* ns, as opened */
 	uint64_t missed, wire_errors; /* counted by the device, read so far */
 	bool promisc, master; /* master: we turned it on */
 	uint8_t mac[6];       /* that frames are received for */
@@ -103,6 +116,10 @@ struct vfc_nic {
 extern const struct nic_driver nic_e1000e;
 extern const struct nic_driver nic_virtio;
 extern const struct nic_driver nic_igb;
+extern const struct nic_driver nic_igbvf;
+
+/* src/nic/options.c: into the fields of the interface. */
+int nic_take_options(struct vfc_nic *nic, const struct vfc_nic_opts *opts);
 
 /* A counter has one writer; vfc_nic_stats() reads it from another thread. */
 static inline void nic_count(uint64_t *counter, uint64_t n)
@@ -123,17 +140,23 @@ static inline uint32_t nic_low_mark(uint32_t entries, uint32_t burst)
 	return entries / 4 < burst ? entries / 4 : burst;
 }
 
-/* Post free chunks until the ring is full, and ring the doorbell once. */
-VFC_TEMPLATE void nic_refill(struct nic_rx *rx, const struct vfc_ring_layout *layout,
-			     uint64_t command)
+/* Post free chunks until the ring is full, and ring the doorbell once. @room: for a frame. */
+VFC_TEMPLATE void nic_refill_room(struct nic_rx *rx, const struct vfc_ring_layout *layout,
+				  uint64_t command, uint32_t room)
 {
 	struct vfc_pool *pool = rx->nic->pool;
 	uint32_t header = rx->nic->driver->header;
 
 	vfc_pool_lock(pool);
-	vfc_ring_fill(&rx->ring, layout, pool, VFC_NIC_HEADROOM - header, NIC_ROOM + header, command);
+	vfc_ring_fill(&rx->ring, layout, pool, VFC_NIC_HEADROOM - header, room + header, command);
 	vfc_pool_unlock(pool);
 	vfc_ring_kick(&rx->ring, layout);
+}
+
+VFC_TEMPLATE void nic_refill(struct nic_rx *rx, const struct vfc_ring_layout *layout,
+			     uint64_t command)
+{
+	nic_refill_room(rx, layout, command, NIC_ROOM);
 }
 
 /* Chunks that the caller gave twice would be more than the pool has: each is looked at. */
@@ -223,6 +246,7 @@ struct nic_receiving {
 	uint64_t bytes;
 	uint32_t dropped; /* that were no good frames */
 	struct nic_rx *rx;
+	uint32_t frame_max;
 };
 
 /* A received chunk as the caller sees it. */
@@ -259,6 +283,7 @@ VFC_TEMPLATE uint32_t nic_receive(struct nic_rx *rx, const struct vfc_ring_layou
 		.va = (uint8_t *)pool->memory.va + VFC_NIC_HEADROOM,
 		.iova = pool->memory.iova + VFC_NIC_HEADROOM,
 		.rx = rx,
+		.frame_max = rx->nic->frame_max,
 	};
 	uint32_t seen = 0, good = 0, n;
 

@@ -7,6 +7,7 @@ import argparse
 import importlib
 from typing import Any
 
+from ..opening import add_token
 from ..output import Parser, add_json, at_least, bdf, number
 
 HELP = "use a network interface: DHCP, ping, send, capture, generate, forward, measure"
@@ -120,6 +121,7 @@ def _add(verbs: Any, name: str, text: str, epilog: str) -> Parser:
         metavar="S",
         help="wait so long for the link, default: %(default)g seconds",
     )
+    add_token(parser)
     return parser
 
 
