@@ -117,8 +117,8 @@ class Nic(NativeObject):
         packed: virtio-net: use packed rings.
         mtu: bytes behind the header that a frame may have, 68 to 9000 (e1000e), 9706 (igb) or 65517
             (virtio-net); 0: 1500, or what a virtio-net device says, when that is less.
-        spin: seconds, up to 1, that ``recv()``, ``recv_async()`` and ``arm()`` look for a frame before
-            they let the interrupt through and sleep: under load none is raised.
+        spin: seconds, up to 1, that ``recv()``, ``recv_async()`` and ``arm()`` look for a frame
+            before they let the interrupt through and sleep: under load none is raised.
         pool: buffers to use, which other NICs may share; by default it has a pool of its own.
 
     One thread may send while another receives; more than one of a kind take turns.

@@ -107,7 +107,6 @@ static void start_receive(struct vfc_nic *nic)
 	start_rss(nic);
 	for (uint32_t q = 0; q < nic->queues; q++)
 		igb_start_rx(&nic->rx[q], IGB_RX(q));
-	set(nic, IGB_RLPML, nic->frame_max + FCS);
 	set(nic, E1000E_RCTL, intel_rctl(nic, nic->promisc));
 }
 

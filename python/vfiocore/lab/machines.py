@@ -474,7 +474,8 @@ MACHINES: dict[str, Machine] = {
     m.name: m
     for m in (
         *(_INTEL, _NONE, _SHARED, _WIDTH, _WIDTH_BUILT, _DISPLAY),
-        *(_IOMMUFD, _IOMMUFD39, _SCALABLE, _SCALABLE39, _AMD, _VIRTIO, _NOIOMMU, _IGB, _SRIOV, _WIRES),
+        *(_IOMMUFD, _IOMMUFD39, _SCALABLE, _SCALABLE39, _AMD, _VIRTIO, _NOIOMMU, _IGB, _SRIOV),
+        _WIRES,
     )
 }
 
