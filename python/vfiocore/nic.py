@@ -267,7 +267,7 @@ class Nic(NativeObject):
         check(self._ask(lib.vfc_nic_set_mac, octets))
 
     def set_promisc(self, on: bool) -> None:
-        """Receive every frame; or those for our address, broadcast and multicast."""
+        """Receive every frame; or those for our address, broadcast, and all multicast."""
         check(self._ask(lib.vfc_nic_promisc, bool(on)))
 
     @property
@@ -458,8 +458,10 @@ class Nic(NativeObject):
         """Where its packets are from."""
         return self._pool
 
-    def rx_burst(self, count: int = 256, queue: int = 0) -> Burst:
+    def rx_burst(self, count: int = 256, queue: int = 0, *, stamp: bool = False) -> Burst:
         """Up to ``count`` received frames that are there already, without copying.
+
+        ``stamp``: note the time at which they were taken from the ring as ``burst.time_ns``.
 
         Use it in a ``with`` block, or ``free()`` it: what it holds, nothing can be received into.
 
@@ -469,7 +471,7 @@ class Nic(NativeObject):
         queue = unsigned(queue, 32, "the queue")
         with self._receiving:
             taken = check(lib.vfc_nic_rx_burst(self._native(), queue, packets, count))
-        return Burst(self._pool, packets, taken)
+        return Burst(self._pool, packets, taken, time.time_ns() if stamp else None)
 
     def tx_burst(self, packets: Burst | Sequence[Frame], queue: int = 0) -> int:
         """Send with one doorbell at most.
