@@ -11,10 +11,41 @@
 #include "kernel/sys.h"
 #include "sized.h"
 
+#define LARGE (UINT64_C(2) << 20) /* what the kernel makes transparent huge pages of */
+
+static int map_private(uint64_t length, int flags, void **va)
+{
+	return sys_mmap(length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0,
+			va);
+}
+
+/*
+ * Where it can have transparent huge pages: the IOMMU's are as large then, and it need not look for
+ * one for each frame. Before Linux 6.7 mmap() does not align. Without such pages all is as before.
+ */
+static int map_aligned(uint64_t length, void **va)
+{
+	uint64_t before;
+	int rc;
+
+	if (length > UINT64_MAX - LARGE)
+		return -ENOMEM;
+	rc = map_private(length + LARGE, 0, va);
+	if (rc < 0)
+		return rc;
+	before = -(uintptr_t)*va % LARGE;
+	if (before)
+		sys_munmap(*va, before);
+	*va = (uint8_t *)*va + before;
+	sys_munmap((uint8_t *)*va + length, LARGE - before); /* never 0: before is less */
+	sys_madvise(*va, length, MADV_HUGEPAGE);
+	return 0;
+}
+
 static int map_anonymous(uint64_t length, int flags, void **va)
 {
-	int rc = sys_mmap(length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0,
-			  va);
+	int rc = !flags && length >= LARGE ? map_aligned(length, va) :
+					     map_private(length, flags, va);
 
 	if (rc < 0)
 		return rc;
@@ -199,7 +230,7 @@ static int pool_init(struct vfc_pool *pool, struct vfc_iommu *iommu, uint32_t ch
 	}
 	pool->chunk = chunk;
 	pool->chunks = chunks;
-	pool->limit = (uint32_t)(length / VFC_POOL_UNIT);
+	pool->limit = (uint32_t)((length - chunk) / VFC_POOL_UNIT) + 1;
 	/* Low chunks are on top of the stack, so that a small load stays in few pages. */
 	for (uint32_t i = 0; i < chunks; i++)
 		pool->stack[i] = (uint32_t)(place(page, chunk, chunks - 1 - i) / VFC_POOL_UNIT);

@@ -302,7 +302,7 @@ class Nic(NativeObject):
 
     def reset(self) -> None:
         """Reset the function and start afresh, under traffic too. Frames in flight are lost."""
-        with self._receiving, self._sending:
+        with self._receiving, self._sending, self._asking:
             check(lib.vfc_nic_reset(self._native()))
 
     def send(self, frame: Frame) -> None:

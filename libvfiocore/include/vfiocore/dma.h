@@ -30,7 +30,7 @@ struct vfc_pool {
 	uint32_t chunk;  /* bytes */
 	uint32_t chunks; /* in all */
 	uint32_t free;   /* now */
-	uint32_t limit;  /* the first unit after the last chunk */
+	uint32_t limit;  /* the first unit after where the last chunk begins */
 	uint32_t lock;   /* 1 while somebody holds it */
 	uint32_t reserved;
 	uint32_t *stack; /* the free chunks */
@@ -77,7 +77,11 @@ VFC_INLINE void vfc_pool_put(struct vfc_pool *pool, uint32_t chunk)
 	pool->stack[pool->free++] = chunk;
 }
 
-/* vfc_pool_has() - whether that can be one of its chunks. */
+/*
+ * vfc_pool_has() - whether a chunk that begins there lies in the pool. That it is where one of the
+ * chunks begins is not looked at: a number that nobody gave out spoils what the pool's chunks hold, and
+ * nothing outside of the pool.
+ */
 VFC_INLINE bool vfc_pool_has(const struct vfc_pool *pool, uint32_t chunk)
 {
 	return chunk < pool->limit;

@@ -2,7 +2,8 @@
 /*
  * Network interfaces on the ring engine. One interface for all drivers:
  *   e1000e      Intel 82574L: 2 queues
- *   igb         Intel 82576: 8 queues
+ *   igb         Intel 82576: 8 queues; 1 when it has virtual functions, see nic_vf.h
+ *   igbvf       its virtual functions: 1 queue
  *   virtio-net  virtio 1.x over PCI, behind an IOMMU
  *
  * Threads: one per queue and direction, beside one for everything else. A frame is an Ethernet
@@ -180,7 +181,7 @@ VFC_API int vfc_nic_rx_burst(struct vfc_nic *nic, uint32_t queue, struct vfc_pac
  * vfc_nic_tx_burst() - send packets from vfc_nic_alloc() or vfc_nic_rx_burst().
  * Return: how many of @count were taken (from the first on); those belong to the NIC now. Fewer
  * when the ring is full. At most one doorbell. -EINVAL: no such queue, or a length of 0 or over
- * frame_max, or no chunk of the pool, in the first packet.
+ * frame_max, or a chunk that does not lie in the pool (vfc_pool_has()), in the first packet.
  */
 VFC_API int vfc_nic_tx_burst(struct vfc_nic *nic, uint32_t queue, struct vfc_packet *packets,
 			     uint32_t count);

@@ -10,6 +10,7 @@
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -389,6 +390,12 @@ uint64_t sys_memlock_limit(void)
 	if (CALL(getrlimit(RLIMIT_MEMLOCK, &limit)) < 0 || limit.rlim_cur == RLIM_INFINITY)
 		return UINT64_MAX;
 	return limit.rlim_cur;
+}
+
+int sys_random(void *data, size_t length)
+{
+	FAIL_ON_DEMAND(-EIO);
+	return CALL(getrandom(data, length, 0)) < 0 ? -EIO : 0;
 }
 
 size_t sys_page_size(void)

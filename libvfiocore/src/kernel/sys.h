@@ -80,6 +80,7 @@ bool sys_exists(const char *path);
 bool sys_accessible(const char *path); /* for reading and writing */
 uint64_t sys_memlock_limit(void); /* bytes; UINT64_MAX: none */
 size_t sys_page_size(void);
+int sys_random(void *data, size_t length); /* 256 bytes at most */
 int64_t sys_now(void); /* ns, monotonic */
 int64_t sys_boot_time(void); /* ns, goes on while the system sleeps */
 void sys_sleep(int64_t ns);

@@ -213,14 +213,14 @@ static void tx_clean(struct nic_tx *tx)
 	nic_clean(tx, &tx_layout);
 }
 
-static uint32_t rx_burst(struct nic_rx *rx, struct vfc_packet *packets, uint32_t count)
+VFC_TEMPLATE uint32_t receive(struct nic_rx *rx, struct vfc_packet *packets, uint32_t count)
 {
 	const vfc_ring_sieve sieve = {RX_STATUS, &rx->expected, intel_rx_take, intel_rx_bad, INTEL_RX_LENGTH(1)};
 
 	return nic_receive(rx, &rx_layout, 0, &sieve, packets, count);
 }
 
-static uint32_t tx_burst(struct nic_tx *tx, const struct vfc_packet *packets, uint32_t count)
+VFC_TEMPLATE int send(struct nic_tx *tx, const struct vfc_packet *packets, uint32_t count)
 {
 	return nic_send(tx, &tx_layout, E1000E_TX_EOP | E1000E_TX_IFCS, INTEL_FRAME_MAX, packets,
 			count);
@@ -234,11 +234,13 @@ static uint32_t rx_burst_any(struct nic_rx *rx, struct vfc_packet *packets, uint
 	return nic_receive(rx, &rx_layout, 0, &sieve, packets, count);
 }
 
-static uint32_t tx_burst_any(struct nic_tx *tx, const struct vfc_packet *packets, uint32_t count)
+static int tx_burst_any(struct nic_tx *tx, const struct vfc_packet *packets, uint32_t count)
 {
 	return nic_send(tx, &tx_layout, E1000E_TX_EOP | E1000E_TX_IFCS, tx->nic->frame_max, packets,
 			count);
 }
+
+NIC_BURSTS(rx_burst, tx_burst, receive, send)
 
 const struct nic_driver nic_e1000e = {
 	.name = "e1000e",

@@ -103,7 +103,7 @@ uint32_t igb_rx_burst(struct nic_rx *rx, struct vfc_packet *packets, uint32_t co
 	return nic_receive(rx, &igb_rx_layout, 0, &sieve, packets, count);
 }
 
-uint32_t igb_tx_burst(struct nic_tx *tx, const struct vfc_packet *packets, uint32_t count)
+int igb_tx_burst(struct nic_tx *tx, const struct vfc_packet *packets, uint32_t count)
 {
 	return nic_send_by(tx, &igb_tx_layout, give, TX_COMMAND, INTEL_FRAME_MAX, packets, count);
 }
@@ -116,7 +116,7 @@ uint32_t igb_rx_burst_any(struct nic_rx *rx, struct vfc_packet *packets, uint32_
 	return nic_receive(rx, &igb_rx_layout, 0, &sieve, packets, count);
 }
 
-uint32_t igb_tx_burst_any(struct nic_tx *tx, const struct vfc_packet *packets, uint32_t count)
+int igb_tx_burst_any(struct nic_tx *tx, const struct vfc_packet *packets, uint32_t count)
 {
 	return nic_send_by(tx, &igb_tx_layout, give, TX_COMMAND, tx->nic->frame_max, packets, count);
 }

@@ -17,9 +17,9 @@ void igb_start_interrupts(struct vfc_nic *nic);
 void igb_rx_arm(struct vfc_nic *nic, uint32_t queue);
 
 uint32_t igb_rx_burst(struct nic_rx *rx, struct vfc_packet *packets, uint32_t count);
-uint32_t igb_tx_burst(struct nic_tx *tx, const struct vfc_packet *packets, uint32_t count);
+int igb_tx_burst(struct nic_tx *tx, const struct vfc_packet *packets, uint32_t count);
 uint32_t igb_rx_burst_any(struct nic_rx *rx, struct vfc_packet *packets, uint32_t count);
-uint32_t igb_tx_burst_any(struct nic_tx *tx, const struct vfc_packet *packets, uint32_t count);
+int igb_tx_burst_any(struct nic_tx *tx, const struct vfc_packet *packets, uint32_t count);
 void igb_rx_refill(struct nic_rx *rx);
 void igb_tx_clean(struct nic_tx *tx);
 bool igb_rx_ready(struct nic_rx *rx);

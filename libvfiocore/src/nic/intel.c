@@ -127,17 +127,17 @@ void intel_write_key(struct vfc_nic *nic)
 		set(nic, E1000E_RSSRK(i), intel_mac_low(key + 4 * i));
 }
 
-__attribute__((cold, noinline)) void intel_rx_drop(struct nic_rx *rx,
-						   const struct vfc_completion *done)
+__attribute__((cold, noinline)) void intel_rx_drop(struct nic_rx *rx, uint64_t control,
+						   uint32_t length, uint32_t chunk)
 {
-	bool whole = done->control & E1000E_RX_EOP, skip = rx->expected != INTEL_RX_GOOD;
+	bool whole = control & E1000E_RX_EOP, skip = rx->expected != INTEL_RX_GOOD;
 	/* While RCTL.LPE is 0 every frame fits into a buffer. */
 	bool parts = rx->nic->frame_max > INTEL_FRAME_MAX;
 
 	rx->expected = whole ? INTEL_RX_GOOD : INTEL_RX_NEVER;
-	if (((skip || !whole) && !parts) || done->length - 1 >= rx->nic->room)
+	if (((skip || !whole) && !parts) || length - 1 >= rx->nic->room)
 		nic_count(&rx->malformed, 1);
 	else if (!skip)
 		nic_count(&rx->errors, 1);
-	nic_drop(rx, done->cookie);
+	nic_drop(rx, chunk);
 }

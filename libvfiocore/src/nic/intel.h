@@ -66,11 +66,15 @@ void intel_write_key(struct vfc_nic *nic); /* of RSS */
  * A frame fits into one buffer; of one that does not, every part up to EOP is dropped: rx->expected
  * is something that no completion equals in the meantime.
  */
-void intel_rx_drop(struct nic_rx *rx, const struct vfc_completion *done);
+void intel_rx_drop(struct nic_rx *rx, uint64_t control, uint32_t length, uint32_t chunk);
 
 VFC_TEMPLATE void intel_rx_bad(void *context, const struct vfc_completion *done)
 {
-	intel_rx_drop(((struct nic_receiving *)context)->rx, done);
+	struct nic_receiving *receiving = (struct nic_receiving *)context;
+
+	receiving->dropped++;
+	/* By value: what has an address would be written to memory for every frame. */
+	intel_rx_drop(receiving->rx, done->control, done->length, done->cookie);
 }
 
 /* Where the sieve does not look at the length. */
@@ -81,7 +85,7 @@ VFC_TEMPLATE void intel_rx_take_any(void *context, const struct vfc_completion *
 	if (__builtin_expect(done->length - 1 < receiving->frame_max, 1))
 		nic_hand_over(receiving, done);
 	else
-		intel_rx_drop(receiving->rx, done);
+		intel_rx_bad(context, done);
 }
 
 VFC_TEMPLATE void intel_rx_take(void *context, const struct vfc_completion *done)

@@ -18,7 +18,7 @@
 #define SPARE 256 /* chunks a queue beyond what its rings hold: for the caller's hands */
 #define LINK_POLL 10000000
 
-static const struct nic_driver *const drivers[] = {&nic_e1000e, &nic_igb, &nic_virtio};
+static const struct nic_driver *const drivers[] = {&nic_e1000e, &nic_igb, &nic_igbvf, &nic_virtio};
 
 static int find_driver(struct vfc_device *device, const struct nic_driver **driver)
 {
@@ -41,7 +41,7 @@ static int find_driver(struct vfc_device *device, const struct nic_driver **driv
 	}
 	return vfc_fail(EOPNOTSUPP, VFC_REASON_UNSUPPORTED, WHERE(.object = device->name),
 			"no driver here is for %04x:%04x; there are some for 8086:10d3 (e1000e), "
-			"8086:10c9 (igb) and 1af4:1041 (virtio-net)",
+			"8086:10c9 (igb), 8086:10ca (igbvf) and 1af4:1041 (virtio-net)",
 			(unsigned)id & 0xffff, (unsigned)(id >> 16));
 }
 

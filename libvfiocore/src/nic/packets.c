@@ -39,16 +39,21 @@ int vfc_nic_rx_burst(struct vfc_nic *nic, uint32_t queue, struct vfc_packet *pac
 	return (int)nic->driver->rx_burst(&nic->rx[queue], packets, count);
 }
 
+int nic_not_sent(const struct vfc_nic *nic, const struct vfc_packet *packets, uint32_t count)
+{
+	if (count && packets->length - 1 >= nic->frame_max)
+		return vfc_done(bad_length(nic, packets->length));
+	if (count && !vfc_pool_has(nic->pool, packets->chunk))
+		return vfc_done(bad_chunk(nic, packets->chunk));
+	return 0;
+}
+
 int vfc_nic_tx_burst(struct vfc_nic *nic, uint32_t queue, struct vfc_packet *packets,
 		     uint32_t count)
 {
 	if (queue >= nic->queues)
 		return vfc_done(bad_queue(nic, queue));
-	if (count && packets[0].length - 1 >= nic->frame_max)
-		return vfc_done(bad_length(nic, packets[0].length));
-	if (count && !vfc_pool_has(nic->pool, packets[0].chunk))
-		return vfc_done(bad_chunk(nic, packets[0].chunk));
-	return (int)nic->driver->tx_burst(&nic->tx[queue], packets, count);
+	return nic->driver->tx_burst(&nic->tx[queue], packets, count);
 }
 
 int vfc_nic_alloc(struct vfc_nic *nic, struct vfc_packet *packets, uint32_t count)

@@ -319,9 +319,12 @@ static void read_counters(struct vfc_nic *nic)
 	(void)nic;
 }
 
-static __attribute__((cold, noinline)) void rx_drop(struct nic_rx *rx, uint32_t length,
+static __attribute__((cold, noinline)) void rx_drop(struct nic_receiving *receiving, uint32_t length,
 						    uint32_t chunk)
 {
+	struct nic_rx *rx = receiving->rx;
+
+	receiving->dropped++;
 	if (length - 1 < rx->nic->room) /* too long a frame for what was asked */
 		nic_count(&rx->errors, 1);
 	else
@@ -339,7 +342,7 @@ VFC_TEMPLATE void rx_take(void *context, const struct vfc_completion *done)
 	if (__builtin_expect(frame.length - 1 < receiving->frame_max, 1))
 		nic_hand_over(receiving, &frame);
 	else
-		rx_drop(receiving->rx, frame.length, done->cookie);
+		rx_drop(receiving, frame.length, done->cookie);
 }
 
 /* The header is written where the packet says that its frame begins: that must be in its chunk. */
@@ -384,8 +387,8 @@ VFC_TEMPLATE uint32_t receive(struct nic_rx *rx, const struct vfc_ring_layout *l
 	{                                                                                          \
 		return receive(rx, &style, receive_command, packets, count);                       \
 	}                                                                                          \
-	static uint32_t style##_tx_burst(struct nic_tx *tx, const struct vfc_packet *packets,      \
-					 uint32_t count)                                           \
+	static int style##_tx_burst(struct nic_tx *tx, const struct vfc_packet *packets,           \
+				    uint32_t count)                                                \
 	{                                                                                          \
 		return nic_send_by(tx, &style, tx_give, 0, tx->nic->frame_max, packets, count);    \
 	}                                                                                          \

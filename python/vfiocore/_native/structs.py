@@ -443,6 +443,17 @@ class NicStats(Sized):
     ]
 
 
+class NicVfInfo(Sized):
+    _fields_ = [
+        ("size", c_uint32),
+        ("active", c_uint32),
+        ("mac", c_uint8 * 6),
+        ("reserved", c_uint8 * 2),
+        ("granted", c_uint64),
+        ("refused", c_uint64),
+    ]
+
+
 class Packet(Structure):
     _fields_ = [
         ("data", c_void_p),

@@ -104,6 +104,7 @@ STRUCTS: dict[str, type[ctypes.Structure]] = {
     "vfc_nic_info": structs.NicInfo,
     "vfc_nic_link": structs.NicLink,
     "vfc_nic_stats": structs.NicStats,
+    "vfc_nic_vf_info": structs.NicVfInfo,
     "vfc_packet": structs.Packet,
     "vfc_iommufd_hwpt_opts": structs.HwptOpts,
     "vfc_iommufd_hw_info": structs.HwInfo,
@@ -549,6 +550,11 @@ PROTOTYPES: dict[str, tuple[str, ...]] = {
     "vfc_nic_rx_wait": ("int", _NIC, "uint32_t", "int64_t"),
     "vfc_nic_rx_fd": ("int", _NIC, "uint32_t"),
     "vfc_nic_rx_arm": ("int", _NIC, "uint32_t"),
+    # nic_vf.h
+    "vfc_nic_vf_serve": ("int", _NIC),
+    "vfc_nic_vf_fd": ("int", _NIC),
+    "vfc_nic_vf_info": ("int", _NIC, "uint32_t", "struct vfc_nic_vf_info *"),
+    "vfc_nic_vf_set_mac": ("int", _NIC, "uint32_t", "const uint8_t *"),
     # bus.h
     "vfc_bus_info": ("int", "const char *", "struct vfc_bus_info *"),
     "vfc_bus_list": ("int", _BUS_NAMES, "size_t"),

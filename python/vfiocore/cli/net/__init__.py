@@ -7,6 +7,7 @@ import argparse
 import importlib
 from typing import Any
 
+from ..opening import add_token
 from ..output import Parser, add_json, at_least, bdf, number
 
 HELP = "use a network interface: DHCP, ping, send, capture, generate, forward, measure"
@@ -128,6 +129,7 @@ def _add(verbs: Any, name: str, text: str, epilog: str) -> Parser:
         metavar="N",
         help="bytes behind the header that a frame may have, default: 1500",
     )
+    add_token(parser)
     return parser
 
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
+from ..opening import open_device, open_each
 from ..output import CliError, is_fake
 
 if TYPE_CHECKING:
@@ -60,10 +61,8 @@ def progress(text: str) -> None:
 @contextmanager
 def open_nic(args: argparse.Namespace) -> Iterator[Nic]:
     """The device's network interface with its link up."""
-    import vfiocore
-
     spin = getattr(args, "spin", 0.0)
-    with vfiocore.open(args.device) as device, device.nic(mtu=args.mtu, spin=spin) as nic:
+    with open_device(args) as device, device.nic(mtu=args.mtu, spin=spin) as nic:
         _wait_link(args, nic)
         yield nic
 
@@ -92,8 +91,7 @@ def open_pair(args: argparse.Namespace, *, promisc: bool = False) -> Iterator[tu
         space = vfiocore.Iommu("fake" if is_fake(args.device) else None)
         stack.enter_context(space)
         first, second = (
-            stack.enter_context(vfiocore.open(name, iommu=space))
-            for name in (args.device, args.peer)
+            stack.enter_context(open_each(args, name, space)) for name in (args.device, args.peer)
         )
         chunks, mtu = 4 * _ENTRIES + _SPARE, args.mtu or 1500
         pool = stack.enter_context(vfiocore.Pool(space, chunks, mtu=mtu))
