@@ -117,8 +117,8 @@ class Nic(NativeObject):
         packed: virtio-net: use packed rings.
         mtu: bytes behind the header that a frame may have, 68 to 9000 (e1000e), 9706 (igb) or 65517
             (virtio-net); 0: 1500, or what a virtio-net device says, when that is less.
-        spin: seconds, up to 1, that ``recv()``, ``recv_async()`` and ``arm()`` look for a frame before
-            they let the interrupt through and sleep: under load none is raised.
+        spin: seconds, up to 1, that ``recv()``, ``recv_async()`` and ``arm()`` look for a frame
+            before they let the interrupt through and sleep: under load none is raised.
         pool: buffers to use, which other NICs may share; by default it has a pool of its own.
 
     One thread may send while another receives; more than one of a kind take turns.
@@ -267,7 +267,7 @@ class Nic(NativeObject):
         check(self._ask(lib.vfc_nic_set_mac, octets))
 
     def set_promisc(self, on: bool) -> None:
-        """Receive every frame; or those for our address, broadcast and multicast."""
+        """Receive every frame; or those for our address, broadcast, and all multicast."""
         check(self._ask(lib.vfc_nic_promisc, bool(on)))
 
     @property
@@ -458,8 +458,10 @@ class Nic(NativeObject):
         """Where its packets are from."""
         return self._pool
 
-    def rx_burst(self, count: int = 256, queue: int = 0) -> Burst:
+    def rx_burst(self, count: int = 256, queue: int = 0, *, stamp: bool = False) -> Burst:
         """Up to ``count`` received frames that are there already, without copying.
+
+        ``stamp``: note the time at which they were taken from the ring as ``burst.time_ns``.
 
         Use it in a ``with`` block, or ``free()`` it: what it holds, nothing can be received into.
 
@@ -469,7 +471,7 @@ class Nic(NativeObject):
         queue = unsigned(queue, 32, "the queue")
         with self._receiving:
             taken = check(lib.vfc_nic_rx_burst(self._native(), queue, packets, count))
-        return Burst(self._pool, packets, taken)
+        return Burst(self._pool, packets, taken, time.time_ns() if stamp else None)
 
     def tx_burst(self, packets: Burst | Sequence[Frame], queue: int = 0) -> int:
         """Send with one doorbell at most.

@@ -160,7 +160,11 @@ class Burst(Closing):
     nothing. A burst that is forgotten gives its packets back. For one thread at a time.
     """
 
-    def __init__(self, pool: Pool, packets: Array[Packet], count: int) -> None:
+    def __init__(
+        self, pool: Pool, packets: Array[Packet], count: int, time_ns: int | None = None
+    ) -> None:
+        #: When it was received, nanoseconds as of ``time.time_ns()``; None: that was not asked for.
+        self.time_ns = time_ns
         self._pool = pool
         self._packets = packets
         self._first = 0  # what comes before was sent

@@ -78,6 +78,14 @@ def net_folder(bdf: str) -> Path:
         time.sleep(0.05)
 
 
+def wait_carrier(interface: str) -> None:
+    """Until the kernel's interface sees its link."""
+    end = time.monotonic() + 20
+    while Path(f"/sys/class/net/{interface}/carrier").read_text() != "1\n":
+        assert time.monotonic() < end, f"{interface} sees no link"
+        time.sleep(0.05)
+
+
 @contextmanager
 def kernel_interface(bdf: str, driver: str = "e1000e") -> Iterator[str]:
     """What the kernel's own driver makes of a NIC: with its link up, and silent by itself."""
@@ -88,10 +96,7 @@ def kernel_interface(bdf: str, driver: str = "e1000e") -> Iterator[str]:
     name = next(folder.iterdir()).name
     Path(f"/proc/sys/net/ipv6/conf/{name}/disable_ipv6").write_text("1")
     subprocess.run(["ip", "link", "set", name, "up"], check=True)
-    end = time.monotonic() + 20
-    while (folder / name / "carrier").read_text() != "1\n":
-        assert time.monotonic() < end, f"{name} sees no link"
-        time.sleep(0.05)
+    wait_carrier(name)
     yield name
     if loaded:
         subprocess.run(["modprobe", "-r", module], check=True)

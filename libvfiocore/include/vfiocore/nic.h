@@ -151,7 +151,8 @@ VFC_API int vfc_nic_wait_link(struct vfc_nic *nic, int64_t timeout);
 VFC_API int vfc_nic_set_mac(struct vfc_nic *nic, const uint8_t mac[6]);
 
 /*
- * vfc_nic_promisc() - receive every frame, or those for our address, broadcast and multicast.
+ * vfc_nic_promisc() - receive every frame, or those for our address, broadcast and multicast, of
+ * which every group is taken: there is no list of them.
  * Errors: of virtio-net, as vfc_nic_set_mac().
  */
 VFC_API int vfc_nic_promisc(struct vfc_nic *nic, bool on);
@@ -167,7 +168,9 @@ VFC_API int vfc_nic_stats(struct vfc_nic *nic, struct vfc_nic_stats *stats);
 VFC_API int vfc_nic_reset(struct vfc_nic *nic);
 
 /*
- * vfc_nic_rx_burst() - received frames, without copying.
+ * vfc_nic_rx_burst() - received frames, without copying. Nothing but the frame is told: checksums are
+ * the caller's to verify, a VLAN tag is where it was on the wire, and who wants a timestamp reads
+ * the clock, once for a burst.
  * Return: how many of @count; 0 when there are none. The caller gives each back by
  * vfc_nic_free() or by sending it. -EINVAL: no such queue.
  */

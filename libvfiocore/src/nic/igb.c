@@ -112,7 +112,6 @@ static void start_receive(struct vfc_nic *nic)
 	for (uint32_t q = 0; q < nic->queues; q++)
 		igb_start_rx(&nic->rx[q], IGB_RX(igb_pool(nic) + q));
 	igb_vfs_divide(nic);
-	set(nic, IGB_RLPML, nic->frame_max + FCS);
 	set(nic, E1000E_RCTL, intel_rctl(nic, nic->promisc));
 }
 
