@@ -215,6 +215,10 @@ static int device_open(const char *name, const struct vfc_device_opts *opts,
 		return rc;
 	if (!name)
 		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE, "the device's name is NULL");
+	if (opts->flags)
+		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, WHERE(.object = name),
+				"VFC_DEVICE_SHARED is for vfc_device_adopt(): what is opened here is "
+				"nobody else's");
 	if (opts->iommu && opts->transport)
 		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, WHERE(.object = name),
 				"an address space has its transport already: give one of the two");

@@ -11,10 +11,41 @@
 #include "kernel/sys.h"
 #include "sized.h"
 
+#define LARGE (UINT64_C(2) << 20) /* what the kernel makes transparent huge pages of */
+
+static int map_private(uint64_t length, int flags, void **va)
+{
+	return sys_mmap(length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0,
+			va);
+}
+
+/*
+ * Where it can have transparent huge pages: the IOMMU's are as large then, and it need not look for
+ * one for each frame. Before Linux 6.7 mmap() does not align. Without such pages all is as before.
+ */
+static int map_aligned(uint64_t length, void **va)
+{
+	uint64_t before;
+	int rc;
+
+	if (length > UINT64_MAX - LARGE)
+		return -ENOMEM;
+	rc = map_private(length + LARGE, 0, va);
+	if (rc < 0)
+		return rc;
+	before = -(uintptr_t)*va % LARGE;
+	if (before)
+		sys_munmap(*va, before);
+	*va = (uint8_t *)*va + before;
+	sys_munmap((uint8_t *)*va + length, LARGE - before); /* never 0: before is less */
+	sys_madvise(*va, length, MADV_HUGEPAGE);
+	return 0;
+}
+
 static int map_anonymous(uint64_t length, int flags, void **va)
 {
-	int rc = sys_mmap(length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0,
-			  va);
+	int rc = !flags && length >= LARGE ? map_aligned(length, va) :
+					     map_private(length, flags, va);
 
 	if (rc < 0)
 		return rc;
@@ -171,9 +202,15 @@ static uint64_t place(uint64_t page, uint32_t chunk, uint32_t i)
 static int pool_init(struct vfc_pool *pool, struct vfc_iommu *iommu, uint32_t chunk,
 		     uint32_t chunks)
 {
-	/* At physical addresses all is one piece of memory. */
-	uint64_t page = iommu_look(iommu).physical ? UINT64_C(1) << 40 : sys_page_size(), length;
+	struct vfc_map_opts opts = {.size = sizeof(opts)};
+	uint64_t page, length;
 	int rc;
+
+	page = chunk > sys_page_size() ? pages[1].size : sys_page_size();
+	if (iommu_look(iommu).physical) /* all is one piece of memory */
+		page = UINT64_C(1) << 40;
+	else
+		opts.page = page;
 
 	memset(pool, 0, sizeof(*pool));
 	length = chunk && chunks ? place(page, chunk, chunks - 1) + chunk : 0;
@@ -185,7 +222,7 @@ static int pool_init(struct vfc_pool *pool, struct vfc_iommu *iommu, uint32_t ch
 	pool->stack = sys_alloc((size_t)chunks * sizeof(*pool->stack));
 	if (!pool->stack)
 		return vfc_no_memory();
-	rc = vfc_dma_alloc(iommu, length, NULL, &pool->memory);
+	rc = vfc_dma_alloc(iommu, length, &opts, &pool->memory);
 	if (rc < 0) {
 		free(pool->stack);
 		memset(pool, 0, sizeof(*pool));
@@ -193,7 +230,7 @@ static int pool_init(struct vfc_pool *pool, struct vfc_iommu *iommu, uint32_t ch
 	}
 	pool->chunk = chunk;
 	pool->chunks = chunks;
-	pool->limit = (uint32_t)(length / VFC_POOL_UNIT);
+	pool->limit = (uint32_t)((length - chunk) / VFC_POOL_UNIT) + 1;
 	/* Low chunks are on top of the stack, so that a small load stays in few pages. */
 	for (uint32_t i = 0; i < chunks; i++)
 		pool->stack[i] = (uint32_t)(place(page, chunk, chunks - 1 - i) / VFC_POOL_UNIT);

@@ -128,6 +128,7 @@ static int device_send(struct vfc_device *device, int socket)
 {
 	struct message message = {.ioas = 0};
 	int fds[2], rc = fds[1] = device_fd(device);
+	bool adopted;
 
 	if (rc < 0)
 		return rc;
@@ -137,12 +138,15 @@ static int device_send(struct vfc_device *device, int socket)
 	memcpy(message.magic, magic, sizeof(magic));
 	snprintf(message.transport, sizeof(message.transport), "%s", device->ops->name);
 	memcpy(message.name, device->name, sizeof(message.name));
+	/* Before the other side can map anything there. */
+	adopted = iommu_share(device->iommu, true);
 	rc = sys_send_fds(socket, &message, sizeof(message), fds);
-	if (rc < 0)
+	if (rc < 0) {
+		iommu_share(device->iommu, adopted);
 		return vfc_fail(rc, VFC_REASON_NONE, WHERE("sendmsg", device->name),
 				"descriptor %d must be a connected Unix socket, with room", socket);
+	}
 	device->shared = true;
-	iommu_share(device->iommu);
 	return 0;
 }
 

@@ -30,14 +30,15 @@ static bool take(void *to, const struct vfio_region_info *info, uint32_t offset,
 /* Pages that the area has as a whole: no others can be mapped. */
 static void add_pages(struct region *region, uint64_t start, uint64_t end)
 {
-	uint64_t page = sys_page_size();
+	uint64_t page = sys_page_size(), skip = (page - start % page) % page;
 
-	start += (page - start % page) % page;
 	if (end != region->length)
 		end -= end % page;
-	if (start < end)
-		region->areas[region->area_count++] =
-			(struct region_area){.offset = start, .length = end - start};
+	if (start >= end || skip >= end - start) /* that start + skip overflows, too */
+		return;
+	start += skip;
+	region->areas[region->area_count++] =
+		(struct region_area){.offset = start, .length = end - start};
 }
 
 static int add_area(struct region *region, const struct vfio_region_sparse_mmap_area *area)

@@ -4,24 +4,18 @@
 from __future__ import annotations
 
 import json
-import socket
-import subprocess
-import threading
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from frames import BROADCAST, frame, receive
+from frames import frame, receive
 
 import vfiocore
 from vfiocore import cli
 
 pytestmark = pytest.mark.machine("igb")
 
-STRANGER = b"\x52\x54\x00\xaa\xbb\xcc"
 GATEWAY = "10.0.2.2"
-WIRE = Path(__file__).parents[2] / "build" / "tests" / "lab" / "wire"
 
 
 class Ring(NamedTuple):
@@ -38,7 +32,6 @@ RINGS = [
     pytest.param(Ring("plain", False), id="split-without-event-index"),
     pytest.param(Ring("plain", True), id="packed-without-event-index"),
 ]
-MANAGED = RINGS[:2]  # with a control queue
 
 
 @pytest.fixture
@@ -62,89 +55,6 @@ def test_identity(ring: Ring, nic: vfiocore.Nic) -> None:
     assert nic.mac[:15] == "52:54:00:76:67:"
     assert nic.link == vfiocore.LinkState(True, 10000 if plain else 0, plain)
     assert nic.frame_max == (1218 if plain else 1518)
-
-
-@pytest.mark.parametrize("ring", RINGS)
-def test_every_size_both_ways(nic: vfiocore.Nic, peer: socket.socket) -> None:
-    for size in range(60, min(nic.frame_max, 1514) + 1, 5):
-        ours = frame(BROADCAST, nic.mac_bytes, size, size)
-        nic.send(ours)
-        assert peer.recv(2000) == ours
-        theirs = frame(nic.mac_bytes, b"\x02" * 6, size, size)
-        peer.send(theirs)
-        assert receive(nic) == theirs
-
-
-@pytest.mark.parametrize("ring", MANAGED)
-def test_a_hundred_thousand_frames_both_ways(ring: Ring, bdf: str, kernel_nic: str) -> None:
-    words = [str(WIRE), bdf, kernel_nic, "100000", *(["packed"] if ring.packed else [])]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr + done.stdout
-    figures = json.loads(done.stdout)
-    for way in ("tx", "rx"):
-        assert figures[way]["received"] == 100_000
-        assert figures[way]["lost"] == figures[way]["reordered"] == figures[way]["damaged"] == 0
-    assert figures["errors"] == figures["malformed"] == 0
-
-
-@pytest.mark.parametrize("ring", RINGS)
-def test_an_interrupt_for_each_wait(nic: vfiocore.Nic, peer: socket.socket) -> None:
-    """Each frame is sent while its receiver sleeps; a ring's lap of 256 is passed."""
-    for number in range(300):
-        timer = threading.Timer(0.001, peer.send, [frame(nic.mac_bytes, b"\2" * 6, number, 60)])
-        timer.start()
-        assert receive(nic)[14:18] == number.to_bytes(4, "big")
-        timer.join()
-
-
-@pytest.mark.parametrize("ring", RINGS)
-def test_reset_under_traffic(nic: vfiocore.Nic, peer: socket.socket) -> None:
-    for round_ in range(10):
-        for number in range(50):
-            nic.send(frame(BROADCAST, nic.mac_bytes, number, 1000))
-            peer.send(frame(nic.mac_bytes, b"\x02" * 6, number, 1000))
-        nic.reset()
-        nic.wait_link(5)
-        marker = 0x1000 + round_
-        peer.send(frame(nic.mac_bytes, b"\x02" * 6, marker, 60))
-        while receive(nic)[14:18] != marker.to_bytes(4, "big"):
-            pass
-
-
-@pytest.mark.parametrize("ring", RINGS)
-def test_open_and_close_under_traffic(ring: Ring, bdf: str, peer: socket.socket) -> None:
-    with vfiocore.open(bdf) as device:
-        for number in range(20):
-            with device.nic(packed=ring.packed) as nic:
-                nic.wait_link(5)
-                peer.send(frame(nic.mac_bytes, b"\x02" * 6, number, 60))
-                while receive(nic)[14:18] != number.to_bytes(4, "big"):
-                    pass
-                for _ in range(50):
-                    peer.send(frame(nic.mac_bytes, b"\x02" * 6, 0xFFFF, 1000))
-                    nic.send(frame(BROADCAST, nic.mac_bytes, 0xFFFF, 1000))
-
-
-@pytest.mark.parametrize("ring", MANAGED)
-def test_address_filter_and_promiscuous(nic: vfiocore.Nic, peer: socket.socket) -> None:
-    peer.send(frame(STRANGER, b"\x02" * 6, 1, 60))
-    with pytest.raises(vfiocore.WaitTimeout):
-        receive(nic, 0.2)
-    nic.set_promisc(True)
-    peer.send(frame(STRANGER, b"\x02" * 6, 2, 60))
-    assert receive(nic)[14:18] == b"\0\0\0\2"
-    nic.reset()  # stays promiscuous
-    peer.send(frame(STRANGER, b"\x02" * 6, 3, 60))
-    assert receive(nic)[14:18] == b"\0\0\0\3"
-    nic.set_promisc(False)
-    peer.send(frame(STRANGER, b"\x02" * 6, 4, 60))
-    with pytest.raises(vfiocore.WaitTimeout):
-        receive(nic, 0.2)
-    peer.send(frame(b"\x01\x00\x5e\x01\x02\x03", b"\x02" * 6, 5, 60))
-    assert receive(nic)[14:18] == b"\0\0\0\5"
-    nic.set_mac(STRANGER)
-    peer.send(frame(STRANGER, b"\x02" * 6, 6, 60))
-    assert receive(nic)[14:18] == b"\0\0\0\6"
 
 
 @pytest.mark.parametrize("ring", RINGS[2:])

@@ -128,10 +128,12 @@ static void options(void)
 
 static void the_model_stays_here(void)
 {
+	const struct vfc_device_opts shared = {.size = sizeof(shared), .flags = VFC_DEVICE_SHARED};
 	struct vfc_device *device;
 	int pair[2];
 
 	CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	CHECK_EQ(vfc_device_open("fake:e1000e", &shared, &device), -EINVAL);
 	CHECK_EQ(vfc_device_open("fake:e1000e", NULL, &device), 0);
 	CHECK_EQ(vfc_device_send(device, pair[0]), -EOPNOTSUPP);
 	CHECK_EQ(vfc_device_fd(device), -EOPNOTSUPP);

@@ -8,11 +8,15 @@
 /* Steps double, so that as many cross the largest window twice, whatever is mapped there. */
 #define TRIES 128
 
-void iommu_share(struct vfc_iommu *iommu)
+bool iommu_share(struct vfc_iommu *iommu, bool adopted)
 {
+	bool before;
+
 	lock_take(&iommu->lock);
-	iommu->adopted = true;
+	before = iommu->adopted;
+	iommu->adopted = adopted;
 	lock_give(&iommu->lock);
+	return before;
 }
 
 int vfc_iommu_fd(struct vfc_iommu *iommu, uint32_t *ioas)

@@ -6,6 +6,9 @@
 #include "igb_queues.h"
 #include "igb_vfs.h"
 
+#define FCS 4
+#define MTU_MAX (IGB_RLPML_MAX - FCS - VFC_NIC_HEADER)
+
 static uint32_t vectors(uint32_t queues)
 {
 	return queues + 1; /* receive, everything else; nobody waits for transmit */
@@ -73,16 +76,9 @@ static void start_link(struct vfc_nic *nic)
 	await(nic, E1000E_MDIC, E1000E_MDIC_READY, E1000E_MDIC_READY, MS);
 }
 
-/* Multicast is always taken: a list of groups is not worth a table of hashes here. */
-static uint32_t rctl(bool promisc)
-{
-	return E1000E_RCTL_EN | E1000E_RCTL_MPE | E1000E_RCTL_BAM | E1000E_RCTL_SECRC |
-	       (promisc ? E1000E_RCTL_UPE : 0);
-}
-
 static int set_promisc(struct vfc_nic *nic, bool on)
 {
-	set(nic, E1000E_RCTL, rctl(on));
+	set(nic, E1000E_RCTL, intel_rctl(nic, on));
 	igb_vfs_promisc(nic, on);
 	return 0;
 }
@@ -116,7 +112,7 @@ static void start_receive(struct vfc_nic *nic)
 	for (uint32_t q = 0; q < nic->queues; q++)
 		igb_start_rx(&nic->rx[q], IGB_RX(igb_pool(nic) + q));
 	igb_vfs_divide(nic);
-	set(nic, E1000E_RCTL, rctl(nic->promisc));
+	set(nic, E1000E_RCTL, intel_rctl(nic, nic->promisc));
 }
 
 /* Section 4.5.10, transmit initialization; collision values are those for full duplex. */
@@ -180,7 +176,8 @@ const struct nic_driver nic_igb = {
 	.vendor = IGB_VENDOR,
 	.device = IGB_DEVICE,
 	.queues_max = IGB_QUEUES,
-	.frame_max = IGB_FRAME_MAX,
+	.frame_max = INTEL_FRAME_MAX,
+	.mtu_max = MTU_MAX,
 	.rx_layout = &igb_rx_layout,
 	.tx_layout = &igb_tx_layout,
 	.vectors = vectors,
@@ -197,6 +194,8 @@ const struct nic_driver nic_igb = {
 	.rx_arm = igb_rx_arm,
 	.rx_burst = igb_rx_burst,
 	.tx_burst = igb_tx_burst,
+	.rx_burst_any = igb_rx_burst_any,
+	.tx_burst_any = igb_tx_burst_any,
 	.rx_refill = igb_rx_refill,
 	.tx_clean = igb_tx_clean,
 	.rx_ready = igb_rx_ready,

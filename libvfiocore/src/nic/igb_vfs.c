@@ -84,9 +84,10 @@ static uint32_t pool_rules(uint32_t length)
 	       length;
 }
 
+/* With FCS. Our own MTU may be less than theirs. */
 static uint32_t frame_limit(const struct vfc_nic *nic)
 {
-	return nic->frame_max + 4; /* with FCS */
+	return (nic->frame_max > INTEL_FRAME_MAX ? nic->frame_max : INTEL_FRAME_MAX) + 4;
 }
 
 /*

@@ -113,7 +113,7 @@ static int choose_mac(struct vfc_nic *nic)
 
 static int meet(struct vfc_nic *nic)
 {
-	uint32_t length[2] = {MAIL_LENGTH, IGB_FRAME_MAX + 4};
+	uint32_t length[2] = {MAIL_LENGTH, INTEL_FRAME_MAX + 4};
 	uint8_t mac[6];
 	int rc = igbvf_meet(nic, mac);
 
@@ -164,7 +164,8 @@ const struct nic_driver nic_igbvf = {
 	.vendor = IGB_VENDOR,
 	.device = IGBVF_DEVICE,
 	.queues_max = QUEUES,
-	.frame_max = IGB_FRAME_MAX,
+	.frame_max = INTEL_FRAME_MAX,
+	.mtu_max = 1500,
 	.rx_layout = &igb_rx_layout,
 	.tx_layout = &igb_tx_layout,
 	.vectors = vectors,
@@ -181,6 +182,8 @@ const struct nic_driver nic_igbvf = {
 	.rx_arm = igb_rx_arm,
 	.rx_burst = igb_rx_burst,
 	.tx_burst = igb_tx_burst,
+	.rx_burst_any = igb_rx_burst_any,
+	.tx_burst_any = igb_tx_burst_any,
 	.rx_refill = igb_rx_refill,
 	.tx_clean = igb_tx_clean,
 	.rx_ready = igb_rx_ready,

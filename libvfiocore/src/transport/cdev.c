@@ -15,7 +15,6 @@
 
 #include "../error.h"
 #include "../kernel/sys.h"
-#include "../pci/bus.h"
 #include "../pci/sysfs.h"
 #include "fd.h"
 #include "hints.h"
@@ -39,31 +38,6 @@ struct cdev_device {
 	bool attached;
 };
 
-static void node_of(const struct vfc_bus_info *info, char node[64])
-{
-	snprintf(node, 64, CDEV_NODES "/%.31s", info->vfio_cdev);
-}
-
-/* Where nothing translates an IOAS is a list of addresses, which mean nothing to the device. */
-static bool is_physical(const struct vfc_bus_info *info)
-{
-	return !strncmp(info->vfio_cdev, CDEV_NOIOMMU, strlen(CDEV_NOIOMMU));
-}
-
-/* Nothing is recorded. */
-bool cdev_offered(const char *name, bool physical, struct vfc_bus_info *info, char node[64])
-{
-	struct vfc_error before = *vfc_error_last();
-
-	info->size = sizeof(*info);
-	if (vfc_bus_info(name, info) < 0) {
-		vfc_error_restore(&before);
-		return false;
-	}
-	node_of(info, node);
-	return info->vfio_cdev[0] && is_physical(info) == physical && sys_exists(node);
-}
-
 static bool usable(const char *name)
 {
 	struct vfc_bus_info info;
@@ -73,25 +47,6 @@ static bool usable(const char *name)
 		return false;
 	return name ? cdev_offered(name, false, &info, node) && sys_accessible(node)
 		    : sys_exists(CDEV_NODES);
-}
-
-int cdev_check(const char *name, bool physical)
-{
-	struct vfc_bus_info info = {.size = sizeof(info)};
-	char node[64];
-	int rc = vfc_bus_info(name, &info);
-
-	if (rc < 0 || cdev_offered(name, physical, &info, node))
-		return rc;
-	rc = hint_translation(&info, physical);
-	if (rc < 0)
-		return rc;
-	if (!bus_has_vfio(&info))
-		return hint_no_driver(&info);
-	return vfc_fail(ENODEV, VFC_REASON_UNSUPPORTED, WHERE(.object = info.name),
-			"the kernel makes no character device of it (CONFIG_VFIO_DEVICE_CDEV is off, "
-			"or before Linux %s): use the transport \"%s\"",
-			physical ? "7.3" : "6.6", physical ? "noiommu-group" : "group");
 }
 
 static int check(const char *name)
@@ -204,7 +159,7 @@ int cdev_open(const char *name, const uint8_t *token, struct transport_space *ba
 	device = new_device(base, &info);
 	if (!device)
 		return -ENOMEM;
-	node_of(&info, node);
+	cdev_node(&info, node);
 	device->device.fd = sys_open(node, O_RDWR);
 	rc = device->device.fd < 0 ? hint_node(device->device.fd, node) : join(device, &info, token);
 	if (rc < 0) {

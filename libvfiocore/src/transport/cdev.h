@@ -10,6 +10,7 @@
 #define CDEV_NODES "/dev/vfio/devices"
 #define CDEV_NOIOMMU "noiommu-" /* how the names begin where no IOMMU translates (vfio_main.c) */
 
+void cdev_node(const struct vfc_bus_info *info, char node[64]);
 /* @physical: it is to be one that no IOMMU translates for. */
 bool cdev_offered(const char *name, bool physical, struct vfc_bus_info *info, char node[64]);
 int cdev_check(const char *name, bool physical);

@@ -527,6 +527,7 @@ PROTOTYPES: dict[str, tuple[str, ...]] = {
     "vfc_mmio_write64": ("void", _MMIO, "uint64_t"),
     # nic.h
     "vfc_nic_open": ("int", _DEVICE, "const struct vfc_nic_opts *", "struct vfc_nic **"),
+    "vfc_nic_chunk": ("uint32_t", "uint32_t"),
     "vfc_nic_pool_init": ("int", _POOL, _IOMMU, "uint32_t"),
     "vfc_nic_pool_free": ("void", _POOL, "const struct vfc_packet *", "uint32_t"),
     "vfc_nic_pool": (_POOL, _NIC),
