@@ -55,7 +55,11 @@ static int no_answer(struct vfc_nic *nic, const char *what)
 
 static int fail_lost(struct vfc_nic *nic)
 {
+	int rc = intel_check_present(nic);
+
 	((struct igbvf *)nic->state)->lost = true;
+	if (rc < 0)
+		return rc;
 	return vfc_fail(EIO, VFC_REASON_NONE, WHERE(.object = nic->device->name),
 			"the physical function was reset, and this one with it: vfc_nic_reset()");
 }
@@ -110,10 +114,12 @@ static int exchange(struct vfc_nic *nic, uint32_t *message, uint32_t words)
 	for (uint32_t i = 0; i < words; i++)
 		set(nic, IGBVF_MEMORY(i), message[i]);
 	set(nic, IGBVF_MAILBOX, IGBVF_MAILBOX_REQ); /* and VFU is off */
-	do /* the physical function says things by itself, too: of its link */
+	do { /* the physical function says things by itself, too: of its link */
 		rc = read_answer(nic, message, words, end);
-	while (rc == 0 && (message[0] & MAIL_TYPE) != type);
-	return rc;
+		if (rc < 0 || (message[0] & MAIL_TYPE) == type)
+			return rc;
+	} while (sys_now() < end);
+	return no_answer(nic, "a message was not answered");
 }
 
 int igbvf_ask(struct vfc_nic *nic, uint32_t *message, uint32_t words)

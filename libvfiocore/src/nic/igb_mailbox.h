@@ -20,7 +20,7 @@
 
 enum mail {
 	MAIL_RESET = 1,     /* the function was reset; answered with its address */
-	MAIL_SET_MAC = 2,   /* two words of address */
+	MAIL_SET_MAC = 2,   /* two words of address; info: 1 remove, 2 add further ones */
 	MAIL_MULTICAST = 3, /* info: how many hashes of 16 bits */
 	MAIL_VLAN = 4,      /* info: add; a word with the tag */
 	MAIL_LENGTH = 5,    /* a word: the longest frame, with FCS */
@@ -28,6 +28,7 @@ enum mail {
 	MAIL_TYPES,
 };
 
+#define MAIL_MAC_REMOVE 1
 #define MAIL_PROMISC_UNICAST 1
 #define MAIL_PROMISC_MULTICAST 2
 #define MAIL_HASHES 30

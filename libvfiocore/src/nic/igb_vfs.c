@@ -84,9 +84,10 @@ static uint32_t pool_rules(uint32_t length)
 	       length;
 }
 
+/* With FCS. Our own MTU may be less than theirs. */
 static uint32_t frame_limit(const struct vfc_nic *nic)
 {
-	return nic->frame_max + 4; /* with FCS */
+	return (nic->frame_max > INTEL_FRAME_MAX ? nic->frame_max : INTEL_FRAME_MAX) + 4;
 }
 
 /*
@@ -195,20 +196,27 @@ static bool on_reset(struct vfc_nic *nic, uint32_t vf, uint32_t *words)
 	return true;
 }
 
-/* With info it would be one address of several: there is one. */
-static bool on_mac(struct vfc_nic *nic, uint32_t vf, uint32_t *words)
+static bool set_address(struct vfc_nic *nic, uint32_t vf, const uint32_t *words)
 {
 	struct igb_vf *it = &vfs_of(nic)->vf[vf];
 	uint8_t mac[6];
 
 	intel_unpack_mac(mac, words[1], words[2]);
-	if (MAIL_INFO_OF(words[0]) || words[2] >> 16 || !is_free(nic, vf, mac))
+	if (words[2] >> 16 || !is_free(nic, vf, mac))
 		return false;
 	if (it->given && memcmp(mac, it->granted, sizeof(mac)))
 		return false;
 	memcpy(it->mac, mac, sizeof(mac));
 	set_filter(nic, vf, mac);
 	return true;
+}
+
+/* With info it is of more addresses than one: there are none to be removed, and no place for them. */
+static bool on_mac(struct vfc_nic *nic, uint32_t vf, uint32_t *words)
+{
+	uint32_t info = MAIL_INFO_OF(words[0]);
+
+	return info ? info == MAIL_MAC_REMOVE : set_address(nic, vf, words);
 }
 
 /* It receives all multicast as it is. */
