@@ -206,12 +206,17 @@ int sys_eventfd_blocking(void)
 	return rc < 0 ? rc : fd;
 }
 
-void sys_eventfd_raise(int fd)
+void sys_eventfd_return(int fd, uint64_t count)
 {
 	int saved = errno;
 
-	eventfd_write(fd, 1);
+	eventfd_write(fd, count);
 	errno = saved;
+}
+
+void sys_eventfd_raise(int fd)
+{
+	sys_eventfd_return(fd, 1);
 }
 
 uint64_t sys_eventfd_take(int fd)

@@ -38,6 +38,7 @@ int sys_eventfd(void);                  /* non-blocking, close-on-exec */
 int sys_eventfd_blocking(void);         /* where sys_read_now() takes such, else non-blocking */
 int sys_nonblock(int fd);               /* of an eventfd */
 void sys_eventfd_raise(int fd);         /* as the kernel does: cannot fail */
+void sys_eventfd_return(int fd, uint64_t count); /* what was taken; likewise */
 uint64_t sys_eventfd_take(int fd);      /* likewise; 0: nothing was raised */
 int sys_epoll(void);
 int sys_epoll_add(int epoll, int fd, uint64_t data);                /* for reading */
