@@ -28,6 +28,7 @@
 #include "vfiocore/mapcache.h"
 #include "vfiocore/mmio.h"
 #include "vfiocore/nic.h"
+#include "vfiocore/nic_vf.h"
 #include "vfiocore/nofault.h"
 #include "vfiocore/pci.h"
 #include "vfiocore/power.h"

@@ -202,9 +202,15 @@ static uint64_t place(uint64_t page, uint32_t chunk, uint32_t i)
 static int pool_init(struct vfc_pool *pool, struct vfc_iommu *iommu, uint32_t chunk,
 		     uint32_t chunks)
 {
-	/* At physical addresses all is one piece of memory. */
-	uint64_t page = iommu_look(iommu).physical ? UINT64_C(1) << 40 : sys_page_size(), length;
+	struct vfc_map_opts opts = {.size = sizeof(opts)};
+	uint64_t page, length;
 	int rc;
+
+	page = chunk > sys_page_size() ? pages[1].size : sys_page_size();
+	if (iommu_look(iommu).physical) /* all is one piece of memory */
+		page = UINT64_C(1) << 40;
+	else
+		opts.page = page;
 
 	memset(pool, 0, sizeof(*pool));
 	length = chunk && chunks ? place(page, chunk, chunks - 1) + chunk : 0;
@@ -216,7 +222,7 @@ static int pool_init(struct vfc_pool *pool, struct vfc_iommu *iommu, uint32_t ch
 	pool->stack = sys_alloc((size_t)chunks * sizeof(*pool->stack));
 	if (!pool->stack)
 		return vfc_no_memory();
-	rc = vfc_dma_alloc(iommu, length, NULL, &pool->memory);
+	rc = vfc_dma_alloc(iommu, length, &opts, &pool->memory);
 	if (rc < 0) {
 		free(pool->stack);
 		memset(pool, 0, sizeof(*pool));
@@ -224,7 +230,7 @@ static int pool_init(struct vfc_pool *pool, struct vfc_iommu *iommu, uint32_t ch
 	}
 	pool->chunk = chunk;
 	pool->chunks = chunks;
-	pool->limit = (uint32_t)(length / VFC_POOL_UNIT);
+	pool->limit = (uint32_t)((length - chunk) / VFC_POOL_UNIT) + 1;
 	/* Low chunks are on top of the stack, so that a small load stays in few pages. */
 	for (uint32_t i = 0; i < chunks; i++)
 		pool->stack[i] = (uint32_t)(place(page, chunk, chunks - 1 - i) / VFC_POOL_UNIT);

@@ -22,6 +22,8 @@ struct vector {
 	bool member; /* of the set; a resize wakes those who wait for one that goes */
 	bool armed;
 	bool shared; /* the caller has the descriptor, and it does not block any more */
+	bool binding; /* to a virtual machine, just now: who waits for it is woken, and asks again */
+	uint32_t sleepers; /* who wait for it alone */
 	uint64_t fired, wakeups, spurious;
 	struct vfc_kvm *kvm; /* the virtual machine that gets it, as interrupt @gsi; NULL: it fires here */
 	uint32_t gsi;

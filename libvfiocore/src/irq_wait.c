@@ -35,6 +35,11 @@ static bool is_member(const struct vector *vector)
 	return __atomic_load_n(&vector->member, __ATOMIC_ACQUIRE);
 }
 
+static bool is_binding(const struct vector *vector)
+{
+	return __atomic_load_n(&vector->binding, __ATOMIC_SEQ_CST);
+}
+
 int irq_consume(struct vfc_irq *irq, uint32_t index, uint64_t *count, bool block)
 {
 	struct vector *vector = &irq->vectors[index];
@@ -53,8 +58,9 @@ int irq_consume(struct vfc_irq *irq, uint32_t index, uint64_t *count, bool block
 				WHERE("read", irq->device->name),
 				"vector %u: its eventfd belongs to the set, was it closed elsewhere?",
 				index);
-	if (!is_member(vector)) { /* not an interrupt: a resize wakes those who wait, one by one */
-		sys_eventfd_raise(vector->fd);
+	/* Not an interrupt: a resize, or a bind, wakes those who wait, one by one. */
+	if (!is_member(vector) || is_binding(vector)) {
+		sys_eventfd_return(vector->fd, fired);
 		return 0;
 	}
 	__atomic_add_fetch(&vector->fired, fired, __ATOMIC_RELAXED);
@@ -63,20 +69,23 @@ int irq_consume(struct vfc_irq *irq, uint32_t index, uint64_t *count, bool block
 	return 1;
 }
 
-static int wait_one(struct vfc_irq *irq, uint32_t index, int64_t deadline, uint64_t *count)
+/* 1: it fired; 0: it is being bound to a virtual machine. */
+static int sleep_one(struct vfc_irq *irq, uint32_t index, int64_t deadline, uint64_t *count)
 {
 	struct vector *vector = &irq->vectors[index];
 	bool woken = false;
 
 	/* Another thread may take what woke us: then wait again for the rest of the time. The read blocks
 	 * for as long as it takes where it can: where not, and with a deadline, ppoll() does. */
-	for (;;) {
+	while (!is_binding(vector)) {
 		struct pollfd poll = {.fd = vector->fd, .events = POLLIN};
 		int64_t left;
 		int rc = irq_consume(irq, index, count, deadline < 0);
 
 		if (rc)
-			return rc < 0 ? rc : 0;
+			return rc;
+		if (is_binding(vector))
+			break;
 		if (!is_member(vector)) { /* a resize may have taken it back in meanwhile */
 			rc = irq_check(irq, index);
 			if (rc < 0)
@@ -91,16 +100,42 @@ static int wait_one(struct vfc_irq *irq, uint32_t index, int64_t deadline, uint6
 			return not_fired(irq, rc);
 		woken = true;
 	}
+	return 0;
+}
+
+/* 1: it fired; 0: look whether it still fires here. */
+static int wait_one(struct vfc_irq *irq, uint32_t index, int64_t deadline, uint64_t *count)
+{
+	struct vector *vector = &irq->vectors[index];
+	int rc;
+
+	__atomic_add_fetch(&vector->sleepers, 1, __ATOMIC_SEQ_CST);
+	rc = sleep_one(irq, index, deadline, count);
+	__atomic_sub_fetch(&vector->sleepers, 1, __ATOMIC_SEQ_CST);
+	if (rc == 0) { /* until it is bound, or that has failed */
+		pthread_mutex_lock(&irq->lock);
+		pthread_mutex_unlock(&irq->lock);
+	}
+	return rc;
+}
+
+static int wait_for(struct vfc_irq *irq, uint32_t index, int64_t deadline, uint64_t *count)
+{
+	int rc;
+
+	do {
+		rc = irq_check_ours(irq, index);
+		if (rc == 0)
+			rc = wait_one(irq, index, deadline, count);
+	} while (rc == 0);
+	return rc < 0 ? rc : 0;
 }
 
 int vfc_irq_wait(struct vfc_irq *irq, uint32_t vector, int64_t timeout, uint64_t *count)
 {
 	uint64_t unused;
-	int rc = irq_check_ours(irq, vector);
 
-	if (rc == 0)
-		rc = wait_one(irq, vector, deadline_of(timeout), count ? count : &unused);
-	return vfc_done(rc);
+	return vfc_done(wait_for(irq, vector, deadline_of(timeout), count ? count : &unused));
 }
 
 int64_t vfc_irq_take(struct vfc_irq *irq, uint32_t vector)
@@ -195,8 +230,9 @@ static int wait_all(struct vfc_irq *irq, int64_t deadline, uint64_t *counts, uin
 	/* One after the other takes as long as all at once. */
 	for (uint32_t i = 0; rc == 0 && i < count; i++) {
 		rc = irq_check(irq, i);
-		if (rc == 0 && !counts[i] && fires_here(&irq->vectors[i]))
+		while (rc == 0 && !counts[i] && fires_here(&irq->vectors[i]))
 			rc = wait_one(irq, i, deadline, &counts[i]);
+		rc = rc < 0 ? rc : 0;
 	}
 	return rc;
 }

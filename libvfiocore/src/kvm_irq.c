@@ -118,6 +118,42 @@ static int check_bound(const struct vfc_irq *irq, uint32_t index, const struct v
 			       : "bound to a virtual machine already: vfc_kvm_unbind() first");
 }
 
+#define WAKE_PAUSE 20000 /* ns */
+#define WAKE_PAUSES 50000 /* then a thread was cancelled while it slept */
+
+/* The irqfd would take the eventfd's count before anybody who sleeps for it, now and ever after. So
+ * those are woken before, and leave what they took. */
+static void wake_sleepers(struct vector *vector)
+{
+	uint64_t count;
+
+	if (!__atomic_load_n(&vector->sleepers, __ATOMIC_SEQ_CST))
+		return;
+	sys_eventfd_raise(vector->fd);
+	for (int i = 0; i < WAKE_PAUSES && __atomic_load_n(&vector->sleepers, __ATOMIC_SEQ_CST); i++)
+		sys_sleep(WAKE_PAUSE);
+	count = sys_eventfd_take(vector->fd);
+	if (count > 1) /* the rest came from the device */
+		sys_eventfd_return(vector->fd, count - 1);
+}
+
+static int bind_vector(struct vfc_kvm *kvm, struct vfc_irq *irq, uint32_t index, uint32_t gsi)
+{
+	struct vector *vector = &irq->vectors[index];
+	int rc;
+
+	__atomic_store_n(&vector->binding, true, __ATOMIC_SEQ_CST);
+	wake_sleepers(vector);
+	rc = irqfd(kvm, irq, index, gsi, is_level(irq) ? KVM_IRQFD_FLAG_RESAMPLE : 0);
+	if (rc == 0) {
+		vector->gsi = gsi;
+		__atomic_store_n(&vector->kvm, kvm, __ATOMIC_RELEASE);
+		__atomic_add_fetch(&kvm->bound, 1, __ATOMIC_RELAXED);
+	}
+	__atomic_store_n(&vector->binding, false, __ATOMIC_SEQ_CST);
+	return rc;
+}
+
 static int bind_locked(struct vfc_kvm *kvm, struct vfc_irq *irq, uint32_t index, uint32_t gsi)
 {
 	struct vector *vector = &irq->vectors[index];
@@ -129,12 +165,9 @@ static int bind_locked(struct vfc_kvm *kvm, struct vfc_irq *irq, uint32_t index,
 		rc = irq_open_unmask_fd(irq);
 	if (rc < 0)
 		return rc;
-	rc = irqfd(kvm, irq, index, gsi, is_level(irq) ? KVM_IRQFD_FLAG_RESAMPLE : 0);
+	rc = bind_vector(kvm, irq, index, gsi);
 	if (rc < 0)
 		return bind_failed(rc, irq);
-	vector->gsi = gsi;
-	__atomic_store_n(&vector->kvm, kvm, __ATOMIC_RELEASE);
-	__atomic_add_fetch(&kvm->bound, 1, __ATOMIC_RELAXED);
 	/* KVM has looked, and injected what it found; it left the count for whoever waits. */
 	sys_eventfd_take(vector->fd);
 	if (is_level(irq))

@@ -20,12 +20,19 @@ class Readers(Generic[T]):
     An event loop has one reader callback a descriptor, so the tasks share it. It calls ``take``,
     which returns an item or None, for as long as there are both items and tasks: who waits longest
     is served first. It stays registered between two waits, for that is what costs time, until it
-    is called when nobody waits, or the last one gives up.
+    is called when nobody waits, or the last one gives up. When it is called it may take with
+    ``quick``, which does the same: between a wake and its task nothing shall be that is slow.
     """
 
-    def __init__(self, descriptor: int, take: Callable[[], T | None]) -> None:
+    def __init__(
+        self,
+        descriptor: int,
+        take: Callable[[], T | None],
+        quick: Callable[[], T | None] | None = None,
+    ) -> None:
         self._descriptor = descriptor
         self._take = take
+        self._quick = quick or take
         # A loop is in here while it has the callback.
         self._waiting: dict[asyncio.AbstractEventLoop, deque[asyncio.Future[T]]] = {}
         self._given_back: deque[T] = deque()
@@ -100,7 +107,7 @@ class Readers(Generic[T]):
             future = tasks[0]
             if not future.done():  # else cancelled, and its task has not run yet
                 try:
-                    item = self._next()
+                    item = self._given_back.popleft() if self._given_back else self._quick()
                 except Exception as error:  # noqa: BLE001 - the task's, not the event loop's
                     future.set_exception(error)
                 else:

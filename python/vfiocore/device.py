@@ -564,6 +564,8 @@ class Device(Resettable):
         tx_entries: int = 0,
         promisc: bool = False,
         packed: bool = False,
+        mtu: int = 0,
+        spin: float = 0,
         pool: Pool | None = None,
     ) -> Nic:
         """Take it into service as a network interface; options and errors: :class:`Nic`."""
@@ -576,5 +578,7 @@ class Device(Resettable):
             tx_entries=tx_entries,
             promisc=promisc,
             packed=packed,
+            mtu=mtu,
+            spin=spin,
             pool=pool,
         )

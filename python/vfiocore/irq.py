@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from contextlib import contextmanager
 from ctypes import byref, c_uint32, c_uint64
 from errno import EBUSY, ETIMEDOUT
 
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Self
 
+    from ._irq_quick import QuickReader
     from ._irq_thread import IrqThread
     from ._wait import Readers
     from .device import Device
@@ -96,6 +99,7 @@ class Interrupt:
         self._irqs = irqs
         self.vector = vector
         self._readers: Readers[int] | None = None
+        self._quick: QuickReader | None = None
 
     def wait(self, timeout: float | None = None) -> int:
         """Wait until it fires. Other Python threads run meanwhile, and Ctrl-C ends it.
@@ -128,9 +132,12 @@ class Interrupt:
         """Like :meth:`wait`, for asyncio: other tasks run meanwhile."""
         nanoseconds(timeout)  # refuses a negative one
         if self._readers is None:
+            from ._irq_quick import QuickReader
             from ._wait import Readers
 
-            self._readers = Readers(self.fileno(), self._take)
+            descriptor = self.fileno()
+            self._quick = QuickReader(self._irqs, descriptor, self._take)
+            self._readers = Readers(descriptor, self._take, self._quick)
         count = await self._readers.next(timeout)
         return count or self.wait(0)  # which raises WaitTimeout
 
@@ -178,7 +185,8 @@ class Interrupt:
         """
         raw = NativeIrqStats.sized()
         check(lib.vfc_irq_stats(self._irqs._native(), self.vector, byref(raw)))
-        return IrqStats(bool(raw.armed), raw.fired, raw.wakeups, raw.spurious)
+        fired, wakeups = self._quick.account() if self._quick else (0, 0)
+        return IrqStats(bool(raw.armed), raw.fired + fired, raw.wakeups + wakeups, raw.spurious)
 
     def trigger(self) -> None:
         """Have the kernel raise it as if the device had, for tests; nothing when it is disarmed.
@@ -213,7 +221,9 @@ class IrqSet(NativeObject):
         self._count = count
         # One that a resize takes away is kept: it may come back.
         self._vectors = [Interrupt(self, vector) for vector in range(count)]
-        self._inside: list[None] = []  # one for each thread that waits inside of C
+        self._inside: list[None] = []  # one for each thread that waits inside of C, or reads
+        self._steady: object | None = object()  # another after each change; None: meanwhile
+        self._changing = threading.RLock()
         self._readers: Readers[tuple[int, int]] | None = None
         self._eager = 0
         self._look = lib.held("vfc_irq_wait_any")  # with a timeout of 0
@@ -232,10 +242,11 @@ class IrqSet(NativeObject):
         handle, self._handle = self._handle, None
         if handle is None:
             return
+        self._steady = None
         self._release_waiters(handle)
         rc = lib.vfc_irq_close(handle)
         if rc < 0:
-            self._handle = handle
+            self._handle, self._steady = handle, object()
             raise error(rc)
         self._device._children.remove(self)
         for thread in self._threads:
@@ -248,7 +259,7 @@ class IrqSet(NativeObject):
         deadline = time.monotonic() + 2
         while self._inside:
             if time.monotonic() > deadline:
-                self._handle = handle
+                self._handle, self._steady = handle, object()
                 text = f"{self!r} is waited for"
                 raise DeviceBusy(EBUSY, text, reason=Reason.BUSY, hint=text)
             time.sleep(0.005)
@@ -265,6 +276,16 @@ class IrqSet(NativeObject):
         finally:
             self._inside.pop()
 
+    @contextmanager
+    def _change(self) -> Iterator[None]:
+        """Eventfds are raised that no interrupt came for: only C tells them apart."""
+        with self._changing:
+            self._steady = None
+            try:
+                yield
+            finally:
+                self._steady = object()
+
     def resize(self, count: int) -> None:
         """The set has vectors 0 to ``count`` - 1 from now on.
 
@@ -277,7 +298,11 @@ class IrqSet(NativeObject):
 
         Source: vfc_irq_resize() in vfiocore/irq.h.
         """
-        check(lib.vfc_irq_resize(self._native(), unsigned(count, 32, "the number of vectors")))
+        with self._change():
+            check(lib.vfc_irq_resize(self._native(), unsigned(count, 32, "the number of vectors")))
+        for again in self._vectors[self._count : count]:
+            if again._quick is not None:
+                again._quick.reset()
         for gone in self._vectors[count:]:
             if gone._readers is not None:
                 gone._readers.fail(lambda: invalid("a resize took the vector away", Reason.RANGE))

@@ -11,13 +11,16 @@ Source: vfiocore/kvm.h.
 
 from __future__ import annotations
 
+from errno import EBUSY
+
 from ._native.call import NativeObject, check, fileno, native, open_handle, unsigned
-from ._native.enums import KvmIoFlag, KvmRouteKind
+from ._native.enums import KvmIoFlag, KvmRouteKind, Reason
 from ._native.loader import lib
 from ._native.structs import KvmRoute
 from ._record import Record
 from ._text import plural
 from .device import Device
+from .errors import DeviceBusy
 from .irq import Interrupt
 
 TYPE_CHECKING = False
@@ -132,7 +135,8 @@ class Kvm(NativeObject):
 
     def bind(self, interrupt: Interrupt, gsi: int) -> None:
         """Deliver a vector to the guest, as an interrupt of that GSI. INTx is unmasked by the
-        guest's end-of-interrupt. Waits for the vector raise :class:`DeviceBusy` from then on.
+        guest's end-of-interrupt. Waits for the vector raise :class:`DeviceBusy` from then on,
+        also those that wait already.
 
         Raises:
             DeviceBusy: it is bound already.
@@ -141,8 +145,12 @@ class Kvm(NativeObject):
         Source: vfc_kvm_bind() in vfiocore/kvm.h.
         """
         irqs, vector = interrupt._irqs._native(), interrupt.vector
-        check(lib.vfc_kvm_bind(self._native(), irqs, vector, unsigned(gsi, 32, "the GSI")))
+        with interrupt._irqs._change():
+            check(lib.vfc_kvm_bind(self._native(), irqs, vector, unsigned(gsi, 32, "the GSI")))
         self._bound.append(interrupt)
+        if interrupt._readers is not None:
+            text = f"vector {vector} fires in a virtual machine now"
+            interrupt._readers.fail(lambda: DeviceBusy(EBUSY, text, reason=Reason.BUSY, hint=text))
 
     def unbind(self, interrupt: Interrupt) -> None:
         """The reverse of :meth:`bind`: it fires here again.

@@ -47,6 +47,8 @@ __all__ = ["LinkState", "Nic", "NicStats"]
 # Between two looks of wait_link().
 _LINK_POLL = 0.01
 
+_HEADER = 18  # VFC_NIC_HEADER of vfiocore/nic.h
+
 # How long send() waits for a full ring to drain: 256 frames at 10 Mbit/s take 0.3 s.
 DRAIN_SECONDS = 2.0
 
@@ -72,6 +74,8 @@ class NicStats(Record):
     tx_errors: int
     rx_doorbells: int
     tx_doorbells: int
+    rx_arms: int
+    rx_interrupts: int
 
 
 def format_mac(address: bytes) -> str:
@@ -111,6 +115,10 @@ class Nic(NativeObject):
             as the device has at most.
         promisc: receive frames for any address from the start.
         packed: virtio-net: use packed rings.
+        mtu: bytes behind the header that a frame may have, 68 to 9000 (e1000e), 9706 (igb) or 65517
+            (virtio-net); 0: 1500, or what a virtio-net device says, when that is less.
+        spin: seconds, up to 1, that ``recv()``, ``recv_async()`` and ``arm()`` look for a frame
+            before they let the interrupt through and sleep: under load none is raised.
         pool: buffers to use, which other NICs may share; by default it has a pool of its own.
 
     One thread may send while another receives; more than one of a kind take turns.
@@ -119,6 +127,7 @@ class Nic(NativeObject):
     Raises:
         Unsupported: no driver for this device, or it has no packed rings, or not so many queues.
         InvalidArgument: an option.
+        OutOfRange: more queues, or another MTU, than the device has.
 
     Source: vfiocore/nic.h.
     """
@@ -134,6 +143,8 @@ class Nic(NativeObject):
         tx_entries: int = 0,
         promisc: bool = False,
         packed: bool = False,
+        mtu: int = 0,
+        spin: float = 0,
         pool: Pool | None = None,
     ) -> None:
         from .device import Device
@@ -144,6 +155,8 @@ class Nic(NativeObject):
             queues=unsigned(queues, 32, "the number of queues"),
             rx_entries=unsigned(rx_entries, 32, "the number of receive descriptors"),
             tx_entries=unsigned(tx_entries, 32, "the number of send descriptors"),
+            mtu=unsigned(mtu, 32, "the MTU"),
+            spin=nanoseconds(spin),
             pool=None if pool is None else native(pool, Pool, "the pool"),
         )
         # Calls that end at once take turns with close(), which frees what they look at.
@@ -228,6 +241,11 @@ class Nic(NativeObject):
         return self._device
 
     @property
+    def mtu(self) -> int:
+        """Bytes behind the header that a frame may have; ``frame_max`` is 18 more."""
+        return self.frame_max - _HEADER
+
+    @property
     def mac_bytes(self) -> bytes:
         """The MAC address, 6 bytes."""
         return bytes(self._info().mac)
@@ -249,7 +267,7 @@ class Nic(NativeObject):
         check(self._ask(lib.vfc_nic_set_mac, octets))
 
     def set_promisc(self, on: bool) -> None:
-        """Receive every frame; or those for our address, broadcast and multicast."""
+        """Receive every frame; or those for our address, broadcast, and all multicast."""
         check(self._ask(lib.vfc_nic_promisc, bool(on)))
 
     @property
@@ -284,7 +302,7 @@ class Nic(NativeObject):
 
     def reset(self) -> None:
         """Reset the function and start afresh, under traffic too. Frames in flight are lost."""
-        with self._receiving, self._sending:
+        with self._receiving, self._sending, self._asking:
             check(lib.vfc_nic_reset(self._native()))
 
     def send(self, frame: Frame) -> None:
@@ -440,8 +458,10 @@ class Nic(NativeObject):
         """Where its packets are from."""
         return self._pool
 
-    def rx_burst(self, count: int = 256, queue: int = 0) -> Burst:
+    def rx_burst(self, count: int = 256, queue: int = 0, *, stamp: bool = False) -> Burst:
         """Up to ``count`` received frames that are there already, without copying.
+
+        ``stamp``: note the time at which they were taken from the ring as ``burst.time_ns``.
 
         Use it in a ``with`` block, or ``free()`` it: what it holds, nothing can be received into.
 
@@ -451,7 +471,7 @@ class Nic(NativeObject):
         queue = unsigned(queue, 32, "the queue")
         with self._receiving:
             taken = check(lib.vfc_nic_rx_burst(self._native(), queue, packets, count))
-        return Burst(self._pool, packets, taken)
+        return Burst(self._pool, packets, taken, time.time_ns() if stamp else None)
 
     def tx_burst(self, packets: Burst | Sequence[Frame], queue: int = 0) -> int:
         """Send with one doorbell at most.
@@ -505,8 +525,8 @@ class Nic(NativeObject):
         return check(self._ask(lib.vfc_nic_rx_fd, unsigned(queue, 32, "the queue")))
 
     def arm(self, queue: int = 0) -> bool:
-        """Empty the eventfd and let the next frame raise it. True: a frame is there already, so
-        do not sleep."""
+        """Empty the eventfd and let the next frame raise it. True: a frame is there already, or
+        came within ``spin``, so do not sleep."""
         queue = unsigned(queue, 32, "the queue")
         with self._receiving:
             return bool(check(lib.vfc_nic_rx_arm(self._native(), queue)))

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Burst", "Pool"]
 
-_ROOM = 2048  # NIC_ROOM of libvfiocore/src/nic/nic.h
+_HEADROOM = 64  # VFC_NIC_HEADROOM of vfiocore/nic.h
 _LIVE = "views of these packets are in use: end them, or drop what holds them"
 
 
@@ -50,17 +50,19 @@ class Pool(NativeObject):
         where: a device, in whose address space it lies, or an address space.
         chunks: buffers, each for one frame. Each queue of an interface holds as many as its rings
             have descriptors, bursts hold the rest.
+        mtu: the largest of the interfaces. Above 4,000 the buffers lie in huge pages of 2 MiB,
+            when there are enough; without, QEMU's e1000e and igb send no frame over 4 KiB.
 
     Raises:
-        InvalidArgument: none, or 128 GiB of them.
+        InvalidArgument: no chunk, or 128 GiB of them; an MTU that no interface has.
         VfioError: those of ``Iommu.alloc``.
 
-    Source: vfc_nic_pool_init() in vfiocore/nic.h.
+    Source: vfc_nic_chunk(), vfc_nic_pool_init() in vfiocore/nic.h.
     """
 
     _title = "pool"
 
-    def __init__(self, where: Device | Iommu, chunks: int) -> None:
+    def __init__(self, where: Device | Iommu, chunks: int, *, mtu: int = 1500) -> None:
         from .device import Device
         from .iommu import Iommu
 
@@ -69,7 +71,10 @@ class Pool(NativeObject):
         handle = native(space, Iommu, "where the pool lies")
         pool = NativePool()
         chunks = unsigned(chunks, 32, "the number of chunks")
-        check(lib.vfc_nic_pool_init(byref(pool), handle, chunks))
+        chunk = lib.vfc_nic_chunk(unsigned(mtu, 32, "the MTU"))
+        if not chunk:
+            raise invalid(f"an MTU of {mtu} bytes: no interface has that")
+        check(lib.vfc_pool_init(byref(pool), handle, chunk, chunks))
         self._setup(pool)
         self._child_of = device
         if device is not None:
@@ -155,7 +160,11 @@ class Burst(Closing):
     nothing. A burst that is forgotten gives its packets back. For one thread at a time.
     """
 
-    def __init__(self, pool: Pool, packets: Array[Packet], count: int) -> None:
+    def __init__(
+        self, pool: Pool, packets: Array[Packet], count: int, time_ns: int | None = None
+    ) -> None:
+        #: When it was received, nanoseconds as of ``time.time_ns()``; None: that was not asked for.
+        self.time_ns = time_ns
         self._pool = pool
         self._packets = packets
         self._first = 0  # what comes before was sent
@@ -231,10 +240,11 @@ class Burst(Closing):
         return [packet.length for packet in self._packets[self._first : self._end]]
 
     def set_length(self, index: int, length: int) -> None:
-        """Let a frame have another number of bytes, up to 2048; views that exist stay as they are.
-        More than ``nic.frame_max`` is not sent."""
-        if not 0 <= integer(length, "the length") <= _ROOM:
-            raise invalid(f"a frame of {length} bytes: a packet has room for {_ROOM}")
+        """Let a frame have another number of bytes, up to 2048 or what the pool's MTU takes; views
+        that exist stay as they are. More than ``nic.frame_max`` is not sent."""
+        room = self._pool._struct.chunk - _HEADROOM
+        if not 0 <= integer(length, "the length") <= room:
+            raise invalid(f"a frame of {length} bytes: a packet has room for {room}")
         self._packet(index).length = length
 
     def free(self) -> None:

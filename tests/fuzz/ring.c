@@ -1,14 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A hostile device under a network interface, with the ring engine in each of its styles: lengths,
- * indices, ids, flags and done bits are what the input says, in any order, or never come.
+ * A hostile device under a network interface: the hot paths of the drivers that are here, and of one
+ * for each style of the ring engine. Lengths, indices, ids, flags and done bits are what the input
+ * says, in any order, or never come; the caller forges packets, stops, resets and resizes.
  *
  * Whatever it writes: a buffer that is received was with the device and is nobody else's, its frame
  * fits into it, and none is lost or there twice.
  */
+#include <errno.h>
 #include <vfiocore.h>
 
 #include "nic/nic.h"
+
+#include "nic/intel.h"
+#include "nic/virtio.h"
 
 #include "../unit/ring_device.h"
 #include "input.h"
@@ -16,6 +21,7 @@
 #define CHUNKS 96
 #define BURST 16
 #define STEPS 2000
+#define ENTRIES(in) (4u << input_below(in, 4))
 #define STEP (4096 / VFC_POOL_UNIT) /* a chunk lies in a page, and two do not fit */
 
 static struct vfc_device *device;
@@ -23,7 +29,10 @@ static struct vfc_pool pool;
 
 static void drop(void *context, const struct vfc_completion *done)
 {
-	nic_drop(((struct nic_receiving *)context)->rx, done->cookie);
+	struct nic_receiving *receiving = (struct nic_receiving *)context;
+
+	receiving->dropped++;
+	nic_drop(receiving->rx, done->cookie);
 }
 
 static void take(void *context, const struct vfc_completion *done)
@@ -50,7 +59,7 @@ VFC_TEMPLATE uint32_t receive(struct nic_rx *rx, const struct vfc_ring_layout *l
 	{                                                                                        \
 		return receive(rx, &ring_layouts[i], packets, n);                                \
 	}                                                                                        \
-	static uint32_t tx_burst_##i(struct nic_tx *tx, const struct vfc_packet *packets, uint32_t n) \
+	static int tx_burst_##i(struct nic_tx *tx, const struct vfc_packet *packets, uint32_t n)      \
 	{                                                                                        \
 		return nic_send(tx, &ring_layouts[i], 0, 1518, packets, n);                      \
 	}                                                                                        \
@@ -61,12 +70,16 @@ VFC_TEMPLATE uint32_t receive(struct nic_rx *rx, const struct vfc_ring_layout *l
 	static void tx_clean_##i(struct nic_tx *tx)                                              \
 	{                                                                                        \
 		nic_clean(tx, &ring_layouts[i]);                                                 \
+	}                                                                                        \
+	static bool rx_ready_##i(struct nic_rx *rx)                                               \
+	{                                                                                        \
+		return vfc_ring_ready(&rx->ring, &ring_layouts[i]);                              \
 	}
 #define ROW(i)                                                                              \
 	{                                                                                   \
 		.name = "fuzz", .frame_max = 1518, .rx_layout = &ring_layouts[i],           \
 		.tx_layout = &ring_layouts[i], .rx_burst = rx_burst_##i, .tx_burst = tx_burst_##i, \
-		.rx_refill = rx_refill_##i, .tx_clean = tx_clean_##i,                       \
+		.rx_refill = rx_refill_##i, .tx_clean = tx_clean_##i, .rx_ready = rx_ready_##i, \
 	}
 
 DRIVER(0)
@@ -79,8 +92,13 @@ DRIVER(6)
 DRIVER(7)
 DRIVER(8)
 
-static const struct nic_driver drivers[] = {ROW(0), ROW(1), ROW(2), ROW(3), ROW(4),
-					    ROW(5), ROW(6), ROW(7), ROW(8)};
+static const struct nic_driver styles[] = {ROW(0), ROW(1), ROW(2), ROW(3), ROW(4),
+					   ROW(5), ROW(6), ROW(7), ROW(8)};
+static const struct nic_driver *const drivers[] = {
+	&styles[0], &styles[1], &styles[2], &styles[3], &styles[4], &styles[5], &styles[6],
+	&styles[7], &styles[8], &nic_e1000e, &nic_igb, &nic_virtio, &nic_virtio_packed,
+};
+#define DRIVERS (sizeof(drivers) / sizeof(*drivers))
 
 struct port {
 	struct vfc_nic nic;
@@ -139,6 +157,36 @@ static void send_some(struct port *port, struct input *in)
 	CHECK(n <= (int)count);
 	if (n > 0)
 		let_go(port, (uint32_t)n);
+}
+
+/* A packet with a number that cannot be a chunk's: refused, and nothing of it is kept. */
+static void forge(struct port *port, struct input *in)
+{
+	uint32_t chunk = pool.limit + (uint32_t)(input_below(in, 65536) * input_below(in, 65536));
+	struct vfc_packet packet = {.length = 60, .chunk = chunk, .iova = pool.memory.iova + 64};
+	uint32_t used = vfc_ring_used(&port->tx.ring), before = pool.free;
+	int rc;
+
+	if (chunk < pool.limit)
+		return;
+	rc = vfc_nic_tx_burst(&port->nic, 0, &packet, 1);
+	CHECK_EQ(rc, -EINVAL);
+	CHECK(vfc_ring_used(&port->tx.ring) <= used); /* it may have cleaned */
+	before = pool.free;
+	vfc_nic_free(&port->nic, &packet, 1);
+	CHECK_EQ(pool.free, before);
+}
+
+static void sleep_some(struct port *port, struct input *in)
+{
+	struct vfc_ring *ring = &port->rx.ring;
+	const struct vfc_ring_layout *layout = port->nic.driver->rx_layout;
+
+	switch (input_below(in, 3)) {
+	case 0: vfc_ring_arm(ring, layout); break;
+	case 1: vfc_ring_disarm(ring, layout); break;
+	default: port->nic.driver->rx_ready(&port->rx);
+	}
 }
 
 static void alloc_some(struct port *port, struct input *in)
@@ -200,11 +248,29 @@ static void take_back(struct ring_device *chip)
 	ring_device_start(chip, ring, layout);
 }
 
-static void restart(struct port *port)
+static void take_back_and_resize(struct ring_device *chip, struct input *in)
 {
-	take_back(&port->rx_chip);
-	take_back(&port->tx_chip);
+	uint32_t entries = ENTRIES(in);
+
+	take_back(chip);
+	if (input_byte(in) & 1)
+		return;
+	CHECK_EQ(vfc_ring_resize(chip->ring, chip->layout, entries), 0);
+	ring_device_start(chip, chip->ring, chip->layout);
+}
+
+static void start(struct port *port)
+{
+	port->rx.expected = INTEL_RX_GOOD; /* as the drivers' start() does */
+	port->rx.armed = false;
 	port->nic.driver->rx_refill(&port->rx);
+}
+
+static void restart(struct port *port, struct input *in)
+{
+	take_back_and_resize(&port->rx_chip, in);
+	take_back_and_resize(&port->tx_chip, in);
+	start(port);
 }
 
 static void step(struct port *port, struct input *in)
@@ -222,7 +288,11 @@ static void step(struct port *port, struct input *in)
 	case 6: behave(chip, in); break;
 	default:
 		if (!input_below(in, 8))
-			restart(port);
+			restart(port, in);
+		else if (!input_below(in, 4))
+			forge(port, in);
+		else if (!input_below(in, 4))
+			sleep_some(port, in);
 		else if (what & 1)
 			port->nic.driver->rx_refill(&port->rx);
 		else
@@ -237,13 +307,14 @@ static void step(struct port *port, struct input *in)
 
 static void open_port(struct port *port, struct input *in)
 {
-	const struct nic_driver *driver = &drivers[input_below(in, 9)];
+	const struct nic_driver *driver = drivers[input_below(in, DRIVERS)];
 	struct vfc_iommu *iommu = vfc_device_iommu(device);
-	uint32_t entries = 4u << input_below(in, 4);
+	uint32_t entries = ENTRIES(in);
 
 	memset(port, 0, sizeof(*port));
 	port->nic = (struct vfc_nic){.driver = driver, .device = device, .rx = &port->rx,
-				     .tx = &port->tx, .queues = 1, .pool = &pool};
+				     .tx = &port->tx, .queues = 1, .pool = &pool,
+				     .frame_max = driver->frame_max};
 	port->rx.nic = port->tx.nic = &port->nic;
 	port->rx.low = nic_low_mark(entries, NIC_BURST);
 	port->tx.low = nic_low_mark(entries, 2 * NIC_BURST);
@@ -251,7 +322,7 @@ static void open_port(struct port *port, struct input *in)
 	ring_device_open(&port->tx_chip, &port->tx.ring, driver->tx_layout, iommu, entries);
 	port->rx.ring.event_index = input_byte(in) & 1;
 	port->tx.ring.event_index = input_byte(in) & 1;
-	driver->rx_refill(&port->rx);
+	start(port);
 }
 
 /* All are back, each once. */

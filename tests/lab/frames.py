@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import socket
 import time
+from collections.abc import Iterable
 
 import vfiocore
 
@@ -22,6 +24,17 @@ def receive(nic: vfiocore.Nic, timeout: float = 5) -> bytes:
         got = nic.recv(max(0, end - time.monotonic()))
         if got[12:14] == ETHERTYPE:
             return got
+
+
+def exchange(nic: vfiocore.Nic, peer: socket.socket, sizes: Iterable[int]) -> None:
+    """A frame of each size both ways, content and all; the peer is a raw socket of the kernel's."""
+    for number, size in enumerate(sizes):
+        ours = frame(BROADCAST, nic.mac_bytes, number, size)
+        nic.send(ours)
+        assert peer.recv(65536) == ours
+        theirs = frame(nic.mac_bytes, b"\x02" * 6, number, size)
+        peer.send(theirs)
+        assert receive(nic) == theirs
 
 
 def tcp_frame(to: bytes, port: int) -> bytes:

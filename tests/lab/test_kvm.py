@@ -3,16 +3,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import fcntl
 import os
 import struct
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 import vfiocore
+from vfiocore._native.loader import lib
 from vfiocore.kvm import Kvm, Route
 
 pytestmark = pytest.mark.machine("intel", "iommufd")
@@ -141,6 +145,32 @@ def test_a_split_controller(edu: str, vm: int) -> None:
                 irqs[0].wait(0.05)
             irqs[0].trigger()
             assert irqs[0].wait(1) == 1
+
+
+def test_those_who_wait_are_told(edu: str, vm: int) -> None:
+    """A thread that sleeps in C without end, and a task; and the guest gets nothing of it."""
+    fcntl.ioctl(vm, KVM_CREATE_IRQCHIP, 0)
+    with vfiocore.open(edu) as device, Kvm(vm) as kvm, device.irqs("msi", 1) as irqs:
+        found: list[int] = []
+        waited = (irqs._native(), 0, -1, None)
+        thread = threading.Thread(target=lambda: found.append(lib.vfc_irq_wait(*waited)))
+        thread.start()
+
+        async def main() -> None:
+            task = asyncio.create_task(irqs[0].wait_async())
+            await asyncio.sleep(0.05)  # both sleep by then
+            kvm.bind(irqs[0], 5)
+            with pytest.raises(vfiocore.DeviceBusy, match="in a virtual machine now"):
+                await task
+
+        asyncio.run(main())
+        thread.join(10)
+        assert found == [-errno.EBUSY]
+        kvm.unbind(irqs[0])
+        with pytest.raises(vfiocore.WaitTimeout):
+            irqs[0].wait(0.05)
+        irqs[0].trigger()
+        assert irqs[0].wait(1) == 1
 
 
 def test_what_came_before_goes_along(edu: str, vm: int) -> None:

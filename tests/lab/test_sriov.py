@@ -160,6 +160,37 @@ def test_with_another_token(vfs: list[str], way: str) -> None:
         vfiocore.open(vfs[0], transport=way, vf_token=uuid.uuid4())
 
 
+@pytest.mark.usefixtures("pf")
+def test_the_command_is_given_it(
+    vfs: list[str],
+    way: str,
+    token: uuid.UUID,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("VFIOCORE_TRANSPORT", way)
+    words = ["read", vfs[0], "config", "0x34", "-w", "8"]
+    assert main(words) == 1
+    assert "a token guards the virtual functions" in capsys.readouterr().err
+    assert main([*words, "--vf-token", str(token)]) == 0
+    assert int(capsys.readouterr().out, 16)
+    assert main(["reset", vfs[0], "--vf-token", str(token)]) == 0
+    assert capsys.readouterr().out == f"{vfs[0]}: reset\n"
+
+
+def test_a_run_command_is_given_it(
+    pf: vfiocore.Device, vfs: list[str], way: str, token: uuid.UUID, bound: Callable[[str], str]
+) -> None:
+    """And a device beside it that no token guards."""
+    command = [sys.executable, "-m", "vfiocore.cli", "run", "--transport", way, vfs[0]]
+    refused = subprocess.run(
+        [*command, "--", "true"], check=False, capture_output=True, text=True
+    )
+    assert "a token guards the virtual functions" in refused.stderr
+    command += [bound("nic0"), "--vf-token", str(token)]
+    subprocess.run([*command, "--", "true"], check=True)
+
+
 def test_a_token_can_change(pf: vfiocore.Device, vfs: list[str], way: str, open_vf: Open) -> None:
     first, other = open_vf(vfs[0]), uuid.uuid4()
     sriov.set_token(pf, other)

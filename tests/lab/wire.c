@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * wire DEVICE KERNEL_IFACE COUNT [packed]
+ * wire DEVICE KERNEL_IFACE COUNT [packed | TOKEN]
  *
  * Traffic between our driver on a PCI device and the kernel's driver on a second NIC, which an
- * emulated wire joins: COUNT frames each way at once, each verified. Ends with one line of JSON
+ * emulated wire joins, a virtual function that the TOKEN (32 hexadecimal digits) opens, too: COUNT frames each way at once, each verified. Ends with one line of JSON
  * on stdout; exit 0 when every frame came once, in order and intact, 1 when not, 2 on bad usage.
  *
  * One thread: it gives each side a burst in turn and keeps a bounded number of frames in flight, so
@@ -420,13 +420,14 @@ static void open_sender(struct wire *wire)
 	}
 }
 
-static void open_ours(struct wire *wire, const char *name, uint32_t flags)
+static void open_ours(struct wire *wire, const char *name, const uint8_t *token, uint32_t flags)
 {
-	struct vfc_nic_opts opts = {.size = sizeof(opts), .flags = VFC_NIC_PROMISC | flags,
+	struct vfc_device_opts access = {.size = sizeof(access), .vf_token = token};
+	struct vfc_nic_opts opts = {.size = sizeof(opts), .flags = flags,
 				    .rx_entries = 1024, .tx_entries = 512};
 	struct vfc_nic_info info = {.size = sizeof(info)};
 
-	if (vfc_device_open(name, NULL, &wire->device) < 0 ||
+	if (vfc_device_open(name, &access, &wire->device) < 0 ||
 	    vfc_nic_open(wire->device, &opts, &wire->nic) < 0 ||
 	    vfc_nic_wait_link(wire->nic, STALL_SECONDS * INT64_C(1000000000)) < 0 ||
 	    vfc_nic_info(wire->nic, &info) < 0)
@@ -472,16 +473,33 @@ static int report(struct wire *wire, uint64_t kernel_rx, uint64_t kernel_tx)
 	return good ? 0 : 1;
 }
 
+/* False: it is none. */
+static bool parse_token(const char *text, uint8_t token[VFC_VF_TOKEN])
+{
+	unsigned byte;
+
+	if (strlen(text) != 2 * VFC_VF_TOKEN)
+		return false;
+	for (int i = 0; i < VFC_VF_TOKEN; i++) {
+		if (sscanf(text + 2 * i, "%2x", &byte) != 1)
+			return false;
+		token[i] = (uint8_t)byte;
+	}
+	return true;
+}
+
 int main(int argc, char **argv)
 {
 	static struct wire wire = {.out.name = "tx", .in.name = "rx"};
 	uint64_t rx_packets, tx_packets;
-	bool packed;
+	uint8_t token[VFC_VF_TOKEN];
+	bool packed, guarded;
 	int status;
 
 	packed = argc == 5 && !strcmp(argv[4], "packed");
-	if ((argc != 4 && !packed) || (wire.count = (uint32_t)strtoul(argv[3], NULL, 10)) == 0) {
-		fprintf(stderr, "usage: %s DEVICE KERNEL_IFACE COUNT [packed]\n", argv[0]);
+	guarded = argc == 5 && !packed && parse_token(argv[4], token);
+	if ((argc != 4 && !packed && !guarded) || (wire.count = (uint32_t)strtoul(argv[3], NULL, 10)) == 0) {
+		fprintf(stderr, "usage: %s DEVICE KERNEL_IFACE COUNT [packed | TOKEN]\n", argv[0]);
 		return 2;
 	}
 	wire.iface = argv[2];
@@ -489,7 +507,7 @@ int main(int argc, char **argv)
 		wire.pattern[i] = (uint64_t)mix(2 * i + 1) << 32 | mix(2 * i + 2);
 	open_sender(&wire);
 	open_receiver(&wire);
-	open_ours(&wire, argv[1], packed ? VFC_NIC_PACKED : 0);
+	open_ours(&wire, argv[1], guarded ? token : NULL, packed ? VFC_NIC_PACKED : 0);
 	prepare_interface(&wire);
 	rx_packets = read_number(wire.iface, "statistics/rx_packets", 10);
 	tx_packets = read_number(wire.iface, "statistics/tx_packets", 10);

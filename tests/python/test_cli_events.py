@@ -111,7 +111,7 @@ import vfiocore
 from vfiocore import fake
 from vfiocore.cli import main
 device = vfiocore.open("fake:e1000e")
-vfiocore.open = lambda name: device
+vfiocore.open = lambda name, **_: device
 threading.Timer(0.2, fake.set, (device, fake.Knob.ERROR, 1 << 18)).start()
 sys.exit(main(sys.argv[1:]))
 """

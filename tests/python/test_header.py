@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import vfiocore
-from vfiocore._native import asserts, tables
+from vfiocore._native import asserts, prototypes, tables
 from vfiocore._native.loader import lib
 
 FUNCTION = re.compile(r"VFC_(?:API|INLINE)\b[^;{]*?\b(vfc_\w+)\(", re.S)
@@ -27,13 +27,13 @@ def header() -> str:
 
 
 def test_functions(header: str) -> None:
-    assert set(FUNCTION.findall(header)) == set(tables.PROTOTYPES)
+    assert set(FUNCTION.findall(header)) == set(prototypes.PROTOTYPES)
 
 
 def test_symbol_map(root: Path) -> None:
     text = (root / "libvfiocore" / "libvfiocore.map").read_text()
     exported = text.split("global:")[1].split("local:")[0]
-    assert set(re.findall(r"\w+", exported)) == set(tables.PROTOTYPES)
+    assert set(re.findall(r"\w+", exported)) == set(prototypes.PROTOTYPES)
 
 
 def test_library() -> None:
@@ -44,7 +44,7 @@ def test_library() -> None:
     command = [nm, "--dynamic", "--defined-only", lib.path]
     lines = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
     names = {line.split()[-1].split("@")[0] for line in lines if line.split()[-2] in "TWi"}
-    assert names == set(tables.PROTOTYPES)
+    assert names == set(prototypes.PROTOTYPES)
 
 
 def test_structs(header: str) -> None:
@@ -71,7 +71,7 @@ def test_enumerators(header: str) -> None:
 
 
 def test_every_function_can_be_called() -> None:
-    for name in tables.PROTOTYPES:
+    for name in prototypes.PROTOTYPES:
         assert callable(getattr(lib, name))
 
 

@@ -60,6 +60,66 @@ def test_stats(irqs: vfiocore.IrqSet, fire: Callable[[int], None]) -> None:
     assert (stats.fired, stats.wakeups, stats.merged, stats.spurious) == (3, 1, 2, 0)
 
 
+def test_stats_of_tasks(irqs: vfiocore.IrqSet, fire: Callable[[int], None]) -> None:
+    """More of them than are kept one by one; half of them taken by a thread."""
+    rounds = 1500
+
+    async def main() -> None:
+        for number in range(rounds):
+            if number % 2:
+                fire(0)
+                assert irqs[0].wait(1) == 1
+            asyncio.get_running_loop().call_soon(fire, 0)
+            assert await irqs[0].wait_async() == 1
+
+    asyncio.run(main())
+    stats = irqs[0].stats
+    assert (stats.fired, stats.wakeups) == (rounds * 3 // 2, rounds * 3 // 2)
+    irqs.resize(1)
+    irqs.resize(3)
+    assert irqs[0].stats.fired == rounds * 3 // 2
+
+
+def test_stats_begin_when_a_vector_joins(
+    irqs: vfiocore.IrqSet, fire: Callable[[int], None]
+) -> None:
+    async def main() -> None:
+        asyncio.get_running_loop().call_soon(fire, 2)
+        assert await irqs[2].wait_async() == 1
+
+    asyncio.run(main())
+    assert irqs[2].stats.fired == 1
+    last = irqs[2]
+    irqs.resize(2)
+    irqs.resize(3)
+    assert irqs[2] is last
+    assert last.stats.fired == last.stats.wakeups == 0
+
+
+def test_a_read_in_the_midst_of_a_change_is_given_back(
+    irqs: vfiocore.IrqSet, fire: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = os.eventfd_read
+
+    def resized_meanwhile(descriptor: int) -> int:
+        count = read(descriptor)
+        irqs.resize(2)
+        return count
+
+    async def main() -> None:
+        monkeypatch.setattr(os, "eventfd_read", resized_meanwhile)
+        waiting = asyncio.create_task(irqs[1].wait_async())
+        gone = asyncio.create_task(irqs[2].wait_async())
+        await asyncio.sleep(0)
+        fire(1)
+        assert await waiting == 1
+        with pytest.raises(vfiocore.OutOfRange):
+            await gone
+
+    asyncio.run(main())
+    assert irqs[1].stats.fired == 1  # C's account, since it was C that took it in the end
+
+
 @pytest.mark.parametrize("noresize", [0, 1])
 def test_resize(device: vfiocore.Device, fire: Callable[[int], None], noresize: int) -> None:
     fake.set(device, fake.Knob.NORESIZE, noresize)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from vfiocore._native import tables
+from vfiocore._native import prototypes
 
 ROW = re.compile(r"^\| `((?:IOMMU|KVM|VFIO)_\w+)` \| (\d+\.\d+) \| `(\w+)` \| (.*) \|$", re.M)
 BEHAVIOUR = re.compile(r"^\| ([A-Z][^|`]*) \| (`.*`) \|$", re.M)
@@ -42,7 +42,7 @@ def test_all_of_iommufd_is_executed(rows: list[tuple[str, ...]]) -> None:
 
 def test_every_function_exists(root: Path, rows: list[tuple[str, ...]]) -> None:
     for _, _, function, _ in rows:
-        assert function in tables.PROTOTYPES
+        assert function in prototypes.PROTOTYPES
     # One of iommufd's verbs makes the request of its row, and says since when there is one.
     folder = root / "libvfiocore/src/iommufd"
     source = "\n".join(path.read_text() for path in sorted(folder.glob("*.c")))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from vfiocore._native import loader, tables
+from vfiocore._native import loader, prototypes, tables
 
 
 @pytest.fixture
@@ -65,9 +65,9 @@ def test_another_abi_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_older_library_is_told() -> None:
     with pytest.raises(AttributeError):
         _ = loader.lib.printf
-    tables.PROTOTYPES["vfc_from_the_future"] = ("int",)
+    prototypes.PROTOTYPES["vfc_from_the_future"] = ("int",)
     try:
         with pytest.raises(loader.SymbolMissing, match="older than this package"):
             _ = loader.lib.vfc_from_the_future
     finally:
-        del tables.PROTOTYPES["vfc_from_the_future"]
+        del prototypes.PROTOTYPES["vfc_from_the_future"]

@@ -162,6 +162,28 @@ static void another_vector(void)
 	refused(vfc_iommu_unmap_batch(iommu, vector, BUFFERS), ENOENT, VFC_REASON_IOVA);
 }
 
+/* A buffer that is given twice is refused before anything is unmapped; the order is free. */
+static void given_twice(void)
+{
+	struct vfc_mapping vector[] = {at(0, 1), at(4, 2), at(8, 1)};
+	struct vfc_mapping twice[] = {at(0, 1), at(4, 2), at(0, 1), at(8, 1)}, mixed[3];
+
+	CHECK_EQ(vfc_iommu_map_batch(iommu, vector, 3, NULL), 0);
+	twice[0] = twice[2] = vector[0];
+	twice[1] = vector[1];
+	twice[3] = vector[2];
+	refused(vfc_iommu_unmap_batch(iommu, twice, 4), EINVAL, VFC_REASON_ARGUMENT);
+	CHECK_EQ(entries(), 3);
+	twice[1] = vector[0];
+	refused(vfc_iommu_unmap_batch(iommu, twice, 2), EINVAL, VFC_REASON_ARGUMENT);
+	CHECK_EQ(entries(), 3);
+	mixed[0] = vector[2];
+	mixed[1] = vector[0];
+	mixed[2] = vector[1];
+	CHECK_EQ(vfc_iommu_unmap_batch(iommu, mixed, 3), 0);
+	CHECK_EQ(entries(), 0);
+}
+
 static void without_a_device(void)
 {
 	struct vfc_iommu *empty = open_space(NULL);
@@ -181,6 +203,7 @@ int main(void)
 	none_of_them();
 	bad_options();
 	another_vector();
+	given_twice();
 	without_a_device();
 	CHECK_EQ(vfc_device_close(device), 0);
 	CHECK_EQ(munmap(memory, 16 * PAGE), 0);

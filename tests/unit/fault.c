@@ -450,7 +450,7 @@ static void traffic(struct vfc_nic *nic, int *rc)
 
 static int network(void)
 {
-	struct vfc_nic_opts opts = {.size = sizeof(opts), .queues = 2};
+	struct vfc_nic_opts opts = {.size = sizeof(opts), .queues = 2, .mtu = 4000};
 	struct vfc_device *device;
 	struct vfc_nic *nic;
 	int rc = 0;

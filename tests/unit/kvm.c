@@ -241,6 +241,60 @@ static void vectors(struct vfc_kvm *kvm)
 	CHECK_EQ(kernel.irqfds[0], 0);
 }
 
+struct sleeper {
+	pthread_t thread;
+	int64_t timeout;
+	bool all;
+	int rc;
+	uint64_t counts[2];
+};
+
+static void *sleeper(void *argument)
+{
+	struct sleeper *s = argument;
+
+	s->rc = s->all ? vfc_irq_wait_all(irq, s->timeout, s->counts, 2)
+		       : vfc_irq_wait(irq, 0, s->timeout, s->counts);
+	if (s->rc == -EBUSY)
+		CHECK(strstr(vfc_error_last()->hint, "vfc_kvm_unbind() first"));
+	return NULL;
+}
+
+static bool all_sleep(uint32_t count)
+{
+	return __atomic_load_n(&irq->vectors[0].sleepers, __ATOMIC_SEQ_CST) == count;
+}
+
+/* They wait for a vector when it is bound. A bind that fails leaves them asleep. */
+static void sleepers(struct vfc_kvm *kvm)
+{
+	struct sleeper waits[] = {{.timeout = -1}, {.timeout = INT64_C(60000000000)},
+				  {.timeout = -1}, {.timeout = -1, .all = true}};
+
+	up(VFC_IRQ_MSIX, 2);
+	for (int i = 0; i < 4; i++)
+		CHECK_EQ(pthread_create(&waits[i].thread, NULL, sleeper, &waits[i]), 0);
+	CHECK_SOON(all_sleep(4));
+	kernel.refuse = EINVAL;
+	refused(vfc_kvm_bind(kvm, irq, 0, 24), EINVAL, "no interrupt controller");
+	CHECK_SOON(all_sleep(4));
+	CHECK_EQ(sys_eventfd_take(irq->vectors[0].fd), 0);
+	CHECK_EQ(vfc_kvm_bind(kvm, irq, 0, 24), 0);
+	for (int i = 0; i < 3; i++) {
+		CHECK_EQ(pthread_join(waits[i].thread, NULL), 0);
+		CHECK_EQ(waits[i].rc, -EBUSY);
+	}
+	fire(1); /* it went by the other */
+	CHECK_EQ(pthread_join(waits[3].thread, NULL), 0);
+	CHECK(waits[3].rc == 0 && waits[3].counts[0] == 0 && waits[3].counts[1] == 1);
+	CHECK_EQ(stats_of(0).fired, 0);
+	CHECK_EQ(sys_eventfd_take(irq->vectors[0].fd), 0); /* nothing for the guest to take for one */
+	CHECK_EQ(vfc_kvm_unbind(kvm, irq, 0), 0);
+	fire(0);
+	CHECK_EQ(pending(0), 1);
+	down();
+}
+
 static void level(struct vfc_kvm *kvm)
 {
 	up(VFC_IRQ_INTX, 1);
@@ -383,6 +437,7 @@ int main(void)
 	CHECK_EQ(vfc_kvm_open(vm, &kvm), 0);
 	routes(kvm);
 	vectors(kvm);
+	sleepers(kvm);
 	level(kvm);
 	writes(kvm);
 	child(kvm);

@@ -169,19 +169,19 @@ static void sent(uint32_t flags)
 	down();
 }
 
-/* A length that no frame can have is dropped and counted, and its buffer comes back. */
+/* What is no frame, or one longer than was asked for, is dropped and counted, and its buffer comes back. */
 static void hostile_lengths(uint32_t flags)
 {
 	static const struct {
-		uint32_t claim, frame;
+		uint32_t claim, frame, errors;
 	} cases[] = {
-		{0, 0}, {11, 0}, {12, 0}, {13, 1}, {12 + 1514, 1514}, {12 + NIC_ROOM, NIC_ROOM},
-		{13 + NIC_ROOM, 0}, {65535, 0}, {UINT32_MAX, 0},
+		{0, 0, 0}, {11, 0, 0}, {12, 0, 0}, {13, 1, 0}, {12 + 1518, 1518, 0}, {13 + 1518, 0, 1},
+		{12 + NIC_ROOM, 0, 1}, {13 + NIC_ROOM, 0, 0}, {65535, 0, 0}, {UINT32_MAX, 0, 0},
 	};
 	struct vfc_nic_stats stats = {.size = sizeof(stats)};
 	struct vfc_packet packet;
 	struct ring_device rx;
-	uint32_t bad = 0, free;
+	uint32_t bad = 0, errors = 0, free;
 
 	up(LEAST | (uint32_t)HIGH(VIRTIO_F_RING_PACKED), flags, 16);
 	ring_device_start(&rx, &nic->rx[0].ring, nic->driver->rx_layout);
@@ -189,7 +189,8 @@ static void hostile_lengths(uint32_t flags)
 	free = pool()->free;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
 		ring_device_finish(&rx, 0, cases[i].claim);
-		bad += !cases[i].frame;
+		errors += cases[i].errors;
+		bad += !cases[i].frame && !cases[i].errors;
 		CHECK_EQ(vfc_nic_rx_burst(nic, 0, &packet, 1), cases[i].frame != 0);
 		if (cases[i].frame) {
 			CHECK_EQ(packet.length, cases[i].frame);
@@ -199,6 +200,7 @@ static void hostile_lengths(uint32_t flags)
 		}
 		CHECK_EQ(vfc_nic_stats(nic, &stats), 0);
 		CHECK_EQ(stats.rx_malformed, bad);
+		CHECK_EQ(stats.rx_errors, errors);
 		CHECK_EQ(pool()->free + nic->rx[0].ring.used, free + 16);
 	}
 	down();
@@ -275,6 +277,24 @@ static void fewer_entries_and_mtu(void)
 	CHECK_EQ(info.tx_entries, 64);
 	CHECK_EQ(info.frame_max, 1018);
 	CHECK_EQ(vfc_nic_send(nic, registers, 1019), -EINVAL);
+	down();
+}
+
+/* A larger MTU is told to the device in its buffers; not where it says that it has less. */
+static void other_mtu(void)
+{
+	struct vfc_nic_opts opts = {.size = sizeof(opts), .rx_entries = 8, .tx_entries = 8, .mtu = 9000};
+	struct ring_device rx;
+
+	CHECK_EQ(be_virtio(LEAST | (uint32_t)VIRTIO_NET_F_MTU), 0);
+	put16(CONFIG + VIRTIO_NET_MTU, 8999);
+	CHECK_EQ(vfc_nic_open(device, &opts, &nic), -EINVAL);
+	CHECK(strstr(vfc_error_last()->hint, "9000 bytes: the device says 8999"));
+	put16(CONFIG + VIRTIO_NET_MTU, 9000);
+	CHECK_EQ(vfc_nic_open(device, &opts, &nic), 0);
+	CHECK_EQ(nic->frame_max, 9018);
+	ring_device_start(&rx, &nic->rx[0].ring, nic->driver->rx_layout);
+	CHECK_EQ(VFC_RING_LOAD32(nic->rx[0].ring.descriptors + 8), 9216 + VIRTIO_NET_HEADER);
 	down();
 }
 
@@ -379,6 +399,7 @@ int main(void)
 	missing_features();
 	hostile_structures();
 	fewer_entries_and_mtu();
+	other_mtu();
 	control_queue();
 	sweep("virtio-net", each_call_fails);
 	return 0;

@@ -32,9 +32,9 @@
 
 /* Before a loop: a few of its rounds at a time. */
 #ifdef __clang__
-#define VFC_UNROLL _Pragma("clang loop unroll_count(4)")
+#define VFC_UNROLL _Pragma("clang loop unroll_count(8)")
 #else
-#define VFC_UNROLL _Pragma("GCC unroll 4")
+#define VFC_UNROLL _Pragma("GCC unroll 8")
 #endif
 
 /* Between host order and the little-endian order of PCI devices, either way. */

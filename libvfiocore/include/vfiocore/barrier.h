@@ -51,5 +51,8 @@ VFC_INLINE void vfc_relax(void) { __asm__ volatile("yield"); }
 VFC_INLINE void vfc_relax(void) { __asm__ volatile(""); }
 #endif
 
+/* vfc_prefetch() - a hint that this will be read soon. Orders nothing, and cannot fault. */
+VFC_TEMPLATE void vfc_prefetch(const void *address) { __builtin_prefetch(address); }
+
 VFC_END_DECLS
 #endif

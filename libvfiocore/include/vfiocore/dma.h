@@ -30,7 +30,7 @@ struct vfc_pool {
 	uint32_t chunk;  /* bytes */
 	uint32_t chunks; /* in all */
 	uint32_t free;   /* now */
-	uint32_t limit;  /* the first unit after the last chunk */
+	uint32_t limit;  /* the first unit after where the last chunk begins */
 	uint32_t lock;   /* 1 while somebody holds it */
 	uint32_t reserved;
 	uint32_t *stack; /* the free chunks */
@@ -58,8 +58,9 @@ VFC_API int vfc_dma_free(struct vfc_dma *dma);
 
 /*
  * vfc_pool_init() - @chunks chunks of @chunk bytes each, a multiple of VFC_POOL_UNIT; < 128 GiB. One that
- * fits into a page lies in one page, so that a device finds it in one piece of memory;
- * where no IOMMU translates, all of the pool is one.
+ * fits into a page lies in one page, so that a device finds it in one piece of memory; longer ones lie
+ * in huge pages of 2 MiB, when there are enough (see vfc_dma_alloc(), pool->memory.page).
+ * Where no IOMMU translates, all of the pool is one piece.
  */
 VFC_API int vfc_pool_init(struct vfc_pool *pool, struct vfc_iommu *iommu, uint32_t chunk,
 			  uint32_t chunks);
@@ -76,7 +77,11 @@ VFC_INLINE void vfc_pool_put(struct vfc_pool *pool, uint32_t chunk)
 	pool->stack[pool->free++] = chunk;
 }
 
-/* vfc_pool_has() - whether that can be one of its chunks. */
+/*
+ * vfc_pool_has() - whether a chunk that begins there lies in the pool. That it is where one of the
+ * chunks begins is not looked at: a number that nobody gave out spoils what the pool's chunks hold, and
+ * nothing outside of the pool.
+ */
 VFC_INLINE bool vfc_pool_has(const struct vfc_pool *pool, uint32_t chunk)
 {
 	return chunk < pool->limit;

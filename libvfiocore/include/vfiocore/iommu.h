@@ -223,8 +223,8 @@ VFC_API int vfc_iommu_map_batch(struct vfc_iommu *iommu, struct vfc_mapping *vec
 
 /*
  * vfc_iommu_unmap_batch() - take back what vfc_iommu_map_batch() mapped; the same vector.
- * Errors: -ENOENT, -EINVAL: it is not what was mapped, and nothing was unmapped. After an error of the
- * kernel's, or with a buffer given twice, some are unmapped. Thread-safe.
+ * Errors: -ENOENT, -EINVAL (it is not what was mapped, or has a mapping twice), -ENOMEM (only if its
+ * IOVAs do not ascend): nothing was unmapped. After an error of the kernel's some are. Thread-safe.
  */
 VFC_API int vfc_iommu_unmap_batch(struct vfc_iommu *iommu, const struct vfc_mapping *vector,
 				  size_t count);

@@ -126,8 +126,9 @@ VFC_API int vfc_irq_poll_fd(struct vfc_irq *irq);
  * @timeout: nanoseconds; 0: only look; negative: without end.
  * @count: out, interrupts since the last wait (they are merged, not lost); may be NULL.
  * Nothing is missed between arming and waiting: the eventfd counts from the moment it is armed.
- * Errors: -ETIMEDOUT, -EINTR (a signal came; without a deadline, one whose handler is not SA_RESTART), -EINVAL (no such vector, also when a resize takes it
- * away meanwhile), -ECHILD. Thread-safe: each interrupt counts for one of those who wait.
+ * Errors: -ETIMEDOUT, -EINTR (a signal came; without a deadline, one whose handler is not SA_RESTART),
+ * -EINVAL (no such vector, also when a resize takes it away meanwhile), -EBUSY (it fires in a virtual
+ * machine, also when vfc_kvm_bind() takes it there meanwhile), -ECHILD. Thread-safe: each interrupt counts for one of those who wait.
  */
 VFC_API int vfc_irq_wait(struct vfc_irq *irq, uint32_t vector, int64_t timeout, uint64_t *count);
 

@@ -75,8 +75,8 @@ VFC_API int vfc_kvm_set_routes(struct vfc_kvm *kvm, const struct vfc_kvm_route *
  * vfc_kvm_bind() - deliver a vector of @irq to the guest, as an interrupt of that GSI.
  * MSI and MSI-X: the GSI's route is a message. INTx: a pin; the kernel masks it when it fires, and
  * the guest's end-of-interrupt unmasks it (the resampling irqfd).
- * From then on it does not fire here: waits for it that begin answer -EBUSY, those that sleep sleep
- * on, those for any or all vectors go by the others, vfc_irq_stats() counts none. What it had
+ * From then on it does not fire here: waits for it answer -EBUSY, also those that sleep already,
+ * those for any or all vectors go by the others, vfc_irq_stats() counts none. What it had
  * counted and nobody had waited for is delivered, once, and INTx is unmasked. All else is as
  * before: arm and disarm, trigger, resize (which does not take it away: -EBUSY), rearm. Closing the
  * set unbinds it.

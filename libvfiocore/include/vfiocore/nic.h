@@ -2,7 +2,8 @@
 /*
  * Network interfaces on the ring engine. One interface for all drivers:
  *   e1000e      Intel 82574L: 2 queues
- *   igb         Intel 82576: 8 queues
+ *   igb         Intel 82576: 8 queues; 1 when it has virtual functions, see nic_vf.h
+ *   igbvf       its virtual functions: 1 queue
  *   virtio-net  virtio 1.x over PCI, behind an IOMMU
  *
  * Threads: one per queue and direction, beside one for everything else. A frame is an Ethernet
@@ -30,8 +31,11 @@ struct vfc_nic_opts {
 	uint32_t rx_entries; /* descriptors per queue, a power of two; 0: 256; virtio-net: or as many as
 				the device has, see vfc_nic_info() */
 	uint32_t tx_entries; /* likewise */
-	uint32_t reserved;
+	uint32_t mtu; /* bytes behind the header that a frame may have, 68 to what the device can; 0: 1500;
+			 virtio-net: or as the device says, when that is less */
 	struct vfc_pool *pool; /* buffers to use, of vfc_nic_pool_init(); NULL: a pool of its own */
+	uint64_t spin; /* ns that vfc_nic_rx_wait() and vfc_nic_rx_arm() look for a frame before they let
+			  the interrupt through, up to 1 s: under load there is none; 0: at once */
 };
 
 struct vfc_nic_info {
@@ -39,7 +43,7 @@ struct vfc_nic_info {
 	uint32_t queues;
 	uint32_t rx_entries;
 	uint32_t tx_entries;
-	uint32_t frame_max; /* longest frame sent or received, bytes without FCS: 1518 with a VLAN tag */
+	uint32_t frame_max; /* longest frame sent or received, bytes without FCS: MTU + VFC_NIC_HEADER */
 	uint8_t mac[6];
 	uint8_t reserved[2];
 	char driver[16];
@@ -58,12 +62,14 @@ struct vfc_nic_stats {
 	uint64_t rx_bytes;
 	uint64_t tx_frames; /* taken from the caller: vfc_nic_drain() waits until they are sent */
 	uint64_t tx_bytes;
-	uint64_t rx_errors;    /* the device marked the frame as bad (CRC, symbol, sequence) */
+	uint64_t rx_errors;    /* bad (CRC, symbol, sequence), or longer than frame_max */
 	uint64_t rx_missed;    /* the device had no buffer */
 	uint64_t rx_malformed; /* the device's completion was impossible: dropped */
 	uint64_t tx_errors;    /* completed with an error */
 	uint64_t rx_doorbells;
 	uint64_t tx_doorbells;
+	uint64_t rx_arms;       /* how often the interrupt was let through: no frame was there */
+	uint64_t rx_interrupts; /* that a waiting call took note of */
 };
 
 /*
@@ -71,6 +77,8 @@ struct vfc_nic_stats {
  * 12 bytes before each frame that it sends.
  */
 #define VFC_NIC_HEADROOM 64
+
+#define VFC_NIC_HEADER 18 /* bytes of an Ethernet header with a VLAN tag */
 
 struct vfc_packet {
 	void *data;
@@ -82,7 +90,21 @@ struct vfc_packet {
 VFC_BEGIN_DECLS
 
 /*
- * vfc_nic_pool_init() - @chunks buffers for the network interfaces of one address space.
+ * vfc_nic_chunk() - how long a pool's chunks have to be for that MTU: for vfc_pool_init(). Chunks for
+ * more than 4,000 bytes lie in huge pages where there are enough. 0: no interface has such an MTU.
+ */
+VFC_INLINE uint32_t vfc_nic_chunk(uint32_t mtu)
+{
+	uint32_t room = (mtu + VFC_NIC_HEADER + 1023) & ~UINT32_C(1023);
+
+	if (mtu > 65535 - VFC_NIC_HEADER)
+		return 0;
+	return VFC_NIC_HEADROOM + (room < 2048 ? 2048 : room);
+}
+
+/*
+ * vfc_nic_pool_init() - @chunks buffers for the network interfaces of one address space, with the usual
+ * MTU; for others: vfc_pool_init() with vfc_nic_chunk().
  * Interfaces that share a pool (opts->pool) can send what another one received without copying. A
  * pool outlives its interfaces; vfc_pool_destroy() ends it. Each queue holds rx_entries + tx_entries
  * chunks at most, the callers' hands the rest. Errors: those of vfc_pool_init().
@@ -129,7 +151,8 @@ VFC_API int vfc_nic_wait_link(struct vfc_nic *nic, int64_t timeout);
 VFC_API int vfc_nic_set_mac(struct vfc_nic *nic, const uint8_t mac[6]);
 
 /*
- * vfc_nic_promisc() - receive every frame, or those for our address, broadcast and multicast.
+ * vfc_nic_promisc() - receive every frame, or those for our address, broadcast and multicast, of
+ * which every group is taken: there is no list of them.
  * Errors: of virtio-net, as vfc_nic_set_mac().
  */
 VFC_API int vfc_nic_promisc(struct vfc_nic *nic, bool on);
@@ -145,7 +168,9 @@ VFC_API int vfc_nic_stats(struct vfc_nic *nic, struct vfc_nic_stats *stats);
 VFC_API int vfc_nic_reset(struct vfc_nic *nic);
 
 /*
- * vfc_nic_rx_burst() - received frames, without copying.
+ * vfc_nic_rx_burst() - received frames, without copying. Nothing but the frame is told: checksums are
+ * the caller's to verify, a VLAN tag is where it was on the wire, and who wants a timestamp reads
+ * the clock, once for a burst.
  * Return: how many of @count; 0 when there are none. The caller gives each back by
  * vfc_nic_free() or by sending it. -EINVAL: no such queue.
  */
@@ -156,7 +181,7 @@ VFC_API int vfc_nic_rx_burst(struct vfc_nic *nic, uint32_t queue, struct vfc_pac
  * vfc_nic_tx_burst() - send packets from vfc_nic_alloc() or vfc_nic_rx_burst().
  * Return: how many of @count were taken (from the first on); those belong to the NIC now. Fewer
  * when the ring is full. At most one doorbell. -EINVAL: no such queue, or a length of 0 or over
- * frame_max, or no chunk of the pool, in the first packet.
+ * frame_max, or a chunk that does not lie in the pool (vfc_pool_has()), in the first packet.
  */
 VFC_API int vfc_nic_tx_burst(struct vfc_nic *nic, uint32_t queue, struct vfc_packet *packets,
 			     uint32_t count);
@@ -189,15 +214,15 @@ VFC_API int vfc_nic_drain(struct vfc_nic *nic, uint32_t queue, int64_t timeout);
 
 /*
  * vfc_nic_rx_wait() - wait until a frame can be received on @queue.
- * Arms the interrupt, looks at the ring again, then sleeps: no frame is missed.
+ * Looks at the ring for opts->spin, arms the interrupt, looks again, then sleeps: no frame is missed.
  * @timeout: as vfc_irq_wait(). Errors: -ETIMEDOUT, -EINTR.
  */
 VFC_API int vfc_nic_rx_wait(struct vfc_nic *nic, uint32_t queue, int64_t timeout);
 
 /*
  * For an event loop: vfc_nic_rx_fd() is the eventfd of a queue's receive interrupt, owned by the
- * NIC. vfc_nic_rx_arm() empties it, lets the next frame raise it and returns 1 when a frame is
- * waiting already (do not sleep then), else 0.
+ * NIC. vfc_nic_rx_arm() looks at the ring for opts->spin, empties it, lets the next frame raise it and
+ * returns 1 when a frame is waiting already (do not sleep then, whatever the eventfd says), else 0.
  */
 VFC_API int vfc_nic_rx_fd(struct vfc_nic *nic, uint32_t queue);
 VFC_API int vfc_nic_rx_arm(struct vfc_nic *nic, uint32_t queue);

@@ -85,10 +85,11 @@ VFC_TEMPLATE bool vfc_ring_post_one(uint8_t *descriptor, uint32_t *cookie,
 	return true;
 }
 
-/* Into @count slots from @slot on, which do not wrap. Return: how many were given. */
-VFC_TEMPLATE uint32_t vfc_ring_post_stretch(const struct vfc_ring *ring,
-					    const struct vfc_ring_layout *layout, uint32_t slot,
-					    uint32_t count, vfc_ring_give *give, void *context)
+/* Into @count slots from @slot on, which do not wrap. False: only the first @posted were given. */
+VFC_TEMPLATE bool vfc_ring_post_stretch(const struct vfc_ring *ring,
+					const struct vfc_ring_layout *layout, uint32_t slot,
+					uint32_t count, vfc_ring_give *give, void *context,
+					uint32_t *posted)
 {
 	uint8_t *descriptor = ring->descriptors + (uint64_t)slot * layout->size;
 	uint32_t *cookies = ring->cookies + slot, n = 0, k;
@@ -98,12 +99,17 @@ VFC_TEMPLATE uint32_t vfc_ring_post_stretch(const struct vfc_ring *ring,
 		VFC_UNROLL
 		for (k = 0; k < 4; k++)
 			if (!vfc_ring_post_one(descriptor + k * (uint64_t)layout->size, cookies + k,
-					       layout, give, context))
-				return n + k;
+					       layout, give, context)) {
+				*posted = n + k;
+				return false;
+			}
+	*posted = count;
 	for (; n < count; n++, descriptor += layout->size)
-		if (!vfc_ring_post_one(descriptor, cookies++, layout, give, context))
-			break;
-	return n;
+		if (!vfc_ring_post_one(descriptor, cookies++, layout, give, context)) {
+			*posted = n;
+			return false;
+		}
+	return true;
 }
 
 VFC_TEMPLATE void vfc_ring_posted(struct vfc_ring *ring, const struct vfc_ring_layout *layout,
@@ -124,19 +130,22 @@ VFC_TEMPLATE uint32_t vfc_ring_post_each(struct vfc_ring *ring, const struct vfc
 					 uint32_t count, vfc_ring_give *give, void *context)
 {
 	uint32_t tail = ring->tail, n = 0, run, posted;
+	bool all;
 
 	if (!vfc_ring_in_order(layout))
 		return vfc_ring_post_out_of_order(ring, layout, count, give, context);
-	/* Again only after a wrap. */
+	/* Again only after a wrap, which one alone cannot have in it. */
 	do {
-		run = ring->entries - tail;
+		run = ring->entries - tail; /* > 0 */
+		if (!run)
+			__builtin_unreachable();
 		run = run < count - n ? run : count - n;
-		posted = vfc_ring_post_stretch(ring, layout, tail, run, give, context);
+		all = vfc_ring_post_stretch(ring, layout, tail, run, give, context, &posted);
 		n += posted;
 		tail += posted;
 		if (tail == ring->entries)
 			tail = 0;
-	} while (__builtin_expect(posted == run && n < count, 0));
+	} while (__builtin_expect(all && count > 1 && n < count, 0));
 	vfc_ring_posted(ring, layout, tail, n);
 	return n;
 }
@@ -206,10 +215,10 @@ VFC_TEMPLATE void vfc_ring_fill_stretch(const struct vfc_ring *ring,
 	struct vfc_buffer buffer;
 	const uint64_t control = filling->command | vfc_ring_length_field(layout, filling->length);
 
-	for (; count >= 4; count -= 4, cookies += 4) {
-		__builtin_memcpy(cookies, filling->chunks, 4 * sizeof(*cookies));
+	for (; count >= 8; count -= 8, cookies += 8) {
+		__builtin_memcpy(cookies, filling->chunks, 8 * sizeof(*cookies));
 		VFC_UNROLL
-		for (k = 0; k < 4; k++, descriptor += layout->size) {
+		for (k = 0; k < 8; k++, descriptor += layout->size) {
 			vfc_ring_give_chunk(filling, &buffer);
 			VFC_RING_STORE64(descriptor + layout->address, buffer.iova);
 			VFC_RING_STORE64(descriptor + layout->control, control);

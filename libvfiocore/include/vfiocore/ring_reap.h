@@ -136,16 +136,17 @@ VFC_TEMPLATE uint32_t vfc_ring_reap_stretch(struct vfc_ring *ring,
 {
 	const uint8_t *control = ring->descriptors + (uint64_t)ring->head * layout->size +
 				 layout->control;
-	const uint32_t *cookies = ring->cookies + ring->head;
-	uint32_t n = 0, k;
+	const uint32_t *start = ring->cookies + ring->head, *cookies = start;
+	uint32_t n = count & ~3u, k;
 
-	/* Four at a time: the pointers move once for them. */
-	for (; count - n >= 4; n += 4, cookies += 4, control += 4 * (uint64_t)layout->size)
-		VFC_UNROLL
-		for (k = 0; k < 4; k++)
-			if (!vfc_ring_reap_one(ring, control + k * (uint64_t)layout->size,
-					       cookies[k], layout, sieve, context))
-				return n + k;
+	/* Four at a time: the pointers move once for them, and tell how many there were. */
+	if (n)
+		for (; cookies != start + n; cookies += 4, control += 4 * (uint64_t)layout->size)
+			VFC_UNROLL
+			for (k = 0; k < 4; k++)
+				if (!vfc_ring_reap_one(ring, control + k * (uint64_t)layout->size,
+						       cookies[k], layout, sieve, context))
+					return (uint32_t)(cookies - start) + k;
 	for (; n < count; n++, control += layout->size)
 		if (!vfc_ring_reap_one(ring, control, *cookies++, layout, sieve, context))
 			break;
@@ -161,6 +162,8 @@ VFC_TEMPLATE uint32_t vfc_ring_reap_in_order(struct vfc_ring *ring,
 						   vfc_ring_announced(ring);
 	uint32_t head = ring->head, entries = ring->entries;
 
+	if (head >= entries)
+		__builtin_unreachable();
 	if (count > most)
 		count = most;
 	if (count > entries - head)

@@ -75,6 +75,7 @@
 #define E1000E_RCTL_LPE E1000E_BIT(5) /* longer than 1522 bytes */
 #define E1000E_RCTL_BAM E1000E_BIT(15) /* broadcast */
 #define E1000E_RCTL_SECRC E1000E_BIT(26)
+#define E1000E_RCTL_FLXBUF_SHIFT 27 /* four bits: KiB of a buffer; 0: by other fields, 2048 bytes */
 #define E1000E_RDBAL(q) (0x02800 + 0x100 * (uint32_t)(q))
 #define E1000E_RDBAH(q) (0x02804 + 0x100 * (uint32_t)(q))
 #define E1000E_RDLEN(q) (0x02808 + 0x100 * (uint32_t)(q))
@@ -122,6 +123,7 @@
 #define E1000E_CRCERRS 0x04000
 #define E1000E_RXERRC 0x0400c
 #define E1000E_MPC 0x04010
+#define E1000E_ROC 0x040ac /* longer than what is received */
 
 /* The second quadword of a legacy transmit descriptor. */
 #define E1000E_TX_EOP (UINT64_C(1) << 24)

@@ -55,6 +55,9 @@
 #define IGB_SRRCTL_ONE_BUFFER (UINT32_C(1) << 25)
 #define IGB_SRRCTL_DROP E1000E_BIT(31) /* with no buffer, so that no queue waits for another */
 
+/* Section 8.10.15, RLPML after a reset: the longest packet, with FCS, while RCTL.LPE is 1. */
+#define IGB_RLPML_MAX 0x2600
+
 /* Section 8.10.16. An entry of RETA is a byte with a queue. */
 #define IGB_MRQC_RSS 2u
 

@@ -4,8 +4,10 @@
  * that taking it back needs no books of its own.
  */
 #include <errno.h>
+#include <stdlib.h>
 #include <vfiocore.h>
 
+#include "../kernel/sys.h"
 #include "space.h"
 
 /*
@@ -58,8 +60,43 @@ static int find_run(struct vfc_iommu *iommu, const struct vfc_mapping *vector, s
 			"says", buffers, PLURAL(buffers), vector->va);
 }
 
+static int compare_iovas(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+static int refuse_twice(const uint64_t *iovas, size_t count)
+{
+	for (size_t i = 1; i < count; i++)
+		if (iovas[i] == iovas[i - 1])
+			return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, WHERE(.iova = iovas[i]),
+					"the vector has the buffer there twice, and it is mapped once");
+	return 0;
+}
+
+/* No mapping is in it twice: unless they go up, which what was mapped in one go mostly does. */
+static int check_order(const struct vfc_iommu *iommu, const struct vfc_mapping *vector, size_t count)
+{
+	uint64_t *iovas = sys_alloc(count * sizeof(*iovas)), length;
+	size_t runs = 0;
+	int rc;
+
+	if (!iovas)
+		return vfc_no_memory();
+	for (size_t i = 0; i < count; i += run_of(iommu, vector, i, count, &length))
+		iovas[runs++] = vector[i].iova;
+	qsort(iovas, runs, sizeof(*iovas), compare_iovas);
+	rc = refuse_twice(iovas, runs);
+	free(iovas);
+	return rc;
+}
+
 static int check_runs(struct vfc_iommu *iommu, const struct vfc_mapping *vector, size_t count)
 {
+	bool ascend = true;
+
 	for (size_t i = 0, buffers; i < count; i += buffers) {
 		struct vfc_mapping mapping;
 		uint64_t length;
@@ -69,8 +106,9 @@ static int check_runs(struct vfc_iommu *iommu, const struct vfc_mapping *vector,
 		rc = find_run(iommu, vector + i, buffers, length, &mapping);
 		if (rc < 0)
 			return rc;
+		ascend = ascend && (!i || vector[i].iova > vector[i - 1].iova);
 	}
-	return 0;
+	return ascend ? 0 : check_order(iommu, vector, count);
 }
 
 static int unmap_runs(struct vfc_iommu *iommu, const struct vfc_mapping *vector, size_t count)

@@ -10,6 +10,7 @@
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -205,12 +206,17 @@ int sys_eventfd_blocking(void)
 	return rc < 0 ? rc : fd;
 }
 
-void sys_eventfd_raise(int fd)
+void sys_eventfd_return(int fd, uint64_t count)
 {
 	int saved = errno;
 
-	eventfd_write(fd, 1);
+	eventfd_write(fd, count);
 	errno = saved;
+}
+
+void sys_eventfd_raise(int fd)
+{
+	sys_eventfd_return(fd, 1);
 }
 
 uint64_t sys_eventfd_take(int fd)
@@ -389,6 +395,12 @@ uint64_t sys_memlock_limit(void)
 	if (CALL(getrlimit(RLIMIT_MEMLOCK, &limit)) < 0 || limit.rlim_cur == RLIM_INFINITY)
 		return UINT64_MAX;
 	return limit.rlim_cur;
+}
+
+int sys_random(void *data, size_t length)
+{
+	FAIL_ON_DEMAND(-EIO);
+	return CALL(getrandom(data, length, 0)) < 0 ? -EIO : 0;
 }
 
 size_t sys_page_size(void)

@@ -38,6 +38,7 @@ int sys_eventfd(void);                  /* non-blocking, close-on-exec */
 int sys_eventfd_blocking(void);         /* where sys_read_now() takes such, else non-blocking */
 int sys_nonblock(int fd);               /* of an eventfd */
 void sys_eventfd_raise(int fd);         /* as the kernel does: cannot fail */
+void sys_eventfd_return(int fd, uint64_t count); /* what was taken; likewise */
 uint64_t sys_eventfd_take(int fd);      /* likewise; 0: nothing was raised */
 int sys_epoll(void);
 int sys_epoll_add(int epoll, int fd, uint64_t data);                /* for reading */
@@ -80,6 +81,7 @@ bool sys_exists(const char *path);
 bool sys_accessible(const char *path); /* for reading and writing */
 uint64_t sys_memlock_limit(void); /* bytes; UINT64_MAX: none */
 size_t sys_page_size(void);
+int sys_random(void *data, size_t length); /* 256 bytes at most */
 int64_t sys_now(void); /* ns, monotonic */
 int64_t sys_boot_time(void); /* ns, goes on while the system sleeps */
 void sys_sleep(int64_t ns);

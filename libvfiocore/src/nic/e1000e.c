@@ -7,7 +7,7 @@
  */
 #include "intel.h"
 
-#define FRAME_MAX 1518 /* 1522 with FCS: what is received while RCTL.LPE is 0 */
+#define MTU_MAX 9000 /* section 10.2.5.1: frames of 9018 bytes with FCS */
 #define RX_STATUS (INTEL_RX_STATUS | E1000E_RX_ERRORS)
 
 static const struct vfc_ring_layout rx_layout = {
@@ -82,16 +82,14 @@ static int attach(struct vfc_nic *nic)
 	return rc < 0 ? rc : intel_read_mac(nic);
 }
 
-/* Multicast is always taken: a list of groups is not worth a table of hashes here. */
-static uint32_t rctl(bool promisc)
+static uint32_t rctl(const struct vfc_nic *nic, bool promisc)
 {
-	return E1000E_RCTL_EN | E1000E_RCTL_MPE | E1000E_RCTL_BAM | E1000E_RCTL_SECRC |
-	       (promisc ? E1000E_RCTL_UPE : 0); /* BSIZE 0: buffers of 2048 bytes */
+	return intel_rctl(nic, promisc) | nic->room / 1024 << E1000E_RCTL_FLXBUF_SHIFT;
 }
 
 static int set_promisc(struct vfc_nic *nic, bool on)
 {
-	set(nic, E1000E_RCTL, rctl(on));
+	set(nic, E1000E_RCTL, rctl(nic, on));
 	return 0;
 }
 
@@ -132,7 +130,7 @@ static void start_receive(struct vfc_nic *nic)
 	}
 	for (uint32_t q = 0; q < nic->queues; q++)
 		nic->rx[q].expected = INTEL_RX_GOOD;
-	set(nic, E1000E_RCTL, rctl(nic->promisc));
+	set(nic, E1000E_RCTL, rctl(nic, nic->promisc));
 }
 
 /* Section 4.6.6, transmit initialization; collision values are those for full duplex. */
@@ -215,24 +213,42 @@ static void tx_clean(struct nic_tx *tx)
 	nic_clean(tx, &tx_layout);
 }
 
-static uint32_t rx_burst(struct nic_rx *rx, struct vfc_packet *packets, uint32_t count)
+VFC_TEMPLATE uint32_t receive(struct nic_rx *rx, struct vfc_packet *packets, uint32_t count)
 {
 	const vfc_ring_sieve sieve = {RX_STATUS, &rx->expected, intel_rx_take, intel_rx_bad, INTEL_RX_LENGTH(1)};
 
 	return nic_receive(rx, &rx_layout, 0, &sieve, packets, count);
 }
 
-static uint32_t tx_burst(struct nic_tx *tx, const struct vfc_packet *packets, uint32_t count)
+VFC_TEMPLATE int send(struct nic_tx *tx, const struct vfc_packet *packets, uint32_t count)
 {
-	return nic_send(tx, &tx_layout, E1000E_TX_EOP | E1000E_TX_IFCS, FRAME_MAX, packets, count);
+	return nic_send(tx, &tx_layout, E1000E_TX_EOP | E1000E_TX_IFCS, INTEL_FRAME_MAX, packets,
+			count);
 }
+
+static uint32_t rx_burst_any(struct nic_rx *rx, struct vfc_packet *packets, uint32_t count)
+{
+	const vfc_ring_sieve sieve = {INTEL_RX_GOOD | E1000E_RX_ERRORS, &rx->expected,
+				      intel_rx_take_any, intel_rx_bad, 0};
+
+	return nic_receive(rx, &rx_layout, 0, &sieve, packets, count);
+}
+
+static int tx_burst_any(struct nic_tx *tx, const struct vfc_packet *packets, uint32_t count)
+{
+	return nic_send(tx, &tx_layout, E1000E_TX_EOP | E1000E_TX_IFCS, tx->nic->frame_max, packets,
+			count);
+}
+
+NIC_BURSTS(rx_burst, tx_burst, receive, send)
 
 const struct nic_driver nic_e1000e = {
 	.name = "e1000e",
 	.vendor = E1000E_VENDOR,
 	.device = E1000E_DEVICE,
 	.queues_max = E1000E_QUEUES,
-	.frame_max = FRAME_MAX,
+	.frame_max = INTEL_FRAME_MAX,
+	.mtu_max = MTU_MAX,
 	.rx_layout = &rx_layout,
 	.tx_layout = &tx_layout,
 	.vectors = vectors,
@@ -248,6 +264,8 @@ const struct nic_driver nic_e1000e = {
 	.rx_arm = rx_arm,
 	.rx_burst = rx_burst,
 	.tx_burst = tx_burst,
+	.rx_burst_any = rx_burst_any,
+	.tx_burst_any = tx_burst_any,
 	.rx_refill = rx_refill,
 	.tx_clean = tx_clean,
 	.rx_ready = rx_ready,

@@ -4,6 +4,10 @@
  * Where the registers are those of the 82574 they have its names.
  */
 #include "igb_queues.h"
+#include "igb_vfs.h"
+
+#define FCS 4
+#define MTU_MAX (IGB_RLPML_MAX - FCS - VFC_NIC_HEADER)
 
 static uint32_t vectors(uint32_t queues)
 {
@@ -12,12 +16,12 @@ static uint32_t vectors(uint32_t queues)
 
 static volatile void *rx_doorbell(struct vfc_nic *nic, uint32_t queue)
 {
-	return nic->registers + IGB_RX(queue) + IGB_RING_TAIL;
+	return nic->registers + IGB_RX(igb_pool(nic) + queue) + IGB_RING_TAIL;
 }
 
 static volatile void *tx_doorbell(struct vfc_nic *nic, uint32_t queue)
 {
-	return nic->registers + IGB_TX(queue) + IGB_RING_TAIL;
+	return nic->registers + IGB_TX(igb_pool(nic) + queue) + IGB_RING_TAIL;
 }
 
 /* Bring the device to rest, from whatever state: section 4.3.1, section 5.2.3.3 for the requests. */
@@ -43,8 +47,10 @@ static void stop(struct vfc_nic *nic)
 
 static int attach(struct vfc_nic *nic)
 {
-	int rc = intel_attach(nic, IGB_REGISTERS);
+	int rc = igb_vfs_attach(nic);
 
+	if (rc == 0)
+		rc = intel_attach(nic, IGB_REGISTERS);
 	return rc < 0 ? rc : intel_read_mac(nic);
 }
 
@@ -70,16 +76,10 @@ static void start_link(struct vfc_nic *nic)
 	await(nic, E1000E_MDIC, E1000E_MDIC_READY, E1000E_MDIC_READY, MS);
 }
 
-/* Multicast is always taken: a list of groups is not worth a table of hashes here. */
-static uint32_t rctl(bool promisc)
-{
-	return E1000E_RCTL_EN | E1000E_RCTL_MPE | E1000E_RCTL_BAM | E1000E_RCTL_SECRC |
-	       (promisc ? E1000E_RCTL_UPE : 0);
-}
-
 static int set_promisc(struct vfc_nic *nic, bool on)
 {
-	set(nic, E1000E_RCTL, rctl(on));
+	set(nic, E1000E_RCTL, intel_rctl(nic, on));
+	igb_vfs_promisc(nic, on);
 	return 0;
 }
 
@@ -110,8 +110,9 @@ static void start_receive(struct vfc_nic *nic)
 	intel_set_mac(nic, nic->mac);
 	start_rss(nic);
 	for (uint32_t q = 0; q < nic->queues; q++)
-		igb_start_rx(&nic->rx[q], IGB_RX(q));
-	set(nic, E1000E_RCTL, rctl(nic->promisc));
+		igb_start_rx(&nic->rx[q], IGB_RX(igb_pool(nic) + q));
+	igb_vfs_divide(nic);
+	set(nic, E1000E_RCTL, intel_rctl(nic, nic->promisc));
 }
 
 /* Section 4.5.10, transmit initialization; collision values are those for full duplex. */
@@ -120,25 +121,42 @@ static void start_transmit(struct vfc_nic *nic)
 	set(nic, E1000E_TCTL, E1000E_TCTL_EN | E1000E_TCTL_PSP | 0xf << E1000E_TCTL_CT_SHIFT |
 				      0x40 << E1000E_TCTL_COLD_SHIFT);
 	for (uint32_t q = 0; q < nic->queues; q++)
-		igb_start_tx(&nic->tx[q], IGB_TX(q));
+		igb_start_tx(&nic->tx[q], IGB_TX(igb_pool(nic) + q));
 }
 
 static void start_interrupts(struct vfc_nic *nic)
 {
 	set(nic, IGB_GPIE, IGB_GPIE_MSIX | IGB_GPIE_EIAME | IGB_GPIE_PBA);
 	for (uint32_t q = 0; q < nic->queues; q++)
-		set(nic, IGB_IVAR(q), IGB_IVAR_VALID | q);
+		set(nic, IGB_IVAR(igb_pool(nic) + q), IGB_IVAR_VALID | q);
 	set(nic, IGB_IVAR_MISC, (IGB_IVAR_VALID | nic->queues) << IGB_IVAR_OTHER_SHIFT);
 	get(nic, E1000E_ICR);
 	igb_start_interrupts(nic);
 }
 
+/* Virtual functions may have come or gone since: then other queues are ours. */
+static int find_queues(struct vfc_nic *nic)
+{
+	int rc = igb_vfs_find(nic);
+
+	for (uint32_t q = 0; rc == 0 && q < nic->queues; q++) {
+		nic->rx[q].ring.doorbell = rx_doorbell(nic, q);
+		nic->tx[q].ring.doorbell = tx_doorbell(nic, q);
+	}
+	return rc;
+}
+
 static int start(struct vfc_nic *nic)
 {
+	int rc = find_queues(nic);
+
+	if (rc < 0)
+		return rc;
 	start_link(nic);
 	start_interrupts(nic);
 	start_receive(nic);
 	start_transmit(nic);
+	igb_vfs_welcome(nic);
 	return intel_check_present(nic);
 }
 
@@ -146,7 +164,7 @@ static void read_counters(struct vfc_nic *nic)
 {
 	intel_read_counters(nic);
 	for (uint32_t q = 0; q < nic->queues; q++) {
-		uint32_t dropped = get(nic, IGB_RX(q) + IGB_RX_DROPPED);
+		uint32_t dropped = get(nic, IGB_RX(igb_pool(nic) + q) + IGB_RX_DROPPED);
 
 		if (dropped != UINT32_MAX) /* the device is gone */
 			nic_count(&nic->missed, dropped);
@@ -158,11 +176,13 @@ const struct nic_driver nic_igb = {
 	.vendor = IGB_VENDOR,
 	.device = IGB_DEVICE,
 	.queues_max = IGB_QUEUES,
-	.frame_max = IGB_FRAME_MAX,
+	.frame_max = INTEL_FRAME_MAX,
+	.mtu_max = MTU_MAX,
 	.rx_layout = &igb_rx_layout,
 	.tx_layout = &igb_tx_layout,
 	.vectors = vectors,
 	.attach = attach,
+	.detach = igb_vfs_detach,
 	.rx_doorbell = rx_doorbell,
 	.tx_doorbell = tx_doorbell,
 	.start = start,
@@ -174,7 +194,10 @@ const struct nic_driver nic_igb = {
 	.rx_arm = igb_rx_arm,
 	.rx_burst = igb_rx_burst,
 	.tx_burst = igb_tx_burst,
+	.rx_burst_any = igb_rx_burst_any,
+	.tx_burst_any = igb_tx_burst_any,
 	.rx_refill = igb_rx_refill,
 	.tx_clean = igb_tx_clean,
 	.rx_ready = igb_rx_ready,
+	.vfs = &igb_vf_driver,
 };

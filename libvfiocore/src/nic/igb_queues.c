@@ -6,6 +6,7 @@
 #include "igb_queues.h"
 
 #define RX_STATUS (INTEL_RX_STATUS | IGB_RX_ERRORS)
+#define TX_COMMAND (E1000E_TX_EOP | E1000E_TX_IFCS | E1000E_TX_DEXT | IGB_TX_DATA)
 
 /*
  * Section 7.1.5. With one buffer a descriptor the device does not look at the second address, where
@@ -53,7 +54,7 @@ void igb_start_rx(struct nic_rx *rx, uint32_t at)
 
 	set_ring(nic, at, &rx->ring);
 	set(nic, at + IGB_RX_SRRCTL,
-	    NIC_ROOM / 1024 << IGB_SRRCTL_KILOBYTES | IGB_SRRCTL_ONE_BUFFER |
+	    nic->room / 1024 << IGB_SRRCTL_KILOBYTES | IGB_SRRCTL_ONE_BUFFER |
 		    (nic->queues > 1 ? IGB_SRRCTL_DROP : 0));
 	rx->expected = INTEL_RX_GOOD;
 	enable(nic, at, 1 << IGB_RING_WTHRESH_SHIFT);
@@ -102,11 +103,22 @@ uint32_t igb_rx_burst(struct nic_rx *rx, struct vfc_packet *packets, uint32_t co
 	return nic_receive(rx, &igb_rx_layout, 0, &sieve, packets, count);
 }
 
-uint32_t igb_tx_burst(struct nic_tx *tx, const struct vfc_packet *packets, uint32_t count)
+int igb_tx_burst(struct nic_tx *tx, const struct vfc_packet *packets, uint32_t count)
 {
-	return nic_send_by(tx, &igb_tx_layout, give,
-			   E1000E_TX_EOP | E1000E_TX_IFCS | E1000E_TX_DEXT | IGB_TX_DATA,
-			   IGB_FRAME_MAX, packets, count);
+	return nic_send_by(tx, &igb_tx_layout, give, TX_COMMAND, INTEL_FRAME_MAX, packets, count);
+}
+
+uint32_t igb_rx_burst_any(struct nic_rx *rx, struct vfc_packet *packets, uint32_t count)
+{
+	const vfc_ring_sieve sieve = {INTEL_RX_GOOD | IGB_RX_ERRORS, &rx->expected,
+				      intel_rx_take_any, intel_rx_bad, 0};
+
+	return nic_receive(rx, &igb_rx_layout, 0, &sieve, packets, count);
+}
+
+int igb_tx_burst_any(struct nic_tx *tx, const struct vfc_packet *packets, uint32_t count)
+{
+	return nic_send_by(tx, &igb_tx_layout, give, TX_COMMAND, tx->nic->frame_max, packets, count);
 }
 
 void igb_rx_refill(struct nic_rx *rx)

@@ -6,8 +6,6 @@
 #include "../hw/igb.h"
 #include "intel.h"
 
-#define IGB_FRAME_MAX 1518 /* 1522 with FCS: what is received while RCTL.LPE is 0 */
-
 extern const struct vfc_ring_layout igb_rx_layout, igb_tx_layout;
 
 /* Tell the device of a queue's ring, and let it run. @at: its first register. */
@@ -19,7 +17,9 @@ void igb_start_interrupts(struct vfc_nic *nic);
 void igb_rx_arm(struct vfc_nic *nic, uint32_t queue);
 
 uint32_t igb_rx_burst(struct nic_rx *rx, struct vfc_packet *packets, uint32_t count);
-uint32_t igb_tx_burst(struct nic_tx *tx, const struct vfc_packet *packets, uint32_t count);
+int igb_tx_burst(struct nic_tx *tx, const struct vfc_packet *packets, uint32_t count);
+uint32_t igb_rx_burst_any(struct nic_rx *rx, struct vfc_packet *packets, uint32_t count);
+int igb_tx_burst_any(struct nic_tx *tx, const struct vfc_packet *packets, uint32_t count);
 void igb_rx_refill(struct nic_rx *rx);
 void igb_tx_clean(struct nic_tx *tx);
 bool igb_rx_ready(struct nic_rx *rx);

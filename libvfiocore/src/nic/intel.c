@@ -94,16 +94,24 @@ void intel_link(struct vfc_nic *nic, struct vfc_nic_link *link)
 	link->full_duplex = link->up && status & E1000E_STATUS_FD;
 }
 
+/* Multicast is always taken: a list of groups is not worth a table of hashes here. */
+uint32_t intel_rctl(const struct vfc_nic *nic, bool promisc)
+{
+	return E1000E_RCTL_EN | E1000E_RCTL_MPE | E1000E_RCTL_BAM | E1000E_RCTL_SECRC |
+	       (promisc ? E1000E_RCTL_UPE : 0) |
+	       (nic->frame_max > INTEL_FRAME_MAX ? E1000E_RCTL_LPE : 0);
+}
+
 /* The counters start again at 0 when they are read. */
 void intel_read_counters(struct vfc_nic *nic)
 {
 	uint32_t missed = get(nic, E1000E_MPC), crc = get(nic, E1000E_CRCERRS);
-	uint32_t symbol = get(nic, E1000E_RXERRC);
+	uint32_t symbol = get(nic, E1000E_RXERRC), oversize = get(nic, E1000E_ROC);
 
 	if (missed == UINT32_MAX && get(nic, E1000E_STATUS) == UINT32_MAX)
 		return; /* the device is gone, these are no counts */
 	nic_count(&nic->missed, missed);
-	nic_count(&nic->wire_errors, (uint64_t)crc + symbol);
+	nic_count(&nic->wire_errors, (uint64_t)crc + symbol + oversize);
 }
 
 /* The key is the one of Microsoft's RSS specification, whose test vectors everybody has. */
@@ -119,15 +127,17 @@ void intel_write_key(struct vfc_nic *nic)
 		set(nic, E1000E_RSSRK(i), intel_mac_low(key + 4 * i));
 }
 
-__attribute__((cold, noinline)) void intel_rx_drop(struct nic_rx *rx,
-						   const struct vfc_completion *done)
+__attribute__((cold, noinline)) void intel_rx_drop(struct nic_rx *rx, uint64_t control,
+						   uint32_t length, uint32_t chunk)
 {
-	bool whole = done->control & E1000E_RX_EOP, skip = rx->expected != INTEL_RX_GOOD;
+	bool whole = control & E1000E_RX_EOP, skip = rx->expected != INTEL_RX_GOOD;
+	/* While RCTL.LPE is 0 every frame fits into a buffer. */
+	bool parts = rx->nic->frame_max > INTEL_FRAME_MAX;
 
 	rx->expected = whole ? INTEL_RX_GOOD : INTEL_RX_NEVER;
-	if (skip || !whole || done->length - 1 >= NIC_ROOM)
+	if (((skip || !whole) && !parts) || length - 1 >= rx->nic->room)
 		nic_count(&rx->malformed, 1);
-	else
+	else if (!skip)
 		nic_count(&rx->errors, 1);
-	nic_drop(rx, done->cookie);
+	nic_drop(rx, chunk);
 }

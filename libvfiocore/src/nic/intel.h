@@ -12,6 +12,7 @@
 #include "nic.h"
 
 #define MS 1000000
+#define INTEL_FRAME_MAX 1518 /* 1522 with FCS: what is received while RCTL.LPE is 0 */
 
 #define INTEL_RX_LENGTH(n) ((uint64_t)(n) << E1000E_RX_LENGTH_SHIFT)
 /*
@@ -57,17 +58,34 @@ int intel_read_mac(struct vfc_nic *nic);
 int intel_set_mac(struct vfc_nic *nic, const uint8_t mac[6]);
 void intel_link(struct vfc_nic *nic, struct vfc_nic_link *link);
 void intel_read_counters(struct vfc_nic *nic);
+/* RCTL, as both have it. */
+uint32_t intel_rctl(const struct vfc_nic *nic, bool promisc);
 void intel_write_key(struct vfc_nic *nic); /* of RSS */
 
 /*
  * A frame fits into one buffer; of one that does not, every part up to EOP is dropped: rx->expected
  * is something that no completion equals in the meantime.
  */
-void intel_rx_drop(struct nic_rx *rx, const struct vfc_completion *done);
+void intel_rx_drop(struct nic_rx *rx, uint64_t control, uint32_t length, uint32_t chunk);
 
 VFC_TEMPLATE void intel_rx_bad(void *context, const struct vfc_completion *done)
 {
-	intel_rx_drop(((struct nic_receiving *)context)->rx, done);
+	struct nic_receiving *receiving = (struct nic_receiving *)context;
+
+	receiving->dropped++;
+	/* By value: what has an address would be written to memory for every frame. */
+	intel_rx_drop(receiving->rx, done->control, done->length, done->cookie);
+}
+
+/* Where the sieve does not look at the length. */
+VFC_TEMPLATE void intel_rx_take_any(void *context, const struct vfc_completion *done)
+{
+	struct nic_receiving *receiving = (struct nic_receiving *)context;
+
+	if (__builtin_expect(done->length - 1 < receiving->frame_max, 1))
+		nic_hand_over(receiving, done);
+	else
+		intel_rx_bad(context, done);
 }
 
 VFC_TEMPLATE void intel_rx_take(void *context, const struct vfc_completion *done)

@@ -15,18 +15,10 @@
 #include "../kernel/sys.h"
 #include "../sized.h"
 
-#define ENTRIES_DEFAULT 256
-#define ENTRIES_MIN 8
-#define ENTRIES_MAX 32768
 #define SPARE 256 /* chunks a queue beyond what its rings hold: for the caller's hands */
 #define LINK_POLL 10000000
 
-static const struct nic_driver *const drivers[] = {&nic_e1000e, &nic_igb, &nic_virtio};
-
-static int bad_options(const char *what, uint32_t value)
-{
-	return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE, "%s cannot be %u", what, value);
-}
+static const struct nic_driver *const drivers[] = {&nic_e1000e, &nic_igb, &nic_igbvf, &nic_virtio};
 
 static int find_driver(struct vfc_device *device, const struct nic_driver **driver)
 {
@@ -49,54 +41,8 @@ static int find_driver(struct vfc_device *device, const struct nic_driver **driv
 	}
 	return vfc_fail(EOPNOTSUPP, VFC_REASON_UNSUPPORTED, WHERE(.object = device->name),
 			"no driver here is for %04x:%04x; there are some for 8086:10d3 (e1000e), "
-			"8086:10c9 (igb) and 1af4:1041 (virtio-net)",
+			"8086:10c9 (igb), 8086:10ca (igbvf) and 1af4:1041 (virtio-net)",
 			(unsigned)id & 0xffff, (unsigned)(id >> 16));
-}
-
-static int check_entries(const char *what, uint32_t *entries)
-{
-	if (!*entries)
-		*entries = ENTRIES_DEFAULT;
-	if (*entries < ENTRIES_MIN || *entries > ENTRIES_MAX || *entries & (*entries - 1))
-		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE,
-				"%s is %u: a ring has a power of two from %d to %d entries", what,
-				*entries, ENTRIES_MIN, ENTRIES_MAX);
-	return 0;
-}
-
-static int take_pool(struct vfc_nic *nic, struct vfc_pool *pool)
-{
-	nic->pool = pool;
-	if (!pool || (pool->chunk == NIC_CHUNK &&
-		      pool->memory.iommu == vfc_device_iommu(nic->device)))
-		return 0;
-	return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, WHERE(.object = nic->device->name),
-			"opts->pool is not one of vfc_nic_pool_init() in the device's address space");
-}
-
-static int take_options(struct vfc_nic *nic, const struct vfc_nic_opts *opts)
-{
-	struct vfc_nic_opts own;
-	int rc;
-
-	opts = OPTIONS(vfc_nic_opts, opts, &own);
-	if (!opts)
-		return OPTIONS_REFUSED;
-	if (opts->flags & ~(VFC_NIC_PROMISC | nic->driver->flags))
-		return bad_options("opts->flags", opts->flags);
-	nic->flags = opts->flags;
-	nic->promisc = opts->flags & VFC_NIC_PROMISC;
-	nic->queues = opts->queues ? opts->queues : 1;
-	if (nic->queues > nic->driver->queues_max)
-		return vfc_fail(EINVAL, VFC_REASON_RANGE, NOWHERE,
-				"%u queues were asked for, %s has %u", nic->queues, nic->driver->name,
-				nic->driver->queues_max);
-	nic->rx_entries = opts->rx_entries;
-	nic->tx_entries = opts->tx_entries;
-	rc = take_pool(nic, opts->pool);
-	if (rc == 0)
-		rc = check_entries("opts->rx_entries", &nic->rx_entries);
-	return rc < 0 ? rc : check_entries("opts->tx_entries", &nic->tx_entries);
 }
 
 /* Cache lines are the queues' own, so their memory is aligned by hand. */
@@ -116,18 +62,13 @@ static int alloc_queues(struct vfc_nic *nic)
 	return 0;
 }
 
-int vfc_nic_pool_init(struct vfc_pool *pool, struct vfc_iommu *iommu, uint32_t chunks)
-{
-	return vfc_pool_init(pool, iommu, NIC_CHUNK, chunks);
-}
-
 static int own_pool(struct vfc_nic *nic, struct vfc_iommu *iommu)
 {
 	if (nic->pool)
 		return 0;
 	nic->pool = &nic->own_pool;
-	return vfc_nic_pool_init(nic->pool, iommu,
-				 nic->queues * (nic->rx_entries + nic->tx_entries + SPARE));
+	return vfc_pool_init(nic->pool, iommu, VFC_NIC_HEADROOM + nic->room,
+			     nic->queues * (nic->rx_entries + nic->tx_entries + SPARE));
 }
 
 static int alloc_rings(struct vfc_nic *nic)
@@ -269,6 +210,17 @@ static void unclaim(struct vfc_device *device)
 	pthread_mutex_unlock(&device->lock);
 }
 
+/* Where the usual limit is a constant, another one needs other functions. */
+static void choose_bursts(struct vfc_nic *nic)
+{
+	if (nic->frame_max == nic->driver->frame_max || !nic->driver->rx_burst_any)
+		return;
+	nic->own = *nic->driver;
+	nic->own.rx_burst = nic->own.rx_burst_any;
+	nic->own.tx_burst = nic->own.tx_burst_any;
+	nic->driver = &nic->own;
+}
+
 static int open_claimed(struct vfc_device *device, const struct nic_driver *driver,
 			const struct vfc_nic_opts *opts, struct vfc_nic **out)
 {
@@ -280,14 +232,14 @@ static int open_claimed(struct vfc_device *device, const struct nic_driver *driv
 		return vfc_no_memory();
 	nic->driver = driver;
 	nic->device = device;
-	nic->frame_max = driver->frame_max;
-	rc = take_options(nic, opts);
+	rc = nic_take_options(nic, opts);
 	if (rc == 0)
 		rc = alloc_queues(nic);
 	if (rc == 0)
 		rc = check_decodes(nic);
 	if (rc == 0)
 		rc = driver->attach(nic);
+	choose_bursts(nic);
 	if (rc == 0)
 		rc = alloc_rings(nic);
 	if (rc == 0)
@@ -471,6 +423,8 @@ static void add_up(struct vfc_nic *nic, struct vfc_nic_stats *stats)
 		stats->rx_errors += look(&rx->errors);
 		stats->rx_malformed += look(&rx->malformed) + look(&rx->ring.malformed);
 		stats->rx_doorbells += look(&rx->ring.doorbells);
+		stats->rx_arms += look(&rx->arms);
+		stats->rx_interrupts += look(&rx->interrupts);
 		stats->tx_frames += look(&tx->frames);
 		stats->tx_bytes += look(&tx->bytes);
 		stats->tx_errors += look(&tx->ring.errors);

@@ -17,7 +17,7 @@
 
 #include "../kernel/sys.h"
 
-#define NIC_ROOM 2048 /* bytes for a frame in a chunk; drivers tell the device so */
+#define NIC_ROOM 2048 /* bytes for a frame in a chunk, with the usual MTU; drivers tell the device so */
 #define NIC_CHUNK (VFC_NIC_HEADROOM + NIC_ROOM)
 #define NIC_BURST 32
 
@@ -32,6 +32,8 @@ struct nic_rx {
 	uint64_t bytes;
 	uint64_t errors;
 	uint64_t malformed;
+	uint64_t arms;
+	uint64_t interrupts;
 } __attribute__((aligned(64)));
 
 struct nic_tx {
@@ -42,11 +44,14 @@ struct nic_tx {
 	uint64_t bytes;
 } __attribute__((aligned(64)));
 
+struct nic_vf_driver;
+
 struct nic_driver {
 	const char *name;
 	uint16_t vendor, device;
 	uint32_t queues_max;
-	uint32_t frame_max;
+	uint32_t frame_max; /* with the usual MTU */
+	uint32_t mtu_max;
 	uint32_t flags;  /* enum vfc_nic_flags that it knows beyond VFC_NIC_PROMISC */
 	uint32_t header; /* bytes that the device reads and writes before each frame */
 	const struct vfc_ring_layout *rx_layout, *tx_layout;
@@ -72,14 +77,20 @@ struct nic_driver {
 	void (*rx_arm)(struct vfc_nic *nic, uint32_t queue);
 
 	uint32_t (*rx_burst)(struct nic_rx *rx, struct vfc_packet *packets, uint32_t count);
-	uint32_t (*tx_burst)(struct nic_tx *tx, const struct vfc_packet *packets, uint32_t count);
+	/* As vfc_nic_tx_burst(). */
+	int (*tx_burst)(struct nic_tx *tx, const struct vfc_packet *packets, uint32_t count);
+	/* NULL, or: for another MTU; those above then know the usual limits as constants. */
+	uint32_t (*rx_burst_any)(struct nic_rx *rx, struct vfc_packet *packets, uint32_t count);
+	int (*tx_burst_any)(struct nic_tx *tx, const struct vfc_packet *packets, uint32_t count);
 	void (*rx_refill)(struct nic_rx *rx);
 	void (*tx_clean)(struct nic_tx *tx);
 	bool (*rx_ready)(struct nic_rx *rx);
+	const struct nic_vf_driver *vfs; /* NULL: it knows of no virtual functions */
 };
 
 struct vfc_nic {
 	const struct nic_driver *driver;
+	struct nic_driver own; /* where that is for another MTU */
 	struct vfc_device *device;
 	volatile uint8_t *registers;
 	void *state; /* the driver's */
@@ -89,8 +100,11 @@ struct vfc_nic {
 	void *queue_memory; /* where rx and tx are, unaligned */
 	uint32_t queues;
 	uint32_t rx_entries, tx_entries;
+	uint32_t mtu;       /* as opened; 0: the usual one, or less */
 	uint32_t frame_max;
+	uint32_t room;  /* bytes of a buffer that the device is given */
 	uint32_t flags; /* enum vfc_nic_flags, as opened */
+	int64_t spin;   /* ns, as opened */
 	uint64_t missed, wire_errors; /* counted by the device, read so far */
 	bool promisc, master; /* master: we turned it on */
 	uint8_t mac[6];       /* that frames are received for */
@@ -102,6 +116,10 @@ struct vfc_nic {
 extern const struct nic_driver nic_e1000e;
 extern const struct nic_driver nic_virtio;
 extern const struct nic_driver nic_igb;
+extern const struct nic_driver nic_igbvf;
+
+/* src/nic/options.c: into the fields of the interface. */
+int nic_take_options(struct vfc_nic *nic, const struct vfc_nic_opts *opts);
 
 /* A counter has one writer; vfc_nic_stats() reads it from another thread. */
 static inline void nic_count(uint64_t *counter, uint64_t n)
@@ -122,17 +140,23 @@ static inline uint32_t nic_low_mark(uint32_t entries, uint32_t burst)
 	return entries / 4 < burst ? entries / 4 : burst;
 }
 
-/* Post free chunks until the ring is full, and ring the doorbell once. */
-VFC_TEMPLATE void nic_refill(struct nic_rx *rx, const struct vfc_ring_layout *layout,
-			     uint64_t command)
+/* Post free chunks until the ring is full, and ring the doorbell once. @room: for a frame. */
+VFC_TEMPLATE void nic_refill_room(struct nic_rx *rx, const struct vfc_ring_layout *layout,
+				  uint64_t command, uint32_t room)
 {
 	struct vfc_pool *pool = rx->nic->pool;
 	uint32_t header = rx->nic->driver->header;
 
 	vfc_pool_lock(pool);
-	vfc_ring_fill(&rx->ring, layout, pool, VFC_NIC_HEADROOM - header, NIC_ROOM + header, command);
+	vfc_ring_fill(&rx->ring, layout, pool, VFC_NIC_HEADROOM - header, room + header, command);
 	vfc_pool_unlock(pool);
 	vfc_ring_kick(&rx->ring, layout);
+}
+
+VFC_TEMPLATE void nic_refill(struct nic_rx *rx, const struct vfc_ring_layout *layout,
+			     uint64_t command)
+{
+	nic_refill_room(rx, layout, command, NIC_ROOM);
 }
 
 /* Chunks that the caller gave twice would be more than the pool has: each is looked at. */
@@ -158,6 +182,10 @@ VFC_TEMPLATE void nic_clean(struct nic_tx *tx, const struct vfc_ring_layout *lay
 		nic_clean_suspect(tx, layout);
 	vfc_pool_unlock(pool);
 }
+
+/* None of @count packets was taken: the ring is full (0), or the first of them is not one. */
+__attribute__((cold)) int nic_not_sent(const struct vfc_nic *nic, const struct vfc_packet *packets,
+				       uint32_t count);
 
 struct nic_sending {
 	const struct vfc_packet *next;
@@ -185,7 +213,7 @@ VFC_TEMPLATE bool nic_give(void *context, struct vfc_buffer *buffer)
 }
 
 /* Send what is valid and fits: one doorbell at most. @give: nic_give(), or one on top of it. */
-VFC_TEMPLATE uint32_t nic_send_by(struct nic_tx *tx, const struct vfc_ring_layout *layout,
+VFC_TEMPLATE int nic_send_by(struct nic_tx *tx, const struct vfc_ring_layout *layout,
 				  vfc_ring_give *give, uint64_t command, uint32_t frame_max,
 				  const struct vfc_packet *packets, uint32_t count)
 {
@@ -200,13 +228,13 @@ VFC_TEMPLATE uint32_t nic_send_by(struct nic_tx *tx, const struct vfc_ring_layou
 	vfc_ring_kick(&tx->ring, layout);
 	nic_count(&tx->frames, n);
 	nic_count(&tx->bytes, sending.bytes);
-	return n;
+	return __builtin_expect(n == 0, 0) ? nic_not_sent(tx->nic, packets, count) : (int)n;
 }
 
 /* @command: of the control word. */
-VFC_TEMPLATE uint32_t nic_send(struct nic_tx *tx, const struct vfc_ring_layout *layout,
-			       uint64_t command, uint32_t frame_max,
-			       const struct vfc_packet *packets, uint32_t count)
+VFC_TEMPLATE int nic_send(struct nic_tx *tx, const struct vfc_ring_layout *layout,
+			  uint64_t command, uint32_t frame_max,
+			  const struct vfc_packet *packets, uint32_t count)
 {
 	return nic_send_by(tx, layout, nic_give, command, frame_max, packets, count);
 }
@@ -216,7 +244,9 @@ struct nic_receiving {
 	uint8_t *va;   /* of chunk 0's frame */
 	uint64_t iova; /* likewise */
 	uint64_t bytes;
+	uint32_t dropped; /* that were no good frames */
 	struct nic_rx *rx;
+	uint32_t frame_max;
 };
 
 /* A received chunk as the caller sees it. */
@@ -231,6 +261,8 @@ VFC_TEMPLATE void nic_hand_over(struct nic_receiving *receiving,
 	receiving->bytes += length;
 	packet->data = receiving->va + chunk * VFC_POOL_UNIT;
 	packet->iova = receiving->iova + chunk * VFC_POOL_UNIT;
+	/* The caller reads the headers next, of all of a burst: their cache misses overlap. */
+	vfc_prefetch(packet->data);
 }
 
 static inline void nic_drop(struct nic_rx *rx, uint32_t chunk)
@@ -251,24 +283,57 @@ VFC_TEMPLATE uint32_t nic_receive(struct nic_rx *rx, const struct vfc_ring_layou
 		.va = (uint8_t *)pool->memory.va + VFC_NIC_HEADROOM,
 		.iova = pool->memory.iova + VFC_NIC_HEADROOM,
 		.rx = rx,
+		.frame_max = rx->nic->frame_max,
 	};
-	uint32_t left = count, n;
+	uint32_t seen = 0, good = 0, n;
 
 	(void)command;
-	for (;;) {
-		n = vfc_ring_reap_some(&rx->ring, layout, left, sieve, &receiving);
-		/* When all of a burst were dropped there may be more: 0 would say that there are none. */
-		if (!n || (n == left && receiving.next != packets))
-			break;
-		left = count - (uint32_t)(receiving.next - packets);
-	}
-	n = (uint32_t)(receiving.next - packets);
+	do {
+		n = vfc_ring_reap_some(&rx->ring, layout, count - good, sieve, &receiving);
+		seen += n;
+		good = seen - receiving.dropped;
+	} while (n && good < count); /* those that were dropped are no reason to say that there are no more */
 	if (vfc_ring_space(&rx->ring) >= rx->low)
 		rx->nic->driver->rx_refill(rx); /* seldom, as nic_clean() */
-	nic_count(&rx->frames, n);
+	nic_count(&rx->frames, good);
 	nic_count(&rx->bytes, receiving.bytes);
-	return n;
+	return good;
 }
+
+/*
+ * A driver's two functions from its templates. One frame at a time is compiled for itself: a loop
+ * over many needs registers and tests that are a third of what one frame costs.
+ */
+#define NIC_BURSTS(rx_burst, tx_burst, receive, send)                                              \
+	static NIC_APART uint32_t rx_burst##_one(struct nic_rx *rx, struct vfc_packet *packet)     \
+	{                                                                                          \
+		return receive(rx, packet, 1);                                                     \
+	}                                                                                          \
+	static NIC_APART uint32_t rx_burst##_many(struct nic_rx *rx, struct vfc_packet *packets,   \
+						  uint32_t count)                                  \
+	{                                                                                          \
+		return receive(rx, packets, count);                                                \
+	}                                                                                          \
+	static uint32_t rx_burst(struct nic_rx *rx, struct vfc_packet *packets, uint32_t count)    \
+	{                                                                                          \
+		return count == 1 ? rx_burst##_one(rx, packets) :                                  \
+				    rx_burst##_many(rx, packets, count);                           \
+	}                                                                                          \
+	static NIC_APART int tx_burst##_one(struct nic_tx *tx, const struct vfc_packet *packet)    \
+	{                                                                                          \
+		return send(tx, packet, 1);                                                        \
+	}                                                                                          \
+	static NIC_APART int tx_burst##_many(struct nic_tx *tx, const struct vfc_packet *packets,  \
+					     uint32_t count)                                       \
+	{                                                                                          \
+		return send(tx, packets, count);                                                   \
+	}                                                                                          \
+	static int tx_burst(struct nic_tx *tx, const struct vfc_packet *packets, uint32_t count)   \
+	{                                                                                          \
+		return count == 1 ? tx_burst##_one(tx, packets) :                                  \
+				    tx_burst##_many(tx, packets, count);                           \
+	}
+#define NIC_APART __attribute__((noinline))
 
 /* A point in time, or INT64_MAX: without end. */
 static inline int64_t nic_deadline(int64_t timeout)

@@ -39,16 +39,21 @@ int vfc_nic_rx_burst(struct vfc_nic *nic, uint32_t queue, struct vfc_packet *pac
 	return (int)nic->driver->rx_burst(&nic->rx[queue], packets, count);
 }
 
+int nic_not_sent(const struct vfc_nic *nic, const struct vfc_packet *packets, uint32_t count)
+{
+	if (count && packets->length - 1 >= nic->frame_max)
+		return vfc_done(bad_length(nic, packets->length));
+	if (count && !vfc_pool_has(nic->pool, packets->chunk))
+		return vfc_done(bad_chunk(nic, packets->chunk));
+	return 0;
+}
+
 int vfc_nic_tx_burst(struct vfc_nic *nic, uint32_t queue, struct vfc_packet *packets,
 		     uint32_t count)
 {
 	if (queue >= nic->queues)
 		return vfc_done(bad_queue(nic, queue));
-	if (count && packets[0].length - 1 >= nic->frame_max)
-		return vfc_done(bad_length(nic, packets[0].length));
-	if (count && !vfc_pool_has(nic->pool, packets[0].chunk))
-		return vfc_done(bad_chunk(nic, packets[0].chunk));
-	return (int)nic->driver->tx_burst(&nic->tx[queue], packets, count);
+	return nic->driver->tx_burst(&nic->tx[queue], packets, count);
 }
 
 int vfc_nic_alloc(struct vfc_nic *nic, struct vfc_packet *packets, uint32_t count)
@@ -94,7 +99,7 @@ struct vfc_pool *vfc_nic_pool(struct vfc_nic *nic)
 int vfc_nic_fill(struct vfc_nic *nic, struct vfc_packet *packets, uint32_t count, const void *frame,
 		 uint32_t length)
 {
-	if (length - 1 >= nic->driver->frame_max)
+	if (length - 1 >= nic->frame_max)
 		return vfc_done(bad_length(nic, length));
 	for (uint32_t i = 0; i < count; i++) {
 		memcpy(packets[i].data, frame, length);
@@ -171,21 +176,41 @@ int vfc_nic_drain(struct vfc_nic *nic, uint32_t queue, int64_t timeout)
 	}
 }
 
+/* Look for a frame for as long as was asked for, and no system call. */
+static bool spin(struct vfc_nic *nic, struct nic_rx *rx, int64_t deadline)
+{
+	int64_t end = nic->spin ? nic_deadline(nic->spin) : 0;
+
+	if (end > deadline)
+		end = deadline;
+	while (end && sys_now() < end) {
+		if (nic->driver->rx_ready(rx))
+			return true;
+		vfc_relax();
+	}
+	return false;
+}
+
 /* Empties the eventfd before the device may fire again, and refills a starved ring. */
-static int rx_arm(struct vfc_nic *nic, uint32_t queue)
+static int rx_arm(struct vfc_nic *nic, uint32_t queue, int64_t end)
 {
 	struct nic_rx *rx = &nic->rx[queue];
-	uint64_t fired;
-	int rc = irq_consume(nic->irq, queue, &fired, false);
+	uint64_t fired = 0;
+	int rc;
 
+	if (spin(nic, rx, end))
+		return 1;
+	rc = irq_consume(nic->irq, queue, &fired, false);
 	if (rc < 0)
 		return rc;
+	nic_count(&rx->interrupts, fired);
 	if (nic->driver->rx_ready(rx))
 		return 1;
 	if (device_present(nic->device) < 0)
 		return -ENODEV;
 	if (vfc_ring_space(&rx->ring))
 		nic->driver->rx_refill(rx);
+	nic_count(&rx->arms, 1);
 	nic->driver->rx_arm(nic, queue);
 	return nic->driver->rx_ready(rx);
 }
@@ -193,17 +218,21 @@ static int rx_arm(struct vfc_nic *nic, uint32_t queue)
 static int rx_wait(struct vfc_nic *nic, uint32_t queue, int64_t end)
 {
 	struct vfc_error before = *vfc_error_last();
+	struct nic_rx *rx = &nic->rx[queue];
+	uint64_t fired;
 	int64_t left;
 	int rc;
 
 	/* A fired vector says that something happened, not that a frame is here. */
 	for (;;) {
-		rc = rx_arm(nic, queue);
+		rc = rx_arm(nic, queue, end);
 		if (rc != 0)
 			return rc < 0 ? rc : 0;
 		left = end == INT64_MAX ? -1 : end - sys_now();
-		rc = vfc_irq_wait(nic->irq, queue, end != INT64_MAX && left < 0 ? 0 : left, NULL);
-		if (nic->driver->rx_ready(&nic->rx[queue])) {
+		rc = vfc_irq_wait(nic->irq, queue, end != INT64_MAX && left < 0 ? 0 : left, &fired);
+		if (rc == 0)
+			nic_count(&rx->interrupts, fired);
+		if (nic->driver->rx_ready(rx)) {
 			if (rc < 0)
 				vfc_error_restore(&before);
 			return 0;
@@ -231,5 +260,5 @@ int vfc_nic_rx_arm(struct vfc_nic *nic, uint32_t queue)
 {
 	if (queue >= nic->queues)
 		return vfc_done(bad_queue(nic, queue));
-	return vfc_done(rx_arm(nic, queue));
+	return vfc_done(rx_arm(nic, queue, INT64_MAX));
 }

@@ -19,6 +19,7 @@
 #include "virtio.h"
 
 #define FRAME_MAX 1518 /* with a VLAN tag; less where the device says so */
+#define MTU_MAX (65535 - VFC_NIC_HEADER)
 #define QUEUES_MAX 64
 #define ENTRIES_MIN 8
 #define MS 1000000
@@ -96,10 +97,24 @@ static void read_mac(struct vfc_nic *nic)
 	} while (before != vfc_mmio_read8(nic->registers + VIRTIO_GENERATION) && --tries);
 }
 
+/* Section 5.1.4.1: nothing longer than what the device says is to be sent to it. */
+static int limit_mtu(struct vfc_nic *nic)
+{
+	uint32_t most = virtio_has(nic, VIRTIO_NET_F_MTU) ? config16(nic, VIRTIO_NET_MTU) : 0;
+
+	if (!most || most + VFC_NIC_HEADER >= nic->frame_max)
+		return 0;
+	if (nic->mtu)
+		return vfc_fail(EINVAL, VFC_REASON_RANGE, WHERE(.object = nic->device->name),
+				"an MTU of %u bytes: the device says %u at most (VIRTIO_NET_F_MTU)",
+				nic->mtu, most);
+	nic->frame_max = most + VFC_NIC_HEADER;
+	return 0;
+}
+
 static int read_config(struct vfc_nic *nic)
 {
 	struct virtio *virtio = virtio_of(nic);
-	uint32_t mtu = 0;
 
 	read_mac(nic);
 	virtio->pairs = virtio_has(nic, VIRTIO_NET_F_MQ) ? config16(nic, VIRTIO_NET_PAIRS) : 1;
@@ -107,11 +122,7 @@ static int read_config(struct vfc_nic *nic)
 		return vfc_fail(EINVAL, VFC_REASON_RANGE, WHERE(.object = nic->device->name),
 				"%u queues were asked for, the device has %u", nic->queues,
 				virtio->pairs);
-	if (virtio_has(nic, VIRTIO_NET_F_MTU))
-		mtu = config16(nic, VIRTIO_NET_MTU);
-	if (mtu && mtu + 18 < FRAME_MAX) /* Ethernet's header, with a VLAN tag */
-		nic->frame_max = mtu + 18;
-	return 0;
+	return limit_mtu(nic);
 }
 
 /* A ring cannot have more entries than the device says, which need not be a power of two. */
@@ -308,6 +319,19 @@ static void read_counters(struct vfc_nic *nic)
 	(void)nic;
 }
 
+static __attribute__((cold, noinline)) void rx_drop(struct nic_receiving *receiving, uint32_t length,
+						    uint32_t chunk)
+{
+	struct nic_rx *rx = receiving->rx;
+
+	receiving->dropped++;
+	if (length - 1 < rx->nic->room) /* too long a frame for what was asked */
+		nic_count(&rx->errors, 1);
+	else
+		nic_count(&rx->malformed, 1);
+	nic_drop(rx, chunk);
+}
+
 /* What of a completion is a frame: nothing that the device says is believed. */
 VFC_TEMPLATE void rx_take(void *context, const struct vfc_completion *done)
 {
@@ -315,12 +339,10 @@ VFC_TEMPLATE void rx_take(void *context, const struct vfc_completion *done)
 	struct vfc_completion frame = *done;
 
 	frame.length -= VIRTIO_NET_HEADER;
-	if (__builtin_expect(frame.length - 1 < NIC_ROOM, 1)) {
+	if (__builtin_expect(frame.length - 1 < receiving->frame_max, 1))
 		nic_hand_over(receiving, &frame);
-		return;
-	}
-	nic_count(&receiving->rx->malformed, 1);
-	nic_drop(receiving->rx, done->cookie);
+	else
+		rx_drop(receiving, frame.length, done->cookie);
 }
 
 /* The header is written where the packet says that its frame begins: that must be in its chunk. */
@@ -331,8 +353,8 @@ VFC_TEMPLATE bool tx_give(void *context, struct vfc_buffer *buffer)
 	const struct vfc_pool *pool = sending->pool;
 	uint64_t offset = packet->iova - vfc_pool_iova(pool, packet->chunk);
 
-	if (offset < VIRTIO_NET_HEADER || offset > NIC_CHUNK ||
-	    offset + packet->length > NIC_CHUNK || !nic_give(context, buffer))
+	if (offset < VIRTIO_NET_HEADER || offset > pool->chunk ||
+	    offset + packet->length > pool->chunk || !nic_give(context, buffer))
 		return false;
 	__builtin_memset((uint8_t *)vfc_pool_va(pool, packet->chunk) + offset - VIRTIO_NET_HEADER, 0,
 			 VIRTIO_NET_HEADER);
@@ -365,14 +387,14 @@ VFC_TEMPLATE uint32_t receive(struct nic_rx *rx, const struct vfc_ring_layout *l
 	{                                                                                          \
 		return receive(rx, &style, receive_command, packets, count);                       \
 	}                                                                                          \
-	static uint32_t style##_tx_burst(struct nic_tx *tx, const struct vfc_packet *packets,      \
-					 uint32_t count)                                           \
+	static int style##_tx_burst(struct nic_tx *tx, const struct vfc_packet *packets,           \
+				    uint32_t count)                                                \
 	{                                                                                          \
 		return nic_send_by(tx, &style, tx_give, 0, tx->nic->frame_max, packets, count);    \
 	}                                                                                          \
 	static void style##_rx_refill(struct nic_rx *rx)                                           \
 	{                                                                                          \
-		nic_refill(rx, &style, receive_command);                                           \
+		nic_refill_room(rx, &style, receive_command, rx->nic->room);                       \
 	}                                                                                          \
 	static void style##_tx_clean(struct nic_tx *tx) { nic_clean(tx, &style); }                 \
 	static bool style##_rx_ready(struct nic_rx *rx)                                            \
@@ -385,6 +407,7 @@ VFC_TEMPLATE uint32_t receive(struct nic_rx *rx, const struct vfc_ring_layout *l
 		.device = VIRTIO_NET_DEVICE,                                                       \
 		.queues_max = QUEUES_MAX,                                                          \
 		.frame_max = FRAME_MAX,                                                            \
+		.mtu_max = MTU_MAX,                                                                \
 		.flags = VFC_NIC_PACKED,                                                           \
 		.header = VIRTIO_NET_HEADER,                                                       \
 		.rx_layout = &style,                                                               \

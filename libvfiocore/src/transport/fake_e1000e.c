@@ -184,7 +184,10 @@ static bool filter(struct fake_device *device, const uint8_t *frame)
 static uint32_t buffer_size(struct fake_device *device)
 {
 	uint32_t rctl = get(device, E1000E_RCTL), size = 2048u >> ((rctl >> 16) & 3);
+	uint32_t flexible = rctl >> E1000E_RCTL_FLXBUF_SHIFT & 0xf;
 
+	if (flexible)
+		return flexible * 1024;
 	return rctl & E1000E_BIT(25) ? size * 16 : size; /* BSEX */
 }
 

@@ -13,6 +13,7 @@ import ctypes
 import sys
 
 from . import tables
+from .prototypes import PROTOTYPES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def prototypes() -> Iterator[str]:
     for text, kind in tables.SCALARS.items():
         if kind is not None:
             yield _claim(f"sizeof({text}) == {ctypes.sizeof(kind)}", f"sizeof {text}")
-    for name, (result, *arguments) in tables.PROTOTYPES.items():
+    for name, (result, *arguments) in PROTOTYPES.items():
         declared = f"{result} ({', '.join(arguments) or 'void'})"
         yield _same(f"__typeof__({name})", declared, name)
 

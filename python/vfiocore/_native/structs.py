@@ -401,8 +401,9 @@ class NicOpts(Sized):
         ("queues", c_uint32),
         ("rx_entries", c_uint32),
         ("tx_entries", c_uint32),
-        ("reserved", c_uint32),
+        ("mtu", c_uint32),
         ("pool", c_void_p),
+        ("spin", c_uint64),
     ]
 
 
@@ -437,6 +438,19 @@ class NicStats(Sized):
         ("tx_errors", c_uint64),
         ("rx_doorbells", c_uint64),
         ("tx_doorbells", c_uint64),
+        ("rx_arms", c_uint64),
+        ("rx_interrupts", c_uint64),
+    ]
+
+
+class NicVfInfo(Sized):
+    _fields_ = [
+        ("size", c_uint32),
+        ("active", c_uint32),
+        ("mac", c_uint8 * 6),
+        ("reserved", c_uint8 * 2),
+        ("granted", c_uint64),
+        ("refused", c_uint64),
     ]
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from .capabilities import capability_json, capability_title
 from .classes import class_name
+from .opening import add_token, open_device
 from .output import (
     add_json,
     bdf,
@@ -62,6 +63,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--dry-run", action="store_true", help="with --write-test: only say what would be written"
     )
+    add_token(parser)
     add_json(parser)
 
 
@@ -70,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
         from .virtualised import run as run_virtualised
 
         return run_virtualised(args)
-    name, source, space, sizes = _read(args.device, args.sysfs)
+    name, source, space, sizes = _read(args)
     capabilities = space.capabilities
     if args.json:
         print_json(_as_json(name, source, space, sizes) | _hex(args, space))
@@ -94,19 +96,18 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _read(device: str, sysfs: bool) -> tuple[str, str, ConfigSpace, dict[str, int]]:
+def _read(args: argparse.Namespace) -> tuple[str, str, ConfigSpace, dict[str, int]]:
     """Name, source, config space, and the sizes of BARs and ROM in bytes."""
-    import vfiocore
     from vfiocore import pci
 
-    name = device
-    if not is_fake(device):
-        info = pci.info(device)
+    name = args.device
+    if not is_fake(name):
+        info = pci.info(name)
         name = info.name
-        if sysfs or not is_vfio_driver(info.driver):
+        if args.sysfs or not is_vfio_driver(info.driver):
             found = {f"bar{n}": bar.size for n, bar in enumerate(info.bars)}
             return name, "sysfs", pci.config(name), found | {"rom": info.rom_size}
-    with vfiocore.open(name) as opened:
+    with open_device(args) as opened:
         found = {f"bar{n}": bar.length for n, bar in enumerate(opened.bars)}
         found["rom"] = opened.rom.length
         return name, f"VFIO ({opened.transport})", opened.config.snapshot(), found

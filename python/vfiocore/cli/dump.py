@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
+from .opening import add_token, open_device
 from .output import add_json, bdf, hex_rows, human_size, number, print_json, print_table, rule
 from .regions import region, region_name
 
@@ -39,13 +40,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--length", type=number, metavar="BYTES", help="how much; default: to the end"
     )
     parser.add_argument("-o", "--output", metavar="FILE", help="write the bytes to a file")
+    add_token(parser)
     add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    import vfiocore
-
-    with vfiocore.open(args.device) as device:
+    with open_device(args) as device:
         source = device.region(args.region)
         length = max(source.length - args.offset, 0) if args.length is None else args.length
         data = source.read_block(args.offset, length)

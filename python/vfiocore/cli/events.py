@@ -7,6 +7,7 @@ import argparse
 import time
 from contextlib import ExitStack
 
+from .opening import add_token, open_each
 from .output import CliError, add_json, at_least, bdf
 
 TYPE_CHECKING = False
@@ -41,6 +42,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-t", "--timeout", type=at_least(0), metavar="S", help="end after S seconds"
     )
+    add_token(parser)
     add_json(parser)
 
 
@@ -51,7 +53,9 @@ def run(args: argparse.Namespace) -> int:
         raise CliError("--watch opens devices: name them", status=2)
     shown = 0
     with ExitStack() as stack:
-        devices = [stack.enter_context(vfiocore.open(name)) for name in args.devices if args.watch]
+        devices = [
+            stack.enter_context(open_each(args, name)) for name in args.devices if args.watch
+        ]
         stream = stack.enter_context(vfiocore.events())
         for device in devices:
             stream.watch(device, release=True)

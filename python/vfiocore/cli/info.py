@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from .capabilities import capability_json, capability_rows
 from .classes import class_name
+from .opening import add_token, open_device
 from .output import (
     add_json,
     describe_error,
@@ -47,6 +48,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "device", type=device, metavar="DEVICE", help="PCI address, UUID or the like"
     )
     parser.add_argument("--no-open", action="store_true", help="only look at sysfs")
+    add_token(parser)
     add_json(parser)
 
 
@@ -55,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
         return _other(args)
     host = None if is_fake(args.device) else _from_sysfs(args.device)
     found = host["obstacles"] if host else []
-    inside, skipped = _look_inside(args.device, found, args.no_open)
+    inside, skipped = _look_inside(args, found)
     if args.json:
         print_json(_as_json(args.device, host, inside, skipped))
         return 0
@@ -73,7 +75,7 @@ def _other(args: argparse.Namespace) -> int:
 
     info = bus.info(args.device)
     found = node_obstacles(info)
-    inside, skipped = _look_inside(args.device, found, args.no_open)
+    inside, skipped = _look_inside(args, found)
     if args.json:
         about = {"nodes": [str(node) for node in nodes(info)], "openable": not found}
         obstacles = [{"problem": o.problem, "cure": o.cure} for o in found]
@@ -118,19 +120,17 @@ def _reset_methods(name: str) -> list[str]:
 
 
 def _look_inside(
-    name: str, found: Sequence[Obstacle], no_open: bool
+    args: argparse.Namespace, found: Sequence[Obstacle]
 ) -> tuple[dict[str, Any] | None, str]:
     """What only an open device tells, or None and the reason why it was not opened."""
     from vfiocore.errors import VfioError
 
-    if no_open:
+    if args.no_open:
         return None, "--no-open was given"
     if found:
         return None, found[0].problem
-    import vfiocore
-
     try:
-        with vfiocore.open(name) as device:
+        with open_device(args) as device:
             return _describe(device), ""
     except VfioError as error:
         return None, describe_error(error)[0]

@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
+from .opening import add_token, open_device
 from .output import CliError, add_json, number, plural, print_json
 from .regions import add_place, region_name
 
@@ -28,17 +29,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-n", "--count", type=number, default=1, help="how many values, default: %(default)s"
     )
+    add_token(parser)
     add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    import vfiocore
-
     if not args.count:
         raise CliError("a count of 0 reads nothing", status=2)
     step = args.width // 8
     offsets = range(args.offset, args.offset + args.count * step, step)
-    with vfiocore.open(args.device) as device:
+    with open_device(args) as device:
         region = device.region(args.region)
         if args.count > 1 and offsets.stop > region.length:
             # Before the first access: reading may have side effects.

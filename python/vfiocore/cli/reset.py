@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 
+from .opening import add_token, open_device
 from .output import add_json, bdf, is_fake, print_json
 
 TYPE_CHECKING = False
@@ -29,6 +30,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("device", type=bdf, metavar="BDF", help="the device's PCI address")
     parser.add_argument("--hot", action="store_true", help="reset the slot or bus")
     parser.add_argument("--dry-run", action="store_true", help="do not reset the device")
+    add_token(parser)
     add_json(parser)
 
 
@@ -56,9 +58,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _reset(args: argparse.Namespace) -> list[ResetDevice]:
-    import vfiocore
-
-    with vfiocore.open(args.device) as device:
+    with open_device(args) as device:
         hit = device.hot_reset_info() if args.hot else []
         if args.hot and not args.dry_run:
             device.hot_reset()

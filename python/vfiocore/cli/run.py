@@ -9,6 +9,7 @@ import shlex
 import sys
 
 from .bind import bind_all, chosen, refuse_used
+from .opening import add_token, open_each
 from .output import CliError, add_json, at_least, bdf, is_fake, print_fields, print_json
 from .sysfs import is_vfio_driver, nodes, obstacles
 
@@ -67,6 +68,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="limit of locked memory: bytes, 64K, 64M, 1G, or unlimited; default: as it is",
     )
     parser.add_argument("--dry-run", action="store_true", help="show the steps, change nothing")
+    add_token(parser)
     add_json(parser)
 
 
@@ -184,12 +186,13 @@ def _list(numbers: dict[str, int]) -> str:
 # --- opening ------------------------------------------------------------------------------------
 
 
-def _open(transport: str, devices: Sequence[PciInfo]) -> tuple[list[int], object]:
+def _open(args: argparse.Namespace, devices: Sequence[PciInfo]) -> tuple[list[int], object]:
     """The space's descriptor and the devices', and what must live until the command is run."""
-    return _open_nodes(devices) if transport == "cdev" else _open_group(devices)
+    opening = _open_nodes if _transport(args, devices) == "cdev" else _open_group
+    return opening(args, devices)
 
 
-def _open_nodes(devices: Sequence[PciInfo]) -> tuple[list[int], object]:
+def _open_nodes(args: argparse.Namespace, devices: Sequence[PciInfo]) -> tuple[list[int], object]:
     """Not bound to the iommufd: a virtual machine monitor does that itself. So that a device which
     cannot be used is not found out by the command, it is opened once before."""
     import vfiocore
@@ -197,17 +200,17 @@ def _open_nodes(devices: Sequence[PciInfo]) -> tuple[list[int], object]:
 
     with vfiocore.Iommu("cdev") as space:
         for info in devices:
-            vfiocore.open(info.name, iommu=space).close()
+            open_each(args, info.name, space).close()
     paths = ["/dev/iommu"]
     paths += [f"/dev/vfio/devices/{pci.info(info.name).vfio_cdev}" for info in devices]
     return [os.open(path, os.O_RDWR | os.O_CLOEXEC) for path in paths], None
 
 
-def _open_group(devices: Sequence[PciInfo]) -> tuple[list[int], object]:
+def _open_group(args: argparse.Namespace, devices: Sequence[PciInfo]) -> tuple[list[int], object]:
     import vfiocore
 
     space = vfiocore.Iommu("group")
-    opened = [vfiocore.open(info.name, iommu=space) for info in devices]
+    opened = [open_each(args, info.name, space) for info in devices]
     return [space.fileno(), *(device.fileno() for device in opened)], (space, opened)
 
 
@@ -226,7 +229,7 @@ def _place(descriptors: Sequence[int]) -> None:
 
 def _become(args: argparse.Namespace, devices: Sequence[PciInfo]) -> NoReturn:
     """Replace this process by the command. Raises before anything is given up."""
-    descriptors, _opened = _open(_transport(args, devices), devices)
+    descriptors, _opened = _open(args, devices)
     environment = {**os.environ, "VFIOCORE_FDS": _list(_numbers(devices))}
     environment.pop("VFIOCORE_TRANSPORT", None)  # said already, by the kind of descriptor
     if args.memlock is not None:

@@ -6,13 +6,12 @@ from __future__ import annotations
 import argparse
 
 from .bind import owner
+from .opening import add_token, open_device, token
 from .output import CliError, add_json, at_least, bdf, print_json
 from .sysfs import device_dir
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from uuid import UUID
-
     from vfiocore.pci import PciInfo
 
 HELP = "show, make and remove a device's virtual functions (SR-IOV)"
@@ -25,7 +24,7 @@ examples:
   vfio sriov 01:00.0 --vfs 2 --dry-run
 
 Virtual functions are bound to vfio-pci. Where the physical one is, too, they are opened with the
-token that was set last: vfiocore.open(BDF, vf_token=...).
+token that was set last: --vf-token of the other verbs, vfiocore.open(BDF, vf_token=...).
 """
 
 
@@ -38,8 +37,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--user", metavar="NAME[:GROUP]", type=owner, help="give their nodes to this user"
     )
     parser.add_argument(
-        "--token", metavar="UUID", type=_token, help="open the device, and set their token"
+        "--token", metavar="UUID", type=token, help="open the device, and set their token"
     )
+    add_token(parser)
     parser.add_argument("--force", action="store_true", help="remove them even if in use")
     parser.add_argument("--dry-run", action="store_true", help="show the steps, change nothing")
     add_json(parser)
@@ -68,20 +68,11 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _token(text: str) -> UUID:
-    from uuid import UUID
-
-    try:
-        return UUID(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no UUID") from None
-
-
 def _change(info: PciInfo, args: argparse.Namespace) -> None:
     from vfiocore import sriov
 
     if args.token is not None:
-        _set_token(info.name, args.token)
+        _set_token(args)
     if args.vfs == 0:
         if not args.force:
             _refuse_used(info.name)
@@ -91,11 +82,11 @@ def _change(info: PciInfo, args: argparse.Namespace) -> None:
         sriov.enable(info.name, args.vfs, uid=uid, gid=gid)
 
 
-def _set_token(name: str, token: UUID) -> None:
+def _set_token(args: argparse.Namespace) -> None:
     import vfiocore
 
-    with vfiocore.open(name) as device:
-        vfiocore.sriov.set_token(device, token)
+    with open_device(args) as device:
+        vfiocore.sriov.set_token(device, args.token)
 
 
 def _refuse_used(name: str) -> None:

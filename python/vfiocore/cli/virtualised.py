@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
+from .opening import open_device
 from .output import CliError, is_fake, plural, print_json, print_table, rule
 
 if TYPE_CHECKING:
@@ -18,14 +19,13 @@ __all__ = ["run"]
 
 def run(args: argparse.Namespace) -> int:
     """The verb with ``--virtualised``, ``--write-test`` or ``--dry-run``."""
-    import vfiocore
     from vfiocore import pci, virtualised
 
     if is_fake(args.device):
         raise CliError(f"{args.device} has no hardware behind it to compare with", status=2)
     if args.dry_run:
         return _dry_run(args, pci.config(args.device))
-    with vfiocore.open(args.device) as device:
+    with open_device(args) as device:
         real = pci.config(device.name)
         found = virtualised.examine(device, write=args.write_test)
     if args.json:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 
+from .opening import add_token, open_device
 from .output import CliError, add_json, number, print_json
 from .regions import add_place, region_name
 
@@ -28,6 +29,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "-r", "--read-back", action="store_true", help="read it again and show the value"
     )
     parser.add_argument("--dry-run", action="store_true", help="do not open the device")
+    add_token(parser)
     add_json(parser)
 
 
@@ -57,9 +59,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _write(args: argparse.Namespace) -> int | None:
-    import vfiocore
 
-    with vfiocore.open(args.device) as device:
+    with open_device(args) as device:
         region = device.region(args.region)
         region.write(args.offset, args.width // 8, args.value)
         return region.read(args.offset, args.width // 8) if args.read_back else None

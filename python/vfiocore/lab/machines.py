@@ -8,68 +8,20 @@ driver and says ``bound``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from . import LabError
-from .emulators import Version
-from .kernels import Kind
+from .machine import INTEL_IOMMU, VFIO_MODULES, Device, Machine
+
+__all__ = ["DEFAULT", "MACHINES", "Device", "Machine", "find"]
 
 DEFAULT = "intel"
-
-VFIO_MODULES = ("vfio", "vfio_iommu_type1", "vfio-pci")
-
-# kernel-irqchip=split is what lets an emulated IOMMU remap interrupts under KVM; TCG ignores it.
-Q35 = "q35,kernel-irqchip=split"
-
-# caching-mode: without it the guest need not announce new mappings, and a nested VFIO user would
-# miss them. intremap: without it type1 refuses MSI as unsafe.
-INTEL_IOMMU = "intel-iommu,intremap=on,caching-mode=on,snoop-control=on"
 
 # Where the IOMMU remaps no interrupts VFIO must be told to trust the devices.
 UNSAFE_INTERRUPTS = (
     "vfio_iommu_type1.allow_unsafe_interrupts=1",
     "iommufd.allow_unsafe_interrupts=1",
 )
-
-
-@dataclass(frozen=True)
-class Device:
-    """One PCI function: its short name, its address in the guest, and QEMU's words for it."""
-
-    name: str
-    bdf: str
-    qemu: str
-    doc: str
-    bound: bool = False  # the guest kernel's own driver keeps it
-
-
-@dataclass(frozen=True)
-class Machine:
-    """One kind of guest."""
-
-    name: str
-    doc: str
-    devices: tuple[Device, ...]
-    iommu: str = "intel"
-    iommu_device: str | None = INTEL_IOMMU
-    iommu_first: bool = True  # before the devices on QEMU's command line
-    kernel: Kind = "stock"
-    qemu_version: Version | None = None  # the oldest QEMU that has its devices; None: any
-    machine: str = Q35
-    memory: int = 1024  # MiB
-    # One: on a host with two cores, two guests of two emulated CPUs take twice as long to boot.
-    cpus: int = 1
-    cmdline: tuple[str, ...] = ("intel_iommu=on",)
-    modules: tuple[str, ...] = VFIO_MODULES
-    qemu: tuple[str, ...] = ()
-
-    def device(self, name: str) -> Device:
-        """The device of that name."""
-        for device in self.devices:
-            if device.name == name:
-                return device
-        known = ", ".join(d.name for d in self.devices)
-        raise LabError(f"machine {self.name} has no device {name!r}: it has {known}")
 
 
 # x-speed=5: with a faster port the kernel waits for a link report that QEMU never sends, and a
@@ -414,6 +366,38 @@ _IGB = replace(
     ),
 )
 
+def _wired(name: str, port: int, wire: int, kind: str, more: str = "") -> Device:
+    mac = f"52:54:00:76:68:{port:02x}"
+    return Device(
+        name,
+        f"0000:0{port}:00.0",
+        f"{kind},id={name},bus=port{port},addr=0,netdev=end{port},mac={mac}{more}",
+        f"{kind}, {mac}, on wire {wire}",
+    )
+
+
+_MODERN = ",disable-legacy=on,disable-modern=off,iommu_platform=on"
+
+_WIRES = replace(
+    _IOMMUFD,
+    name="wires",
+    doc="Intel VT-d on the built kernel; two wires, with an e1000e and a virtio-net each",
+    devices=(
+        _wired("nic0", 1, 0, "e1000e"),
+        _wired("virtio0", 2, 0, "virtio-net-pci", _MODERN),
+        _wired("nic1", 3, 1, "e1000e"),
+        _wired("virtio1", 4, 1, "virtio-net-pci", _MODERN),
+    ),
+    qemu=(
+        *(option for port in range(1, 5) for option in _port(f"port{port}", port)),
+        *(
+            option
+            for port in range(1, 5)
+            for option in ("-netdev", f"hubport,id=end{port},hubid={(port - 1) // 2}")
+        ),
+    ),
+)
+
 # QEMU 7.2: a controller's VFs share its namespaces, so it stands in a subsystem; what queues and
 # vectors they get is taken from the controller's.
 _SRIOV = Machine(
@@ -477,7 +461,7 @@ MACHINES: dict[str, Machine] = {
     for m in (
         *(_INTEL, _NONE, _SHARED, _WIDTH, _WIDTH_BUILT, _DISPLAY),
         *(_IOMMUFD, _IOMMUFD39, _SCALABLE, _SCALABLE39, _AMD, _VIRTIO, _NOIOMMU, _IGB, _SRIOV),
-        _COMPARE,
+        *(_WIRES, _COMPARE),
     )
 }
 

@@ -7,6 +7,7 @@ import argparse
 import importlib
 from typing import Any
 
+from ..opening import add_token
 from ..output import Parser, add_json, at_least, bdf, number
 
 HELP = "use a network interface: DHCP, ping, send, capture, generate, forward, measure"
@@ -71,6 +72,7 @@ _FORWARD = """\
 examples:
   vfio net forward 01:00.0 02:00.0                    until Ctrl-C
   vfio net forward 01:00.0 02:00.0 --seconds 60 --json
+  vfio net forward 01:00.0 02:00.0 --mtu 9000 --spin 0.001
 
 Both ways, every frame, without copying it. Where both are on one network a frame goes in circles.
 """
@@ -120,7 +122,26 @@ def _add(verbs: Any, name: str, text: str, epilog: str) -> Parser:
         metavar="S",
         help="wait so long for the link, default: %(default)g seconds",
     )
+    parser.add_argument(
+        "--mtu",
+        type=at_least(68, int),
+        default=0,
+        metavar="N",
+        help="bytes behind the header that a frame may have, default: 1500",
+    )
+    add_token(parser)
     return parser
+
+
+def _add_spin(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--spin",
+        type=at_least(0),
+        default=0.0,
+        metavar="S",
+        help="look so long for a frame before sleeping until an interrupt, default: %(default)g "
+        "seconds, at most 1",
+    )
 
 
 def _add_exchange(parser: argparse.ArgumentParser) -> None:
@@ -201,6 +222,7 @@ def _configure_send(parser: argparse.ArgumentParser) -> None:
 
 
 def _configure_dump(parser: argparse.ArgumentParser) -> None:
+    _add_spin(parser)
     parser.add_argument(
         "-c", "--count", type=at_least(1, int), metavar="N", help="stop after so many frames"
     )
@@ -251,6 +273,7 @@ def _configure_generate(parser: argparse.ArgumentParser) -> None:
 
 
 def _configure_forward(parser: argparse.ArgumentParser) -> None:
+    _add_spin(parser)
     _add_peer(parser)
     _add_end(parser)
     add_json(parser)

@@ -6,11 +6,10 @@ from __future__ import annotations
 import argparse
 import select
 import time
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from ..output import plural, print_json
-from .session import open_pair, progress, rate_text
+from .session import ctrl_c, open_pair, progress, rate_text
 
 if TYPE_CHECKING:
     from vfiocore import Nic
@@ -47,6 +46,7 @@ class Way:
             "forwarded": self.forwarded,
             "dropped": self.dropped,
             "missed": missed,
+            "interrupts": self.source.stats.rx_interrupts,
         }
 
 
@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     with open_pair(args, promisc=True) as (left, right):
         ways = (Way(left, right), Way(right, left))
         started = time.perf_counter()
-        forward(*ways, count=args.count, seconds=args.seconds)
+        forward(*ways, count=args.count, seconds=args.seconds, spin=args.spin)
         took = time.perf_counter() - started
         for nic in (left, right):
             nic.drain(_DRAIN_SECONDS)
@@ -64,22 +64,31 @@ def run(args: argparse.Namespace) -> int:
 
 
 def forward(
-    there: Way, back: Way, *, count: int | None = None, seconds: float | None = None
+    there: Way,
+    back: Way,
+    *,
+    count: int | None = None,
+    seconds: float | None = None,
+    spin: float = 0.0,
 ) -> None:
-    """Until ``count`` frames or ``seconds`` have passed, or Ctrl-C."""
+    """Until ``count`` frames or ``seconds`` have passed, or Ctrl-C. It sleeps when none came for
+    ``spin`` seconds and a few rounds."""
     total = idle = 0
-    start = shown = time.perf_counter()
-    with suppress(KeyboardInterrupt):
-        while count is None or total < count:
+    start = shown = last = time.perf_counter()
+    with ctrl_c() as pressed:
+        while not pressed() and (count is None or total < count):
             moved = 0
             for way in (there, back):
                 left = _BURST if count is None else min(_BURST, count - total - moved)
                 moved += way.move(left) if left else 0
             total += moved
             idle = 0 if moved else idle + 1
-            if idle >= _PATIENCE:
-                _sleep(there.source, back.source)
             now = time.perf_counter()
+            if moved:
+                last = now
+            elif idle >= _PATIENCE and now - last >= spin:
+                _sleep(there.source, back.source)
+                now = time.perf_counter()
             if seconds is not None and now - start >= seconds:
                 break
             if now - shown > _SHOW:

@@ -5,13 +5,12 @@ from __future__ import annotations
 
 import argparse
 import time
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from vfiocore.nic import parse_mac
 
 from ..output import CliError, plural, print_json
-from .session import experiment, open_nic, progress, rate_text
+from .session import ctrl_c, experiment, open_nic, progress, rate_text
 
 if TYPE_CHECKING:
     from vfiocore import Nic
@@ -55,8 +54,8 @@ def generate(
     """Send until ``count`` frames or ``seconds`` have passed, or Ctrl-C. Return: how many."""
     sent, start = 0, time.perf_counter()
     shown = start
-    with suppress(KeyboardInterrupt):
-        while count is None or sent < count:
+    with ctrl_c() as pressed:
+        while not pressed() and (count is None or sent < count):
             now = time.perf_counter()
             if seconds is not None and now - start >= seconds:
                 break

@@ -6,12 +6,15 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import logging
+import signal
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
+from ..opening import open_device, open_each
 from ..output import CliError, is_fake
 
 if TYPE_CHECKING:
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Capture",
+    "ctrl_c",
     "lease",
     "open_nic",
     "open_pair",
@@ -57,9 +61,8 @@ def progress(text: str) -> None:
 @contextmanager
 def open_nic(args: argparse.Namespace) -> Iterator[Nic]:
     """The device's network interface with its link up."""
-    import vfiocore
-
-    with vfiocore.open(args.device) as device, device.nic() as nic:
+    spin = getattr(args, "spin", 0.0)
+    with open_device(args) as device, device.nic(mtu=args.mtu, spin=spin) as nic:
         _wait_link(args, nic)
         yield nic
 
@@ -88,19 +91,40 @@ def open_pair(args: argparse.Namespace, *, promisc: bool = False) -> Iterator[tu
         space = vfiocore.Iommu("fake" if is_fake(args.device) else None)
         stack.enter_context(space)
         first, second = (
-            stack.enter_context(vfiocore.open(name, iommu=space))
-            for name in (args.device, args.peer)
+            stack.enter_context(open_each(args, name, space)) for name in (args.device, args.peer)
         )
-        pool = stack.enter_context(vfiocore.Pool(space, 4 * _ENTRIES + _SPARE))
+        chunks, mtu = 4 * _ENTRIES + _SPARE, args.mtu or 1500
+        pool = stack.enter_context(vfiocore.Pool(space, chunks, mtu=mtu))
         left, right = (
             stack.enter_context(
-                device.nic(pool=pool, promisc=promisc, rx_entries=_ENTRIES, tx_entries=_ENTRIES)
+                device.nic(
+                    pool=pool,
+                    promisc=promisc,
+                    mtu=args.mtu,
+                    rx_entries=_ENTRIES,
+                    tx_entries=_ENTRIES,
+                )
             )
             for device in (first, second)
         )
         _wait_link(args, left)
         _wait_link(args, right)
         yield left, right
+
+
+@contextmanager
+def ctrl_c() -> Iterator[Callable[[], bool]]:
+    """What tells whether Ctrl-C was pressed in this block. As an exception it can be lost: Python
+    drops one that is raised in a finaliser, such as a burst's."""
+    pressed: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+    before = signal.signal(signal.SIGINT, lambda number, frame: pressed.append(number))
+    try:
+        yield lambda: bool(pressed)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def experiment(size: int, source: bytes, to: bytes = b"\xff" * 6) -> bytes:
