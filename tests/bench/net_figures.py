@@ -70,8 +70,8 @@ def net_figures() -> list[Moved]:
         Moved(kind, what, baseline, way, others)
         for kind in DRIVERS
         for what, way, others, baseline in [
-            ("tx", "tx", ("dpdk",), "DPDK 22.11, sent"),
-            ("rx", "rx", ("dpdk",), "DPDK 22.11, received"),
+            ("tx", "tx", ("dpdk",), "DPDK's driver, sent"),
+            ("rx", "rx", ("dpdk",), "DPDK's driver, received"),
             ("af_packet", "rx", ("mmsg", "mmap"),
              "the kernel's driver, AF_PACKET: the faster of recvmmsg and PACKET_MMAP"),
             ("limit", "rx", ("limit",), "doorbells on ready descriptors: the device's own limit"),
