@@ -83,8 +83,8 @@ class Intel82574(Raiser):
 
 
 class Intel82576(Raiser):
-    """MSI-X by EICS, the others by ICS, sections 7.3 and 8.8. ICR, ICS, IMS and IMC are used by the
-    aliases of section 8.1.3, as Linux does: QEMU's igb has them there only, and reads 0 at 0x1508.
+    """MSI-X by EICS, the others by ICS, sections 7.3 and 8.8. ICR, ICS, IMS and IMC are used at the
+    82574's addresses, as by Linux: QEMU's igb has them there only, and reads 0 at 0x1508.
     """
 
     ICR, ICS, IMS, IMC = 0xC0, 0xC8, 0xD0, 0xD8
