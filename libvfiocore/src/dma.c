@@ -121,17 +121,18 @@ static int check_alloc(uint64_t length, const struct vfc_map_opts *opts)
 }
 
 /* Without an IOMMU only a page is contiguous for sure. */
-static int get_memory_for(struct vfc_iommu *iommu, struct vfc_dma *dma, uint64_t page)
+static int get_memory_for(struct vfc_iommu *iommu, struct vfc_dma *dma, uint64_t page, bool must)
 {
-	bool must = iommu_look(iommu).physical && dma->length > sys_page_size();
+	bool piece = iommu_look(iommu).physical && dma->length > sys_page_size();
 
-	if (must && !page)
+	if (piece && !page)
 		page = dma->length > pages[1].size ? pages[0].size : pages[1].size;
-	return get_memory(dma, page, must);
+	return get_memory(dma, page, must || piece);
 }
 
+/* @must: of pages of opts->page, or not at all. */
 static int dma_alloc(struct vfc_iommu *iommu, uint64_t length, const struct vfc_map_opts *opts,
-		     struct vfc_dma *dma)
+		     bool must, struct vfc_dma *dma)
 {
 	struct vfc_map_opts aligned;
 	int rc = check_alloc(length, opts);
@@ -140,7 +141,7 @@ static int dma_alloc(struct vfc_iommu *iommu, uint64_t length, const struct vfc_
 	if (rc < 0)
 		return rc;
 	aligned = *opts;
-	rc = get_memory_for(iommu, dma, opts->page);
+	rc = get_memory_for(iommu, dma, opts->page, must);
 	/* Of the IOMMU's large pages use is made only where IOVA and memory are aligned alike. */
 	if (!aligned.align && dma->page > sys_page_size())
 		aligned.align = dma->page;
@@ -163,7 +164,7 @@ int vfc_dma_alloc(struct vfc_iommu *iommu, uint64_t length, const struct vfc_map
 {
 	struct vfc_map_opts own;
 
-	return vfc_done(dma_alloc(iommu, length, OPTIONS(vfc_map_opts, opts, &own), dma));
+	return vfc_done(dma_alloc(iommu, length, OPTIONS(vfc_map_opts, opts, &own), false, dma));
 }
 
 int vfc_dma_free(struct vfc_dma *dma)
@@ -199,43 +200,66 @@ static uint64_t place(uint64_t page, uint32_t chunk, uint32_t i)
 	return i / each * page + i % each * chunk + i / each % shifts * VFC_POOL_UNIT;
 }
 
+/* Where @pool's chunks lie, when its memory comes in pieces of @piece bytes. */
+static int pool_alloc(struct vfc_pool *pool, struct vfc_iommu *iommu, uint64_t piece, uint64_t page,
+		      bool must)
+{
+	const struct vfc_map_opts opts = {.size = sizeof(opts), .page = page};
+	uint64_t last = place(piece, pool->chunk, pool->chunks - 1);
+	int rc = dma_alloc(iommu, last + pool->chunk, &opts, must, &pool->memory);
+
+	if (rc < 0)
+		return rc;
+	pool->limit = (uint32_t)(last / VFC_POOL_UNIT) + 1;
+	/* Low chunks are on top of the stack, so that a small load stays in few pages. */
+	for (uint32_t i = 0; i < pool->chunks; i++)
+		pool->stack[i] = (uint32_t)(place(piece, pool->chunk, pool->chunks - 1 - i) /
+					    VFC_POOL_UNIT);
+	return 0;
+}
+
+/*
+ * Of huge pages, when it fills half of one and they are free: chunks lie closely there, and what a ring
+ * has in use is half as many small pages, for which the IOMMU or an emulator has a small cache.
+ */
+static int pool_place(struct vfc_pool *pool, struct vfc_iommu *iommu)
+{
+	struct vfc_error before = *vfc_error_last();
+	uint64_t small = sys_page_size(), huge = pages[1].size;
+
+	if (iommu_look(iommu).physical) /* all is one piece of memory */
+		return pool_alloc(pool, iommu, UINT64_C(1) << 40, 0, false);
+	if (pool->chunk > small)
+		return pool_alloc(pool, iommu, huge, huge, false);
+	if ((uint64_t)pool->chunk * pool->chunks >= huge / 2) {
+		if (pool_alloc(pool, iommu, huge, huge, true) == 0)
+			return 0;
+		vfc_error_restore(&before);
+	}
+	return pool_alloc(pool, iommu, small, small, false);
+}
+
 static int pool_init(struct vfc_pool *pool, struct vfc_iommu *iommu, uint32_t chunk,
 		     uint32_t chunks)
 {
-	struct vfc_map_opts opts = {.size = sizeof(opts)};
-	uint64_t page, length;
 	int rc;
 
-	page = chunk > sys_page_size() ? pages[1].size : sys_page_size();
-	if (iommu_look(iommu).physical) /* all is one piece of memory */
-		page = UINT64_C(1) << 40;
+	*pool = (struct vfc_pool){.chunk = chunk, .chunks = chunks, .free = chunks};
+	/* vfc_pool_get() is signed; each chunk may take a page. */
+	if (!chunk || !chunks || chunk % VFC_POOL_UNIT ||
+	    (chunk + sys_page_size()) * chunks > (uint64_t)INT32_MAX * VFC_POOL_UNIT)
+		rc = vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE,
+			      "%u chunks of %u bytes: there is one at least, of a multiple of 64 bytes, "
+			      "and less than 128 GiB in all", chunks, chunk);
+	else if (!(pool->stack = sys_alloc((size_t)chunks * sizeof(*pool->stack))))
+		rc = vfc_no_memory();
 	else
-		opts.page = page;
-
-	memset(pool, 0, sizeof(*pool));
-	length = chunk && chunks ? place(page, chunk, chunks - 1) + chunk : 0;
-	/* vfc_pool_get() is signed. */
-	if (!length || chunk % VFC_POOL_UNIT || length > (uint64_t)INT32_MAX * VFC_POOL_UNIT)
-		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE,
-				"%u chunks of %u bytes: there is one at least, of a multiple of 64 bytes, "
-				"and less than 128 GiB in all", chunks, chunk);
-	pool->stack = sys_alloc((size_t)chunks * sizeof(*pool->stack));
-	if (!pool->stack)
-		return vfc_no_memory();
-	rc = vfc_dma_alloc(iommu, length, &opts, &pool->memory);
+		rc = pool_place(pool, iommu);
 	if (rc < 0) {
 		free(pool->stack);
-		memset(pool, 0, sizeof(*pool));
-		return rc;
+		*pool = (struct vfc_pool){0};
 	}
-	pool->chunk = chunk;
-	pool->chunks = chunks;
-	pool->limit = (uint32_t)((length - chunk) / VFC_POOL_UNIT) + 1;
-	/* Low chunks are on top of the stack, so that a small load stays in few pages. */
-	for (uint32_t i = 0; i < chunks; i++)
-		pool->stack[i] = (uint32_t)(place(page, chunk, chunks - 1 - i) / VFC_POOL_UNIT);
-	pool->free = chunks;
-	return 0;
+	return rc;
 }
 
 int vfc_pool_init(struct vfc_pool *pool, struct vfc_iommu *iommu, uint32_t chunk, uint32_t chunks)
