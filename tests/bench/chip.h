@@ -78,8 +78,8 @@ static struct vfc_nic *open_nic(struct vfc_iommu *iommu, struct chip *chips, uin
 				.frame_max = driver->frame_max};
 	for (uint32_t q = 0; q < queues; q++) {
 		rx[q].nic = tx[q].nic = nic;
-		rx[q].low = nic_low_mark(entries, NIC_BURST);
-		tx[q].low = nic_low_mark(entries, 2 * NIC_BURST);
+		rx[q].low = nic_low_mark(entries);
+		tx[q].low = nic_low_mark(entries);
 		rx[q].expected = E1000E_RX_DD | E1000E_RX_EOP;
 		if (vfc_ring_init(&rx[q].ring, driver->rx_layout, iommu, entries, &chips[q].rx_tail) ||
 		    vfc_ring_init(&tx[q].ring, driver->tx_layout, iommu, entries, &chips[q].tx_tail))

@@ -316,8 +316,8 @@ static void open_port(struct port *port, struct input *in)
 				     .tx = &port->tx, .queues = 1, .pool = &pool,
 				     .frame_max = driver->frame_max};
 	port->rx.nic = port->tx.nic = &port->nic;
-	port->rx.low = nic_low_mark(entries, NIC_BURST);
-	port->tx.low = nic_low_mark(entries, 2 * NIC_BURST);
+	port->rx.low = nic_low_mark(entries);
+	port->tx.low = nic_low_mark(entries);
 	ring_device_open(&port->rx_chip, &port->rx.ring, driver->rx_layout, iommu, entries);
 	ring_device_open(&port->tx_chip, &port->tx.ring, driver->tx_layout, iommu, entries);
 	port->rx.ring.event_index = input_byte(in) & 1;

@@ -78,8 +78,8 @@ static int alloc_rings(struct vfc_nic *nic)
 	int rc = own_pool(nic, iommu);
 
 	for (uint32_t q = 0; rc == 0 && q < nic->queues; q++) {
-		nic->rx[q].low = nic_low_mark(nic->rx_entries, NIC_BURST);
-		nic->tx[q].low = nic_low_mark(nic->tx_entries, 2 * NIC_BURST);
+		nic->rx[q].low = nic_low_mark(nic->rx_entries);
+		nic->tx[q].low = nic_low_mark(nic->tx_entries);
 		rc = vfc_ring_init(&nic->rx[q].ring, driver->rx_layout, iommu, nic->rx_entries,
 				   driver->rx_doorbell(nic, q));
 		if (rc == 0)

@@ -134,10 +134,13 @@ static inline void nic_put(struct vfc_pool *pool, uint32_t chunk)
 		vfc_pool_put(pool, chunk);
 }
 
-/* Seldom enough to be shared by many packets, and soon enough that their memory stays in the cache. */
-static inline uint32_t nic_low_mark(uint32_t entries, uint32_t burst)
+/*
+ * How many descriptors are cleaned or refilled at a time: seldom enough to be shared by many packets, and
+ * soon enough that their memory stays in the cache.
+ */
+static inline uint32_t nic_low_mark(uint32_t entries)
 {
-	return entries / 4 < burst ? entries / 4 : burst;
+	return entries / 4 < 2 * NIC_BURST ? entries / 4 : 2 * NIC_BURST;
 }
 
 /* Post free chunks until the ring is full, and ring the doorbell once. @room: for a frame. */
