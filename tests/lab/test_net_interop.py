@@ -16,9 +16,9 @@ from typing import NamedTuple
 
 import pytest
 from frames import BROADCAST, exchange, frame, receive
+from interfaces import kernel_interface, wait_carrier
 
 import vfiocore
-from conftest import kernel_interface, wait_carrier
 from vfiocore.lab.machines import Machine
 
 
