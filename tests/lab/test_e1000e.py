@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from frames import frame, receive
+from frames import BROADCAST, frame, receive
 
 import vfiocore
 
@@ -35,6 +35,30 @@ def test_identity(nic: vfiocore.Nic) -> None:
     assert nic.link.up
     assert nic.link.speed == 1000
     assert nic.link.full_duplex
+
+
+def free_huge_pages() -> int:
+    return int(Path("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages").read_text())
+
+
+@pytest.mark.usefixtures("huge")
+def test_its_buffers_lie_closely_in_huge_pages_that_are_free(
+    device: vfiocore.Device, peer: socket.socket
+) -> None:
+    before = free_huge_pages()
+    with device.nic() as nic:
+        assert free_huge_pages() == before - 1
+        nic.wait_link(5)
+        for size in range(60, 1515, 7):
+            ours = frame(BROADCAST, nic.mac_bytes, size, size)
+            nic.send(ours)
+            assert peer.recv(2000) == ours
+            theirs = frame(nic.mac_bytes, b"\x02" * 6, size, size)
+            peer.send(theirs)
+            assert receive(nic) == theirs
+    assert free_huge_pages() == before
+    with device.nic(rx_entries=8, tx_entries=8):  # which fill no half of one
+        assert free_huge_pages() == before
 
 
 @pytest.mark.kernel_log(allow=r"DMAR:.*\[(0000:)?01:00\.0\]|DMAR: DRHD: handling fault")
