@@ -57,6 +57,7 @@ struct direction {
 	uint8_t to[6], from[6];
 	uint32_t sent, received, next; /* next: the number that is expected */
 	uint32_t lost, reordered, damaged;
+	uint32_t longest; /* frame that our interface takes */
 	uint64_t bytes;
 	double start, end;
 };
@@ -107,9 +108,9 @@ static uint32_t mix(uint32_t x)
 	return x ^ x >> 16;
 }
 
-static uint32_t length_of(uint32_t number)
+static uint32_t length_of(const struct direction *way, uint32_t number)
 {
-	return FRAME_MIN + mix(number) % (FRAME_MAX - FRAME_MIN + 1);
+	return FRAME_MIN + mix(number) % (way->longest - FRAME_MIN + 1);
 }
 
 static const uint8_t *pattern_of(const struct wire *wire, uint32_t number)
@@ -133,7 +134,7 @@ static uint64_t checksum(const uint8_t *data, size_t length)
 
 static uint32_t build(const struct wire *wire, struct direction *way, uint8_t *frame)
 {
-	uint32_t number = way->sent, length = length_of(number);
+	uint32_t number = way->sent, length = length_of(way, number);
 	uint16_t type = htons(ETHERTYPE);
 	struct label label = {.length = (uint16_t)length, .number = number};
 
@@ -149,7 +150,7 @@ static uint32_t build(const struct wire *wire, struct direction *way, uint8_t *f
 static bool intact(const struct direction *way, const uint8_t *frame, uint32_t length,
 		   const struct label *label)
 {
-	return length == label->length && length == length_of(label->number) &&
+	return length == label->length && length == length_of(way, label->number) &&
 	       !memcmp(frame, way->to, 6) && !memcmp(frame + 6, way->from, 6) &&
 	       label->checksum == checksum(frame + PATTERN_AT, length - PATTERN_AT);
 }
@@ -434,6 +435,7 @@ static void open_ours(struct wire *wire, const char *name, const uint8_t *token,
 		die("%s", name);
 	memcpy(wire->out.from, info.mac, 6);
 	memcpy(wire->in.to, info.mac, 6);
+	wire->in.longest = wire->out.longest = info.frame_max < FRAME_MAX ? info.frame_max : FRAME_MAX;
 }
 
 static void print_direction(const struct direction *way)
