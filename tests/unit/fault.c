@@ -131,14 +131,14 @@ static void unmap_neighbours(struct vfc_iommu *iommu, int *rc)
 
 static void use_space(struct vfc_iommu *iommu, int *rc)
 {
-	uint64_t iova = 0;
+	uint64_t iova = 0, most = strncmp(by, "noiommu", 7) ? 3 << 20 : 1 << 20; /* there in one piece */
 	struct vfc_pool pool;
 	struct vfc_dma dma;
 
 	if (note(rc, vfc_iommu_map(iommu, memory, 4 * PAGE, &iova, NULL)) == 0)
 		if (note(rc, vfc_iommu_unmap(iommu, iova, 4 * PAGE)) < 0)
 			CHECK_EQ(vfc_iommu_unmap(iommu, iova, 4 * PAGE), 0);
-	for (uint64_t length = 10000; length < 3 << 20; length += 2 << 20) /* a small one, a large one */
+	for (uint64_t length = 10000; length < most; length += 2 << 20)
 		if (note(rc, vfc_dma_alloc(iommu, length, NULL, &dma)) == 0 && note(rc, vfc_dma_free(&dma)) < 0)
 			CHECK_EQ(vfc_dma_free(&dma), 0);
 	if (note(rc, vfc_pool_init(&pool, iommu, 2048, 4)) == 0)
