@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from frames import BROADCAST, frame, receive
+from frames import exchange, frame, receive
 
 import vfiocore
 
@@ -49,13 +49,7 @@ def test_its_buffers_lie_closely_in_huge_pages_that_are_free(
     with device.nic() as nic:
         assert free_huge_pages() == before - 1
         nic.wait_link(5)
-        for size in range(60, 1515, 7):
-            ours = frame(BROADCAST, nic.mac_bytes, size, size)
-            nic.send(ours)
-            assert peer.recv(2000) == ours
-            theirs = frame(nic.mac_bytes, b"\x02" * 6, size, size)
-            peer.send(theirs)
-            assert receive(nic) == theirs
+        exchange(nic, peer, range(60, 1515, 7))
     assert free_huge_pages() == before
     with device.nic(rx_entries=8, tx_entries=8):  # which fill no half of one
         assert free_huge_pages() == before

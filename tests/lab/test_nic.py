@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from frames import BROADCAST, ETHERTYPE, frame, receive, tcp_frame
+from frames import BROADCAST, ETHERTYPE, exchange, frame, receive, tcp_frame
 from nics import NICS, Row
 
 import vfiocore
@@ -41,13 +41,7 @@ def nic(row: Row, bdf: str) -> Iterator[vfiocore.Nic]:
 
 
 def test_every_size_both_ways(nic: vfiocore.Nic, peer: socket.socket) -> None:
-    for size in range(60, min(nic.frame_max, 1514) + 1, 5):
-        ours = frame(BROADCAST, nic.mac_bytes, size, size)
-        nic.send(ours)
-        assert peer.recv(2000) == ours
-        theirs = frame(nic.mac_bytes, b"\x02" * 6, size, size)
-        peer.send(theirs)
-        assert receive(nic) == theirs
+    exchange(nic, peer, range(60, min(nic.frame_max, 1514) + 1, 5))
 
 
 @pytest.mark.lab_timeout(300)
