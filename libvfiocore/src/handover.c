@@ -128,7 +128,6 @@ static int device_send(struct vfc_device *device, int socket)
 {
 	struct message message = {.ioas = 0};
 	int fds[2], rc = fds[1] = device_fd(device);
-	bool adopted;
 
 	if (rc < 0)
 		return rc;
@@ -138,14 +137,12 @@ static int device_send(struct vfc_device *device, int socket)
 	memcpy(message.magic, magic, sizeof(magic));
 	snprintf(message.transport, sizeof(message.transport), "%s", device->ops->name);
 	memcpy(message.name, device->name, sizeof(message.name));
-	/* Before the other side can map anything there. */
-	adopted = iommu_share(device->iommu, true);
+	/* Before the other side can map anything there; and when it fails, another thread may have sent it. */
+	iommu_share(device->iommu);
 	rc = sys_send_fds(socket, &message, sizeof(message), fds);
-	if (rc < 0) {
-		iommu_share(device->iommu, adopted);
+	if (rc < 0)
 		return vfc_fail(rc, VFC_REASON_NONE, WHERE("sendmsg", device->name),
 				"descriptor %d must be a connected Unix socket, with room", socket);
-	}
 	device->shared = true;
 	return 0;
 }

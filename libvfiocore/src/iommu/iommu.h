@@ -62,8 +62,8 @@ int iommu_unmap_buffer(struct vfc_iommu *iommu, const void *va, uint64_t iova);
 int iommu_take(int fd, const struct vfc_iommu_opts *opts, struct vfc_iommu **iommu);
 /* Was its descriptor passed? */
 bool iommu_is_adopted(struct vfc_iommu *iommu);
-/* When its descriptor is passed on, others map there, too. Returns what was said before. */
-bool iommu_share(struct vfc_iommu *iommu, bool adopted);
+/* Its descriptor is passed on: from here on others map there, too. */
+void iommu_share(struct vfc_iommu *iommu);
 
 int iommu_check_process(const struct vfc_iommu *iommu); /* see fork.h */
 

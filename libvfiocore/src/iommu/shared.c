@@ -8,15 +8,11 @@
 /* Steps double, so that as many cross the largest window twice, whatever is mapped there. */
 #define TRIES 128
 
-bool iommu_share(struct vfc_iommu *iommu, bool adopted)
+void iommu_share(struct vfc_iommu *iommu)
 {
-	bool before;
-
 	lock_take(&iommu->lock);
-	before = iommu->adopted;
-	iommu->adopted = adopted;
+	iommu->adopted = true;
 	lock_give(&iommu->lock);
-	return before;
 }
 
 int vfc_iommu_fd(struct vfc_iommu *iommu, uint32_t *ioas)
