@@ -366,36 +366,40 @@ _IGB = replace(
     ),
 )
 
-def _wired(name: str, port: int, wire: int, kind: str, more: str = "") -> Device:
+_MODERN = ",disable-legacy=on,disable-modern=off,iommu_platform=on"
+
+
+def _wired(name: str, port: int, qemu: str) -> Device:
+    """One of two NICs on a wire of their own: what one sends costs no third one anything."""
     mac = f"52:54:00:76:68:{port:02x}"
+    more = _MODERN if qemu == "virtio-net-pci" else ""
     return Device(
         name,
         f"0000:0{port}:00.0",
-        f"{kind},id={name},bus=port{port},addr=0,netdev=end{port},mac={mac}{more}",
-        f"{kind}, {mac}, on wire {wire}",
+        f"{qemu},id={name},bus=port{port},addr=0,netdev=end{port},mac={mac}{more}",
+        f"{qemu}, {mac}, on wire {(port - 1) // 2}",
     )
 
 
-_MODERN = ",disable-legacy=on,disable-modern=off,iommu_platform=on"
+def _wires(ports: int) -> tuple[str, ...]:
+    options: list[str] = []
+    for port in range(1, ports + 1):
+        options += _port(f"port{port}", port)
+        options += ["-netdev", f"hubport,id=end{port},hubid={(port - 1) // 2}"]
+    return tuple(options)
+
 
 _WIRES = replace(
     _IOMMUFD,
     name="wires",
     doc="Intel VT-d on the built kernel; two wires, with an e1000e and a virtio-net each",
     devices=(
-        _wired("nic0", 1, 0, "e1000e"),
-        _wired("virtio0", 2, 0, "virtio-net-pci", _MODERN),
-        _wired("nic1", 3, 1, "e1000e"),
-        _wired("virtio1", 4, 1, "virtio-net-pci", _MODERN),
+        _wired("nic0", 1, "e1000e"),
+        _wired("virtio0", 2, "virtio-net-pci"),
+        _wired("nic1", 3, "e1000e"),
+        _wired("virtio1", 4, "virtio-net-pci"),
     ),
-    qemu=(
-        *(option for port in range(1, 5) for option in _port(f"port{port}", port)),
-        *(
-            option
-            for port in range(1, 5)
-            for option in ("-netdev", f"hubport,id=end{port},hubid={(port - 1) // 2}")
-        ),
-    ),
+    qemu=_wires(4),
 )
 
 # QEMU 7.2: a controller's VFs share its namespaces, so it stands in a subsystem; what queues and
@@ -422,38 +426,22 @@ _SRIOV = Machine(
     ),
 )
 
-# Two of a kind on each wire, and nobody else: what one sends costs no third one anything.
-_PAIRS = (("e1000e", "e1000e"), ("igb", "igb"), ("virtio", "virtio-net-pci"))
-_PAIR_OPTIONS = {"virtio-net-pci": ",disable-legacy=on,disable-modern=off,iommu_platform=on"}
-
-
-def _pair(slot: int) -> tuple[Device, Device]:
-    name, qemu = _PAIRS[slot // 2]
-    first, second = (
-        Device(
-            f"{name}{n}",
-            f"0000:0{slot + n + 1}:00.0",
-            f"{qemu},id={name}{n},bus=port{slot + n + 1},addr=0,netdev=wire{slot + n},"
-            f"mac=52:54:00:76:68:{slot + n:02x}{_PAIR_OPTIONS.get(qemu, '')}",
-            f"{name}, 52:54:00:76:68:{slot + n:02x}, on a hub with {name}{1 - n} alone",
-        )
-        for n in (0, 1)
-    )
-    return first, second
-
-
 _COMPARE = Machine(
     name="compare",
     doc="Intel VT-d, 48-bit IOVAs; two e1000e, two igb and two virtio-net, each pair on a hub of "
     "its own; huge pages; QEMU 8.0 or newer",
-    devices=(*_pair(0), *_pair(2), *_pair(4)),
+    devices=(
+        _wired("e1000e0", 1, "e1000e"),
+        _wired("e1000e1", 2, "e1000e"),
+        _wired("igb0", 3, "igb"),
+        _wired("igb1", 4, "igb"),
+        _wired("virtio0", 5, "virtio-net-pci"),
+        _wired("virtio1", 6, "virtio-net-pci"),
+    ),
     iommu_device=f"{INTEL_IOMMU},aw-bits=48",
     qemu_version=(8, 0),
     cmdline=("intel_iommu=on", "hugepagesz=2M", "hugepages=64"),
-    qemu=(
-        *(word for slot in range(1, 7) for word in _port(f"port{slot}", slot)),
-        *(word for n in range(6) for word in ("-netdev", f"hubport,id=wire{n},hubid={n // 2}")),
-    ),
+    qemu=_wires(6),
 )
 
 MACHINES: dict[str, Machine] = {
