@@ -2,6 +2,7 @@
 /* Discovery and hints on a sysfs tree made by the test. */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,6 +54,7 @@ static void link_to(const char *name, const char *target)
 
 #define DEV "bus/pci/devices/0000:01:00.0"
 #define VF "bus/pci/devices/10000:02:00.1"
+#define NEW "bus/pci/devices/0000:03:00.0"
 
 static void make_tree(void)
 {
@@ -194,6 +196,37 @@ static void bind_that_fails(void)
 	link_to(VF "/driver", "../../drivers/vfio-pci");
 	CHECK_EQ(vfc_pci_bind("10000:02:00.1", &opts), -ENODEV);
 	CHECK_EQ(vfc_error_last()->reason, VFC_REASON_NO_IOMMU);
+}
+
+/* What was just plugged in matches no driver yet: nobody takes it when it is offered first. */
+static void *takes_the_second_offer(void *unused)
+{
+	char path[256], offer[64];
+
+	path_of(path, "bus/pci/drivers_probe");
+	for (int offers = 0; offers < 2;) {
+		usleep(1000);
+		if (sysfs_read(path, offer, sizeof(offer)) < 0 || strcmp(offer, "0000:03:00.0"))
+			continue;
+		CHECK_EQ(truncate(path, 0), 0);
+		offers++;
+	}
+	link_to(NEW "/driver", "../../drivers/vfio-pci");
+	return unused;
+}
+
+static void bind_of_what_is_new(void)
+{
+	pthread_t kernel;
+
+	folder(NEW);
+	file(NEW "/vendor", "0x8086\n");
+	file(NEW "/device", "0x10d3\n");
+	file(NEW "/driver_override", "(null)\n");
+	CHECK_EQ(pthread_create(&kernel, NULL, takes_the_second_offer, NULL), 0);
+	CHECK_EQ(vfc_pci_bind("03:00.0", NULL), 0);
+	CHECK_EQ(pthread_join(kernel, NULL), 0);
+	holds(NEW "/driver_override", "vfio-pci");
 }
 
 /* /dev/null stands in for whatever sysfs says that it is. */
@@ -364,6 +397,7 @@ int main(void)
 	not_bound_to_vfio();
 	bind_without_driver();
 	bind_that_fails();
+	bind_of_what_is_new();
 	what_a_descriptor_is();
 	reserved_ranges();
 	other_buses();

@@ -17,8 +17,9 @@
 
 #define NO_DRIVER "none" /* in the state file: the device had no driver */
 
-/* Nodes are made by the kernel and chmod-ed by udev some time after the bind. */
-#define NODE_WAIT_NS INT64_C(2000000000)
+/* How long the kernel may take to match a device with its driver, and then to make its nodes. */
+#define WAIT_NS INT64_C(2000000000)
+#define LOOK_NS INT64_C(10000000)
 
 static const char *state_root(void)
 {
@@ -217,13 +218,42 @@ static int give_nodes(const char *name, int uid, int gid)
 				"the device is bound, but it is in no IOMMU group: there is no node that "
 				"could be handed over");
 	pci_group_node(info.iommu_group, node);
-	for (int64_t end = sys_now() + NODE_WAIT_NS; !sys_exists(node) && sys_now() < end;)
-		sys_sleep(10000000);
+	for (int64_t end = sys_now() + WAIT_NS; !sys_exists(node) && sys_now() < end;)
+		sys_sleep(LOOK_NS);
 	rc = give(node, uid, gid);
 	snprintf(node, sizeof(node), "/dev/vfio/devices/%.31s", info.vfio_cdev);
 	if (rc == 0 && info.vfio_cdev[0] && sys_exists(node))
 		rc = give(node, uid, gid);
 	return rc;
+}
+
+static bool has_driver(const char *name, const char *driver)
+{
+	char now[32];
+
+	current_driver(name, now);
+	return !strcmp(now, driver);
+}
+
+/*
+ * A device that was just plugged in is seen in sysfs before the kernel lets any driver match it, and
+ * then its usual driver may be faster than we are (pci_bus_add_device(), drivers/pci/bus.c): so what
+ * was not taken is offered again for a while.
+ */
+static int offer(const char *name, const char *driver)
+{
+	int rc = 0;
+
+	for (int64_t pause = LOOK_NS; !has_driver(name, driver) && pause < WAIT_NS; pause *= 2) {
+		rc = release(name);
+		if (rc == 0)
+			rc = probe(name);
+		if (rc < 0)
+			break;
+		if (!has_driver(name, driver))
+			sys_sleep(pause);
+	}
+	return rc < 0 ? rc : verify(name, driver);
 }
 
 static int bind_to(const char *name, const char *driver, const char *former, const char *override)
@@ -243,11 +273,7 @@ static int bind_to(const char *name, const char *driver, const char *former, con
 		return rc;
 	rc = write_attribute(name, "driver_override", driver);
 	if (rc == 0)
-		rc = release(name);
-	if (rc == 0)
-		rc = probe(name);
-	if (rc == 0)
-		rc = verify(name, driver);
+		rc = offer(name, driver);
 	if (rc < 0) {
 		put_back(name, override, former);
 		if (!again)
