@@ -13,6 +13,13 @@
 
 #define LARGE (UINT64_C(2) << 20) /* what the kernel makes transparent huge pages of */
 
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25 /* Linux 6.1 */
+#endif
+
+/* Of which pages memory is to be: of those asked for if there are any, of nothing else, or of such. */
+enum pages_wanted { PAGES_PREFERRED, PAGES_RESERVED, PAGES_TRANSPARENT };
+
 static int map_private(uint64_t length, int flags, void **va)
 {
 	return sys_mmap(length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0,
@@ -52,6 +59,25 @@ static int map_anonymous(uint64_t length, int flags, void **va)
 	rc = sys_madvise(*va, length, MADV_DONTFORK);
 	if (rc < 0)
 		sys_munmap(*va, length);
+	return rc;
+}
+
+/* Known to be of huge pages: MADV_COLLAPSE makes them, or says that there are some that are not. */
+static int map_transparent(struct vfc_dma *dma)
+{
+	int rc = dma->length > UINT64_MAX - LARGE ? -ENOMEM : 0;
+
+	dma->length = (dma->length + LARGE - 1) & ~(LARGE - 1);
+	dma->page = LARGE;
+	if (rc == 0)
+		rc = map_anonymous(dma->length, 0, &dma->va);
+	if (rc < 0)
+		return rc;
+	rc = sys_madvise(dma->va, dma->length, MADV_POPULATE_WRITE);
+	if (rc == 0)
+		rc = sys_madvise(dma->va, dma->length, MADV_COLLAPSE);
+	if (rc < 0)
+		sys_munmap(dma->va, dma->length);
 	return rc;
 }
 
@@ -121,18 +147,20 @@ static int check_alloc(uint64_t length, const struct vfc_map_opts *opts)
 }
 
 /* Without an IOMMU only a page is contiguous for sure. */
-static int get_memory_for(struct vfc_iommu *iommu, struct vfc_dma *dma, uint64_t page, bool must)
+static int get_memory_for(struct vfc_iommu *iommu, struct vfc_dma *dma, uint64_t page,
+			  enum pages_wanted wanted)
 {
 	bool piece = iommu_look(iommu).physical && dma->length > sys_page_size();
 
+	if (wanted == PAGES_TRANSPARENT)
+		return map_transparent(dma);
 	if (piece && !page)
 		page = dma->length > pages[1].size ? pages[0].size : pages[1].size;
-	return get_memory(dma, page, must || piece);
+	return get_memory(dma, page, wanted == PAGES_RESERVED || piece);
 }
 
-/* @must: of pages of opts->page, or not at all. */
 static int dma_alloc(struct vfc_iommu *iommu, uint64_t length, const struct vfc_map_opts *opts,
-		     bool must, struct vfc_dma *dma)
+		     enum pages_wanted wanted, struct vfc_dma *dma)
 {
 	struct vfc_map_opts aligned;
 	int rc = check_alloc(length, opts);
@@ -141,7 +169,7 @@ static int dma_alloc(struct vfc_iommu *iommu, uint64_t length, const struct vfc_
 	if (rc < 0)
 		return rc;
 	aligned = *opts;
-	rc = get_memory_for(iommu, dma, opts->page, must);
+	rc = get_memory_for(iommu, dma, opts->page, wanted);
 	/* Of the IOMMU's large pages use is made only where IOVA and memory are aligned alike. */
 	if (!aligned.align && dma->page > sys_page_size())
 		aligned.align = dma->page;
@@ -164,7 +192,8 @@ int vfc_dma_alloc(struct vfc_iommu *iommu, uint64_t length, const struct vfc_map
 {
 	struct vfc_map_opts own;
 
-	return vfc_done(dma_alloc(iommu, length, OPTIONS(vfc_map_opts, opts, &own), false, dma));
+	return vfc_done(dma_alloc(iommu, length, OPTIONS(vfc_map_opts, opts, &own),
+				  PAGES_PREFERRED, dma));
 }
 
 int vfc_dma_free(struct vfc_dma *dma)
@@ -201,12 +230,13 @@ static uint64_t place(uint64_t page, uint32_t chunk, uint32_t i)
 }
 
 /* Where @pool's chunks lie, when its memory comes in pieces of @piece bytes. */
-static int pool_alloc(struct vfc_pool *pool, struct vfc_iommu *iommu, uint64_t piece, uint64_t page,
-		      bool must)
+static int pool_alloc(struct vfc_pool *pool, struct vfc_iommu *iommu, uint64_t piece,
+		      enum pages_wanted wanted)
 {
-	const struct vfc_map_opts opts = {.size = sizeof(opts), .page = page};
+	const struct vfc_map_opts opts = {.size = sizeof(opts),
+					  .page = piece == pages[1].size ? piece : 0};
 	uint64_t last = place(piece, pool->chunk, pool->chunks - 1);
-	int rc = dma_alloc(iommu, last + pool->chunk, &opts, must, &pool->memory);
+	int rc = dma_alloc(iommu, last + pool->chunk, &opts, wanted, &pool->memory);
 
 	if (rc < 0)
 		return rc;
@@ -219,8 +249,9 @@ static int pool_alloc(struct vfc_pool *pool, struct vfc_iommu *iommu, uint64_t p
 }
 
 /*
- * Of huge pages, when it fills half of one and they are free: chunks lie closely there, and what a ring
- * has in use is half as many small pages, for which the IOMMU or an emulator has a small cache.
+ * Of huge pages, when it fills half of one and there are such: chunks lie closely there, and what a
+ * ring has in use is half as many small pages, for which the CPU, the IOMMU or an emulator has a small
+ * cache.
  */
 static int pool_place(struct vfc_pool *pool, struct vfc_iommu *iommu)
 {
@@ -228,15 +259,18 @@ static int pool_place(struct vfc_pool *pool, struct vfc_iommu *iommu)
 	uint64_t small = sys_page_size(), huge = pages[1].size;
 
 	if (iommu_look(iommu).physical) /* all is one piece of memory */
-		return pool_alloc(pool, iommu, UINT64_C(1) << 40, 0, false);
+		return pool_alloc(pool, iommu, UINT64_C(1) << 40, PAGES_PREFERRED);
 	if (pool->chunk > small)
-		return pool_alloc(pool, iommu, huge, huge, false);
+		return pool_alloc(pool, iommu, huge, PAGES_PREFERRED);
 	if ((uint64_t)pool->chunk * pool->chunks >= huge / 2) {
-		if (pool_alloc(pool, iommu, huge, huge, true) == 0)
+		if (pool_alloc(pool, iommu, huge, PAGES_RESERVED) == 0 ||
+		    pool_alloc(pool, iommu, huge, PAGES_TRANSPARENT) == 0) {
+			vfc_error_restore(&before);
 			return 0;
+		}
 		vfc_error_restore(&before);
 	}
-	return pool_alloc(pool, iommu, small, small, false);
+	return pool_alloc(pool, iommu, small, PAGES_PREFERRED);
 }
 
 static int pool_init(struct vfc_pool *pool, struct vfc_iommu *iommu, uint32_t chunk,

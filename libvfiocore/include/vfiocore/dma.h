@@ -58,8 +58,9 @@ VFC_API int vfc_dma_free(struct vfc_dma *dma);
 
 /*
  * vfc_pool_init() - @chunks chunks of @chunk bytes each, a multiple of VFC_POOL_UNIT; < 128 GiB. Each lies
- * in one page, so that a device finds it in one piece of memory: in one of 2 MiB, when enough of these
- * are free and the pool fills half of one (pool->memory.page tells), else, if it fits, in a small one.
+ * in one page, so that a device finds it in one piece of memory: in one of 2 MiB, when the pool fills
+ * half of one and enough are reserved and free, or the kernel makes transparent ones (since Linux 6.1;
+ * pool->memory.page tells), else, if it fits, in a small one.
  * Where no IOMMU translates, all of the pool is one piece.
  */
 VFC_API int vfc_pool_init(struct vfc_pool *pool, struct vfc_iommu *iommu, uint32_t chunk,
