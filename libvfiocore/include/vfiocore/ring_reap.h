@@ -353,7 +353,7 @@ VFC_TEMPLATE void vfc_ring_take_cookie(void *context, const struct vfc_completio
  * these leave the host's registers in a state in which each later mix of SSE and AVX stalls it. The
  * empty instruction keeps compilers from making that call out of the loop.
  */
-VFC_INLINE void vfc_ring_copy_cookies(uint32_t *to, const uint32_t *from, uint32_t count)
+VFC_TEMPLATE void vfc_ring_copy_cookies(uint32_t *to, const uint32_t *from, uint32_t count)
 {
 	for (; count >= 8; count -= 8, to += 8, from += 8) {
 		__builtin_memcpy(to, from, 8 * sizeof(*to));
