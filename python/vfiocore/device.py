@@ -11,7 +11,6 @@ from ._native.call import (
     encoded,
     error,
     fileno,
-    integer,
     leave,
     native,
     open_handle,
@@ -21,9 +20,10 @@ from ._native.call import (
 from ._native.enums import DeviceFlag, DeviceKind, IrqIndex, RegionIndex
 from ._native.loader import lib
 from ._native.structs import DeviceInfo, DeviceOpts
+from ._regions import WithRegions
 from ._reset import ResetDevice, Resettable
 from ._token import token_bytes
-from .errors import Reason, Unsupported, VfioError, invalid
+from .errors import VfioError, invalid
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from ._native.call import Closing
-    from .config import Config
     from .event import Events, Releaser
     from .iommu import Iommu
     from .irq import IrqInfo, IrqSet
@@ -69,7 +68,7 @@ def _remember(device: Device) -> None:
     _open.append(device)
 
 
-class Device(Resettable):
+class Device(Resettable, WithRegions):
     """An open device: from :func:`vfiocore.open`, where arguments and errors are told.
 
     Context manager: leaving it closes the NIC and the interrupt sets that were opened from it, and
@@ -327,34 +326,6 @@ class Device(Resettable):
         check(lib.vfc_device_iommufd_id(self._native(), byref(ident)))
         return ident.value
 
-    @property
-    def regions(self) -> tuple[Region, ...]:
-        """All regions by the kernel's index; one that is not implemented has a length of 0."""
-        return tuple(self.region(index) for index in range(self._region_count))
-
-    def region(self, index: int | str) -> Region:
-        """One region by the kernel's index, or by its name.
-
-        Raises:
-            OutOfRange: no such index.
-            InvalidArgument: no such name.
-        """
-        self._native()
-        if isinstance(index, str):
-            index = self._find_region(index)
-        index = integer(index, "a region's index")
-        if not 0 <= index < self._region_count:
-            raise invalid(f"region {index} of {self._region_count}", Reason.RANGE)
-        if index not in self._regions:
-            self._regions[index] = self._make_region(index)
-        return self._regions[index]
-
-    def _find_region(self, name: str) -> int:
-        found: int = lib.vfc_region_find(self._native(), encoded(name, "a region's name"))
-        if found < 0:
-            raise invalid(error(found).hint)
-        return found
-
     def _make_region(self, index: int) -> Region:
         from .config import Config
         from .region import Region
@@ -362,69 +333,6 @@ class Device(Resettable):
         if index == RegionIndex.CONFIG and DeviceFlag.PCI in self.flags:
             return Config(self)
         return Region(self, index)
-
-    def bar(self, index: int) -> Region:
-        """BAR 0 to 5.
-
-        Raises:
-            OutOfRange: no such index.
-            Unsupported: it is not a PCI device.
-        """
-        self._need_pci("BARs")
-        if not 0 <= integer(index, "a BAR's index") <= RegionIndex.BAR5:
-            raise invalid(f"BAR {index}: there are 0 to 5", Reason.RANGE)
-        return self.region(index)
-
-    @property
-    def bars(self) -> tuple[Region, ...]:
-        """The six BARs; one that is not implemented has a length of 0."""
-        return tuple(self.bar(index) for index in range(6))
-
-    @property
-    def config(self) -> Config:
-        """PCI config space.
-
-        Raises:
-            Unsupported: it is not a PCI device.
-        """
-        from .config import Config
-
-        self._need_pci("config space")
-        region = self.region(RegionIndex.CONFIG)
-        assert isinstance(region, Config)
-        return region
-
-    def _need_pci(self, what: str) -> None:
-        if DeviceFlag.PCI in self.flags:
-            return
-        from errno import EOPNOTSUPP
-
-        text = f"{self.name} is no PCI device: it has no {what}"
-        raise Unsupported(EOPNOTSUPP, text, reason=Reason.UNSUPPORTED, hint=text)
-
-    @property
-    def rom(self) -> Region:
-        """The expansion ROM.
-
-        Raises:
-            Unsupported: it is not a PCI device.
-        """
-        self._need_pci("expansion ROM")
-        return self.region(RegionIndex.ROM)
-
-    @property
-    def bus_master(self) -> bool:
-        """Whether the device may do DMA and send MSI; off until it is turned on.
-
-        Source: vfc_device_bus_master(); PCI Local Bus 3.0 section 6.2.2.
-        """
-        from .config import COMMAND_BUS_MASTER
-
-        return bool(self.config.command & COMMAND_BUS_MASTER)
-
-    @bus_master.setter
-    def bus_master(self, on: bool) -> None:
-        check(lib.vfc_device_bus_master(self._native(), bool(on)))
 
     def low_power(self, *, wakeup: bool = False) -> LowPower:
         """Let the kernel put the device into the lowest state that the platform has, until the

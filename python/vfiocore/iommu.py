@@ -8,8 +8,9 @@ from ctypes import addressof, byref, c_char_p, c_uint32, c_uint64, c_void_p, cas
 from ._native.call import check, encoded, fileno, native, open_handle, unsigned
 from ._native.enums import IommuFlag, MapFlag
 from ._native.loader import lib
-from ._native.structs import IommuInfo, IommuOpts, IovaRange
+from ._native.structs import IommuOpts
 from ._native.structs import Mapping as NativeMapping
+from ._space_info import UNLIMITED, SpaceInfo
 from ._text import plural
 from .errors import VfioError
 from .mapping import Mapping, MappingBatch, MappingInfo, export, map_opts
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Iommu"]
 
-_UNLIMITED = 2**64 - 1
-
 
 def _iommu_opts(transport: str | None, **fields: int | None) -> IommuOpts:
     opts = IommuOpts.sized(**fields)
@@ -40,7 +39,7 @@ def _iommu_opts(transport: str | None, **fields: int | None) -> IommuOpts:
     return opts
 
 
-class Iommu(OtherMemory):
+class Iommu(SpaceInfo, OtherMemory):
     """An address space that devices share: ``vfiocore.open(name, iommu=space)``.
 
     Args:
@@ -162,66 +161,6 @@ class Iommu(OtherMemory):
             f"<Iommu {self.transport}: {plural(info.devices, 'device')}, "
             f"{plural(info.mappings, 'mapping')}, {info.mapped:#x} bytes>"
         )
-
-    def _info(self) -> IommuInfo:
-        info = IommuInfo.sized()
-        check(lib.vfc_iommu_info(self._native(), byref(info)))
-        return info
-
-    @property
-    def transport(self) -> str:
-        """How the kernel is reached: ``"group"``, ``"fake"``."""
-        name: bytes = self._info().transport
-        return name.decode()
-
-    @property
-    def page_sizes(self) -> list[int]:
-        """The IOMMU's page sizes in bytes, ascending; empty before the first device."""
-        bits: int = self._info().page_sizes
-        return [1 << bit for bit in range(64) if bits >> bit & 1]
-
-    @property
-    def physical(self) -> bool:
-        """Whether no IOMMU translates: IOVAs are physical addresses, and nothing keeps the devices
-        from the rest of memory. Known after the first device."""
-        return bool(self._info().flags & IommuFlag.PHYSICAL)
-
-    @property
-    def pinned(self) -> bool:
-        """Whether what is mapped stays where it is in memory. ``noiommu-group`` can only lock it: a
-        page that is no huge one may be moved, and a device then writes to what is somebody else's
-        by now. ``vfio doctor`` tells what forbids it. Known after the first device."""
-        return not self._info().flags & IommuFlag.UNPINNED
-
-    @property
-    def ranges(self) -> list[tuple[int, int]]:
-        """The IOVA windows that all attached devices can use, as (first, last), ascending. The
-        last address belongs to it. Reserved ranges are left out already."""
-        count = check(lib.vfc_iommu_ranges(self._native(), None, 0))
-        ranges = (IovaRange * count)()
-        count = min(count, check(lib.vfc_iommu_ranges(self._native(), ranges, count)))
-        return [(window.first, window.last) for window in ranges[:count]]
-
-    @property
-    def mappings(self) -> int:
-        """Mappings live now, the library's own (of NICs) among them."""
-        return int(self._info().mappings)
-
-    @property
-    def mapped(self) -> int:
-        """Bytes mapped now."""
-        return int(self._info().mapped)
-
-    @property
-    def entries_left(self) -> int | None:
-        """Mappings that the kernel still takes; None when it does not say."""
-        left: int = self._info().entries_left
-        return None if left == _UNLIMITED else left
-
-    @property
-    def devices(self) -> int:
-        """Devices attached now."""
-        return int(self._info().devices)
 
     @property
     def iommufd(self) -> tuple[int, int]:
@@ -439,7 +378,7 @@ class Iommu(OtherMemory):
         count = check(lib.vfc_iommu_unmap_all(self._native()))
         self._forget_all()
         for cache in list(self._caches):
-            cache._emptied(0, _UNLIMITED)
+            cache._emptied(0, UNLIMITED)
         return count
 
     def find_iova(self, iova: int) -> MappingInfo | None:

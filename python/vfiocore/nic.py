@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import select
 import time
-from ctypes import byref, c_char, memmove, string_at
+from ctypes import byref, c_char, string_at
 from errno import EAGAIN, ETIMEDOUT
 from threading import Lock
 
+from ._bursts import Bursting
 from ._native.call import (
     SLICE_NS,
-    NativeObject,
     check,
     error,
     nanoseconds,
@@ -25,22 +25,23 @@ from ._native.call import (
 )
 from ._native.enums import NicFlag, Reason
 from ._native.loader import lib
-from ._native.structs import NicInfo, NicLink, NicOpts, Packet
+from ._native.structs import NicInfo, NicLink, NicOpts
 from ._native.structs import NicStats as NativeNicStats
+from ._octets import format_mac, frame_bytes, mac_bytes
 from ._record import Record
 from ._text import plural
-from .errors import WaitTimeout, closed, invalid
-from .packets import Burst, Pool
+from .errors import WaitTimeout, closed
+from .packets import Pool
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
     from typing import Any
 
+    from ._octets import Frame
     from ._wait import Readers
     from .device import Device
 
-    Frame = bytes | bytearray | memoryview
 
 __all__ = ["LinkState", "Nic", "NicStats"]
 
@@ -78,34 +79,7 @@ class NicStats(Record):
     rx_interrupts: int
 
 
-def format_mac(address: bytes) -> str:
-    """``"52:54:00:12:34:56"``."""
-    return address.hex(":")
-
-
-def parse_mac(text: str) -> bytes:
-    """Six bytes of ``"52:54:00:12:34:56"``; ``-`` separates as well.
-
-    Raises:
-        InvalidArgument: it is no such address.
-    """
-    try:
-        address = bytes.fromhex(text.replace("-", ":").replace(":", " "))
-    except ValueError:
-        address = b""
-    if len(address) != 6:
-        raise invalid(f"{text!r} is no MAC address such as 52:54:00:12:34:56")
-    return address
-
-
-def _bytes(frame: Frame) -> bytes:
-    """A frame, or a Scapy packet, as ``bytes``; of a number, bytes() would make as many zeros."""
-    if hasattr(frame, "__bytes__"):
-        return bytes(frame)
-    return memoryview(frame).tobytes()
-
-
-class Nic(NativeObject):
+class Nic(Bursting):
     """A network interface in service: from ``device.nic()``.
 
     Args:
@@ -261,10 +235,7 @@ class Nic(NativeObject):
         Raises:
             InvalidArgument: it is not a unicast address.
         """
-        octets = parse_mac(address) if isinstance(address, str) else _bytes(address)
-        if len(octets) != 6:
-            raise invalid(f"a MAC address has 6 bytes, not {len(octets)}")
-        check(self._ask(lib.vfc_nic_set_mac, octets))
+        check(self._ask(lib.vfc_nic_set_mac, mac_bytes(address)))
 
     def set_promisc(self, on: bool) -> None:
         """Receive every frame; or those for our address, broadcast, and all multicast."""
@@ -317,7 +288,7 @@ class Nic(NativeObject):
 
         Source: vfc_nic_send() in vfiocore/nic.h.
         """
-        data = _bytes(frame)
+        data = frame_bytes(frame)
         rc = self._send(data)
         if rc == -EAGAIN:
             self.drain(DRAIN_SECONDS)
@@ -413,111 +384,6 @@ class Nic(NativeObject):
         """Frames as they come, without end."""
         while True:
             yield self.recv()
-
-    def recv_many(self, count: int = 256, queue: int = 0) -> list[bytes]:
-        """Up to ``count`` frames that are there already, in one call of the driver."""
-        packets = (Packet * unsigned(count, 16, "the number of frames"))()
-        with self._receiving:
-            handle = self._native()
-            taken = check(lib.vfc_nic_rx_burst(handle, queue, packets, count))
-            frames = [string_at(packet.data, packet.length) for packet in packets[:taken]]
-            lib.vfc_nic_free(handle, packets, taken)
-        return frames
-
-    def send_many(self, frames: Sequence[Frame], queue: int = 0) -> int:
-        """Send frames with one doorbell. Return: how many of them, from the first on, fitted
-        into the ring.
-
-        Raises:
-            InvalidArgument: a frame is empty or longer than ``frame_max``; none was sent.
-        """
-        data = [_bytes(frame) for frame in frames]
-        for frame in data:
-            if not 0 < len(frame) <= self.frame_max:
-                raise invalid(f"a frame of {len(frame)} bytes; 1 to {self.frame_max} can be sent")
-        with self._sending:
-            return self._send_packets(data, queue)
-
-    def _send_packets(self, data: list[bytes], queue: int) -> int:
-        handle = self._native()
-        packets = (Packet * len(data))()
-        count = check(lib.vfc_nic_alloc(handle, packets, len(data)))
-        for packet, frame in zip(packets, data, strict=False):
-            if not packet.data:
-                break
-            memmove(packet.data, frame, len(frame))
-            packet.length = len(frame)
-        sent = lib.vfc_nic_tx_burst(handle, queue, packets, count)
-        left: Any = packets[max(sent, 0) : count]
-        if left:
-            lib.vfc_nic_free(handle, (Packet * len(left))(*left), len(left))
-        return check(sent)
-
-    @property
-    def pool(self) -> Pool:
-        """Where its packets are from."""
-        return self._pool
-
-    def rx_burst(self, count: int = 256, queue: int = 0, *, stamp: bool = False) -> Burst:
-        """Up to ``count`` received frames that are there already, without copying.
-
-        ``stamp``: note the time at which they were taken from the ring as ``burst.time_ns``.
-
-        Use it in a ``with`` block, or ``free()`` it: what it holds, nothing can be received into.
-
-        Source: vfc_nic_rx_burst() in vfiocore/nic.h.
-        """
-        packets = (Packet * unsigned(count, 16, "the number of frames"))()
-        queue = unsigned(queue, 32, "the queue")
-        with self._receiving:
-            taken = check(lib.vfc_nic_rx_burst(self._native(), queue, packets, count))
-        return Burst(self._pool, packets, taken, time.time_ns() if stamp else None)
-
-    def tx_burst(self, packets: Burst | Sequence[Frame], queue: int = 0) -> int:
-        """Send with one doorbell at most.
-
-        Args:
-            packets: a burst of a NIC with the same pool, without copying; its views end, and it
-                keeps what did not fit into the ring. Or frames, as for :meth:`send_many`.
-
-        Return: how many, from the first on.
-
-        Raises:
-            InvalidArgument: a burst of another pool; of the first packet, its length.
-            BufferError: something was made of the burst's views and lives; none was sent.
-
-        Source: vfc_nic_tx_burst() in vfiocore/nic.h.
-        """
-        if not isinstance(packets, Burst):
-            return self.send_many(packets, queue)
-        if packets._pool is not self._pool:
-            raise invalid("the packets are of another pool: open both NICs with nic(pool=pool)")
-        queue = unsigned(queue, 32, "the queue")
-        packets._end_views()
-        with self._sending:
-            handle, rest = self._native(), packets._rest()
-            sent = check(lib.vfc_nic_tx_burst(handle, queue, rest, len(packets)))
-            packets._first += sent
-        return sent
-
-    def alloc(self, count: int, frame: Frame = b"\0" * 60) -> Burst:
-        """Packets to be filled and sent by :meth:`tx_burst`, each a copy of ``frame``.
-
-        Return: fewer than ``count`` when the pool has no more: what is sent comes back to it.
-
-        Raises:
-            InvalidArgument: the frame's length.
-
-        Source: vfc_nic_alloc(), vfc_nic_fill() in vfiocore/nic.h.
-        """
-        data = _bytes(frame)
-        packets = (Packet * unsigned(count, 16, "the number of packets"))()
-        with self._asking:
-            handle = self._native()
-            taken = lib.vfc_nic_alloc(handle, packets, count)
-            burst = Burst(self._pool, packets, taken)
-            check(lib.vfc_nic_fill(handle, packets, taken, data, len(data)))
-        return burst
 
     def fileno(self, queue: int = 0) -> int:
         """The eventfd of a queue's receive interrupt, for ``select`` and event loops; it belongs

@@ -20,9 +20,9 @@ from ctypes import byref
 from ._native.call import check, unsigned
 from ._native.loader import lib
 from ._native.structs import NicVfInfo
+from ._octets import format_mac, mac_bytes
 from ._record import Record
-from .errors import ClosedError, invalid
-from .nic import _bytes, format_mac, parse_mac
+from .errors import ClosedError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -105,7 +105,5 @@ def set_mac(nic: Nic, vf: int, address: str | bytes) -> None:
 
     Source: vfc_nic_vf_set_mac() in vfiocore/nic_vf.h.
     """
-    octets = parse_mac(address) if isinstance(address, str) else _bytes(address)
-    if len(octets) != 6:
-        raise invalid(f"a MAC address has 6 bytes, not {len(octets)}")
+    octets = mac_bytes(address)
     check(nic._ask(lib.vfc_nic_vf_set_mac, unsigned(vf, 32, "the function"), octets))

@@ -15,7 +15,7 @@ import pytest
 
 import vfiocore
 from vfiocore import fake
-from vfiocore.nic import format_mac, parse_mac
+from vfiocore._octets import format_mac, parse_mac
 
 TYPE = b"\x88\xb5"  # local experimental EtherType 1, IEEE 802
 

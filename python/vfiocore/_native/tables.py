@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ctypes
 
-from . import enums, structs
+from . import enums, ring_structs, structs
 from .prototypes import PROTOTYPES
 
 TYPE_CHECKING = False
@@ -94,10 +94,10 @@ STRUCTS: dict[str, type[ctypes.Structure]] = {
     "vfc_bus_info": structs.BusInfo,
     "vfc_pci_info": structs.PciInfo,
     "vfc_pci_bind_opts": structs.PciBindOpts,
-    "vfc_ring_layout": structs.RingLayout,
-    "vfc_ring": structs.Ring,
-    "vfc_completion": structs.Completion,
-    "vfc_buffer": structs.Buffer,
+    "vfc_ring_layout": ring_structs.RingLayout,
+    "vfc_ring": ring_structs.Ring,
+    "vfc_completion": ring_structs.Completion,
+    "vfc_buffer": ring_structs.Buffer,
     "vfc_nic_opts": structs.NicOpts,
     "vfc_nic_info": structs.NicInfo,
     "vfc_nic_link": structs.NicLink,

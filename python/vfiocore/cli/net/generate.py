@@ -7,7 +7,7 @@ import argparse
 import time
 from typing import TYPE_CHECKING
 
-from vfiocore.nic import parse_mac
+from vfiocore._octets import parse_mac
 
 from ..output import CliError, plural, print_json
 from .session import ctrl_c, experiment, open_nic, progress, rate_text
