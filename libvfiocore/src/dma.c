@@ -249,9 +249,9 @@ static int pool_alloc(struct vfc_pool *pool, struct vfc_iommu *iommu, uint64_t p
 }
 
 /*
- * Of huge pages, when it fills half of one and there are such: chunks lie closely there, and what a
- * ring has in use is half as many small pages, for which the CPU, the IOMMU or an emulator has a small
- * cache.
+ * Of huge pages, when it fills half of one, or its chunks are longer than a small one, and there are
+ * such: chunks lie closely there, and what a ring has in use is half as many small pages, for which the
+ * CPU, the IOMMU or an emulator has a small cache.
  */
 static int pool_place(struct vfc_pool *pool, struct vfc_iommu *iommu)
 {
@@ -260,9 +260,7 @@ static int pool_place(struct vfc_pool *pool, struct vfc_iommu *iommu)
 
 	if (iommu_look(iommu).physical) /* all is one piece of memory */
 		return pool_alloc(pool, iommu, UINT64_C(1) << 40, PAGES_PREFERRED);
-	if (pool->chunk > small)
-		return pool_alloc(pool, iommu, huge, PAGES_PREFERRED);
-	if ((uint64_t)pool->chunk * pool->chunks >= huge / 2) {
+	if (pool->chunk > small || (uint64_t)pool->chunk * pool->chunks >= huge / 2) {
 		if (pool_alloc(pool, iommu, huge, PAGES_RESERVED) == 0 ||
 		    pool_alloc(pool, iommu, huge, PAGES_TRANSPARENT) == 0) {
 			vfc_error_restore(&before);
@@ -270,7 +268,7 @@ static int pool_place(struct vfc_pool *pool, struct vfc_iommu *iommu)
 		}
 		vfc_error_restore(&before);
 	}
-	return pool_alloc(pool, iommu, small, PAGES_PREFERRED);
+	return pool_alloc(pool, iommu, pool->chunk > small ? huge : small, PAGES_PREFERRED);
 }
 
 static int pool_init(struct vfc_pool *pool, struct vfc_iommu *iommu, uint32_t chunk,

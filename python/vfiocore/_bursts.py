@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Bursts of packets of a NIC: received, made and sent without copying."""
+"""Bursts of packets of a NIC: as they lie in the pool, or copied."""
 
 from __future__ import annotations
 
 import time
+from ctypes import memmove, string_at
 
 from ._native.call import NativeObject, check, unsigned
 from ._native.loader import lib
@@ -16,6 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from threading import Lock
+    from typing import Any
 
     from ._octets import Frame
     from .packets import Pool
@@ -24,15 +26,13 @@ __all__ = ["Bursting"]
 
 
 class Bursting(NativeObject):
-    """The part of :class:`Nic` that hands out its packets as they lie in the pool."""
+    """The part of :class:`Nic` that receives and sends many packets in one call."""
 
     _pool: Pool
     _receiving: Lock
     _sending: Lock
     _asking: Lock
-
-    def send_many(self, frames: Sequence[Frame], queue: int = 0) -> int:
-        raise NotImplementedError
+    frame_max: int
 
     @property
     def pool(self) -> Pool:
@@ -99,3 +99,42 @@ class Bursting(NativeObject):
             burst = Burst(self._pool, packets, taken)
             check(lib.vfc_nic_fill(handle, packets, taken, data, len(data)))
         return burst
+
+    def recv_many(self, count: int = 256, queue: int = 0) -> list[bytes]:
+        """Up to ``count`` frames that are there already, in one call of the driver."""
+        packets = (Packet * unsigned(count, 16, "the number of frames"))()
+        with self._receiving:
+            handle = self._native()
+            taken = check(lib.vfc_nic_rx_burst(handle, queue, packets, count))
+            frames = [string_at(packet.data, packet.length) for packet in packets[:taken]]
+            lib.vfc_nic_free(handle, packets, taken)
+        return frames
+
+    def send_many(self, frames: Sequence[Frame], queue: int = 0) -> int:
+        """Send frames with one doorbell. Return: how many of them, from the first on, fitted
+        into the ring.
+
+        Raises:
+            InvalidArgument: a frame is empty or longer than ``frame_max``; none was sent.
+        """
+        data = [frame_bytes(frame) for frame in frames]
+        for frame in data:
+            if not 0 < len(frame) <= self.frame_max:
+                raise invalid(f"a frame of {len(frame)} bytes; 1 to {self.frame_max} can be sent")
+        with self._sending:
+            return self._send_packets(data, queue)
+
+    def _send_packets(self, data: list[bytes], queue: int) -> int:
+        handle = self._native()
+        packets = (Packet * len(data))()
+        count = check(lib.vfc_nic_alloc(handle, packets, len(data)))
+        for packet, frame in zip(packets, data, strict=False):
+            if not packet.data:
+                break
+            memmove(packet.data, frame, len(frame))
+            packet.length = len(frame)
+        sent = lib.vfc_nic_tx_burst(handle, queue, packets, count)
+        left: Any = packets[max(sent, 0) : count]
+        if left:
+            lib.vfc_nic_free(handle, (Packet * len(left))(*left), len(left))
+        return check(sent)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import select
 import time
-from ctypes import byref, c_char, memmove, string_at
+from ctypes import byref, c_char, string_at
 from errno import EAGAIN, ETIMEDOUT
 from threading import Lock
 
@@ -25,17 +25,17 @@ from ._native.call import (
 )
 from ._native.enums import NicFlag, Reason
 from ._native.loader import lib
-from ._native.structs import NicInfo, NicLink, NicOpts, Packet
+from ._native.structs import NicInfo, NicLink, NicOpts
 from ._native.structs import NicStats as NativeNicStats
 from ._octets import format_mac, frame_bytes, mac_bytes
 from ._record import Record
 from ._text import plural
-from .errors import WaitTimeout, closed, invalid
+from .errors import WaitTimeout, closed
 from .packets import Pool
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
     from typing import Any
 
     from ._octets import Frame
@@ -384,45 +384,6 @@ class Nic(Bursting):
         """Frames as they come, without end."""
         while True:
             yield self.recv()
-
-    def recv_many(self, count: int = 256, queue: int = 0) -> list[bytes]:
-        """Up to ``count`` frames that are there already, in one call of the driver."""
-        packets = (Packet * unsigned(count, 16, "the number of frames"))()
-        with self._receiving:
-            handle = self._native()
-            taken = check(lib.vfc_nic_rx_burst(handle, queue, packets, count))
-            frames = [string_at(packet.data, packet.length) for packet in packets[:taken]]
-            lib.vfc_nic_free(handle, packets, taken)
-        return frames
-
-    def send_many(self, frames: Sequence[Frame], queue: int = 0) -> int:
-        """Send frames with one doorbell. Return: how many of them, from the first on, fitted
-        into the ring.
-
-        Raises:
-            InvalidArgument: a frame is empty or longer than ``frame_max``; none was sent.
-        """
-        data = [frame_bytes(frame) for frame in frames]
-        for frame in data:
-            if not 0 < len(frame) <= self.frame_max:
-                raise invalid(f"a frame of {len(frame)} bytes; 1 to {self.frame_max} can be sent")
-        with self._sending:
-            return self._send_packets(data, queue)
-
-    def _send_packets(self, data: list[bytes], queue: int) -> int:
-        handle = self._native()
-        packets = (Packet * len(data))()
-        count = check(lib.vfc_nic_alloc(handle, packets, len(data)))
-        for packet, frame in zip(packets, data, strict=False):
-            if not packet.data:
-                break
-            memmove(packet.data, frame, len(frame))
-            packet.length = len(frame)
-        sent = lib.vfc_nic_tx_burst(handle, queue, packets, count)
-        left: Any = packets[max(sent, 0) : count]
-        if left:
-            lib.vfc_nic_free(handle, (Packet * len(left))(*left), len(left))
-        return check(sent)
 
     def fileno(self, queue: int = 0) -> int:
         """The eventfd of a queue's receive interrupt, for ``select`` and event loops; it belongs

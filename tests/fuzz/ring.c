@@ -96,7 +96,7 @@ static const struct nic_driver styles[] = {ROW(0), ROW(1), ROW(2), ROW(3), ROW(4
 					   ROW(5), ROW(6), ROW(7), ROW(8)};
 static const struct nic_driver *const drivers[] = {
 	&styles[0], &styles[1], &styles[2], &styles[3], &styles[4], &styles[5], &styles[6],
-	&styles[7], &styles[8], &nic_e1000e, &nic_igb, &nic_virtio, &nic_virtio_packed,
+	&styles[7], &styles[8], &nic_e1000e, &nic_igb, &nic_igbvf, &nic_virtio, &nic_virtio_packed,
 };
 #define DRIVERS (sizeof(drivers) / sizeof(*drivers))
 
@@ -106,7 +106,7 @@ struct port {
 	struct nic_tx tx;
 	struct ring_device rx_chip, tx_chip;
 	struct vfc_packet held[CHUNKS];
-	uint32_t holds;
+	uint32_t holds, longest; /* longest: frame that may be received */
 	bool mine[CHUNKS]; /* by chunk: it is in our hands */
 };
 
@@ -138,7 +138,7 @@ static void receive_some(struct port *port, struct input *in)
 
 	CHECK(n >= 0 && n <= BURST);
 	for (int i = 0; i < n; i++) {
-		CHECK(packets[i].length >= 1 && packets[i].length <= NIC_ROOM);
+		CHECK(packets[i].length >= 1 && packets[i].length <= port->longest);
 		memset(packets[i].data, 0x5a, packets[i].length);
 		hold(port, &packets[i]);
 	}
@@ -305,6 +305,18 @@ static void step(struct port *port, struct input *in)
 		 port->holds, CHUNKS);
 }
 
+/* As nic_open() chooses: for an MTU that is not the usual one. */
+static void another_mtu(struct port *port, uint32_t frame_max)
+{
+	struct vfc_nic *nic = &port->nic;
+
+	nic->own = *nic->driver;
+	nic->own.rx_burst = nic->own.rx_burst_any;
+	nic->own.tx_burst = nic->own.tx_burst_any;
+	nic->driver = &nic->own;
+	nic->frame_max = port->longest = frame_max;
+}
+
 static void open_port(struct port *port, struct input *in)
 {
 	const struct nic_driver *driver = drivers[input_below(in, DRIVERS)];
@@ -315,6 +327,9 @@ static void open_port(struct port *port, struct input *in)
 	port->nic = (struct vfc_nic){.driver = driver, .device = device, .rx = &port->rx,
 				     .tx = &port->tx, .queues = 1, .pool = &pool,
 				     .frame_max = driver->frame_max};
+	port->longest = NIC_ROOM;
+	if (driver->rx_burst_any && input_byte(in) & 1)
+		another_mtu(port, 68 + VFC_NIC_HEADER + (uint32_t)input_below(in, 1024));
 	port->rx.nic = port->tx.nic = &port->nic;
 	port->rx.low = nic_low_mark(entries);
 	port->tx.low = nic_low_mark(entries);

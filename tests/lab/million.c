@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * million BDF0[,packed] BDF1[,packed] COUNT
+ * million BDF0[,packed|,TOKEN] BDF1[,packed|,TOKEN] COUNT
  *
  * COUNT frames each way at once between two network interfaces that a wire joins: none may be lost,
  * damaged or out of order, and no buffer may be missing at the end. Every second both are closed and
  * opened again, and once in the middle they are reset, with nothing on the wire at that moment.
- * Prints a line of JSON; exit 1 with the reason on stderr. packed: of virtio-net, packed rings.
+ * Prints a line of JSON; exit 1 with the reason on stderr. packed: of virtio-net, packed rings. TOKEN:
+ * opens a virtual function, see token.h; its physical one has a driver elsewhere.
  *
  * No more frames are under way than the rings hold: a loss is a fault and not a full queue.
  */
@@ -15,6 +16,8 @@
 #include <string.h>
 #include <time.h>
 #include <vfiocore.h>
+
+#include "token.h"
 
 #define BURST 256
 #define ENTRIES 1024 /* where the device has as many */
@@ -166,8 +169,15 @@ static void open_device(struct pair *pair, struct side *side, const char *argume
 {
 	struct vfc_device_opts where = {.size = sizeof(where), .iommu = pair->iommu};
 	size_t length = strcspn(argument, ",");
+	const char *option = argument + length + (argument[length] == ',');
+	uint8_t token[VFC_VF_TOKEN];
 
-	side->flags = argument[length] ? VFC_NIC_PACKED : 0;
+	side->flags = strcmp(option, "packed") ? 0 : VFC_NIC_PACKED;
+	where.vf_token = parse_token(option, token) ? token : NULL;
+	if (*option && !side->flags && !where.vf_token) {
+		fprintf(stderr, "%s: neither packed nor a token\n", argument);
+		exit(2);
+	}
 	snprintf(side->name, sizeof(side->name), "%.*s", (int)length, argument);
 	if (vfc_device_open(side->name, &where, &side->device) < 0)
 		die("vfc_device_open", side->name);
@@ -249,7 +259,7 @@ int main(int argc, char **argv)
 	int64_t start = now();
 
 	if (!pair.count) {
-		fprintf(stderr, "usage: million BDF0[,packed] BDF1[,packed] COUNT\n");
+		fprintf(stderr, "usage: million BDF0[,packed|,TOKEN] BDF1[,packed|,TOKEN] COUNT\n");
 		return 2;
 	}
 	for (size_t i = 0; i < sizeof(pattern); i++)

@@ -7,15 +7,13 @@ Below the kernel's: test_igbvf_kernel.py.
 from __future__ import annotations
 
 import socket
-import threading
 import time
-import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 
 import pytest
 from frames import BROADCAST, frame, receive
 from vf_traffic import there_and_back, wire
+from virtual_functions import TOKEN, answering, physical, served, virtual
 
 import vfiocore
 from vfiocore import nic_vf, pci, sriov
@@ -23,43 +21,10 @@ from vfiocore.lab.machines import Machine
 
 pytestmark = pytest.mark.machine("igb")
 
-TOKEN = uuid.uuid4()
 MULTICAST = b"\x01\x00\x5e\x00\x00\x16"
 MAILBOX, MEMORY = 0xC40, 0x800
 REQ, ACK, VFU, PFSTS = 1, 2, 4, 0x10
 NACKED, ACKED = 1 << 30, 1 << 31
-
-
-@contextmanager
-def served(nic: vfiocore.Nic) -> Iterator[None]:
-    """A thread answers the virtual functions of `nic`, until that is closed."""
-    thread = threading.Thread(target=nic_vf.serve_forever, args=(nic,))
-    thread.start()
-    try:
-        yield
-    finally:
-        nic.close()
-        thread.join()
-
-
-@contextmanager
-def physical(name: str) -> Iterator[vfiocore.Device]:
-    """A physical function, open, without a driver."""
-    with vfiocore.open(name) as device:
-        sriov.set_token(device, TOKEN)
-        yield device
-    sriov.disable(name)
-
-
-@contextmanager
-def virtual(pf: vfiocore.Device) -> Iterator[list[vfiocore.Device]]:
-    """Two virtual functions of it, likewise."""
-    first, second = sriov.enable(pf.name, 2)
-    with (
-        vfiocore.open(first, vf_token=TOKEN) as one,
-        vfiocore.open(second, vf_token=TOKEN) as other,
-    ):
-        yield [one, other]
 
 
 @pytest.fixture
@@ -74,11 +39,8 @@ def nic(lab_machine: Machine) -> Iterator[vfiocore.Nic]:
     """Of the first igb, which has two virtual functions and answers them."""
     name = lab_machine.device("igb0").bdf
     pci.bind(name)
-    with physical(name) as pf:
-        sriov.enable(name, 2)
-        with pf.nic() as nic, served(nic):
-            nic.wait_link(5)
-            yield nic
+    with answering(name) as nic:
+        yield nic
     pci.unbind(name)
 
 

@@ -30,6 +30,7 @@
 #include <unistd.h>
 #include <vfiocore.h>
 
+#include "token.h"
 #include "wire_frame.h"
 
 #define BURST 32
@@ -374,21 +375,6 @@ static int report(struct wire *wire, uint64_t kernel_rx, uint64_t kernel_tx)
 	printf("\"errors\":%" PRIu64 ",\"missed\":%" PRIu64 ",\"malformed\":%" PRIu64 "}\n",
 	       stats.rx_errors + stats.tx_errors, stats.rx_missed, stats.rx_malformed);
 	return good ? 0 : 1;
-}
-
-/* False: it is none. */
-static bool parse_token(const char *text, uint8_t token[VFC_VF_TOKEN])
-{
-	unsigned byte;
-
-	if (strlen(text) != 2 * VFC_VF_TOKEN)
-		return false;
-	for (int i = 0; i < VFC_VF_TOKEN; i++) {
-		if (sscanf(text + 2 * i, "%2x", &byte) != 1)
-			return false;
-		token[i] = (uint8_t)byte;
-	}
-	return true;
 }
 
 int main(int argc, char **argv)

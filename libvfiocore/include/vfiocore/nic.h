@@ -91,7 +91,7 @@ VFC_BEGIN_DECLS
 
 /*
  * vfc_nic_chunk() - how long a pool's chunks have to be for that MTU: for vfc_pool_init(). Chunks for
- * more than 4,000 bytes lie in huge pages where there are enough. 0: no interface has such an MTU.
+ * more than 4,000 bytes lie in huge pages where there are such. 0: no interface has such an MTU.
  */
 VFC_INLINE uint32_t vfc_nic_chunk(uint32_t mtu)
 {
