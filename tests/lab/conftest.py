@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from interfaces import kernel_interface
 
 from vfiocore import pci
+from vfiocore.iommufd import Ioas, IommuFd
 from vfiocore.lab.machines import Machine
 from vfiocore.lab.plugin import in_guest
 
@@ -73,3 +75,18 @@ def peer(kernel_nic: str) -> Iterator[socket.socket]:
         raw.bind((kernel_nic, 0x88B5))
         raw.settimeout(5)
         yield raw
+
+
+@pytest.fixture
+def iommufd() -> Iterator[IommuFd]:
+    """After each test everything could be destroyed, and no descriptor is left."""
+    before = sorted(os.listdir("/proc/self/fd"))
+    with IommuFd() as opened:
+        yield opened
+    assert sorted(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.fixture
+def ioas(iommufd: IommuFd) -> Ioas:
+    """An address space of it."""
+    return iommufd.ioas()

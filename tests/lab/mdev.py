@@ -6,8 +6,8 @@ from __future__ import annotations
 import os
 import subprocess
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -22,6 +22,15 @@ DEVICES = Path("/sys/bus/mdev/devices")
 ID, INDEX, FIRST, RAISE, STORM, LEVEL, ACK, RAISED = range(0x00, 0x20, 4)
 SRC, DST, LENGTH, COMMAND, RESULT, PINNED, UNMAPS = 0x20, 0x28, 0x30, 0x34, 0x38, 0x3C, 0x40
 COPY, PINNED_COPY, PIN, UNPIN = 1, 2, 3, 4
+
+anywhere = pytest.mark.machine("intel", "iommufd")
+TRANSPORTS = [
+    pytest.param("group", marks=anywhere),
+    pytest.param("cdev", marks=pytest.mark.machine("iommufd")),
+    pytest.param("compat", marks=pytest.mark.machine("iommufd")),
+]
+
+Opener = Callable[..., vfiocore.Device]
 
 
 def module(name: str) -> Path:
@@ -52,6 +61,19 @@ def created(kind: str, parent: str = "vfc_device") -> Iterator[str]:
     yield name
     if (DEVICES / name).exists():
         (DEVICES / name / "remove").write_text("1")
+
+
+@contextmanager
+def opener(transport: str) -> Iterator[Opener]:
+    """A function that makes a device of a type and opens it; both are undone at the end."""
+    with ExitStack() as stack:
+
+        def open_one(kind: str, iommu: vfiocore.Iommu | None = None) -> vfiocore.Device:
+            name = stack.enter_context(created(kind))
+            by = None if iommu else transport
+            return stack.enter_context(vfiocore.open(name, iommu=iommu, transport=by))
+
+        yield open_one
 
 
 def dma(device: vfiocore.Device, command: int, src: int, dst: int, length: int) -> int:

@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: MIT
-"""Virtual functions of an igb: our driver for them, below our own for the physical one, and below
-the kernel's."""
+"""Virtual functions of an igb: our driver for them, below our own for the physical one.
+
+Below the kernel's: test_igbvf_kernel.py.
+"""
 
 from __future__ import annotations
 
-import json
 import socket
-import subprocess
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 from frames import BROADCAST, frame, receive
+from vf_traffic import there_and_back, wire
 from virtual_functions import TOKEN, answering, physical, served, virtual
 
 import vfiocore
@@ -21,7 +21,6 @@ from vfiocore.lab.machines import Machine
 
 pytestmark = pytest.mark.machine("igb")
 
-WIRE = Path(__file__).parents[2] / "build" / "tests" / "lab" / "wire"
 MULTICAST = b"\x01\x00\x5e\x00\x00\x16"
 MAILBOX, MEMORY = 0xC40, 0x800
 REQ, ACK, VFU, PFSTS = 1, 2, 4, 0x10
@@ -62,16 +61,6 @@ def vfs(nic: vfiocore.Nic, functions: list[vfiocore.Device]) -> Iterator[list[vf
         yield [first, second]
 
 
-def there_and_back(one: vfiocore.Nic, other: vfiocore.Nic) -> None:
-    for size in range(60, 1515, 97):
-        there = frame(other.mac_bytes, one.mac_bytes, size, size)
-        one.send(there)
-        assert receive(other) == there
-        back = frame(one.mac_bytes, other.mac_bytes, size, size)
-        other.send(back)
-        assert receive(one) == back
-
-
 def nothing_comes(nic: vfiocore.Nic) -> None:
     with pytest.raises(vfiocore.WaitTimeout):
         receive(nic, 0.1)
@@ -102,18 +91,6 @@ def test_each_reaches_the_others(
         peer.send(theirs)
         while receive(vf) != theirs:
             pass
-
-
-def wire(vf: str, interface: str, *token: str) -> None:
-    """10,000 frames each way at once, none of which is lost, damaged or out of order."""
-    command = [str(WIRE), vf, interface, "10000", *token]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr + done.stdout
-    figures = json.loads(done.stdout)
-    for way in ("tx", "rx"):
-        assert figures[way]["received"] == 10_000
-        assert figures[way]["lost"] == figures[way]["damaged"] == figures[way]["reordered"] == 0
-    print(done.stdout)
 
 
 def test_10_000_frames(nic: vfiocore.Nic, kernel_nic: str) -> None:
@@ -385,91 +362,3 @@ def test_other_drivers_have_none(bound: Callable[[str], str]) -> None:
         pytest.raises(vfiocore.Unsupported, match="virtio-net knows of no virtual functions"),
     ):
         nic_vf.serve(nic)
-
-
-# -- below the kernel's igb ---------------------------------------------------
-
-
-def up(bdf: str) -> str:
-    """The interface that the kernel's driver made of a function, up and silent by itself."""
-    name = next(Path(f"/sys/bus/pci/devices/{bdf}/net").iterdir()).name
-    Path(f"/proc/sys/net/ipv6/conf/{name}/disable_ipv6").write_text("1")
-    subprocess.run(["ip", "link", "set", name, "up"], check=True)
-    carrier = Path(f"/sys/class/net/{name}/carrier")
-    end = time.monotonic() + 20
-    while carrier.read_text() != "1\n":
-        assert time.monotonic() < end, f"{name} sees no link"
-        time.sleep(0.02)
-    return name
-
-
-@pytest.fixture(scope="module")
-def host(lab_machine: Machine) -> Iterator[tuple[str, list[str]]]:
-    """The kernel's interface on the second igb, and two virtual functions of it."""
-    bdf = lab_machine.device("igb1").bdf
-    subprocess.run(["modprobe", "igb"], check=True)
-    pci.bind(bdf, driver="igb")
-    interface = up(bdf)
-    yield interface, sriov.enable(bdf, 2)
-    sriov.disable(bdf)
-    subprocess.run(["modprobe", "-r", "igb"], check=True)
-
-
-@pytest.fixture
-def guests(host: tuple[str, list[str]]) -> Iterator[list[vfiocore.Nic]]:
-    one, other = host[1]
-    with (
-        vfiocore.open(one) as first,
-        vfiocore.open(other) as second,
-        first.nic() as left,
-        second.nic() as right,
-    ):
-        left.wait_link(5)
-        yield [left, right]
-
-
-def test_below_the_kernel(guests: list[vfiocore.Nic], peer: socket.socket) -> None:
-    there_and_back(*guests)
-    for vf in guests:
-        vf.send(ours := frame(BROADCAST, vf.mac_bytes, 7, 1514))
-        assert peer.recv(2000) == ours
-        peer.send(theirs := frame(vf.mac_bytes, b"\x02" * 6, 8, 1514))
-        while receive(vf) != theirs:
-            pass
-
-
-def test_addresses_below_the_kernel(
-    host: tuple[str, list[str]], guests: list[vfiocore.Nic]
-) -> None:
-    guests[0].set_mac("52:54:00:aa:bb:cc")
-    there_and_back(*guests)
-    mac = guests[1].mac
-    guests[1].reset()
-    assert guests[1].mac == mac  # nobody gave one: it is the same as before
-    with pytest.raises(vfiocore.PermissionDenied, match="frames for other addresses"):
-        guests[0].set_promisc(True)
-    given = "52:54:00:11:22:33"
-    subprocess.run(["ip", "link", "set", host[0], "vf", "0", "mac", given], check=True)
-    guests[0].reset()
-    assert guests[0].mac == given
-
-
-def test_10_000_frames_below_the_kernel(host: tuple[str, list[str]], kernel_nic: str) -> None:
-    """To the physical function, and by way of the hub."""
-    wire(host[1][1], host[0])
-    wire(host[1][1], kernel_nic)
-
-
-def test_the_kernels_interface_goes_down(
-    host: tuple[str, list[str]], guests: list[vfiocore.Nic]
-) -> None:
-    subprocess.run(["ip", "link", "set", host[0], "down"], check=True)
-    assert not guests[0].link.up
-    subprocess.run(["ip", "link", "set", host[0], "up"], check=True)
-    for vf in guests:
-        assert not vf.link.up
-        with pytest.raises(vfiocore.VfioError, match="the physical function was reset"):
-            vf.set_mac("52:54:00:aa:bb:cc")
-        vf.reset()
-        vf.wait_link(10)
-    there_and_back(*guests)

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""iommufd's own objects on a real kernel, with an emulated VT-d and without an IOMMU.
+"""iommufd's own objects on a real kernel, with an emulated VT-d.
 
-What QEMU's IOMMUs do not do is in test_iommufd_mock.py.
+Without a device: test_iommufd_itself.py; without an IOMMU: test_iommufd_noiommu.py; what QEMU's
+IOMMUs do not do: test_iommufd_mock.py and test_ioas_mock.py.
 """
 
 from __future__ import annotations
@@ -13,14 +14,12 @@ import mmap
 import os
 import resource
 import struct
-import subprocess
-import sys
 import time
-import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from children import in_child
 
 import vfiocore
 from vfiocore import pci
@@ -39,20 +38,6 @@ COMMAND, MEMORY, BUS_MASTER = CONFIG + 4, 1 << 1, 1 << 2
 
 # VFIO_DEVICE_FEATURE, VFIO_DEVICE_FEATURE_DMA_BUF (include/uapi/linux/vfio.h)
 FEATURE, FEATURE_GET, FEATURE_DMA_BUF = 0x3B75, 1 << 16, 11
-
-
-@pytest.fixture
-def iommufd() -> Iterator[IommuFd]:
-    """After each test everything could be destroyed, and no descriptor is left."""
-    before = sorted(os.listdir("/proc/self/fd"))
-    with IommuFd() as opened:
-        yield opened
-    assert sorted(os.listdir("/proc/self/fd")) == before
-
-
-@pytest.fixture
-def ioas(iommufd: IommuFd) -> Ioas:
-    return iommufd.ioas()
 
 
 class Opened:
@@ -119,20 +104,6 @@ def memory(pages: int = 1) -> mmap.mmap:
     return mmap.mmap(-1, pages * PAGE)
 
 
-# The iommufd itself.
-
-
-def test_accounting_is_chosen_before_there_are_objects(iommufd: IommuFd) -> None:
-    assert iommufd.counts_by_process is False
-    iommufd.counts_by_process = True
-    assert iommufd.counts_by_process is True
-    with iommufd.ioas():
-        with pytest.raises(vfiocore.DeviceBusy, match="before there is any object"):
-            iommufd.counts_by_process = False
-        assert iommufd.counts_by_process is True
-    iommufd.counts_by_process = False
-
-
 def test_huge_pages_are_chosen_before_memory_is_mapped(
     iommufd: IommuFd, ioas: Ioas, edu: Opened
 ) -> None:
@@ -145,67 +116,6 @@ def test_huge_pages_are_chosen_before_memory_is_mapped(
     with pytest.raises(vfiocore.InvalidArgument, match="once memory is mapped"):
         ioas.huge_pages = False
     detach(edu)
-
-
-def test_compatibility_address_space(iommufd: IommuFd, ioas: Ioas) -> None:
-    assert iommufd.compat_ioas is None
-    iommufd.compat_ioas = ioas
-    assert iommufd.compat_ioas == ioas.id
-    iommufd.compat_ioas = None
-    assert iommufd.compat_ioas is None
-    iommufd.compat_ioas = ioas.id
-    with pytest.raises(vfiocore.VfioError, match="no object of that kind") as caught:
-        iommufd.compat_ioas = 12345
-    assert caught.value.errno == errno.ENOENT
-
-
-def test_ids_that_are_not(iommufd: IommuFd, ioas: Ioas) -> None:
-    with pytest.raises(vfiocore.VfioError, match="no such object") as caught:
-        iommufd.destroy(12345)
-    assert caught.value.errno == errno.ENOENT
-    gone = ioas.id
-    ioas.close()
-    ioas.close()
-    with pytest.raises(vfiocore.ClosedError, match=f"ioas {gone} is closed"):
-        ioas.map(memory())
-    with pytest.raises(vfiocore.VfioError, match="no object of that kind"):
-        iommufd.ioas(gone).ranges  # noqa: B018
-
-
-def test_a_descriptor_that_is_lent(iommufd: IommuFd, ioas: Ioas) -> None:
-    buffer = memory()
-    with IommuFd(iommufd.fileno()) as lent:
-        iova = lent.ioas(ioas.id).map(buffer)
-        new = lent.ioas()
-    assert new.closed
-    assert ioas.unmap(iova, PAGE) == PAGE  # which outlives the other
-
-
-def in_child(run: Callable[[], None], user: int | None = None) -> None:
-    """Run it in a child of ours, as that user."""
-    pid = os.fork()
-    if not pid:
-        code = 1
-        try:
-            if user is not None:
-                os.setgid(user)
-                os.setuid(user)
-            run()
-            code = 0
-        except BaseException:  # noqa: BLE001 - the child must not go on with the tests
-            traceback.print_exc()
-        finally:
-            sys.stderr.flush()
-            os._exit(code)
-    assert os.waitpid(pid, 0)[1] == 0
-
-
-def test_no_permission_on_the_node(ordinary_user: int) -> None:
-    def open_it() -> None:
-        with pytest.raises(vfiocore.PermissionDenied, match="chown"):
-            IommuFd()
-
-    in_child(open_it, ordinary_user)
 
 
 # Address spaces.
@@ -397,14 +307,6 @@ def test_changing_the_process(
     in_child(hand_over, ordinary_user)
 
 
-def test_memory_of_a_process_cannot_be_handed_over(iommufd: IommuFd, ioas: Ioas) -> None:
-    ioas.map(memory())
-    with pytest.raises(vfiocore.InvalidArgument, match="map files only"):
-        iommufd.change_process()
-    ioas.unmap_all()
-    iommufd.change_process()
-
-
 # The hardware.
 
 
@@ -550,50 +452,3 @@ def test_beside_the_librarys_own_space(lab_machine: Machine, bound: Callable[[st
                 assert other.copy(space, buffer.iova, PAGE) >= 0
             assert space.ranges == device.iommu.ranges
         device.iommu.alloc(PAGE).close()
-
-
-# Without an IOMMU.
-
-
-@pytest.fixture
-def noiommu(lab_machine: Machine) -> Iterator[str]:
-    """The node of the device edu in VFIO's no-IOMMU mode."""
-    subprocess.run(["modprobe", "vfio-pci"], check=True)
-    folder = Path("/sys/bus/pci/devices") / lab_machine.device("edu").bdf
-    (folder / "driver_override").write_text("vfio-pci")
-    Path("/sys/bus/pci/drivers_probe").write_text(folder.name)
-    (node,) = (folder / "vfio-dev").iterdir()
-    yield f"/dev/vfio/devices/{node.name}"
-    (folder / "driver" / "unbind").write_text(folder.name)
-    (folder / "driver_override").write_text("\n")
-
-
-@pytest.mark.machine("noiommu")
-@pytest.mark.kernel_log(allow=r"vfio-pci.*no-IOMMU|vfio-noiommu|WARNING: .*noiommu")
-def test_physical_addresses(noiommu: str, iommufd: IommuFd, ioas: Ioas) -> None:
-    device = Opened(noiommu)
-    device.id = bind(device, iommufd)
-    attach(device, ioas)
-    buffer = memory(4)
-    for page in range(4):
-        buffer[page * PAGE] = 1
-    iova = ioas.map(buffer)
-    address = ctypes.addressof(ctypes.c_char.from_buffer(buffer))
-    with open("/proc/self/pagemap", "rb", buffering=0) as pagemap:
-        for page in range(4):
-            pagemap.seek((address + page * PAGE) // PAGE * 8)
-            frame = int.from_bytes(pagemap.read(8), "little") & (1 << 55) - 1
-            found = ioas.physical(iova + page * PAGE + 8, PAGE - 8)
-            assert (found.address, found.length) == (frame * PAGE + 8, PAGE - 8)
-    assert PAGE <= ioas.physical(iova, 4 * PAGE).length <= 4 * PAGE
-    with pytest.raises(vfiocore.InvalidArgument, match="length is 0"):
-        ioas.physical(iova, 0)
-    with pytest.raises(vfiocore.IovaError, match="nothing is mapped there"):
-        ioas.physical(iova + 4 * PAGE, PAGE)
-    with pytest.raises(vfiocore.Unsupported, match="no IOMMU translates"):
-        iommufd.hw_info(device.id)
-    with pytest.raises(vfiocore.Unsupported, match="no IOMMU translates"):
-        iommufd.hwpt(device.id, ioas, pasid=True)
-    ioas.unmap_all()
-    detach(device)
-    os.close(device.fd)

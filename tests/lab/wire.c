@@ -3,8 +3,9 @@
  * wire DEVICE KERNEL_IFACE COUNT [packed | TOKEN]
  *
  * Traffic between our driver on a PCI device and the kernel's driver on a second NIC, which an
- * emulated wire joins, a virtual function that the TOKEN (32 hexadecimal digits) opens, too: COUNT frames each way at once, each verified. Ends with one line of JSON
- * on stdout; exit 0 when every frame came once, in order and intact, 1 when not, 2 on bad usage.
+ * emulated wire joins; of a virtual function that the TOKEN (32 hexadecimal digits) opens, too.
+ * COUNT frames each way at once, each verified. Ends with one line of JSON on stdout; exit 0 when
+ * every frame came once, in order and intact, 1 when not, 2 on bad usage.
  *
  * One thread: it gives each side a burst in turn and keeps a bounded number of frames in flight, so
  * that a loss is a fault of a driver and not of a full queue.
@@ -30,13 +31,10 @@
 #include <vfiocore.h>
 
 #include "token.h"
+#include "wire_frame.h"
 
-#define ETHERTYPE 0x88b5 /* IEEE 802: local experimental */
 #define BURST 32
 #define WINDOW 128 /* in flight, each way: less than what any NIC's ring holds */
-#define FRAME_MIN 60
-#define FRAME_MAX 1514
-#define HEADER 14
 #define STALL_SECONDS 10
 #define PATIENCE 64 /* fruitless rounds before this program lets others run */
 
@@ -44,25 +42,6 @@
 #define SLOT 2048
 #define SLOTS 1024
 #define BLOCK 65536
-
-/* What follows the Ethernet header; the rest of the frame is a pattern that depends on the number. */
-struct label {
-	uint16_t length; /* of the whole frame */
-	uint32_t number;
-	uint64_t checksum; /* of the pattern */
-} __attribute__((packed));
-
-#define PATTERN_AT (HEADER + sizeof(struct label))
-
-struct direction {
-	const char *name;
-	uint8_t to[6], from[6];
-	uint32_t sent, received, next; /* next: the number that is expected */
-	uint32_t lost, reordered, damaged;
-	uint32_t longest; /* frame that our interface takes */
-	uint64_t bytes;
-	double start, end;
-};
 
 struct wire {
 	struct vfc_device *device;
@@ -76,7 +55,6 @@ struct wire {
 	struct mmsghdr messages[BURST];
 	struct iovec vectors[BURST];
 	uint8_t frames[BURST][FRAME_MAX + 2];
-	uint64_t pattern[512];
 };
 
 static __attribute__((noreturn, format(printf, 1, 2))) void die(const char *format, ...)
@@ -103,84 +81,6 @@ static double now(void)
 	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
 }
 
-static uint32_t mix(uint32_t x)
-{
-	x = (x ^ x >> 16) * 0x45d9f3b;
-	x = (x ^ x >> 16) * 0x45d9f3b;
-	return x ^ x >> 16;
-}
-
-static uint32_t length_of(const struct direction *way, uint32_t number)
-{
-	return FRAME_MIN + mix(number) % (way->longest - FRAME_MIN + 1);
-}
-
-static const uint8_t *pattern_of(const struct wire *wire, uint32_t number)
-{
-	return (const uint8_t *)wire->pattern + 8 * (number % 256);
-}
-
-/* Each bit counts, and so does the order of the words. */
-static uint64_t checksum(const uint8_t *data, size_t length)
-{
-	uint64_t sum = length, word;
-
-	for (; length >= 8; data += 8, length -= 8) {
-		memcpy(&word, data, 8);
-		sum = (sum << 5 | sum >> 59) + word;
-	}
-	for (word = 0; length; length--)
-		word = word << 8 | data[length - 1];
-	return (sum << 5 | sum >> 59) + word;
-}
-
-static uint32_t build(const struct wire *wire, struct direction *way, uint8_t *frame)
-{
-	uint32_t number = way->sent, length = length_of(way, number);
-	uint16_t type = htons(ETHERTYPE);
-	struct label label = {.length = (uint16_t)length, .number = number};
-
-	memcpy(frame, way->to, 6);
-	memcpy(frame + 6, way->from, 6);
-	memcpy(frame + 12, &type, 2);
-	memcpy(frame + PATTERN_AT, pattern_of(wire, number), length - PATTERN_AT);
-	label.checksum = checksum(frame + PATTERN_AT, length - PATTERN_AT);
-	memcpy(frame + HEADER, &label, sizeof(label));
-	return length;
-}
-
-static bool intact(const struct direction *way, const uint8_t *frame, uint32_t length,
-		   const struct label *label)
-{
-	return length == label->length && length == length_of(way, label->number) &&
-	       !memcmp(frame, way->to, 6) && !memcmp(frame + 6, way->from, 6) &&
-	       label->checksum == checksum(frame + PATTERN_AT, length - PATTERN_AT);
-}
-
-/* Frames of others are on the wire, too: those are not ours to judge. */
-static bool check(struct direction *way, const uint8_t *frame, uint32_t length)
-{
-	struct label label;
-
-	if (length < FRAME_MIN || frame[12] != ETHERTYPE >> 8 || frame[13] != (ETHERTYPE & 0xff))
-		return false;
-	memcpy(&label, frame + HEADER, sizeof(label));
-	way->received++;
-	way->bytes += length;
-	if (label.number >= way->sent || !intact(way, frame, length, &label)) {
-		way->damaged++;
-		return true;
-	}
-	if (label.number < way->next) {
-		way->reordered++;
-		way->lost -= way->lost != 0;
-		return true;
-	}
-	way->lost += label.number - way->next;
-	way->next = label.number + 1;
-	return true;
-}
-
 /* How many may be sent now. */
 static uint32_t allowance(const struct wire *wire, const struct direction *way)
 {
@@ -201,7 +101,7 @@ static bool send_ours(struct wire *wire)
 	int n = vfc_nic_alloc(wire->nic, packets, allowance(wire, &wire->out)), taken;
 
 	for (int i = 0; i < n; i++, wire->out.sent++)
-		packets[i].length = build(wire, &wire->out, packets[i].data);
+		packets[i].length = frame_build(&wire->out, packets[i].data);
 	taken = n ? vfc_nic_tx_burst(wire->nic, 0, packets, (uint32_t)n) : 0;
 	if (taken < 0)
 		die("vfc_nic_tx_burst");
@@ -218,7 +118,7 @@ static bool receive_ours(struct wire *wire)
 	if (n < 0)
 		die("vfc_nic_rx_burst");
 	for (int i = 0; i < n; i++)
-		check(&wire->in, packets[i].data, packets[i].length);
+		frame_check(&wire->in, packets[i].data, packets[i].length);
 	vfc_nic_free(wire->nic, packets, (uint32_t)n);
 	return n > 0;
 }
@@ -231,7 +131,7 @@ static bool send_kernel(struct wire *wire)
 	if (!n)
 		return false;
 	for (uint32_t i = 0; i < n; i++, wire->in.sent++)
-		wire->vectors[i].iov_len = build(wire, &wire->in, wire->frames[i]);
+		wire->vectors[i].iov_len = frame_build(&wire->in, wire->frames[i]);
 	taken = sendmmsg(wire->send_fd, wire->messages, n, MSG_DONTWAIT);
 	if (taken < 0 && errno != EAGAIN && errno != ENOBUFS)
 		die("sendmmsg: %s", strerror(errno));
@@ -248,7 +148,7 @@ static bool receive_kernel(struct wire *wire)
 
 		if (!(__atomic_load_n(&slot->tp_status, __ATOMIC_ACQUIRE) & TP_STATUS_USER))
 			break;
-		check(&wire->out, (uint8_t *)slot + slot->tp_mac, slot->tp_snaplen);
+		frame_check(&wire->out, (uint8_t *)slot + slot->tp_mac, slot->tp_snaplen);
 		__atomic_store_n(&slot->tp_status, TP_STATUS_KERNEL, __ATOMIC_RELEASE);
 		wire->slot = (wire->slot + 1) % SLOTS;
 		any = true;
@@ -492,8 +392,7 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	wire.iface = argv[2];
-	for (uint32_t i = 0; i < sizeof(wire.pattern) / 8; i++)
-		wire.pattern[i] = (uint64_t)mix(2 * i + 1) << 32 | mix(2 * i + 2);
+	frame_make_pattern();
 	open_sender(&wire);
 	open_receiver(&wire);
 	open_ours(&wire, argv[1], guarded ? token : NULL, packed ? VFC_NIC_PACKED : 0);

@@ -3,7 +3,7 @@
  * iommufd's verbs: arguments, descriptors that are something else, and what comes out of a queue.
  *
  * iommufd [real]: without an argument no kernel with iommufd is needed; "real" (tests/lab/
- * test_iommufd.py) makes each system call of a sequence on /dev/iommu fail in turn.
+ * test_iommufd_mock.py) makes each system call of a sequence on /dev/iommu fail in turn.
  */
 #include <errno.h>
 #include <fcntl.h>
