@@ -324,7 +324,11 @@ static int command(struct vfc_device *device, uint16_t clear, uint16_t set)
 
 int vfc_device_bus_master(struct vfc_device *device, bool on)
 {
-	return vfc_done(command(device, COMMAND_MASTER, on ? COMMAND_MASTER : 0));
+	int rc = command(device, COMMAND_MASTER, on ? COMMAND_MASTER : 0);
+
+	if (rc == 0)
+		access_follow(device); /* as after each write to Command */
+	return vfc_done(rc);
 }
 
 static int check_idle(struct vfc_device *device)

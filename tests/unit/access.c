@@ -70,6 +70,22 @@ static void decoding_off(int way)
 	CHECK(device->decodes);
 }
 
+/* By another descriptor of the same device: any write of ours to Command notices it. */
+static void behind_our_back(void)
+{
+	const struct region *space = region_config(device);
+	uint64_t command = config(COMMAND);
+	uint8_t low = command & 0xff;
+
+	write_command(1, command & ~(uint64_t)MEMORY);
+	CHECK(!device->decodes);
+	CHECK_EQ(device->ops->write(device->transport, space->position + COMMAND, &low, 1), 0);
+	CHECK(!device->decodes);
+	CHECK_EQ(vfc_device_bus_master(device, command & 4), 0);
+	CHECK(device->decodes);
+	CHECK_EQ(config(COMMAND), command);
+}
+
 /* D3hot: the mappings are left; D1 keeps answering. */
 static void sleeping(void)
 {
@@ -169,6 +185,7 @@ int main(void)
 	CHECK_EQ(vfc_error_last()->code, 0);
 	for (int way = 0; way < 4; way++)
 		decoding_off(way);
+	behind_our_back();
 	sleeping();
 	power_states();
 	low_power();
