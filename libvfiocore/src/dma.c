@@ -17,7 +17,7 @@
 #define MADV_COLLAPSE 25 /* Linux 6.1 */
 #endif
 
-/* Of which pages memory is to be: of those asked for if there are any, of nothing else, or of such. */
+/* Of which pages: those asked for, where there are any; reserved ones or none; transparent ones or none. */
 enum pages_wanted { PAGES_PREFERRED, PAGES_RESERVED, PAGES_TRANSPARENT };
 
 static int map_private(uint64_t length, int flags, void **va)
