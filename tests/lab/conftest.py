@@ -8,6 +8,7 @@ import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import mdev
 import pytest
 from interfaces import kernel_interface
 
@@ -90,3 +91,17 @@ def iommufd() -> Iterator[IommuFd]:
 def ioas(iommufd: IommuFd) -> Ioas:
     """An address space of it."""
     return iommufd.ioas()
+
+
+@pytest.fixture(scope="module")
+def vfc_device() -> Iterator[None]:
+    """kmod-tests' module, for a whole module of tests."""
+    with mdev.loaded("vfc_device", "mdev"):
+        yield
+
+
+@pytest.fixture(params=mdev.TRANSPORTS)
+def opened(request: pytest.FixtureRequest) -> Iterator[mdev.Opener]:
+    """Make a mediated device of a type and open it; both are undone after the test."""
+    with mdev.opener(request.param) as open_one:
+        yield open_one

@@ -28,18 +28,7 @@ PARAMETERS = Path("/sys/module/vfc_device/parameters")
 PAGE = 4096
 RW = RegionFlag.READ | RegionFlag.WRITE
 
-
-@pytest.fixture(scope="module", autouse=True)
-def vfc_device() -> Iterator[None]:
-    with mdev.loaded("vfc_device", "mdev"):
-        yield
-
-
-@pytest.fixture(params=TRANSPORTS)
-def opened(request: pytest.FixtureRequest) -> Iterator[Opener]:
-    """Make a device of a type and open it; both are undone after the test."""
-    with mdev.opener(request.param) as open_one:
-        yield open_one
+pytestmark = pytest.mark.usefixtures("vfc_device")
 
 
 @pytest.fixture

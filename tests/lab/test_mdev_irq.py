@@ -11,23 +11,12 @@ from collections.abc import Iterator
 
 import mdev
 import pytest
-from mdev import TRANSPORTS, Opener
+from mdev import Opener
 
 import vfiocore
 from vfiocore.irq import IrqFlag
 
-
-@pytest.fixture(scope="module", autouse=True)
-def vfc_device() -> Iterator[None]:
-    with mdev.loaded("vfc_device", "mdev"):
-        yield
-
-
-@pytest.fixture(params=TRANSPORTS)
-def opened(request: pytest.FixtureRequest) -> Iterator[Opener]:
-    """Make a device of a type and open it; both are undone after the test."""
-    with mdev.opener(request.param) as open_one:
-        yield open_one
+pytestmark = pytest.mark.usefixtures("vfc_device")
 
 
 @pytest.fixture
