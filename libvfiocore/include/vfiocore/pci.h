@@ -82,8 +82,9 @@ VFC_API int vfc_pci_group(int group, char (*names)[VFC_PCI_NAME], size_t count);
 /*
  * vfc_pci_bind() - bind a device to a VFIO driver, remembering what it was bound to.
  *
- * Uses driver_override and drivers_probe and verifies the result; on failure the former driver
- * is bound again. The former driver is kept in /run/vfiocore/NAME, so that vfc_pci_unbind() finds
+ * Uses driver_override and drivers_probe and verifies the result; a driver that does not take the
+ * device, as of one just plugged in, is asked again for 2.6 s; on failure the former driver is bound
+ * again. The former driver is kept in /run/vfiocore/NAME, so that vfc_pci_unbind() finds
  * it from another process. Binding a device that is bound to @opts->driver already only changes
  * the node's owner. Errors: -ENODEV, -ENOENT (driver not loaded), -EACCES, -EBUSY.
  * Needs root. Not safe against other processes that bind the same device.

@@ -349,9 +349,9 @@ VFC_TEMPLATE void vfc_ring_take_cookie(void *context, const struct vfc_completio
 }
 
 /*
- * Not one call of memcpy(): a C library's takes the widest vectors, and under an emulator (QEMU's TCG)
- * these leave the host's registers in a state in which each later mix of SSE and AVX stalls it. The
- * empty instruction keeps compilers from making that call out of the loop.
+ * Without memcpy(): a C library's takes the widest vectors, after which QEMU's emulated devices copy each
+ * descriptor some 28 ns slower (docs/design.md). The empty instruction keeps compilers from making that
+ * call out of the loop.
  */
 VFC_TEMPLATE void vfc_ring_copy_cookies(uint32_t *to, const uint32_t *from, uint32_t count)
 {
