@@ -52,7 +52,10 @@ class Bursting(NativeObject):
         queue = unsigned(queue, 32, "the queue")
         with self._receiving:
             taken = check(lib.vfc_nic_rx_burst(self._native(), queue, packets, count))
-        return Burst(self._pool, packets, taken, time.time_ns() if stamp else None)
+        burst = Burst(self._pool, packets, taken)
+        if stamp:
+            burst.time_ns = time.time_ns()
+        return burst
 
     def tx_burst(self, packets: Burst | Sequence[Frame], queue: int = 0) -> int:
         """Send with one doorbell at most.
@@ -74,7 +77,8 @@ class Bursting(NativeObject):
         if packets._pool is not self._pool:
             raise invalid("the packets are of another pool: open both NICs with nic(pool=pool)")
         queue = unsigned(queue, 32, "the queue")
-        packets._end_views()
+        if packets._base is not None:
+            packets._end_views()
         with self._sending:
             handle, rest = self._native(), packets._rest()
             sent = check(lib.vfc_nic_tx_burst(handle, queue, rest, len(packets)))
@@ -89,16 +93,14 @@ class Bursting(NativeObject):
         Raises:
             InvalidArgument: the frame's length.
 
-        Source: vfc_nic_alloc(), vfc_nic_fill() in vfiocore/nic.h.
+        Source: vfc_nic_alloc_copies() in vfiocore/nic.h.
         """
         data = frame_bytes(frame)
         packets = (Packet * unsigned(count, 16, "the number of packets"))()
         with self._asking:
             handle = self._native()
-            taken = lib.vfc_nic_alloc(handle, packets, count)
-            burst = Burst(self._pool, packets, taken)
-            check(lib.vfc_nic_fill(handle, packets, taken, data, len(data)))
-        return burst
+            taken = lib.vfc_nic_alloc_copies(handle, packets, count, data, len(data))
+        return Burst(self._pool, packets, check(taken))
 
     def recv_many(self, count: int = 256, queue: int = 0) -> list[bytes]:
         """Up to ``count`` frames that are there already, in one call of the driver."""

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import weakref
 from _thread import allocate_lock
-from contextlib import suppress
 from ctypes import addressof, byref, c_char
 
 from ._native.call import Closing, NativeObject, check, integer, native, uncopied, unsigned
@@ -98,9 +97,8 @@ class Pool(NativeObject):
         self._orphans: list[weakref.ref[Any]] = []  # memory of bursts that are gone, still viewed
 
     def _native(self) -> int:
-        handle = super()._native()
         refuse_child(self._forks, self._title)
-        return handle
+        return super()._native()
 
     def close(self) -> None:
         """Unmap and release. A second call does nothing.
@@ -160,18 +158,20 @@ class Burst(Closing):
     nothing. A burst that is forgotten gives its packets back. For one thread at a time.
     """
 
-    def __init__(
-        self, pool: Pool, packets: Array[Packet], count: int, time_ns: int | None = None
-    ) -> None:
-        #: When it was received, nanoseconds as of ``time.time_ns()``; None: that was not asked for.
-        self.time_ns = time_ns
+    # Of the class, what most bursts never change: one is made for each call of C.
+
+    #: When it was received, nanoseconds as of ``time.time_ns()``; None: that was not asked for.
+    time_ns: int | None = None
+    _first = 0  # what comes before was sent
+    _end = 0
+    _base: memoryview | None = None
+    _memory: weakref.ref[Any] | None = None
+    _views: list[memoryview]  # when there is a _base
+
+    def __init__(self, pool: Pool, packets: Array[Packet], count: int) -> None:
         self._pool = pool
         self._packets = packets
-        self._first = 0  # what comes before was sent
         self._end = count
-        self._base: memoryview | None = None
-        self._memory: weakref.ref[Any] | None = None
-        self._views: list[memoryview] = []
 
     __reduce__ = uncopied
 
@@ -209,6 +209,7 @@ class Burst(Closing):
         if self._base is None:
             exporter = (c_char * memory.length).from_address(memory.va)
             self._base = memoryview(exporter).cast("B")
+            self._views = []
             self._memory = weakref.ref(exporter)
             self._pool._viewed.add(self)
         start = packet.data - memory.va
@@ -217,16 +218,16 @@ class Burst(Closing):
         return view
 
     def _end_views(self) -> None:
+        if self._base is None:
+            return
         while self._views:
             try:
                 self._views[-1].release()
             except BufferError:
                 raise BufferError(_LIVE) from None
             self._views.pop()
-        base, self._base = self._base, None
-        if base is None:
-            return
-        base.release()
+        self._base.release()
+        self._base = None
         exporter = self._memory() if self._memory else None
         if exporter is not None:
             # A view of our own again, so that the next attempt finds those of others.
@@ -253,13 +254,14 @@ class Burst(Closing):
         Raises:
             BufferError: something was made of the views and lives; nothing has changed.
         """
-        if not self:
+        if self._first == self._end:
             return
-        self._end_views()
+        if self._base is not None:
+            self._end_views()
         pool = self._pool
         with pool._lock:
             if pool._handle is not None and pool._forks == forks():
-                lib.vfc_nic_pool_free(byref(pool._struct), self._rest(), len(self))
+                lib.vfc_nic_pool_free(byref(pool._struct), self._rest(), self._end - self._first)
         self._first = self._end
 
     close = free
@@ -271,11 +273,8 @@ class Burst(Closing):
         return byref(self._packets[self._first])
 
     def __del__(self) -> None:
-        with suppress(AttributeError):  # not constructed
-            if self._first < self._end:
-                self._forgotten()
-
-    def _forgotten(self) -> None:
+        if self._first == self._end:
+            return
         try:
             self.free()
         except BufferError:  # the memory cannot be used again before its pool ends

@@ -29,8 +29,7 @@ static void write_frames(struct net_side *from, struct net_side *to)
 	memcpy(frame, to->mac, 6);
 	memcpy(frame + 6, from->mac, 6);
 	for (uint32_t i = 0; i < tx->entries; i += burst)
-		if (vfc_nic_alloc(nics[0], packets, burst) != (int)burst ||
-		    vfc_nic_fill(nics[0], packets, burst, frame, NET_FRAME) < 0 ||
+		if (vfc_nic_alloc_copies(nics[0], packets, burst, frame, NET_FRAME) != (int)burst ||
 		    vfc_nic_tx_burst(nics[0], 0, packets, burst) != (int)burst ||
 		    vfc_nic_drain(nics[0], 0, INT64_C(1000000000)) < 0)
 			nics_die("frames");

@@ -28,6 +28,7 @@ static void arguments(void)
 	static const uint8_t multicast[6] = {1, 0, 0x5e};
 	struct vfc_packet packet = {.length = 0};
 	uint8_t frame[1519] = {0};
+	uint32_t free;
 
 	up(0, 2, 64);
 	CHECK_EQ(vfc_nic_rx_burst(nic, 2, &packet, 1), -EINVAL);
@@ -41,11 +42,10 @@ static void arguments(void)
 	CHECK_EQ(vfc_nic_send(nic, frame, 0), -EINVAL);
 	CHECK_EQ(vfc_nic_send(nic, frame, 1519), -EINVAL);
 	CHECK_EQ(vfc_nic_set_mac(nic, multicast), -EINVAL);
-	CHECK_EQ(vfc_nic_alloc(nic, &packet, 1), 1);
-	CHECK_EQ(vfc_nic_fill(nic, &packet, 1, frame, 0), -EINVAL);
-	CHECK_EQ(vfc_nic_fill(nic, &packet, 1, frame, 1519), -EINVAL);
-	CHECK_EQ(packet.length, 0);
-	vfc_nic_free(nic, &packet, 1);
+	free = vfc_nic_pool(nic)->free;
+	CHECK_EQ(vfc_nic_alloc_copies(nic, &packet, 1, frame, 0), -EINVAL);
+	CHECK_EQ(vfc_nic_alloc_copies(nic, &packet, 1, frame, 1519), -EINVAL);
+	CHECK_EQ(vfc_nic_pool(nic)->free, free);
 	CHECK_EQ(vfc_nic_rx_wait(nic, 1, 2 * MS), -ETIMEDOUT);
 	CHECK(vfc_nic_rx_fd(nic, 1) != vfc_nic_rx_fd(nic, 0));
 	down();
@@ -221,8 +221,7 @@ static void copies(void)
 	up(VFC_NIC_PROMISC, 1, 0);
 	fill(out, mac, sizeof(out), 3);
 	free = vfc_nic_pool(nic)->free;
-	CHECK_EQ(vfc_nic_alloc(nic, packets, 8), 8);
-	CHECK_EQ(vfc_nic_fill(nic, packets, 8, out, sizeof(out)), 0);
+	CHECK_EQ(vfc_nic_alloc_copies(nic, packets, 8, out, sizeof(out)), 8);
 	vfc_nic_pool_free(vfc_nic_pool(nic), packets + 4, 4);
 	CHECK_EQ(vfc_nic_pool(nic)->free, free - 4);
 	CHECK_EQ(vfc_nic_tx_burst(nic, 0, packets, 4), 4);

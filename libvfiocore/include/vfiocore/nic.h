@@ -191,11 +191,11 @@ VFC_API int vfc_nic_alloc(struct vfc_nic *nic, struct vfc_packet *packets, uint3
 VFC_API void vfc_nic_free(struct vfc_nic *nic, const struct vfc_packet *packets, uint32_t count);
 
 /*
- * vfc_nic_fill() - make packets of vfc_nic_alloc() copies of one frame of @length bytes. Thread-safe.
- * Errors: -EINVAL: 0, or over frame_max; then nothing was copied.
+ * vfc_nic_alloc_copies() - as vfc_nic_alloc(), each a copy of one frame of @length bytes.
+ * Errors: -EINVAL: 0, or over frame_max; then none was taken.
  */
-VFC_API int vfc_nic_fill(struct vfc_nic *nic, struct vfc_packet *packets, uint32_t count,
-			 const void *frame, uint32_t length);
+VFC_API int vfc_nic_alloc_copies(struct vfc_nic *nic, struct vfc_packet *packets, uint32_t count,
+				 const void *frame, uint32_t length);
 
 /*
  * vfc_nic_send() - copy one frame into queue 0 and send it. -EAGAIN: the ring is full.

@@ -96,16 +96,19 @@ struct vfc_pool *vfc_nic_pool(struct vfc_nic *nic)
 	return nic->pool;
 }
 
-int vfc_nic_fill(struct vfc_nic *nic, struct vfc_packet *packets, uint32_t count, const void *frame,
-		 uint32_t length)
+int vfc_nic_alloc_copies(struct vfc_nic *nic, struct vfc_packet *packets, uint32_t count,
+			 const void *frame, uint32_t length)
 {
+	int taken;
+
 	if (length - 1 >= nic->frame_max)
 		return vfc_done(bad_length(nic, length));
-	for (uint32_t i = 0; i < count; i++) {
+	taken = vfc_nic_alloc(nic, packets, count);
+	for (int i = 0; i < taken; i++) {
 		memcpy(packets[i].data, frame, length);
 		packets[i].length = length;
 	}
-	return 0;
+	return taken;
 }
 
 static int again(const struct vfc_nic *nic)

@@ -77,7 +77,7 @@ def integer(value: int, what: str) -> int:
 def unsigned(value: int, bits: int, what: str) -> int:
     """Refuse what ctypes would silently cut off: ``value`` must fit in ``bits`` unsigned bits.
     Whatever is no integer is a ``TypeError``, which ctypes would not raise."""
-    number = integer(value, what)
+    number = value if type(value) is int else integer(value, what)
     if not 0 <= number <= _MAX[bits]:
         raise invalid(f"{what} {number:#x} does not fit in {bits} bits")
     return number

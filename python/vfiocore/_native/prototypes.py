@@ -395,7 +395,7 @@ PROTOTYPES: dict[str, tuple[str, ...]] = {
     "vfc_nic_tx_burst": ("int", _NIC, "uint32_t", _PACKETS, "uint32_t"),
     "vfc_nic_alloc": ("int", _NIC, _PACKETS, "uint32_t"),
     "vfc_nic_free": ("void", _NIC, "const struct vfc_packet *", "uint32_t"),
-    "vfc_nic_fill": ("int", _NIC, _PACKETS, "uint32_t", "const void *", "uint32_t"),
+    "vfc_nic_alloc_copies": ("int", _NIC, _PACKETS, "uint32_t", "const void *", "uint32_t"),
     "vfc_nic_send": ("int", _NIC, "const void *", "uint32_t"),
     "vfc_nic_recv": ("int", _NIC, "void *", "uint32_t"),
     "vfc_nic_drain": ("int", _NIC, "uint32_t", "int64_t"),
