@@ -48,7 +48,7 @@ class Bursting(NativeObject):
 
         Source: vfc_nic_rx_burst() in vfiocore/nic.h.
         """
-        packets = (Packet * unsigned(count, 16, "the number of frames"))()
+        packets = self._pool._array(unsigned(count, 16, "the number of frames"))
         queue = unsigned(queue, 32, "the queue")
         with self._receiving:
             taken = check(lib.vfc_nic_rx_burst(self._native(), queue, packets, count))
@@ -80,8 +80,8 @@ class Bursting(NativeObject):
         if packets._base is not None:
             packets._end_views()
         with self._sending:
-            handle, rest = self._native(), packets._rest()
-            sent = check(lib.vfc_nic_tx_burst(handle, queue, rest, len(packets)))
+            count = packets._end - packets._first
+            sent = check(lib.vfc_nic_tx_burst(self._native(), queue, packets._rest(), count))
             packets._first += sent
         return sent
 
@@ -96,7 +96,7 @@ class Bursting(NativeObject):
         Source: vfc_nic_alloc_copies() in vfiocore/nic.h.
         """
         data = frame_bytes(frame)
-        packets = (Packet * unsigned(count, 16, "the number of packets"))()
+        packets = self._pool._array(unsigned(count, 16, "the number of packets"))
         with self._asking:
             handle = self._native()
             taken = lib.vfc_nic_alloc_copies(handle, packets, count, data, len(data))

@@ -9,9 +9,9 @@ memory and fault.
 from __future__ import annotations
 
 import mmap
-import os
 from ctypes import addressof, c_char
 
+from . import _fork
 from ._native.call import Closing, integer, uncopied, unsigned
 from .errors import HugePageWarning, Reason, VfioError, closed, invalid
 
@@ -29,32 +29,6 @@ __all__ = ["DmaBuffer"]
 _MAP_HUGETLB = 0x40000
 _MAP_HUGE_SHIFT = 26
 _HUGE_PAGES = {1 << 30: 30, 2 << 20: 21}
-
-
-# How many forks this process is away from the first: costs less to look at than getpid().
-_forks = 0
-
-
-def _forked() -> None:
-    global _forks  # noqa: PLW0603 - of the process, as what it counts
-    _forks += 1
-
-
-os.register_at_fork(after_in_child=_forked)
-
-
-def forks() -> int:
-    """To be remembered for :func:`refuse_child`."""
-    return _forks
-
-
-def refuse_child(remembered: int, what: str) -> None:
-    """Raise when this process was forked since: the memory is the parent's alone."""
-    if remembered != _forks:
-        from errno import ECHILD
-
-        text = f"this {what} is memory of the parent process: a child of fork() has none"
-        raise VfioError(ECHILD, text, hint=text)
 
 
 def _round_up(length: int, page: int) -> int:
@@ -173,14 +147,14 @@ class DmaBuffer(Closing):
             raise
         self._memory: mmap.mmap | None = memory
         self._length = length
-        self._forks = _forks
+        self._forks = _fork.depth
 
     __reduce__ = uncopied
 
     def _live(self) -> mmap.mmap:
         if self._memory is None:
             raise closed("DMA buffer")
-        refuse_child(self._forks, "DMA buffer")
+        _fork.refuse_child(self._forks, "DMA buffer")
         return self._memory
 
     @property

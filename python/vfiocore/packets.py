@@ -16,18 +16,18 @@ import weakref
 from _thread import allocate_lock
 from ctypes import addressof, byref, c_char
 
+from . import _fork
 from ._native.call import Closing, NativeObject, check, integer, native, uncopied, unsigned
 from ._native.loader import lib
 from ._native.structs import Packet
 from ._native.structs import Pool as NativePool
-from .dma import forks, refuse_child
-from .errors import DeviceBusy, Reason, invalid
+from .errors import DeviceBusy, Reason, closed, invalid
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from ctypes import Array
-    from typing import Any
+    from typing import Any, Self
 
     from .device import Device
     from .iommu import Iommu
@@ -90,15 +90,19 @@ class Pool(NativeObject):
     def _setup(self, pool: NativePool) -> None:
         self._struct = pool
         self._handle = addressof(pool)
-        self._forks = forks()
+        self._forks = _fork.depth
         self._lock = allocate_lock()  # close() takes turns with bursts that are given back
         self._nics: set[Nic] = set()
+        # Of each length one array that no burst uses any more: a new one is filled with zeros.
+        self._arrays: dict[int, Array[Packet]] = {}
         self._viewed: weakref.WeakSet[Burst] = weakref.WeakSet()
         self._orphans: list[weakref.ref[Any]] = []  # memory of bursts that are gone, still viewed
 
     def _native(self) -> int:
-        refuse_child(self._forks, self._title)
-        return super()._native()
+        if self._handle is None or self._forks != _fork.depth:
+            _fork.refuse_child(self._forks, self._title)
+            raise closed(self._title)
+        return self._handle
 
     def close(self) -> None:
         """Unmap and release. A second call does nothing.
@@ -129,6 +133,10 @@ class Pool(NativeObject):
         self._orphans = [memory for memory in self._orphans if memory() is not None]
         if self._orphans:
             raise BufferError(_LIVE)
+
+    def _array(self, count: int) -> Array[Packet]:
+        """For a burst of so many packets, with whatever is in it."""
+        return self._arrays.pop(count, None) or (Packet * count)()
 
     @property
     def chunks(self) -> int:
@@ -184,8 +192,9 @@ class Burst(Closing):
     def __repr__(self) -> str:
         return f"<Burst of {len(self)} packets>"
 
-    def _refuse_closed(self) -> None:
+    def __enter__(self) -> Self:
         self._pool._native()
+        return self
 
     def _packet(self, index: int) -> Packet:
         self._pool._native()
@@ -260,7 +269,7 @@ class Burst(Closing):
             self._end_views()
         pool = self._pool
         with pool._lock:
-            if pool._handle is not None and pool._forks == forks():
+            if pool._handle is not None and pool._forks == _fork.depth:
                 lib.vfc_nic_pool_free(byref(pool._struct), self._rest(), self._end - self._first)
         self._first = self._end
 
@@ -273,10 +282,12 @@ class Burst(Closing):
         return byref(self._packets[self._first])
 
     def __del__(self) -> None:
-        if self._first == self._end:
-            return
         try:
-            self.free()
+            if self._first < self._end:
+                self.free()
+            self._pool._arrays[len(self._packets)] = self._packets
+        except AttributeError:  # not constructed
+            pass
         except BufferError:  # the memory cannot be used again before its pool ends
             if self._memory is not None:
                 self._pool._orphans.append(self._memory)

@@ -20,6 +20,7 @@ from _thread import allocate_lock
 from ctypes import Array, byref, c_uint32, c_void_p, memmove, string_at
 from mmap import PAGESIZE
 
+from . import _fork
 from ._native.call import NativeObject, check, integer, native, unsigned
 from ._native.enums import RingStyle
 from ._native.loader import lib
@@ -28,7 +29,6 @@ from ._native.ring_structs import Completion as NativeCompletion
 from ._native.ring_structs import Ring as NativeRing
 from ._record import Record
 from ._ring_layout import RingLayout
-from .dma import forks, refuse_child
 from .errors import Reason, VfioError, invalid
 
 TYPE_CHECKING = False
@@ -134,7 +134,7 @@ class Ring(NativeObject):
         self._ring.queue = queue
         self._ring.event_index = bool(event_index)
         self._handle = 1
-        self._forks = forks()
+        self._forks = _fork.depth
         self._done = completions(0)
         self._child_of = device
         if device is not None:
@@ -160,7 +160,7 @@ class Ring(NativeObject):
 
     def _native(self) -> int:
         handle = super()._native()
-        refuse_child(self._forks, self._title)
+        _fork.refuse_child(self._forks, self._title)
         return handle
 
     def _live(self) -> None:

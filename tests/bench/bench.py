@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import python_ring
-from net_figures import Moved, net_figures
+from net_figures import MACHINE, Moved, net_figures
 from ring_figures import RingFigure, ring_figures
 
 import vfiocore
@@ -258,10 +258,10 @@ class Pair(Compiled):
     better: str = "higher"
 
     def command(self) -> list[str]:
-        names = [MACHINES["iommufd"].device(name).bdf for name in ("nic0", "nic1")]
+        names = [MACHINES[MACHINE].device(name).bdf for name in ("e1000e0", "e1000e1")]
         bind = "".join(f"{VFIO} bind {name} >&2 && " for name in names)
         script = f"{bind}exec {PYTHON} {Path(__file__).with_name(self.program)} {' '.join(names)}"
-        return [VFIO, "lab", "run", "--machine", "iommufd", "--", "sh", "-c", script]
+        return [VFIO, "lab", "run", "--machine", MACHINE, "--", "sh", "-c", script]
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,7 @@ class Machine:
     kernel: Kind = "stock"
     qemu_version: Version | None = None  # the oldest QEMU that has its devices; None: any
     machine: str = Q35
+    cpu: str = "max"
     memory: int = 1024  # MiB
     # One: on a host with two cores, two guests of two emulated CPUs take twice as long to boot.
     cpus: int = 1

@@ -81,8 +81,8 @@ def plan(
 def command(plan: Plan, channels: dict[str, str], accel: str) -> list[str]:
     """QEMU's argv; `channels` gives the chardev backend of the console and of each port."""
     machine = plan.machine
-    argv = [str(plan.program), "-machine", machine.machine, "-accel", accel, "-cpu", "max"]
-    argv += ["-m", f"{machine.memory}M", "-smp", str(machine.cpus)]
+    argv = [str(plan.program), "-machine", machine.machine, "-accel", accel]
+    argv += ["-cpu", machine.cpu, "-m", f"{machine.memory}M", "-smp", str(machine.cpus)]
     argv += ["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]
     argv += ["-kernel", str(_fast_image(plan.kernel, accel))]
     argv += ["-initrd", str(build(plan.kernel, machine.modules))]
