@@ -48,11 +48,11 @@ class Bursting(NativeObject):
 
         Source: vfc_nic_rx_burst() in vfiocore/nic.h.
         """
-        packets = self._pool._array(unsigned(count, 16, "the number of frames"))
+        burst = Burst(self._pool, unsigned(count, 16, "the number of frames"))
         queue = unsigned(queue, 32, "the queue")
         with self._receiving:
-            taken = check(lib.vfc_nic_rx_burst(self._native(), queue, packets, count))
-        burst = Burst(self._pool, packets, taken)
+            packets = burst._packets
+            burst._end = check(lib.vfc_nic_rx_burst(self._native(), queue, packets, count))
         if stamp:
             burst.time_ns = time.time_ns()
         return burst
@@ -96,11 +96,12 @@ class Bursting(NativeObject):
         Source: vfc_nic_alloc_copies() in vfiocore/nic.h.
         """
         data = frame_bytes(frame)
-        packets = self._pool._array(unsigned(count, 16, "the number of packets"))
+        burst = Burst(self._pool, unsigned(count, 16, "the number of packets"))
         with self._asking:
-            handle = self._native()
-            taken = lib.vfc_nic_alloc_copies(handle, packets, count, data, len(data))
-        return Burst(self._pool, packets, check(taken))
+            handle, size = self._native(), len(data)
+            taken = lib.vfc_nic_alloc_copies(handle, burst._packets, count, data, size)
+            burst._end = check(taken)
+        return burst
 
     def recv_many(self, count: int = 256, queue: int = 0) -> list[bytes]:
         """Up to ``count`` frames that are there already, in one call of the driver."""

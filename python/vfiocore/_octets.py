@@ -32,6 +32,8 @@ def parse_mac(text: str) -> bytes:
 
 def frame_bytes(frame: Frame) -> bytes:
     """A frame, or a Scapy packet, as ``bytes``; of a number, bytes() would make as many zeros."""
+    if type(frame) is bytes:
+        return frame
     if hasattr(frame, "__bytes__"):
         return bytes(frame)
     return memoryview(frame).tobytes()

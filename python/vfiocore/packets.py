@@ -93,7 +93,7 @@ class Pool(NativeObject):
         self._forks = _fork.depth
         self._lock = allocate_lock()  # close() takes turns with bursts that are given back
         self._nics: set[Nic] = set()
-        # Of each length one array that no burst uses any more: a new one is filled with zeros.
+        # Of each length one that no burst has any more: a new array is filled with zeros first.
         self._arrays: dict[int, Array[Packet]] = {}
         self._viewed: weakref.WeakSet[Burst] = weakref.WeakSet()
         self._orphans: list[weakref.ref[Any]] = []  # memory of bursts that are gone, still viewed
@@ -134,10 +134,6 @@ class Pool(NativeObject):
         if self._orphans:
             raise BufferError(_LIVE)
 
-    def _array(self, count: int) -> Array[Packet]:
-        """For a burst of so many packets, with whatever is in it."""
-        return self._arrays.pop(count, None) or (Packet * count)()
-
     @property
     def chunks(self) -> int:
         """Buffers in all."""
@@ -171,15 +167,15 @@ class Burst(Closing):
     #: When it was received, nanoseconds as of ``time.time_ns()``; None: that was not asked for.
     time_ns: int | None = None
     _first = 0  # what comes before was sent
-    _end = 0
+    _end = 0  # packets that C put into the array
     _base: memoryview | None = None
     _memory: weakref.ref[Any] | None = None
     _views: list[memoryview]  # when there is a _base
 
-    def __init__(self, pool: Pool, packets: Array[Packet], count: int) -> None:
+    def __init__(self, pool: Pool, room: int) -> None:
         self._pool = pool
-        self._packets = packets
-        self._end = count
+        left = pool._arrays.pop(room, None)
+        self._packets = left or (Packet * room)()
 
     __reduce__ = uncopied
 
