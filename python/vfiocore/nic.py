@@ -77,6 +77,7 @@ class NicStats(Record):
     tx_doorbells: int
     rx_arms: int
     rx_interrupts: int
+    rx_checksum: int
 
 
 class Nic(Bursting):
@@ -89,6 +90,9 @@ class Nic(Bursting):
             as the device has at most.
         promisc: receive frames for any address from the start.
         packed: virtio-net: use packed rings.
+        rx_checksum: Intel: the device looks at the checksums of IPv4, TCP and UDP, and frames with
+            a wrong one are dropped and counted.
+        vlan_filter: Intel: frames with a VLAN tag come only as ``set_vlan()`` says.
         mtu: bytes behind the header that a frame may have, 68 to 9000 (e1000e), 9706 (igb) or 65517
             (virtio-net); 0: 1500, or what a virtio-net device says, when that is less.
         spin: seconds, up to 1, that ``recv()``, ``recv_async()`` and ``arm()`` look for a frame
@@ -99,7 +103,8 @@ class Nic(Bursting):
     Context manager.
 
     Raises:
-        Unsupported: no driver for this device, or it has no packed rings, or not so many queues.
+        Unsupported: no driver for this device, or it has no packed rings, no filter of VLANs,
+            looks at no checksums, or has not so many queues.
         InvalidArgument: an option.
         OutOfRange: more queues, or another MTU, than the device has.
 
@@ -117,6 +122,8 @@ class Nic(Bursting):
         tx_entries: int = 0,
         promisc: bool = False,
         packed: bool = False,
+        rx_checksum: bool = False,
+        vlan_filter: bool = False,
         mtu: int = 0,
         spin: float = 0,
         pool: Pool | None = None,
@@ -125,7 +132,10 @@ class Nic(Bursting):
 
         self._device = device
         opts = NicOpts.sized(
-            flags=(NicFlag.PROMISC if promisc else 0) | (NicFlag.PACKED if packed else 0),
+            flags=(NicFlag.PROMISC if promisc else 0)
+            | (NicFlag.PACKED if packed else 0)
+            | (NicFlag.RX_CHECKSUM if rx_checksum else 0)
+            | (NicFlag.VLAN_FILTER if vlan_filter else 0),
             queues=unsigned(queues, 32, "the number of queues"),
             rx_entries=unsigned(rx_entries, 32, "the number of receive descriptors"),
             tx_entries=unsigned(tx_entries, 32, "the number of send descriptors"),
@@ -240,6 +250,18 @@ class Nic(Bursting):
     def set_promisc(self, on: bool) -> None:
         """Receive every frame; or those for our address, broadcast, and all multicast."""
         check(self._ask(lib.vfc_nic_promisc, bool(on)))
+
+    def set_vlan(self, vlan: int, on: bool = True) -> None:
+        """With ``vlan_filter``: receive frames whose tag has this id, 0 to 4095, or no longer.
+        Those without a tag always come.
+
+        Raises:
+            InvalidArgument: opened without ``vlan_filter``.
+            OutOfRange: the id.
+
+        Source: vfc_nic_vlan() in vfiocore/nic.h.
+        """
+        check(self._ask(lib.vfc_nic_vlan, unsigned(vlan, 32, "the VLAN"), bool(on)))
 
     @property
     def link(self) -> LinkState:

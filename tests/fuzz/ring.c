@@ -305,9 +305,10 @@ static void step(struct port *port, struct input *in)
 		 port->holds, CHUNKS);
 }
 
-/* As nic_open() chooses: for an MTU that is not the usual one. */
-static void another_mtu(struct port *port, uint32_t frame_max)
+/* As nic_open() chooses: for an MTU that is not the usual one, or to refuse wrong checksums. */
+static void other_options(struct port *port, struct input *in)
 {
+	uint32_t frame_max = 68 + VFC_NIC_HEADER + (uint32_t)input_below(in, 1024);
 	struct vfc_nic *nic = &port->nic;
 
 	nic->own = *nic->driver;
@@ -315,6 +316,7 @@ static void another_mtu(struct port *port, uint32_t frame_max)
 	nic->own.tx_burst = nic->own.tx_burst_any;
 	nic->driver = &nic->own;
 	nic->frame_max = port->longest = frame_max;
+	port->rx.refused = input_byte(in) & 1 ? E1000E_RX_CHECKSUM : 0;
 }
 
 static void open_port(struct port *port, struct input *in)
@@ -329,7 +331,7 @@ static void open_port(struct port *port, struct input *in)
 				     .frame_max = driver->frame_max};
 	port->longest = NIC_ROOM;
 	if (driver->rx_burst_any && input_byte(in) & 1)
-		another_mtu(port, 68 + VFC_NIC_HEADER + (uint32_t)input_below(in, 1024));
+		other_options(port, in);
 	port->rx.nic = port->tx.nic = &port->nic;
 	port->rx.low = nic_low_mark(entries);
 	port->tx.low = nic_low_mark(entries);

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from frames import BROADCAST, frame, receive
+from scapy.layers.inet import IP, UDP
+from scapy.layers.l2 import Ether
 from vf_traffic import there_and_back, wire
 from virtual_functions import TOKEN, answering, physical, served, virtual
 
@@ -353,6 +355,35 @@ def test_how_the_queues_are_divided(pf: vfiocore.Device) -> None:
     sriov.enable(pf.name, 8)
     with pytest.raises(vfiocore.OutOfRange, match="leave no queue"):
         pf.nic()
+
+
+def next_for(nic: vfiocore.Nic) -> bytes:
+    """The next frame for its address alone; QEMU's network says something, too."""
+    while (got := nic.recv(5))[:6] != nic.mac_bytes:
+        pass
+    return got
+
+
+def test_filters_are_one_for_all_functions(pf: vfiocore.Device) -> None:
+    """A frame with a wrong checksum is dropped by who asked for that, and by nobody else."""
+    with virtual(pf) as (function, _):
+        with pytest.raises(vfiocore.Unsupported, match="it would be theirs"):
+            pf.nic(vlan_filter=True)
+        with pf.nic(rx_checksum=True) as nic, served(nic):
+            for option in ({"rx_checksum": True}, {"vlan_filter": True}):
+                with pytest.raises(vfiocore.Unsupported, match="igbvf has no"):
+                    function.nic(**option)
+            for mtu in (0, 1000):
+                with function.nic(mtu=mtu) as vf:
+                    vf.wait_link(5)
+                    packet = IP(src="10.1.0.1", dst="10.1.0.2") / UDP(chksum=1) / b"to all"
+                    nic.send(sent := bytes(Ether(dst=vf.mac, src=nic.mac) / packet))
+                    assert next_for(vf)[: len(sent)] == sent
+                    before = nic.stats.rx_checksum
+                    vf.send(bytes(Ether(dst=nic.mac, src=vf.mac) / packet))
+                    vf.send(after := frame(nic.mac_bytes, vf.mac_bytes, mtu, 60))
+                    assert next_for(nic) == after
+                    assert nic.stats.rx_checksum == before + 1
 
 
 def test_other_drivers_have_none(bound: Callable[[str], str]) -> None:

@@ -228,6 +228,10 @@ static void missing_features(void)
 	put32(VIRTIO_DEVICE_FEATURE, all);
 	CHECK_EQ(open_nic(0, 2, 0), -EOPNOTSUPP);
 	CHECK_EQ(open_nic(VFC_NIC_PROMISC, 1, 0), -EOPNOTSUPP);
+	CHECK_EQ(open_nic(VFC_NIC_VLAN_FILTER, 1, 0), -EOPNOTSUPP);
+	CHECK(strstr(vfc_error_last()->hint, "virtio-net has no filter of VLANs"));
+	CHECK_EQ(open_nic(VFC_NIC_RX_CHECKSUM, 1, 0), -EOPNOTSUPP);
+	CHECK(strstr(vfc_error_last()->hint, "virtio-net has no verification of checksums"));
 	put32(VIRTIO_DEVICE_FEATURE, all | CONTROL | (uint32_t)VIRTIO_NET_F_MQ);
 	put16(CONFIG + VIRTIO_NET_PAIRS, 1);
 	CHECK_EQ(open_nic(0, 2, 0), -EINVAL);

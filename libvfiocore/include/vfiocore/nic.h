@@ -21,7 +21,11 @@ struct vfc_nic;
 
 enum vfc_nic_flags {
 	VFC_NIC_PROMISC = 1 << 0, /* receive frames for any address from the start */
-	VFC_NIC_PACKED = 1 << 1,  /* virtio-net: packed rings; -EOPNOTSUPP where the device has none */
+	/* The others are refused where the device has none of it: -EOPNOTSUPP. */
+	VFC_NIC_PACKED = 1 << 1,      /* virtio-net: packed rings */
+	VFC_NIC_RX_CHECKSUM = 1 << 2, /* Intel: the device looks at the checksums of IPv4, TCP and UDP;
+					 frames with a wrong one are dropped, and counted in rx_checksum */
+	VFC_NIC_VLAN_FILTER = 1 << 3, /* Intel: frames with a VLAN tag only as vfc_nic_vlan() says */
 };
 
 struct vfc_nic_opts {
@@ -70,6 +74,7 @@ struct vfc_nic_stats {
 	uint64_t tx_doorbells;
 	uint64_t rx_arms;       /* how often the interrupt was let through: no frame was there */
 	uint64_t rx_interrupts; /* that a waiting call took note of */
+	uint64_t rx_checksum;	/* dropped for a wrong one: VFC_NIC_RX_CHECKSUM */
 };
 
 /*
@@ -157,12 +162,20 @@ VFC_API int vfc_nic_set_mac(struct vfc_nic *nic, const uint8_t mac[6]);
  */
 VFC_API int vfc_nic_promisc(struct vfc_nic *nic, bool on);
 
+/*
+ * vfc_nic_vlan() - receive frames whose tag has the id @vlan (0 to 4095), or no longer. With
+ * VFC_NIC_VLAN_FILTER those of no other VLAN come, promiscuous or not; frames without a tag always do.
+ * The tag stays in the frame. Virtual functions have no such filter, nor has an igb with them.
+ * Errors: -EINVAL: without that flag, or the id.
+ */
+VFC_API int vfc_nic_vlan(struct vfc_nic *nic, uint32_t vlan, bool on);
+
 VFC_API int vfc_nic_stats(struct vfc_nic *nic, struct vfc_nic_stats *stats);
 
 /*
  * vfc_nic_reset() - function reset and start afresh, under traffic too.
  * Frames in flight are lost; packets held by the caller stay valid. Counters go on, a promiscuous
- * interface stays so. No other thread may be inside of a call on this NIC meanwhile. After an error
+ * interface stays so, VLANs stay. No other thread may be inside of a call on this NIC meanwhile. After an error
  * the device stands still, and frames in flight are lost, too: reset again, or close.
  */
 VFC_API int vfc_nic_reset(struct vfc_nic *nic);

@@ -74,6 +74,7 @@
 #define E1000E_RCTL_MPE E1000E_BIT(4) /* all multicast */
 #define E1000E_RCTL_LPE E1000E_BIT(5) /* longer than 1522 bytes */
 #define E1000E_RCTL_BAM E1000E_BIT(15) /* broadcast */
+#define E1000E_RCTL_VFE E1000E_BIT(18) /* VLANs: as VFTA says */
 #define E1000E_RCTL_SECRC E1000E_BIT(26)
 #define E1000E_RCTL_FLXBUF_SHIFT 27 /* four bits: KiB of a buffer; 0: by other fields, 2048 bytes */
 #define E1000E_RDBAL(q) (0x02800 + 0x100 * (uint32_t)(q))
@@ -85,6 +86,8 @@
 #define E1000E_RXDCTL(q) (0x02828 + 0x100 * (uint32_t)(q))
 #define E1000E_RADV 0x0282c
 #define E1000E_RXCSUM 0x05000
+#define E1000E_RXCSUM_IPOFLD E1000E_BIT(8) /* look at the checksums of IPv4 */
+#define E1000E_RXCSUM_TUOFLD E1000E_BIT(9) /* and of TCP and UDP */
 #define E1000E_RXCSUM_PCSD E1000E_BIT(13) /* the RSS hash in place of the checksum */
 #define E1000E_RFCTL 0x05008
 #define E1000E_RFCTL_EXSTEN E1000E_BIT(15) /* extended receive descriptors */
@@ -94,6 +97,7 @@
 #define E1000E_RAH(n) (0x05404 + 8 * (uint32_t)(n))
 #define E1000E_RAH_AV E1000E_BIT(31)
 #define E1000E_RA_COUNT 16
+#define E1000E_VFTA(n) (0x05600 + 4 * (uint32_t)(n)) /* a bit for each VLAN */
 #define E1000E_MRQC 0x05818
 #define E1000E_MRQC_RSS 1u
 #define E1000E_MRQC_FIELDS (UINT32_C(0x1f) << 16) /* TCP and plain IPv4, IPv6 */
@@ -141,6 +145,7 @@
 #define E1000E_RX_DD (UINT64_C(1) << 0)
 #define E1000E_RX_EOP (UINT64_C(1) << 1)
 #define E1000E_RX_ERRORS ((UINT64_C(7) << 24) | (UINT64_C(1) << 28) | (UINT64_C(1) << 31))
+#define E1000E_RX_CHECKSUM (UINT64_C(3) << 29) /* of TCP or UDP, of IPv4: wrong */
 #define E1000E_RX_LENGTH_SHIFT 32
 
 #endif

@@ -97,8 +97,6 @@ static int set_promisc(struct vfc_nic *nic, bool on)
 static void start_rss(struct vfc_nic *nic)
 {
 	set(nic, E1000E_MRQC, 0);
-	/* Without PCSD the hash's place in the descriptor is the checksum's, and RSS is off. */
-	set(nic, E1000E_RXCSUM, nic->queues > 1 ? E1000E_RXCSUM_PCSD : 0);
 	if (nic->queues == 1)
 		return;
 	intel_write_key(nic);
@@ -117,6 +115,8 @@ static void start_receive(struct vfc_nic *nic)
 	set(nic, E1000E_RFCTL, E1000E_RFCTL_EXSTEN);
 	set(nic, E1000E_RDTR, 0);
 	set(nic, E1000E_RADV, 0);
+	intel_start_checksums(nic);
+	intel_start_vlans(nic);
 	start_rss(nic);
 	for (uint32_t q = 0; q < nic->queues; q++) {
 		const struct vfc_dma *memory = &nic->rx[q].ring.memory;
@@ -228,7 +228,7 @@ VFC_TEMPLATE int send(struct nic_tx *tx, const struct vfc_packet *packets, uint3
 
 static uint32_t rx_burst_any(struct nic_rx *rx, struct vfc_packet *packets, uint32_t count)
 {
-	const vfc_ring_sieve sieve = {INTEL_RX_GOOD | E1000E_RX_ERRORS, &rx->expected,
+	const vfc_ring_sieve sieve = {INTEL_RX_GOOD | E1000E_RX_ERRORS | rx->refused, &rx->expected,
 				      intel_rx_take_any, intel_rx_bad, 0};
 
 	return nic_receive(rx, &rx_layout, 0, &sieve, packets, count);
@@ -249,6 +249,7 @@ const struct nic_driver nic_e1000e = {
 	.queues_max = E1000E_QUEUES,
 	.frame_max = INTEL_FRAME_MAX,
 	.mtu_max = MTU_MAX,
+	.flags = VFC_NIC_RX_CHECKSUM | VFC_NIC_VLAN_FILTER,
 	.rx_layout = &rx_layout,
 	.tx_layout = &tx_layout,
 	.vectors = vectors,
@@ -260,6 +261,7 @@ const struct nic_driver nic_e1000e = {
 	.link = intel_link,
 	.set_mac = intel_set_mac,
 	.set_promisc = set_promisc,
+	.set_vlan = intel_set_vlan,
 	.read_counters = intel_read_counters,
 	.rx_arm = rx_arm,
 	.rx_burst = rx_burst,

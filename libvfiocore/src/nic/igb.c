@@ -86,8 +86,6 @@ static int set_promisc(struct vfc_nic *nic, bool on)
 /* Section 7.1.1.7: spread by the Toeplitz hash of addresses and ports. */
 static void start_rss(struct vfc_nic *nic)
 {
-	/* Without PCSD the hash's place in the descriptor is the checksum's. */
-	set(nic, E1000E_RXCSUM, nic->queues > 1 ? E1000E_RXCSUM_PCSD : 0);
 	set(nic, E1000E_MRQC, 0);
 	if (nic->queues == 1)
 		return;
@@ -108,6 +106,8 @@ static void start_receive(struct vfc_nic *nic)
 	for (uint32_t i = 0; i < E1000E_MTA_COUNT; i++)
 		set(nic, E1000E_MTA(i), 0);
 	intel_set_mac(nic, nic->mac);
+	intel_start_checksums(nic);
+	intel_start_vlans(nic);
 	start_rss(nic);
 	for (uint32_t q = 0; q < nic->queues; q++)
 		igb_start_rx(&nic->rx[q], IGB_RX(igb_pool(nic) + q));
@@ -178,6 +178,7 @@ const struct nic_driver nic_igb = {
 	.queues_max = IGB_QUEUES,
 	.frame_max = INTEL_FRAME_MAX,
 	.mtu_max = MTU_MAX,
+	.flags = VFC_NIC_RX_CHECKSUM | VFC_NIC_VLAN_FILTER,
 	.rx_layout = &igb_rx_layout,
 	.tx_layout = &igb_tx_layout,
 	.vectors = vectors,
@@ -190,6 +191,7 @@ const struct nic_driver nic_igb = {
 	.link = intel_link,
 	.set_mac = intel_set_mac,
 	.set_promisc = set_promisc,
+	.set_vlan = intel_set_vlan,
 	.read_counters = read_counters,
 	.rx_arm = igb_rx_arm,
 	.rx_burst = igb_rx_burst,

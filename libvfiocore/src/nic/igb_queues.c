@@ -110,7 +110,7 @@ int igb_tx_burst(struct nic_tx *tx, const struct vfc_packet *packets, uint32_t c
 
 uint32_t igb_rx_burst_any(struct nic_rx *rx, struct vfc_packet *packets, uint32_t count)
 {
-	const vfc_ring_sieve sieve = {INTEL_RX_GOOD | IGB_RX_ERRORS, &rx->expected,
+	const vfc_ring_sieve sieve = {INTEL_RX_GOOD | IGB_RX_ERRORS | rx->refused, &rx->expected,
 				      intel_rx_take_any, intel_rx_bad, 0};
 
 	return nic_receive(rx, &igb_rx_layout, 0, &sieve, packets, count);

@@ -59,6 +59,9 @@ int igb_vfs_find(struct vfc_nic *nic)
 		return vfc_fail(EINVAL, VFC_REASON_RANGE, WHERE(.object = nic->device->name),
 				"with virtual functions the physical one has 1 queue, not %u",
 				nic->queues);
+	if (count && nic->flags & VFC_NIC_VLAN_FILTER)
+		return vfc_fail(EOPNOTSUPP, VFC_REASON_UNSUPPORTED, WHERE(.object = nic->device->name),
+				"with virtual functions the filter of VLANs is off: it would be theirs, too");
 	vfs->count = count;
 	return name_them(vfs);
 }

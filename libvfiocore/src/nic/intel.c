@@ -99,7 +99,31 @@ uint32_t intel_rctl(const struct vfc_nic *nic, bool promisc)
 {
 	return E1000E_RCTL_EN | E1000E_RCTL_MPE | E1000E_RCTL_BAM | E1000E_RCTL_SECRC |
 	       (promisc ? E1000E_RCTL_UPE : 0) |
+	       (nic->flags & VFC_NIC_VLAN_FILTER ? E1000E_RCTL_VFE : 0) |
 	       (nic->frame_max > INTEL_FRAME_MAX ? E1000E_RCTL_LPE : 0);
+}
+
+/* 82574: section 10.2.5.15, 82576: section 8.10.2. */
+void intel_start_checksums(struct vfc_nic *nic)
+{
+	bool verify = nic->flags & VFC_NIC_RX_CHECKSUM;
+
+	/* Without PCSD the RSS hash's place in the descriptor is the checksum's, and 82574's RSS is off. */
+	set(nic, E1000E_RXCSUM, (nic->queues > 1 ? E1000E_RXCSUM_PCSD : 0) |
+					(verify ? E1000E_RXCSUM_IPOFLD | E1000E_RXCSUM_TUOFLD : 0));
+	for (uint32_t q = 0; q < nic->queues; q++)
+		nic->rx[q].refused = verify ? E1000E_RX_CHECKSUM : 0;
+}
+
+void intel_start_vlans(struct vfc_nic *nic)
+{
+	for (uint32_t i = 0; i < NIC_VLANS / 32; i++)
+		set(nic, E1000E_VFTA(i), nic->vlans[i]);
+}
+
+void intel_set_vlan(struct vfc_nic *nic, uint32_t vlan)
+{
+	set(nic, E1000E_VFTA(vlan / 32), nic->vlans[vlan / 32]);
 }
 
 /* The counters start again at 0 when they are read. */
@@ -138,6 +162,6 @@ __attribute__((cold, noinline)) void intel_rx_drop(struct nic_rx *rx, uint64_t c
 	if (((skip || !whole) && !parts) || length - 1 >= rx->nic->room)
 		nic_count(&rx->malformed, 1);
 	else if (!skip)
-		nic_count(&rx->errors, 1);
+		nic_count(control & rx->refused ? &rx->checksum : &rx->errors, 1);
 	nic_drop(rx, chunk);
 }

@@ -61,6 +61,10 @@ void intel_read_counters(struct vfc_nic *nic);
 /* RCTL, as both have it. */
 uint32_t intel_rctl(const struct vfc_nic *nic, bool promisc);
 void intel_write_key(struct vfc_nic *nic); /* of RSS */
+/* Which checksums the device looks at, and what is made of a wrong one. */
+void intel_start_checksums(struct vfc_nic *nic);
+void intel_start_vlans(struct vfc_nic *nic);
+void intel_set_vlan(struct vfc_nic *nic, uint32_t vlan);
 
 /*
  * A frame fits into one buffer; of one that does not, every part up to EOP is dropped: rx->expected

@@ -210,10 +210,12 @@ static void unclaim(struct vfc_device *device)
 	pthread_mutex_unlock(&device->lock);
 }
 
-/* Where the usual limit is a constant, another one needs other functions. */
+/* Where what is usual is a constant, anything else needs other functions. */
 static void choose_bursts(struct vfc_nic *nic)
 {
-	if (nic->frame_max == nic->driver->frame_max || !nic->driver->rx_burst_any)
+	bool usual = nic->frame_max == nic->driver->frame_max && !(nic->flags & VFC_NIC_RX_CHECKSUM);
+
+	if (usual || !nic->driver->rx_burst_any)
 		return;
 	nic->own = *nic->driver;
 	nic->own.rx_burst = nic->own.rx_burst_any;
@@ -404,6 +406,30 @@ int vfc_nic_promisc(struct vfc_nic *nic, bool on)
 	return vfc_done(rc);
 }
 
+static int nic_vlan(struct vfc_nic *nic, uint32_t vlan, bool on)
+{
+	uint32_t bit = UINT32_C(1) << vlan % 32;
+
+	if (!(nic->flags & VFC_NIC_VLAN_FILTER))
+		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, WHERE(.object = nic->device->name),
+				"the interface receives frames of every VLAN: open it with "
+				"VFC_NIC_VLAN_FILTER to choose");
+	if (vlan >= NIC_VLANS)
+		return vfc_fail(EINVAL, VFC_REASON_RANGE, WHERE(.object = nic->device->name),
+				"VLAN %u: there are 0 to %d", vlan, NIC_VLANS - 1);
+	if (on)
+		nic->vlans[vlan / 32] |= bit;
+	else
+		nic->vlans[vlan / 32] &= ~bit;
+	nic->driver->set_vlan(nic, vlan);
+	return 0;
+}
+
+int vfc_nic_vlan(struct vfc_nic *nic, uint32_t vlan, bool on)
+{
+	return vfc_done(nic_vlan(nic, vlan, on));
+}
+
 static uint64_t look(const uint64_t *counter)
 {
 	return __atomic_load_n(counter, __ATOMIC_RELAXED);
@@ -425,6 +451,7 @@ static void add_up(struct vfc_nic *nic, struct vfc_nic_stats *stats)
 		stats->rx_doorbells += look(&rx->ring.doorbells);
 		stats->rx_arms += look(&rx->arms);
 		stats->rx_interrupts += look(&rx->interrupts);
+		stats->rx_checksum += look(&rx->checksum);
 		stats->tx_frames += look(&tx->frames);
 		stats->tx_bytes += look(&tx->bytes);
 		stats->tx_errors += look(&tx->ring.errors);

@@ -20,6 +20,7 @@
 #define NIC_ROOM 2048 /* bytes for a frame in a chunk, with the usual MTU; drivers tell the device so */
 #define NIC_CHUNK (VFC_NIC_HEADROOM + NIC_ROOM)
 #define NIC_BURST 32
+#define NIC_VLANS 4096
 
 /* Each direction of a queue is one thread's, on cache lines of its own. */
 struct nic_rx {
@@ -34,6 +35,8 @@ struct nic_rx {
 	uint64_t malformed;
 	uint64_t arms;
 	uint64_t interrupts;
+	uint64_t checksum;
+	uint64_t refused; /* the driver's: what rx_burst_any() takes for errors beside the usual ones */
 } __attribute__((aligned(64)));
 
 struct nic_tx {
@@ -73,13 +76,18 @@ struct nic_driver {
 	void (*link)(struct vfc_nic *nic, struct vfc_nic_link *link);
 	int (*set_mac)(struct vfc_nic *nic, const uint8_t mac[6]);
 	int (*set_promisc)(struct vfc_nic *nic, bool on);
+	/* As nic->vlans says. NULL where VFC_NIC_VLAN_FILTER is none of the flags. */
+	void (*set_vlan)(struct vfc_nic *nic, uint32_t vlan);
 	void (*read_counters)(struct vfc_nic *nic); /* into nic->missed, nic->wire_errors */
 	void (*rx_arm)(struct vfc_nic *nic, uint32_t queue);
 
 	uint32_t (*rx_burst)(struct nic_rx *rx, struct vfc_packet *packets, uint32_t count);
 	/* As vfc_nic_tx_burst(). */
 	int (*tx_burst)(struct nic_tx *tx, const struct vfc_packet *packets, uint32_t count);
-	/* NULL, or: for another MTU; those above then know the usual limits as constants. */
+	/*
+	 * NULL, or: for another MTU or VFC_NIC_RX_CHECKSUM; those above then know the usual limits and
+	 * errors as constants.
+	 */
 	uint32_t (*rx_burst_any)(struct nic_rx *rx, struct vfc_packet *packets, uint32_t count);
 	int (*tx_burst_any)(struct nic_tx *tx, const struct vfc_packet *packets, uint32_t count);
 	void (*rx_refill)(struct nic_rx *rx);
@@ -90,7 +98,7 @@ struct nic_driver {
 
 struct vfc_nic {
 	const struct nic_driver *driver;
-	struct nic_driver own; /* where that is for another MTU */
+	struct nic_driver own; /* where that has the functions for other options */
 	struct vfc_device *device;
 	volatile uint8_t *registers;
 	void *state; /* the driver's */
@@ -107,6 +115,7 @@ struct vfc_nic {
 	int64_t spin;   /* ns, as opened */
 	uint64_t missed, wire_errors; /* counted by the device, read so far */
 	bool promisc, master; /* master: we turned it on */
+	uint32_t vlans[NIC_VLANS / 32]; /* a bit each: frames with that tag are received */
 	uint8_t mac[6];       /* that frames are received for */
 	uint8_t permanent[6]; /* the NVM's */
 	struct vfc_pool *pool;    /* shared by all queues, and by other interfaces when the caller says so */

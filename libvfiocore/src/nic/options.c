@@ -19,6 +19,29 @@ static int bad_options(const char *what, uint32_t value)
 	return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE, "%s cannot be %u", what, value);
 }
 
+static int check_flags(const struct vfc_nic *nic, uint32_t flags)
+{
+	static const struct {
+		uint32_t flag;
+		const char *what;
+	} known[] = {
+		{VFC_NIC_PROMISC, "promiscuous mode"},
+		{VFC_NIC_PACKED, "packed rings"},
+		{VFC_NIC_RX_CHECKSUM, "verification of checksums"},
+		{VFC_NIC_VLAN_FILTER, "filter of VLANs"},
+	};
+	uint32_t unknown = flags;
+
+	for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++) {
+		unknown &= ~known[i].flag;
+		if (flags & known[i].flag & ~(VFC_NIC_PROMISC | nic->driver->flags))
+			return vfc_fail(EOPNOTSUPP, VFC_REASON_UNSUPPORTED,
+					WHERE(.object = nic->device->name), "%s has no %s",
+					nic->driver->name, known[i].what);
+	}
+	return unknown ? bad_options("opts->flags", flags) : 0;
+}
+
 static int check_entries(const char *what, uint32_t *entries)
 {
 	if (!*entries)
@@ -89,8 +112,9 @@ int nic_take_options(struct vfc_nic *nic, const struct vfc_nic_opts *opts)
 	opts = OPTIONS(vfc_nic_opts, opts, &own);
 	if (!opts)
 		return OPTIONS_REFUSED;
-	if (opts->flags & ~(VFC_NIC_PROMISC | nic->driver->flags))
-		return bad_options("opts->flags", opts->flags);
+	rc = check_flags(nic, opts->flags);
+	if (rc < 0)
+		return rc;
 	nic->flags = opts->flags;
 	nic->promisc = opts->flags & VFC_NIC_PROMISC;
 	nic->queues = opts->queues ? opts->queues : 1;

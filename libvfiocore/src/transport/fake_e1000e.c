@@ -161,12 +161,24 @@ static void follow_masks(struct fake_device *device)
 	cause(chip, take(device, E1000E_ICS));
 }
 
+/* A frame with a tag has to be of a VLAN that is let through. */
+static bool filter_vlan(struct fake_device *device, const uint8_t *frame)
+{
+	uint32_t vlan = (frame[14] & 0xfu) << 8 | frame[15];
+
+	if (!(get(device, E1000E_RCTL) & E1000E_RCTL_VFE) || frame[12] != 0x81 || frame[13])
+		return true;
+	return get(device, E1000E_VFTA(vlan / 32)) & E1000E_BIT(vlan % 32);
+}
+
 /* Section 7.1.1: which frames pass. */
 static bool filter(struct fake_device *device, const uint8_t *frame)
 {
 	static const uint8_t broadcast[6] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
 	uint32_t rctl = get(device, E1000E_RCTL), low, high;
 
+	if (!filter_vlan(device, frame))
+		return false;
 	if (!memcmp(frame, broadcast, 6) && rctl & E1000E_RCTL_BAM)
 		return true;
 	if (rctl & (frame[0] & 1 ? E1000E_RCTL_MPE : E1000E_RCTL_UPE))

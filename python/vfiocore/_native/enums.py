@@ -162,6 +162,8 @@ class NicFlag(IntFlag):
 
     PROMISC = 1
     PACKED = 2
+    RX_CHECKSUM = 4
+    VLAN_FILTER = 8
 
 
 class BarFlag(IntFlag):

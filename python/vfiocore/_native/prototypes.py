@@ -389,6 +389,7 @@ PROTOTYPES: dict[str, tuple[str, ...]] = {
     "vfc_nic_wait_link": ("int", _NIC, "int64_t"),
     "vfc_nic_set_mac": ("int", _NIC, "const uint8_t *"),
     "vfc_nic_promisc": ("int", _NIC, "bool"),
+    "vfc_nic_vlan": ("int", _NIC, "uint32_t", "bool"),
     "vfc_nic_stats": ("int", _NIC, "struct vfc_nic_stats *"),
     "vfc_nic_reset": ("int", _NIC),
     "vfc_nic_rx_burst": ("int", _NIC, "uint32_t", _PACKETS, "uint32_t"),

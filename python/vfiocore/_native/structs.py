@@ -375,6 +375,7 @@ class NicStats(Sized):
         ("tx_doorbells", c_uint64),
         ("rx_arms", c_uint64),
         ("rx_interrupts", c_uint64),
+        ("rx_checksum", c_uint64),
     ]
 
 
