@@ -316,7 +316,7 @@ static void other_options(struct port *port, struct input *in)
 	nic->own.tx_burst = nic->own.tx_burst_any;
 	nic->driver = &nic->own;
 	nic->frame_max = port->longest = frame_max;
-	port->rx.refused = input_byte(in) & 1 ? E1000E_RX_CHECKSUM : 0;
+	port->rx.refused = E1000E_RX_ERRORS | (input_byte(in) & 1 ? E1000E_RX_CHECKSUM : 0);
 }
 
 static void open_port(struct port *port, struct input *in)

@@ -69,6 +69,13 @@ def test_programs_are_the_hosts(lab_run: Run) -> None:
     assert done.stdout.strip() == str(Path(shell).resolve())
 
 
+def test_where_figures_are_compared_nothing_uses_avx(lab_run: Run) -> None:
+    done = lab_run("--machine", "compare", "--", "grep", "-m", "1", "flags", "/proc/cpuinfo")
+    flags = done.stdout.split()
+    assert "sse4_2" in flags
+    assert not {"avx", "avx2", "fma", "f16c", "vaes", "vpclmulqdq"} & set(flags)
+
+
 def test_only_a_share_is_written_through(lab_run: Run, tmp_path: Path) -> None:
     shared, private = tmp_path / "shared", tmp_path / "private"
     shared.mkdir()

@@ -64,6 +64,21 @@ def test_alloc_send_receive(nic: vfiocore.Nic) -> None:
     assert receive(nic, 1) == [frame(nic, 7)]
 
 
+def test_an_array_is_used_again_once_its_burst_is_gone(nic: vfiocore.Nic) -> None:
+    first, second = nic.alloc(4, frame(nic, 1)), nic.alloc(4, frame(nic, 2))
+    assert first._packets is not second._packets
+    old = first._packets
+    del first
+    third = nic.alloc(4, frame(nic, 3))
+    assert third._packets is old
+    assert nic.tx_burst(second) == nic.tx_burst(third) == 4
+    assert receive(nic, 8) == [frame(nic, 2)] * 4 + [frame(nic, 3)] * 4
+    free = nic.pool.free
+    with nic.alloc(5, frame(nic, 4)) as fourth:
+        assert (len(fourth), nic.pool.free) == (5, free - 5)
+        assert [view[17] for view in fourth] == [4] * 5
+
+
 def test_views_end_with_the_burst(nic: vfiocore.Nic) -> None:
     nic.send(frame(nic))
     nic.drain(5)

@@ -75,8 +75,8 @@ static uint32_t taken(uint64_t first, uint64_t second)
 
 static void checksums(void)
 {
-	const uint64_t ip = UINT64_C(1) << 30, tcp = UINT64_C(1) << 29, crc = UINT64_C(1) << 24;
-	const uint64_t looked = UINT64_C(0x60); /* IPCS, TCPCS: it was verified */
+	const uint64_t ip = E1000E_RX_IPE, tcp = E1000E_RX_TCPE, crc = UINT64_C(1) << 24;
+	const uint64_t looked = UINT64_C(0x60); /* IPCS, TCPCS: calculated */
 
 	up(VFC_NIC_RX_CHECKSUM, 1, 16);
 	CHECK_EQ(vfc_device_bus_master(device, false), 0);
@@ -86,8 +86,13 @@ static void checksums(void)
 	CHECK_EQ(taken(looked | tcp | ip, looked), 1);
 	CHECK_EQ(stats().rx_checksum, 3);
 	CHECK_EQ(stats().rx_errors, 0);
+	CHECK_EQ(taken(E1000E_RX_IPCS | tcp, UINT64_C(0x20) | ip), 2); /* not of what was calculated */
+	CHECK_EQ(taken(E1000E_RX_IXSM | looked | ip | tcp, 0), 2);
+	CHECK_EQ(stats().rx_checksum, 3);
+	CHECK_EQ(taken(crc, crc | E1000E_RX_IXSM | tcp), 0);
+	CHECK_EQ(stats().rx_errors, 2);
 	CHECK_EQ(taken(crc, 0), 1);
-	CHECK_EQ(stats().rx_errors, 1);
+	CHECK_EQ(stats().rx_errors, 3);
 	CHECK_EQ(stats().rx_checksum, 3);
 	CHECK_EQ(nic->pool->chunks, nic->pool->free + nic->rx[0].ring.used + nic->tx[0].ring.used);
 	down();

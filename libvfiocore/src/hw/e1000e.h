@@ -145,7 +145,12 @@
 #define E1000E_RX_DD (UINT64_C(1) << 0)
 #define E1000E_RX_EOP (UINT64_C(1) << 1)
 #define E1000E_RX_ERRORS ((UINT64_C(7) << 24) | (UINT64_C(1) << 28) | (UINT64_C(1) << 31))
-#define E1000E_RX_CHECKSUM (UINT64_C(3) << 29) /* of TCP or UDP, of IPv4: wrong */
+#define E1000E_RX_IXSM (UINT64_C(1) << 2) /* what follows of checksums means nothing */
+#define E1000E_RX_TCPCS (UINT64_C(3) << 4) /* the checksum of TCP or UDP was calculated, */
+#define E1000E_RX_IPCS (UINT64_C(1) << 6)  /* that of IPv4 */
+#define E1000E_RX_TCPE (UINT64_C(1) << 29) /* and is wrong */
+#define E1000E_RX_IPE (UINT64_C(1) << 30)
+#define E1000E_RX_CHECKSUM (E1000E_RX_TCPE | E1000E_RX_IPE)
 #define E1000E_RX_LENGTH_SHIFT 32
 
 #endif

@@ -128,8 +128,10 @@ static void start_receive(struct vfc_nic *nic)
 		set(nic, E1000E_RDT(q), 0);
 		set(nic, E1000E_RXDCTL(q), E1000E_XDCTL_GRAN);
 	}
-	for (uint32_t q = 0; q < nic->queues; q++)
+	for (uint32_t q = 0; q < nic->queues; q++) {
 		nic->rx[q].expected = INTEL_RX_GOOD;
+		nic->rx[q].refused = intel_rx_refused(nic, E1000E_RX_ERRORS);
+	}
 	set(nic, E1000E_RCTL, rctl(nic, nic->promisc));
 }
 
@@ -228,8 +230,8 @@ VFC_TEMPLATE int send(struct nic_tx *tx, const struct vfc_packet *packets, uint3
 
 static uint32_t rx_burst_any(struct nic_rx *rx, struct vfc_packet *packets, uint32_t count)
 {
-	const vfc_ring_sieve sieve = {INTEL_RX_GOOD | E1000E_RX_ERRORS | rx->refused, &rx->expected,
-				      intel_rx_take_any, intel_rx_bad, 0};
+	const vfc_ring_sieve sieve = {INTEL_RX_GOOD | rx->refused, &rx->expected, intel_rx_take_any,
+				      intel_rx_bad_any, 0};
 
 	return nic_receive(rx, &rx_layout, 0, &sieve, packets, count);
 }

@@ -57,6 +57,7 @@ void igb_start_rx(struct nic_rx *rx, uint32_t at)
 	    nic->room / 1024 << IGB_SRRCTL_KILOBYTES | IGB_SRRCTL_ONE_BUFFER |
 		    (nic->queues > 1 ? IGB_SRRCTL_DROP : 0));
 	rx->expected = INTEL_RX_GOOD;
+	rx->refused = intel_rx_refused(nic, IGB_RX_ERRORS);
 	enable(nic, at, 1 << IGB_RING_WTHRESH_SHIFT);
 }
 
@@ -110,8 +111,8 @@ int igb_tx_burst(struct nic_tx *tx, const struct vfc_packet *packets, uint32_t c
 
 uint32_t igb_rx_burst_any(struct nic_rx *rx, struct vfc_packet *packets, uint32_t count)
 {
-	const vfc_ring_sieve sieve = {INTEL_RX_GOOD | IGB_RX_ERRORS | rx->refused, &rx->expected,
-				      intel_rx_take_any, intel_rx_bad, 0};
+	const vfc_ring_sieve sieve = {INTEL_RX_GOOD | rx->refused, &rx->expected, intel_rx_take_any,
+				      intel_rx_bad_any, 0};
 
 	return nic_receive(rx, &igb_rx_layout, 0, &sieve, packets, count);
 }

@@ -103,7 +103,6 @@ uint32_t intel_rctl(const struct vfc_nic *nic, bool promisc)
 	       (nic->frame_max > INTEL_FRAME_MAX ? E1000E_RCTL_LPE : 0);
 }
 
-/* 82574: section 10.2.5.15, 82576: section 8.10.2. */
 void intel_start_checksums(struct vfc_nic *nic)
 {
 	bool verify = nic->flags & VFC_NIC_RX_CHECKSUM;
@@ -111,8 +110,6 @@ void intel_start_checksums(struct vfc_nic *nic)
 	/* Without PCSD the RSS hash's place in the descriptor is the checksum's, and 82574's RSS is off. */
 	set(nic, E1000E_RXCSUM, (nic->queues > 1 ? E1000E_RXCSUM_PCSD : 0) |
 					(verify ? E1000E_RXCSUM_IPOFLD | E1000E_RXCSUM_TUOFLD : 0));
-	for (uint32_t q = 0; q < nic->queues; q++)
-		nic->rx[q].refused = verify ? E1000E_RX_CHECKSUM : 0;
 }
 
 void intel_start_vlans(struct vfc_nic *nic)
@@ -157,11 +154,12 @@ __attribute__((cold, noinline)) void intel_rx_drop(struct nic_rx *rx, uint64_t c
 	bool whole = control & E1000E_RX_EOP, skip = rx->expected != INTEL_RX_GOOD;
 	/* While RCTL.LPE is 0 every frame fits into a buffer. */
 	bool parts = rx->nic->frame_max > INTEL_FRAME_MAX;
+	uint64_t bad = control & rx->refused;
 
 	rx->expected = whole ? INTEL_RX_GOOD : INTEL_RX_NEVER;
 	if (((skip || !whole) && !parts) || length - 1 >= rx->nic->room)
 		nic_count(&rx->malformed, 1);
 	else if (!skip)
-		nic_count(control & rx->refused ? &rx->checksum : &rx->errors, 1);
+		nic_count(bad && !(bad & ~E1000E_RX_CHECKSUM) ? &rx->checksum : &rx->errors, 1);
 	nic_drop(rx, chunk);
 }

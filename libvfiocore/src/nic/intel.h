@@ -61,8 +61,12 @@ void intel_read_counters(struct vfc_nic *nic);
 /* RCTL, as both have it. */
 uint32_t intel_rctl(const struct vfc_nic *nic, bool promisc);
 void intel_write_key(struct vfc_nic *nic); /* of RSS */
-/* Which checksums the device looks at, and what is made of a wrong one. */
-void intel_start_checksums(struct vfc_nic *nic);
+void intel_start_checksums(struct vfc_nic *nic); /* which of them the device looks at */
+/* The bits of a completion that make it none, for rx_burst_any(). @errors: the device's own. */
+static inline uint64_t intel_rx_refused(const struct vfc_nic *nic, uint64_t errors)
+{
+	return errors | (nic->flags & VFC_NIC_RX_CHECKSUM ? E1000E_RX_CHECKSUM : 0);
+}
 void intel_start_vlans(struct vfc_nic *nic);
 void intel_set_vlan(struct vfc_nic *nic, uint32_t vlan);
 
@@ -88,6 +92,26 @@ VFC_TEMPLATE void intel_rx_take_any(void *context, const struct vfc_completion *
 
 	if (__builtin_expect(done->length - 1 < receiving->frame_max, 1))
 		nic_hand_over(receiving, done);
+	else
+		intel_rx_bad(context, done);
+}
+
+/* Error bits of checksums count only where the device says that it calculated one. */
+static inline bool intel_rx_pardoned(const struct nic_rx *rx, uint64_t control)
+{
+	bool wrong = (control & E1000E_RX_IPE && control & E1000E_RX_IPCS) ||
+		     (control & E1000E_RX_TCPE && control & E1000E_RX_TCPCS);
+	uint64_t rest = control & ~E1000E_RX_CHECKSUM & (INTEL_RX_GOOD | rx->refused);
+
+	return (!wrong || control & E1000E_RX_IXSM) && rest == rx->expected;
+}
+
+VFC_TEMPLATE void intel_rx_bad_any(void *context, const struct vfc_completion *done)
+{
+	const struct nic_receiving *receiving = (const struct nic_receiving *)context;
+
+	if (intel_rx_pardoned(receiving->rx, done->control))
+		intel_rx_take_any(context, done);
 	else
 		intel_rx_bad(context, done);
 }

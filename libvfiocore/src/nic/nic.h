@@ -36,7 +36,7 @@ struct nic_rx {
 	uint64_t arms;
 	uint64_t interrupts;
 	uint64_t checksum;
-	uint64_t refused; /* the driver's: what rx_burst_any() takes for errors beside the usual ones */
+	uint64_t refused; /* the driver's: what rx_burst_any() takes for errors */
 } __attribute__((aligned(64)));
 
 struct nic_tx {
