@@ -252,8 +252,8 @@ class Nic(Bursting):
         check(self._ask(lib.vfc_nic_promisc, bool(on)))
 
     def set_vlan(self, vlan: int, on: bool = True) -> None:
-        """With ``vlan_filter``: receive frames whose tag has this id, 0 to 4095, or no longer.
-        Those without a tag always come.
+        """With ``vlan_filter``: receive frames whose tag has this id, 0 to 4095, or no longer. At
+        first none with a tag come; those without always do.
 
         Raises:
             InvalidArgument: opened without ``vlan_filter``.

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["Burst", "Pool"]
 
 _HEADROOM = 64  # VFC_NIC_HEADROOM of vfiocore/nic.h
+_KEPT = 8  # arrays for the bursts to come
 _LIVE = "views of these packets are in use: end them, or drop what holds them"
 
 
@@ -93,7 +94,7 @@ class Pool(NativeObject):
         self._forks = _fork.depth
         self._lock = allocate_lock()  # close() takes turns with bursts that are given back
         self._nics: set[Nic] = set()
-        # Of each length one that no burst has any more: a new array is filled with zeros first.
+        # By length, such as no burst has any more: a new array is filled with zeros first.
         self._arrays: dict[int, Array[Packet]] = {}
         self._viewed: weakref.WeakSet[Burst] = weakref.WeakSet()
         self._orphans: list[weakref.ref[Any]] = []  # memory of bursts that are gone, still viewed
@@ -248,10 +249,11 @@ class Burst(Closing):
     def set_length(self, index: int, length: int) -> None:
         """Let a frame have another number of bytes, up to 2048 or what the pool's MTU takes; views
         that exist stay as they are. More than ``nic.frame_max`` is not sent."""
+        packet = self._packet(index)
         room = self._pool._struct.chunk - _HEADROOM
         if not 0 <= integer(length, "the length") <= room:
             raise invalid(f"a frame of {length} bytes: a packet has room for {room}")
-        self._packet(index).length = length
+        packet.length = length
 
     def free(self) -> None:
         """Give the packets back. A second call does nothing.
@@ -273,7 +275,7 @@ class Burst(Closing):
 
     def _rest(self) -> Any:
         """The packets that are left, as C takes them."""
-        if not self._first:
+        if self._first in (0, self._end):
             return self._packets
         return byref(self._packets[self._first])
 
@@ -281,7 +283,9 @@ class Burst(Closing):
         try:
             if self._first < self._end:
                 self.free()
-            self._pool._arrays[len(self._packets)] = self._packets
+            arrays = self._pool._arrays
+            if len(arrays) < _KEPT:
+                arrays[len(self._packets)] = self._packets
         except AttributeError:  # not constructed
             pass
         except BufferError:  # the memory cannot be used again before its pool ends

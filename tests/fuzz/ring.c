@@ -10,9 +10,9 @@
 #include <errno.h>
 #include <vfiocore.h>
 
-#include "nic/nic.h"
-
+#include "hw/igb.h"
 #include "nic/intel.h"
+#include "nic/nic.h"
 #include "nic/virtio.h"
 
 #include "../unit/ring_device.h"
@@ -308,7 +308,9 @@ static void step(struct port *port, struct input *in)
 /* As nic_open() chooses: for an MTU that is not the usual one, or to refuse wrong checksums. */
 static void other_options(struct port *port, struct input *in)
 {
-	uint32_t frame_max = 68 + VFC_NIC_HEADER + (uint32_t)input_below(in, 1024);
+	const uint32_t least = 68 + VFC_NIC_HEADER;
+	uint32_t frame_max = least + (uint32_t)input_below(in, NIC_ROOM - least + 1);
+	bool e1000e = port->nic.driver->device == E1000E_DEVICE;
 	struct vfc_nic *nic = &port->nic;
 
 	nic->own = *nic->driver;
@@ -316,7 +318,8 @@ static void other_options(struct port *port, struct input *in)
 	nic->own.tx_burst = nic->own.tx_burst_any;
 	nic->driver = &nic->own;
 	nic->frame_max = port->longest = frame_max;
-	port->rx.refused = E1000E_RX_ERRORS | (input_byte(in) & 1 ? E1000E_RX_CHECKSUM : 0);
+	port->rx.refused = (e1000e ? E1000E_RX_ERRORS : IGB_RX_ERRORS) |
+			   (input_byte(in) & 1 ? E1000E_RX_CHECKSUM : 0);
 }
 
 static void open_port(struct port *port, struct input *in)
@@ -328,7 +331,7 @@ static void open_port(struct port *port, struct input *in)
 	memset(port, 0, sizeof(*port));
 	port->nic = (struct vfc_nic){.driver = driver, .device = device, .rx = &port->rx,
 				     .tx = &port->tx, .queues = 1, .pool = &pool,
-				     .frame_max = driver->frame_max};
+				     .frame_max = driver->frame_max, .room = NIC_ROOM};
 	port->longest = NIC_ROOM;
 	if (driver->rx_burst_any && input_byte(in) & 1)
 		other_options(port, in);

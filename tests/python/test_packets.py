@@ -68,10 +68,13 @@ def test_an_array_is_used_again_once_its_burst_is_gone(nic: vfiocore.Nic) -> Non
     first, second = nic.alloc(4, frame(nic, 1)), nic.alloc(4, frame(nic, 2))
     assert first._packets is not second._packets
     old = first._packets
+    first.free()
+    assert nic.alloc(4)._packets is not old  # it may still be asked for what it had
     del first
     third = nic.alloc(4, frame(nic, 3))
     assert third._packets is old
     assert nic.tx_burst(second) == nic.tx_burst(third) == 4
+    assert nic.tx_burst(second) == 0
     assert receive(nic, 8) == [frame(nic, 2)] * 4 + [frame(nic, 3)] * 4
     free = nic.pool.free
     with nic.alloc(5, frame(nic, 4)) as fourth:

@@ -54,23 +54,57 @@ static void vlans(void)
 	down();
 }
 
-/* The model looks at no checksums: the test writes what a device would, while it is quiet. */
-static uint32_t taken(uint64_t first, uint64_t second)
+static void complete(uint32_t ahead, uint64_t control)
 {
 	volatile uint64_t *descriptors = (volatile uint64_t *)(void *)nic->rx[0].ring.descriptors;
+
+	descriptors[2 * ((nic->rx[0].ring.head + ahead) % 16) + 1] = control;
+}
+
+/*
+ * The model looks at no checksums: the test writes what a device would, while it is quiet. Which of two
+ * frames came: 1, 2, or 3 for both.
+ */
+static uint32_t taken(uint64_t first, uint64_t second)
+{
 	struct vfc_packet packet;
-	int n;
+	uint32_t came = 0;
 
-	descriptors[2 * (nic->rx[0].ring.head % 16) + 1] = LENGTH(64) | GOOD | first;
-	descriptors[2 * ((nic->rx[0].ring.head + 1) % 16) + 1] = LENGTH(65) | GOOD | second;
-	for (uint32_t i = n = 0; i < 2; i++) {
-		int more = vfc_nic_rx_burst(nic, 0, &packet, 1);
-
-		if (more == 1)
-			vfc_nic_free(nic, &packet, 1);
-		n += more;
+	complete(0, LENGTH(64) | GOOD | first);
+	complete(1, LENGTH(65) | GOOD | second);
+	while (vfc_nic_rx_burst(nic, 0, &packet, 1) == 1) {
+		came |= packet.length == 64 ? 1 : packet.length == 65 ? 2 : 4;
+		vfc_nic_free(nic, &packet, 1);
 	}
-	return (uint32_t)n;
+	return came;
+}
+
+/* What has a wrong checksum and is too long, or of several buffers, counts as what it is besides. */
+static void damaged_and_long(void)
+{
+	const uint64_t wrong = E1000E_RX_TCPCS | E1000E_RX_TCPE;
+	struct vfc_nic_opts opts = {.size = sizeof(opts), .flags = VFC_NIC_RX_CHECKSUM,
+				    .rx_entries = 16, .tx_entries = 16, .mtu = 2500};
+
+	CHECK_EQ(vfc_device_open("fake:e1000e", NULL, &device), 0);
+	CHECK_EQ(vfc_nic_open(device, &opts, &nic), 0);
+	CHECK_EQ(vfc_device_bus_master(device, false), 0);
+	complete(2, LENGTH(2519) | GOOD | wrong);
+	CHECK_EQ(taken(wrong, 0), 2);
+	CHECK_EQ(stats().rx_checksum, 1);
+	CHECK_EQ(stats().rx_errors, 1);
+	complete(2, LENGTH(2519) | GOOD | E1000E_RX_TCPE); /* not calculated */
+	CHECK_EQ(taken(E1000E_RX_TCPE, 0), 3);
+	CHECK_EQ(stats().rx_errors, 2);
+	complete(0, LENGTH(3072) | E1000E_RX_DD); /* a frame of two buffers, and one more */
+	complete(2, LENGTH(66) | GOOD | wrong);
+	complete(1, LENGTH(100) | GOOD | wrong);
+	CHECK_EQ(vfc_nic_rx_burst(nic, 0, &(struct vfc_packet){.length = 0}, 1), 0);
+	CHECK_EQ(stats().rx_errors, 3);
+	CHECK_EQ(stats().rx_checksum, 2);
+	CHECK_EQ(stats().rx_malformed, 0);
+	CHECK_EQ(nic->pool->chunks, nic->pool->free + nic->rx[0].ring.used + nic->tx[0].ring.used);
+	down();
 }
 
 static void checksums(void)
@@ -80,25 +114,27 @@ static void checksums(void)
 
 	up(VFC_NIC_RX_CHECKSUM, 1, 16);
 	CHECK_EQ(vfc_device_bus_master(device, false), 0);
-	CHECK_EQ(taken(looked, 0), 2);
+	CHECK_EQ(taken(looked, 0), 3);
 	CHECK_EQ(stats().rx_checksum, 0);
 	CHECK_EQ(taken(looked | ip, looked | tcp), 0);
-	CHECK_EQ(taken(looked | tcp | ip, looked), 1);
+	CHECK_EQ(taken(looked | tcp | ip, looked), 2);
 	CHECK_EQ(stats().rx_checksum, 3);
 	CHECK_EQ(stats().rx_errors, 0);
-	CHECK_EQ(taken(E1000E_RX_IPCS | tcp, UINT64_C(0x20) | ip), 2); /* not of what was calculated */
-	CHECK_EQ(taken(E1000E_RX_IXSM | looked | ip | tcp, 0), 2);
+	/* Not of what was calculated; of a fragment of UDP. */
+	CHECK_EQ(taken(E1000E_RX_IPCS | tcp, E1000E_RX_TCPCS | ip), 3);
+	CHECK_EQ(taken(UINT64_C(0x10) | tcp, 0), 3);
+	CHECK_EQ(taken(E1000E_RX_IXSM | looked | ip | tcp, 0), 3);
 	CHECK_EQ(stats().rx_checksum, 3);
 	CHECK_EQ(taken(crc, crc | E1000E_RX_IXSM | tcp), 0);
 	CHECK_EQ(stats().rx_errors, 2);
-	CHECK_EQ(taken(crc, 0), 1);
+	CHECK_EQ(taken(crc, 0), 2);
 	CHECK_EQ(stats().rx_errors, 3);
 	CHECK_EQ(stats().rx_checksum, 3);
 	CHECK_EQ(nic->pool->chunks, nic->pool->free + nic->rx[0].ring.used + nic->tx[0].ring.used);
 	down();
 	up(0, 1, 16); /* not asked for: whatever the device says of them is passed over */
 	CHECK_EQ(vfc_device_bus_master(device, false), 0);
-	CHECK_EQ(taken(looked | tcp | ip, looked), 2);
+	CHECK_EQ(taken(looked | tcp | ip, looked), 3);
 	CHECK_EQ(stats().rx_checksum, 0);
 	down();
 }
@@ -117,6 +153,7 @@ int main(void)
 {
 	vlans();
 	checksums();
+	damaged_and_long();
 	refused();
 	return 0;
 }

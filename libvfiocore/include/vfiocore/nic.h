@@ -24,7 +24,8 @@ enum vfc_nic_flags {
 	/* The others are refused where the device has none of it: -EOPNOTSUPP. */
 	VFC_NIC_PACKED = 1 << 1,      /* virtio-net: packed rings */
 	VFC_NIC_RX_CHECKSUM = 1 << 2, /* Intel: the device looks at the checksums of IPv4, TCP and UDP;
-					 frames with a wrong one are dropped, and counted in rx_checksum */
+					 frames in which it found a wrong one are dropped, and counted in
+					 rx_checksum */
 	VFC_NIC_VLAN_FILTER = 1 << 3, /* Intel: frames with a VLAN tag only as vfc_nic_vlan() says */
 };
 
@@ -74,7 +75,7 @@ struct vfc_nic_stats {
 	uint64_t tx_doorbells;
 	uint64_t rx_arms;       /* how often the interrupt was let through: no frame was there */
 	uint64_t rx_interrupts; /* that a waiting call took note of */
-	uint64_t rx_checksum;	/* dropped for a wrong one: VFC_NIC_RX_CHECKSUM */
+	uint64_t rx_checksum;   /* dropped for a wrong one: VFC_NIC_RX_CHECKSUM */
 };
 
 /*
@@ -129,8 +130,9 @@ VFC_API struct vfc_pool *vfc_nic_pool(struct vfc_nic *nic);
 /*
  * vfc_nic_open() - take a device that a driver here knows into service.
  * Resets it, turns bus mastering on, arms MSI-X, fills the receive rings and starts.
- * Errors: -EOPNOTSUPP (no driver for this device), -EINVAL (options), -EBUSY (a NIC or an interrupt
- * set of the device is open; they notice nothing), those of the steps.
+ * Errors: -EOPNOTSUPP (no driver for this device, or it has not what a flag asks for), -EINVAL
+ * (options), -EBUSY (a NIC or an interrupt set of the device is open; they notice nothing), those of
+ * the steps.
  */
 VFC_API int vfc_nic_open(struct vfc_device *device, const struct vfc_nic_opts *opts,
 			 struct vfc_nic **nic);
@@ -163,9 +165,11 @@ VFC_API int vfc_nic_set_mac(struct vfc_nic *nic, const uint8_t mac[6]);
 VFC_API int vfc_nic_promisc(struct vfc_nic *nic, bool on);
 
 /*
- * vfc_nic_vlan() - receive frames whose tag has the id @vlan (0 to 4095), or no longer. With
- * VFC_NIC_VLAN_FILTER those of no other VLAN come, promiscuous or not; frames without a tag always do.
- * The tag stays in the frame. Virtual functions have no such filter, nor has an igb with them.
+ * vfc_nic_vlan() - receive frames whose tag (0x8100) has the id @vlan (0 to 4095), or no longer. With
+ * VFC_NIC_VLAN_FILTER those of no other VLAN come, promiscuous or not, and at first none; 0, which only
+ * has a priority, counts as one. Frames without a tag always come. The tag stays in the frame.
+ * Virtual functions have no such filter, nor has an igb with them: when some are made later, the next
+ * vfc_nic_reset() says so.
  * Errors: -EINVAL: without that flag, or the id.
  */
 VFC_API int vfc_nic_vlan(struct vfc_nic *nic, uint32_t vlan, bool on);
@@ -175,15 +179,15 @@ VFC_API int vfc_nic_stats(struct vfc_nic *nic, struct vfc_nic_stats *stats);
 /*
  * vfc_nic_reset() - function reset and start afresh, under traffic too.
  * Frames in flight are lost; packets held by the caller stay valid. Counters go on, a promiscuous
- * interface stays so, VLANs stay. No other thread may be inside of a call on this NIC meanwhile. After an error
- * the device stands still, and frames in flight are lost, too: reset again, or close.
+ * interface stays so, VLANs stay. No other thread may be inside of a call on this NIC meanwhile. After
+ * an error the device stands still, and frames in flight are lost, too: reset again, or close.
  */
 VFC_API int vfc_nic_reset(struct vfc_nic *nic);
 
 /*
  * vfc_nic_rx_burst() - received frames, without copying. Nothing but the frame is told: checksums are
- * the caller's to verify, a VLAN tag is where it was on the wire, and who wants a timestamp reads
- * the clock, once for a burst.
+ * the caller's to verify (VFC_NIC_RX_CHECKSUM only keeps some wrong ones away), a VLAN tag is where it
+ * was on the wire, and who wants a timestamp reads the clock, once for a burst.
  * Return: how many of @count; 0 when there are none. The caller gives each back by
  * vfc_nic_free() or by sending it. -EINVAL: no such queue.
  */
@@ -199,12 +203,15 @@ VFC_API int vfc_nic_rx_burst(struct vfc_nic *nic, uint32_t queue, struct vfc_pac
 VFC_API int vfc_nic_tx_burst(struct vfc_nic *nic, uint32_t queue, struct vfc_packet *packets,
 			     uint32_t count);
 
-/* vfc_nic_alloc() - empty packets to be filled. Return: how many. vfc_nic_free() - give back. */
+/*
+ * vfc_nic_alloc() - empty packets to be filled. Return: how many: fewer than @count when the pool has
+ * no more. vfc_nic_free() - give back. Thread-safe.
+ */
 VFC_API int vfc_nic_alloc(struct vfc_nic *nic, struct vfc_packet *packets, uint32_t count);
 VFC_API void vfc_nic_free(struct vfc_nic *nic, const struct vfc_packet *packets, uint32_t count);
 
 /*
- * vfc_nic_alloc_copies() - as vfc_nic_alloc(), each a copy of one frame of @length bytes.
+ * vfc_nic_alloc_copies() - as vfc_nic_alloc(), each a copy of one frame of @length bytes. Thread-safe.
  * Errors: -EINVAL: 0, or over frame_max; then none was taken.
  */
 VFC_API int vfc_nic_alloc_copies(struct vfc_nic *nic, struct vfc_packet *packets, uint32_t count,

@@ -146,7 +146,7 @@
 #define E1000E_RX_EOP (UINT64_C(1) << 1)
 #define E1000E_RX_ERRORS ((UINT64_C(7) << 24) | (UINT64_C(1) << 28) | (UINT64_C(1) << 31))
 #define E1000E_RX_IXSM (UINT64_C(1) << 2) /* what follows of checksums means nothing */
-#define E1000E_RX_TCPCS (UINT64_C(3) << 4) /* the checksum of TCP or UDP was calculated, */
+#define E1000E_RX_TCPCS (UINT64_C(1) << 5) /* the checksum of TCP or UDP was calculated, */
 #define E1000E_RX_IPCS (UINT64_C(1) << 6)  /* that of IPv4 */
 #define E1000E_RX_TCPE (UINT64_C(1) << 29) /* and is wrong */
 #define E1000E_RX_IPE (UINT64_C(1) << 30)

@@ -154,12 +154,14 @@ __attribute__((cold, noinline)) void intel_rx_drop(struct nic_rx *rx, uint64_t c
 	bool whole = control & E1000E_RX_EOP, skip = rx->expected != INTEL_RX_GOOD;
 	/* While RCTL.LPE is 0 every frame fits into a buffer. */
 	bool parts = rx->nic->frame_max > INTEL_FRAME_MAX;
-	uint64_t bad = control & rx->refused;
+	/* That nothing else is wrong with it. */
+	bool checksum = whole && length - 1 < rx->nic->frame_max && control & rx->refused &&
+			!(control & rx->refused & ~E1000E_RX_CHECKSUM);
 
 	rx->expected = whole ? INTEL_RX_GOOD : INTEL_RX_NEVER;
 	if (((skip || !whole) && !parts) || length - 1 >= rx->nic->room)
 		nic_count(&rx->malformed, 1);
 	else if (!skip)
-		nic_count(bad && !(bad & ~E1000E_RX_CHECKSUM) ? &rx->checksum : &rx->errors, 1);
+		nic_count(checksum ? &rx->checksum : &rx->errors, 1);
 	nic_drop(rx, chunk);
 }

@@ -213,13 +213,14 @@ static void unclaim(struct vfc_device *device)
 /* Where what is usual is a constant, anything else needs other functions. */
 static void choose_bursts(struct vfc_nic *nic)
 {
-	bool usual = nic->frame_max == nic->driver->frame_max && !(nic->flags & VFC_NIC_RX_CHECKSUM);
+	bool usual = nic->frame_max == nic->driver->frame_max;
 
-	if (usual || !nic->driver->rx_burst_any)
+	if ((usual && !(nic->flags & VFC_NIC_RX_CHECKSUM)) || !nic->driver->rx_burst_any)
 		return;
 	nic->own = *nic->driver;
 	nic->own.rx_burst = nic->own.rx_burst_any;
-	nic->own.tx_burst = nic->own.tx_burst_any;
+	if (!usual)
+		nic->own.tx_burst = nic->own.tx_burst_any;
 	nic->driver = &nic->own;
 }
 
