@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What the device keeps away when it is told to: frames of other VLANs, and with a wrong checksum. */
-#include "hw/e1000e.h"
 #include "nic_test.h"
-
-#define LENGTH(n) ((uint64_t)(n) << E1000E_RX_LENGTH_SHIFT)
-#define GOOD (E1000E_RX_DD | E1000E_RX_EOP)
 
 /* Through the model, which sends everything back. */
 static bool comes(uint32_t tag)
@@ -54,17 +50,7 @@ static void vlans(void)
 	down();
 }
 
-static void complete(uint32_t ahead, uint64_t control)
-{
-	volatile uint64_t *descriptors = (volatile uint64_t *)(void *)nic->rx[0].ring.descriptors;
-
-	descriptors[2 * ((nic->rx[0].ring.head + ahead) % 16) + 1] = control;
-}
-
-/*
- * The model looks at no checksums: the test writes what a device would, while it is quiet. Which of two
- * frames came: 1, 2, or 3 for both.
- */
+/* The model looks at no checksums, so it is quiet here. Which of two frames came: 1, 2, or 3 for both. */
 static uint32_t taken(uint64_t first, uint64_t second)
 {
 	struct vfc_packet packet;
@@ -103,14 +89,14 @@ static void damaged_and_long(void)
 	CHECK_EQ(stats().rx_errors, 3);
 	CHECK_EQ(stats().rx_checksum, 2);
 	CHECK_EQ(stats().rx_malformed, 0);
-	CHECK_EQ(nic->pool->chunks, nic->pool->free + nic->rx[0].ring.used + nic->tx[0].ring.used);
+	none_lost();
 	down();
 }
 
 static void checksums(void)
 {
 	const uint64_t ip = E1000E_RX_IPE, tcp = E1000E_RX_TCPE, crc = UINT64_C(1) << 24;
-	const uint64_t looked = UINT64_C(0x60); /* IPCS, TCPCS: calculated */
+	const uint64_t looked = E1000E_RX_IPCS | E1000E_RX_TCPCS;
 
 	up(VFC_NIC_RX_CHECKSUM, 1, 16);
 	CHECK_EQ(vfc_device_bus_master(device, false), 0);
@@ -130,7 +116,7 @@ static void checksums(void)
 	CHECK_EQ(taken(crc, 0), 2);
 	CHECK_EQ(stats().rx_errors, 3);
 	CHECK_EQ(stats().rx_checksum, 3);
-	CHECK_EQ(nic->pool->chunks, nic->pool->free + nic->rx[0].ring.used + nic->tx[0].ring.used);
+	none_lost();
 	down();
 	up(0, 1, 16); /* not asked for: whatever the device says of them is passed over */
 	CHECK_EQ(vfc_device_bus_master(device, false), 0);

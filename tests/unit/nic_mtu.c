@@ -2,11 +2,7 @@
 /* Other MTUs than 1500: what is sent and received, what is too long, what is refused. */
 #include <stdio.h>
 
-#include "hw/e1000e.h"
 #include "nic_test.h"
-
-#define LENGTH(n) ((uint64_t)(n) << E1000E_RX_LENGTH_SHIFT)
-#define GOOD (E1000E_RX_DD | E1000E_RX_EOP)
 
 static int open_mtu(uint32_t mtu, struct vfc_pool *pool)
 {
@@ -83,15 +79,15 @@ static void lengths(uint32_t mtu)
 /* A frame over several buffers is one that is too long: it counts once, and the next one is whole. */
 static void parts(void)
 {
-	volatile uint64_t *descriptors = (volatile uint64_t *)(void *)nic->rx[0].ring.descriptors;
 	const uint64_t part = LENGTH(nic->room) | E1000E_RX_DD, rest = LENGTH(100);
 	struct vfc_packet packet;
 	uint64_t before = stats().rx_errors;
 
 	CHECK_EQ(vfc_device_bus_master(device, false), 0); /* the model is quiet */
-	for (uint32_t i = 0; i < 4; i++)
-		descriptors[2 * ((nic->rx[0].ring.head + i) % 16) + 1] =
-			i < 2 ? part : i == 2 ? rest | GOOD : LENGTH(64) | GOOD;
+	complete(0, part);
+	complete(1, part);
+	complete(2, rest | GOOD);
+	complete(3, LENGTH(64) | GOOD);
 	CHECK_EQ(vfc_nic_rx_burst(nic, 0, &packet, 1), 1);
 	CHECK_EQ(packet.length, 64);
 	CHECK_EQ(stats().rx_errors, before + 1);
@@ -105,7 +101,7 @@ static void traffic(uint32_t mtu)
 	CHECK_EQ(vfc_nic_reset(nic), 0);
 	CHECK_EQ(vfc_nic_wait_link(nic, SECOND), 0);
 	round_trip(8);
-	CHECK_EQ(nic->pool->chunks, nic->pool->free + nic->rx[0].ring.used + nic->tx[0].ring.used);
+	none_lost();
 	if (mtu > 1500)
 		parts();
 	CHECK_EQ(vfc_nic_close(nic), 0);

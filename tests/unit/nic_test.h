@@ -7,12 +7,17 @@
 #include <string.h>
 #include <vfiocore.h>
 
+#include "hw/e1000e.h"
 #include "kernel/sys.h"
 #include "nic/nic.h"
 #include "test.h"
 
 #define MS INT64_C(1000000)
 #define SECOND (1000 * MS)
+
+/* Of a received frame's completion. */
+#define LENGTH(n) ((uint64_t)(n) << E1000E_RX_LENGTH_SHIFT)
+#define GOOD (E1000E_RX_DD | E1000E_RX_EOP)
 
 static struct vfc_device *device;
 static struct vfc_nic *nic;
@@ -32,6 +37,21 @@ static inline struct vfc_nic_stats stats(void)
 
 	CHECK_EQ(vfc_nic_stats(nic, &now), 0);
 	return now;
+}
+
+/* What a device would write for the frame that is so many ahead, while the model is quiet. */
+static inline void complete(uint32_t ahead, uint64_t control)
+{
+	const struct vfc_ring *ring = &nic->rx[0].ring;
+	volatile uint64_t *descriptors = (volatile uint64_t *)(void *)ring->descriptors;
+
+	descriptors[2 * ((ring->head + ahead) % ring->entries) + 1] = control;
+}
+
+/* Nobody holds a chunk but the rings and the pool. */
+static inline void none_lost(void)
+{
+	CHECK_EQ(nic->pool->chunks, nic->pool->free + nic->rx[0].ring.used + nic->tx[0].ring.used);
 }
 
 static inline void up(uint32_t flags, uint32_t queues, uint32_t entries)
