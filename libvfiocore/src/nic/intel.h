@@ -62,13 +62,14 @@ void intel_read_counters(struct vfc_nic *nic);
 uint32_t intel_rctl(const struct vfc_nic *nic, bool promisc);
 void intel_write_key(struct vfc_nic *nic); /* of RSS */
 void intel_start_checksums(struct vfc_nic *nic); /* which of them the device looks at */
+void intel_start_vlans(struct vfc_nic *nic);
+void intel_set_vlan(struct vfc_nic *nic, uint32_t vlan);
+
 /* The bits of a completion that make it none, for rx_burst_any(). @errors: the device's own. */
 static inline uint64_t intel_rx_refused(const struct vfc_nic *nic, uint64_t errors)
 {
 	return errors | (nic->flags & VFC_NIC_RX_CHECKSUM ? E1000E_RX_CHECKSUM : 0);
 }
-void intel_start_vlans(struct vfc_nic *nic);
-void intel_set_vlan(struct vfc_nic *nic, uint32_t vlan);
 
 /*
  * A frame fits into one buffer; of one that does not, every part up to EOP is dropped: rx->expected
