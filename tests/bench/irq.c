@@ -18,7 +18,7 @@
 #include <unistd.h>
 #include <vfiocore.h>
 
-#include "irq.h" /* the eventfd, which vfc_irq_fd() would make non-blocking */
+#include "irq/irq.h" /* the eventfd, which vfc_irq_fd() would make non-blocking */
 
 #define SAMPLES 10000
 #define WARM_UP 500

@@ -11,7 +11,7 @@
 #include <time.h>
 #include <vfiocore.h>
 
-#include "device.h"
+#include "device/device.h"
 
 #define READS 2000
 #define ROUNDS 41

@@ -11,9 +11,9 @@
 #include <vfiocore.h>
 
 #include "hw/igb.h"
-#include "nic/intel.h"
+#include "nic/intel/intel.h"
 #include "nic/nic.h"
-#include "nic/virtio.h"
+#include "nic/virtio/virtio.h"
 
 #include "../unit/ring_device.h"
 #include "input.h"

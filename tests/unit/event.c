@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Events: their order, what a watched device's life does to them, and messages from strangers. */
-#include "event.h"
+#include "event/event.h"
 
 #include <errno.h>
 #include <string.h>
@@ -8,7 +8,7 @@
 #include <unistd.h>
 #include <vfiocore.h>
 
-#include "device.h"
+#include "device/device.h"
 #include "kernel/sys.h"
 #include "pci/uevent.h"
 #include "test.h"

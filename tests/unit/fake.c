@@ -6,10 +6,10 @@
 #include <unistd.h>
 #include <vfiocore.h>
 
-#include "device.h"
+#include "device/device.h"
 #include "kernel/sys.h"
 #include "test.h"
-#include "transport/fake.h"
+#include "transport/model/fake.h"
 
 #define PAGE 4096
 #define SECOND INT64_C(1000000000)

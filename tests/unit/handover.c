@@ -16,7 +16,7 @@
 
 #define VARIABLE "VFIOCORE_FDS"
 
-/* As src/handover.c has it. */
+/* As src/share/handover.c has it. */
 struct message {
 	char magic[12];
 	uint32_t ioas;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* The 82574L driver against a bad device: impossible completions, faults, resets, unplugging. */
-#include "device.h"
-#include "error.h"
+#include "device/device.h"
+#include "base/error.h"
 #include "nic_test.h"
-#include "transport/fake.h"
+#include "transport/model/fake.h"
 
 /* The device claims lengths that cannot be: dropped, counted, and the buffers are used again. */
 static void hostile_lengths(void)

@@ -9,8 +9,8 @@
 #include <string.h>
 #include <vfiocore.h>
 
-#include "device.h"
-#include "nic/igb_vfs.h"
+#include "device/device.h"
+#include "nic/intel/igb_vfs.h"
 #include "test.h"
 
 #define FRAME_MAX 1518

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Interrupt sets on the fake device: the state machine, each misuse, and who waits meanwhile. */
-#include "device.h"
-#include "error.h"
-#include "irq.h"
+#include "device/device.h"
+#include "base/error.h"
+#include "irq/irq.h"
 #include "irq_test.h"
 
 static void misuse(void)

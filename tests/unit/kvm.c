@@ -12,8 +12,8 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
-#include "device.h"
-#include "irq.h"
+#include "device/device.h"
+#include "irq/irq.h"
 #include "irq_test.h"
 #include "kernel/kvm.h"
 #include "sweep.h"

@@ -12,9 +12,9 @@
 #include <unistd.h>
 #include <vfiocore.h>
 
-#include "device.h"
+#include "device/device.h"
 #include "kernel/sys.h"
-#include "nofault.h"
+#include "device/nofault.h"
 #include "test.h"
 
 #define STATUS 8

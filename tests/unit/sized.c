@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Structures of an older header and of a newer one: what is missing, and what is too much. */
-#include "sized.h"
+#include "base/sized.h"
 #include "space_test.h"
 
 struct old {

@@ -8,9 +8,9 @@
 #include <sys/mman.h>
 #include <vfiocore.h>
 
-#include "device.h"
+#include "device/device.h"
 #include "test.h"
-#include "transport/fake.h"
+#include "transport/model/fake.h"
 
 #define PAGE UINT64_C(4096)
 

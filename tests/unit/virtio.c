@@ -9,12 +9,12 @@
 #include <string.h>
 #include <vfiocore.h>
 
-#include "device.h"
-#include "nic/virtio.h"
+#include "device/device.h"
+#include "nic/virtio/virtio.h"
 #include "ring_device.h"
 #include "sweep.h"
 #include "test.h"
-#include "transport/fake.h"
+#include "transport/model/fake.h"
 
 #define COMMON 0x0000
 #define CONFIG 0x1000

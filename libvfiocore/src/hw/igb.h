@@ -7,7 +7,7 @@
 #ifndef VFC_HW_IGB_H
 #define VFC_HW_IGB_H
 
-#include "e1000e.h"
+#include "hw/e1000e.h"
 
 #define IGB_VENDOR 0x8086
 #define IGB_DEVICE 0x10c9

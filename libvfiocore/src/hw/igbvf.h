@@ -7,7 +7,7 @@
 #ifndef VFC_HW_IGBVF_H
 #define VFC_HW_IGBVF_H
 
-#include "igb.h"
+#include "hw/igb.h"
 
 #define IGBVF_DEVICE 0x10ca
 #define IGBVF_REGISTERS 0x4000 /* bytes of BAR 0 */

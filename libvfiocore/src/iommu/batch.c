@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <vfiocore.h>
 
-#include "../kernel/sys.h"
-#include "space.h"
+#include "kernel/sys.h"
+#include "iommu/space.h"
 
 /*
  * How many buffers from @first on make one mapping, and how long it is. What follows in memory follows

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <vfiocore.h>
 
-#include "space.h"
+#include "iommu/space.h"
 
 /* The kernel lists a handful. */
 #define RESERVED_MAX 32

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <vfiocore.h>
 
-#include "space.h"
+#include "iommu/space.h"
 
 static int check_can(const struct vfc_iommu *iommu)
 {

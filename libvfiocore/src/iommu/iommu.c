@@ -6,12 +6,12 @@
 #include <stdlib.h>
 #include <vfiocore.h>
 
-#include "../fork.h"
-#include "../handover.h"
-#include "../kernel/sys.h"
-#include "../sized.h"
-#include "../transport/handle.h"
-#include "space.h"
+#include "base/fork.h"
+#include "share/handover.h"
+#include "kernel/sys.h"
+#include "base/sized.h"
+#include "transport/handle.h"
+#include "iommu/space.h"
 
 enum handle_kind iommu_device_handle(struct vfc_iommu *iommu)
 {

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <vfiocore/iommu.h>
 
-#include "../transport/transport.h"
+#include "transport/transport.h"
 
 /* What devices can be taken over by descriptor into it: enum handle_kind. */
 enum handle_kind iommu_device_handle(struct vfc_iommu *iommu);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "iova.h"
+#include "iommu/iova.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -19,9 +19,9 @@
 #include <stddef.h>
 #include <vfiocore/iommu.h>
 
-#include "../kernel/uapi.h"
-#include "iova_run.h"
-#include "iova_tree.h"
+#include "kernel/uapi.h"
+#include "iommu/iova_run.h"
+#include "iommu/iova_tree.h"
 
 /* Guards are multiples of it, and below 2^32 of it; IOMMUs have no smaller pages. */
 #define IOVA_GUARD_UNIT UINT64_C(4096)

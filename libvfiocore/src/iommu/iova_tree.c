@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-#include "iova_tree.h"
+#include "iommu/iova_tree.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "../error.h"
-#include "../kernel/sys.h"
+#include "base/error.h"
+#include "kernel/sys.h"
 
 #define TREE_WIDTH 32
 /* A node with fewer is merged with a neighbour if the two leave room to grow. */

@@ -4,7 +4,7 @@
 #include <inttypes.h>
 #include <vfiocore.h>
 
-#include "space.h"
+#include "iommu/space.h"
 
 /* Some ten milliseconds of pinning, and few enough entries: 1 TiB has 16,384 of type1's 65,535. */
 #define PIECE (UINT64_C(64) << 20)

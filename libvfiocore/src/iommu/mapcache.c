@@ -4,12 +4,12 @@
 #include <stdlib.h>
 #include <vfiocore.h>
 
-#include "../error.h"
-#include "../fork.h"
-#include "../kernel/sys.h"
-#include "../sized.h"
-#include "iommu.h"
-#include "mapcache_entries.h"
+#include "base/error.h"
+#include "base/fork.h"
+#include "kernel/sys.h"
+#include "base/sized.h"
+#include "iommu/iommu.h"
+#include "iommu/mapcache_entries.h"
 
 #define SLOTS 8192 /* 64 KiB: what is hot of it stays in a level 2 cache */
 #define GRANULE_MIN 4096

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-#include "mapcache_entries.h"
+#include "iommu/mapcache_entries.h"
 
 #include <stdlib.h>
 #include <vfiocore.h>
 
-#include "../error.h"
+#include "base/error.h"
 
 #define SLOT_PAGE UINT64_C(4096) /* of VFC_MAPCACHE_SLOT() */
 

@@ -16,8 +16,8 @@
 #include <stdbool.h>
 #include <vfiocore/mapcache.h>
 
-#include "iommu.h"
-#include "iova_tree.h"
+#include "iommu/iommu.h"
+#include "iommu/iova_tree.h"
 
 struct link {
 	struct link *next, *prev;

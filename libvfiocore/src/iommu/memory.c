@@ -4,7 +4,7 @@
 #include <inttypes.h>
 #include <vfiocore.h>
 
-#include "space.h"
+#include "iommu/space.h"
 
 int map_check_named(const struct vfc_map_opts *opts)
 {

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <vfiocore.h>
 
-#include "space.h"
+#include "iommu/space.h"
 
 /* "0x0-0xfedfffff, 0xfef00000-0x7fffffffff" */
 static void describe_windows(const struct iova_map *map, char *text, size_t size)

@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <vfiocore/handover.h>
 
-#include "space.h"
+#include "iommu/space.h"
 
 /* Steps double, so that as many cross the largest window twice, whatever is mapped there. */
 #define TRIES 128

@@ -3,13 +3,13 @@
 #ifndef VFC_IOMMU_SPACE_H
 #define VFC_IOMMU_SPACE_H
 
-#include "../error.h"
-#include "../fork.h"
-#include "../sized.h"
-#include "../kernel/lock.h"
-#include "../transport/transport.h"
-#include "iommu.h"
-#include "iova.h"
+#include "base/error.h"
+#include "base/fork.h"
+#include "base/sized.h"
+#include "kernel/lock.h"
+#include "transport/transport.h"
+#include "iommu/iommu.h"
+#include "iommu/iova.h"
 
 /* A mapping that is being made, with the lock released now and then. */
 struct pending {

@@ -4,7 +4,7 @@
 #include <inttypes.h>
 #include <vfiocore.h>
 
-#include "space.h"
+#include "iommu/space.h"
 
 struct range {
 	uint64_t first, last;

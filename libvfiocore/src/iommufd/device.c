@@ -5,8 +5,8 @@
  */
 #include <vfiocore/iommufd.h>
 
-#include "../memlock.h"
-#include "request.h"
+#include "base/memlock.h"
+#include "iommufd/request.h"
 
 /* PCI Express 6.20.2.1: a PASID has at most 20 bits. Some kernels take anything. */
 #define PASIDS (1 << 20)

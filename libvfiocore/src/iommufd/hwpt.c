@@ -5,9 +5,9 @@
  */
 #include <vfiocore/iommufd.h>
 
-#include "../memlock.h"
-#include "../sized.h"
-#include "request.h"
+#include "base/memlock.h"
+#include "base/sized.h"
+#include "iommufd/request.h"
 
 static int get_hw_info(int iommufd, struct iommu_hw_info *request)
 {

@@ -5,9 +5,9 @@
  */
 #include <vfiocore/iommufd.h>
 
-#include "../memlock.h"
-#include "ioas.h"
-#include "request.h"
+#include "base/memlock.h"
+#include "iommufd/ioas.h"
+#include "iommufd/request.h"
 
 #define SPACE(id, ...) WHERE(.object = OBJECT("ioas", id), __VA_ARGS__)
 

@@ -3,7 +3,7 @@
 #ifndef VFC_IOMMUFD_IOAS_H
 #define VFC_IOMMUFD_IOAS_H
 
-#include "../kernel/iommufd.h"
+#include "kernel/iommufd.h"
 
 int iommufd_map_failed(int rc, int iommufd, const struct iommu_ioas_map *map);
 int iommufd_unmap_failed(int rc, int iommufd, uint32_t ioas, uint64_t iova, uint64_t length);

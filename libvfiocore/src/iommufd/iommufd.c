@@ -6,7 +6,7 @@
 #include <fcntl.h>
 #include <vfiocore/iommufd.h>
 
-#include "request.h"
+#include "iommufd/request.h"
 
 #define NODE "/dev/iommu"
 

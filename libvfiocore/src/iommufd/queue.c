@@ -7,7 +7,7 @@
 #include <string.h>
 #include <vfiocore/iommufd.h>
 
-#include "request.h"
+#include "iommufd/request.h"
 
 /* A fault and a response are read and written as they are. */
 #define SAME(ours, our_field, theirs, their_field)                                            \

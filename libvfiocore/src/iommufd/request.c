@@ -3,7 +3,7 @@
  * The meaning of errors that all requests share (include/uapi/linux/iommufd.h, "General ioctl
  * format").
  */
-#include "request.h"
+#include "iommufd/request.h"
 
 int request_invalid(const char *what)
 {

@@ -8,9 +8,9 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#include "../error.h"
-#include "../kernel/iommufd.h"
-#include "../kernel/sys.h"
+#include "base/error.h"
+#include "kernel/iommufd.h"
+#include "kernel/sys.h"
 
 struct request {
 	unsigned long number;

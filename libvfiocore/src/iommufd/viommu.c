@@ -5,7 +5,7 @@
  */
 #include <vfiocore/iommufd.h>
 
-#include "request.h"
+#include "iommufd/request.h"
 
 int vfc_iommufd_viommu_alloc(int iommufd, uint32_t device, uint32_t hwpt, uint32_t type, void *data,
 			     uint32_t length, uint32_t *viommu)

@@ -5,7 +5,7 @@
 
 #include <sys/ioctl.h>
 
-#include "call.h"
+#include "kernel/call.h"
 
 static inline int sys_ioctl_inline(int fd, unsigned long request, void *argument)
 {

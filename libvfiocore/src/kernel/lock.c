@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* Source: futex(2). What it answers does not matter: each looks at the state again. */
-#include "lock.h"
+#include "kernel/lock.h"
 
 #include <linux/futex.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "call.h"
+#include "kernel/call.h"
 
 static void futex(struct lock *lock, int operation, uint32_t value)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "sys.h"
+#include "kernel/sys.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -18,8 +18,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "call.h"
-#include "ioctl.h"
+#include "kernel/call.h"
+#include "kernel/ioctl.h"
 
 #ifdef VFC_FAULT_INJECTION
 static unsigned fault_countdown;

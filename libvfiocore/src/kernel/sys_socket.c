@@ -4,8 +4,8 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
-#include "call.h"
-#include "sys.h"
+#include "kernel/call.h"
+#include "kernel/sys.h"
 
 /* Room for two: what does not fit the kernel closes, and says so. */
 union control {

@@ -7,8 +7,8 @@
 #include <sys/timerfd.h>
 #include <time.h>
 
-#include "call.h"
-#include "sys.h"
+#include "kernel/call.h"
+#include "kernel/sys.h"
 
 int sys_epoll(void)
 {

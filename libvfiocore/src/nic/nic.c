@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What all network interfaces have in common: life, packets, waiting; see nic.h. */
-#include "nic.h"
+#include "nic/nic.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -9,11 +9,11 @@
 #include <vfiocore/device.h>
 #include <vfiocore/region.h>
 
-#include "../device.h"
-#include "../error.h"
-#include "../fork.h"
-#include "../kernel/sys.h"
-#include "../sized.h"
+#include "device/device.h"
+#include "base/error.h"
+#include "base/fork.h"
+#include "kernel/sys.h"
+#include "base/sized.h"
 
 #define SPARE 256 /* chunks a queue beyond what its rings hold: for the caller's hands */
 #define LINK_POLL 10000000

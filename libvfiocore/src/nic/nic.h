@@ -15,7 +15,7 @@
 #include <vfiocore/nic.h>
 #include <vfiocore/ring.h>
 
-#include "../kernel/sys.h"
+#include "kernel/sys.h"
 
 #define NIC_ROOM 2048 /* bytes for a frame in a chunk, with the usual MTU; drivers tell the device so */
 #define NIC_CHUNK (VFC_NIC_HEADROOM + NIC_ROOM)

@@ -2,10 +2,10 @@
 /* What a network interface is opened with: checked before the device is touched. */
 #include <errno.h>
 
-#include "../device.h"
-#include "../error.h"
-#include "../sized.h"
-#include "nic.h"
+#include "device/device.h"
+#include "base/error.h"
+#include "base/sized.h"
+#include "nic/nic.h"
 
 #define ENTRIES_DEFAULT 256
 #define ENTRIES_MIN 8

@@ -3,11 +3,11 @@
 #include <errno.h>
 #include <string.h>
 
-#include "../device.h"
-#include "../error.h"
-#include "../irq.h"
-#include "../kernel/sys.h"
-#include "nic.h"
+#include "device/device.h"
+#include "base/error.h"
+#include "irq/irq.h"
+#include "kernel/sys.h"
+#include "nic/nic.h"
 
 #define DRAIN_POLL 20000
 

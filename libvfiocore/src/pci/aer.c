@@ -4,7 +4,7 @@
  * (drivers/pci/pcie/err.c), which may be before we look. What it keeps are counts, in sysfs
  * (Documentation/ABI/testing/sysfs-bus-pci-devices-aer_stats). So both are read.
  */
-#include "aer.h"
+#include "pci/aer.h"
 
 #include <fcntl.h>
 #include <stdbool.h>
@@ -12,8 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../kernel/sys.h"
-#include "sysfs.h"
+#include "kernel/sys.h"
+#include "pci/sysfs.h"
 
 /* PCI Express Base 5.0, 7.8.4.2: by bit. The second name is the kernel's (drivers/pci/pcie/aer.c). */
 static const struct {

@@ -10,10 +10,10 @@
 #include <string.h>
 #include <vfiocore.h>
 
-#include "../error.h"
-#include "../kernel/sys.h"
-#include "../sized.h"
-#include "sysfs.h"
+#include "base/error.h"
+#include "kernel/sys.h"
+#include "base/sized.h"
+#include "pci/sysfs.h"
 
 #define NO_DRIVER "none" /* in the state file: the device had no driver */
 

@@ -3,7 +3,7 @@
  * Every bus has a folder in sysfs, with a link to each of its devices
  * (Documentation/driver-api/driver-model/bus.rst), so a name is looked for in all of them.
  */
-#include "bus.h"
+#include "pci/bus.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,10 +12,10 @@
 #include <string.h>
 #include <vfiocore/pci.h>
 
-#include "../error.h"
-#include "../kernel/sys.h"
-#include "../sized.h"
-#include "sysfs.h"
+#include "base/error.h"
+#include "kernel/sys.h"
+#include "base/sized.h"
+#include "pci/sysfs.h"
 
 #define UUID_CHARS 36
 

@@ -3,12 +3,12 @@
  * A device is not trusted: a list may loop, leave its space or be unaligned, and structures may
  * overlap or run past the end. Each is refused with the offset, none is followed for ever.
  */
-#include "caps.h"
+#include "pci/caps.h"
 
 #include <errno.h>
 #include <stdbool.h>
 
-#include "../error.h"
+#include "base/error.h"
 
 /* PCI Local Bus 3.0, 6.7: the list's status bit and head. */
 #define STATUS		0x06

@@ -5,9 +5,9 @@
 #include <string.h>
 #include <vfiocore.h>
 
-#include "../error.h"
-#include "../kernel/sys.h"
-#include "sysfs.h"
+#include "base/error.h"
+#include "kernel/sys.h"
+#include "pci/sysfs.h"
 
 static int look(const char *name, struct vfc_pci_info *info)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "sysfs.h"
+#include "pci/sysfs.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -9,9 +9,9 @@
 #include <string.h>
 #include <vfiocore.h>
 
-#include "../error.h"
-#include "../kernel/sys.h"
-#include "../sized.h"
+#include "base/error.h"
+#include "kernel/sys.h"
+#include "base/sized.h"
 
 /* linux/ioport.h: what the third column of a device's "resource" file says. */
 #define RESOURCE_IO 0x00000100

@@ -3,7 +3,7 @@
  * A message is "ACTION@PATH", NUL, and then "KEY=VALUE", NUL for each variable.
  * Source: lib/kobject_uevent.c, drivers/pci/pci-driver.c (pci_uevent()), netlink(7).
  */
-#include "uevent.h"
+#include "pci/uevent.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -13,9 +13,9 @@
 #include <string.h>
 #include <vfiocore.h>
 
-#include "../error.h"
-#include "../kernel/sys.h"
-#include "sysfs.h"
+#include "base/error.h"
+#include "kernel/sys.h"
+#include "pci/sysfs.h"
 
 #define BUFFER (1024 * 1024)
 

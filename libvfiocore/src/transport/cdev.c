@@ -3,7 +3,7 @@
  * The character-device path: /dev/vfio/devices/vfioN, attached to an IOAS of /dev/iommu.
  * Source: Documentation/driver-api/vfio.rst ("VFIO device cdev"), drivers/vfio/device_cdev.c.
  */
-#include "cdev.h"
+#include "transport/cdev.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,12 +13,12 @@
 #include <string.h>
 #include <vfiocore/iommufd.h>
 
-#include "../error.h"
-#include "../kernel/sys.h"
-#include "../pci/sysfs.h"
-#include "fd.h"
-#include "hints.h"
-#include "ioas.h"
+#include "base/error.h"
+#include "kernel/sys.h"
+#include "pci/sysfs.h"
+#include "transport/fd.h"
+#include "transport/hints.h"
+#include "transport/ioas.h"
 
 struct cdev_pasid {
 	struct cdev_pasid *next;

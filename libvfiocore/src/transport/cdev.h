@@ -5,7 +5,7 @@
 
 #include <vfiocore/bus.h>
 
-#include "transport.h"
+#include "transport/transport.h"
 
 #define CDEV_NODES "/dev/vfio/devices"
 #define CDEV_NOIOMMU "noiommu-" /* how the names begin where no IOMMU translates (vfio_main.c) */

@@ -4,11 +4,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "../error.h"
-#include "../kernel/sys.h"
-#include "../pci/bus.h"
-#include "cdev.h"
-#include "hints.h"
+#include "base/error.h"
+#include "kernel/sys.h"
+#include "pci/bus.h"
+#include "transport/cdev.h"
+#include "transport/hints.h"
 
 void cdev_node(const struct vfc_bus_info *info, char node[64])
 {

@@ -3,18 +3,18 @@
  * Containers: /dev/vfio/vfio, and /dev/iommu where it plays one.
  * Source: Documentation/driver-api/vfio.rst, drivers/vfio/{container,group}.c.
  */
-#include "container.h"
+#include "transport/container.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "../error.h"
-#include "../kernel/sys.h"
-#include "../pci/sysfs.h"
-#include "fd.h"
-#include "hints.h"
+#include "base/error.h"
+#include "kernel/sys.h"
+#include "pci/sysfs.h"
+#include "transport/fd.h"
+#include "transport/hints.h"
 
 static int choose_type(struct container *container, uint32_t type, uint32_t other)
 {

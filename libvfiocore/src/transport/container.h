@@ -3,7 +3,7 @@
 #ifndef VFC_TRANSPORT_CONTAINER_H
 #define VFC_TRANSPORT_CONTAINER_H
 
-#include "transport.h"
+#include "transport/transport.h"
 
 #define CONTAINER "/dev/vfio/vfio"
 #define COMPAT "/dev/iommu" /* iommufd answers a container's requests (iommufd/vfio_compat.c) */

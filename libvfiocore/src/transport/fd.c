@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "fd.h"
+#include "transport/fd.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -8,8 +8,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "../error.h"
-#include "../kernel/sys.h"
+#include "base/error.h"
+#include "kernel/sys.h"
 
 /* A kernel that answers with a larger size than this for one structure is not believed. */
 #define INFO_MAX (64 * 1024)

@@ -5,7 +5,7 @@
 
 #include <vfiocore/bus.h>
 
-#include "transport.h"
+#include "transport/transport.h"
 
 struct fd_device {
 	struct transport_device base;

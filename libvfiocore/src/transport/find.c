@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../error.h"
-#include "transport.h"
+#include "base/error.h"
+#include "transport/transport.h"
 
 /*
  * Best first. What nobody can use here is not taken by itself; when nothing can be used it is the

@@ -3,7 +3,7 @@
  * The group path: devices that /dev/vfio/GROUP gives, in a container of IOMMU type1.
  * Source: Documentation/driver-api/vfio.rst, drivers/vfio/{group,vfio_iommu_type1}.c.
  */
-#include "group.h"
+#include "transport/group.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -11,14 +11,14 @@
 #include <string.h>
 #include <vfiocore/iommufd.h>
 
-#include "../error.h"
-#include "../kernel/sys.h"
-#include "../pci/bus.h"
-#include "container.h"
-#include "fd.h"
-#include "hints.h"
-#include "ioas.h"
-#include "type1.h"
+#include "base/error.h"
+#include "kernel/sys.h"
+#include "pci/bus.h"
+#include "transport/container.h"
+#include "transport/fd.h"
+#include "transport/hints.h"
+#include "transport/ioas.h"
+#include "transport/type1.h"
 
 struct group_device {
 	struct fd_device device;

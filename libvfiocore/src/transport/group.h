@@ -3,7 +3,7 @@
 #ifndef VFC_TRANSPORT_GROUP_H
 #define VFC_TRANSPORT_GROUP_H
 
-#include "transport.h"
+#include "transport/transport.h"
 
 /* @physical: it is to be one that no IOMMU translates for. */
 int group_check(const char *name, bool physical);

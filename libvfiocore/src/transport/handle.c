@@ -4,16 +4,16 @@
  * a container's and a device's), so none is tried: sysfs knows character devices by their number,
  * and /proc what has no node.
  */
-#include "handle.h"
+#include "transport/handle.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "../error.h"
-#include "../kernel/sys.h"
-#include "../pci/sysfs.h"
+#include "base/error.h"
+#include "kernel/sys.h"
+#include "pci/sysfs.h"
 
 #define SYSPATH "vfio-device-syspath:" /* since Linux 7.2 (vfio_device_show_fdinfo()) */
 

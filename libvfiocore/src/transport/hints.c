@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "hints.h"
+#include "transport/hints.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -8,10 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../error.h"
-#include "../kernel/sys.h"
-#include "../memlock.h"
-#include "../pci/sysfs.h"
+#include "base/error.h"
+#include "kernel/sys.h"
+#include "base/memlock.h"
+#include "pci/sysfs.h"
 
 int hint_node(int rc, const char *node)
 {

@@ -10,7 +10,7 @@
 #include <stdint.h>
 #include <vfiocore/bus.h>
 
-#include "transport.h"
+#include "transport/transport.h"
 
 int hint_node(int rc, const char *node);                     /* open() of a VFIO node */
 /* Is the device one that an IOMMU translates for, or, if @physical, one that none does? -ENODEV. */

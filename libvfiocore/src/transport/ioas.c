@@ -3,7 +3,7 @@
  * An IOAS: what is mapped there, every device attached to it reaches.
  * Source: Documentation/userspace-api/iommufd.rst, drivers/iommu/iommufd/{ioas,hw_pagetable}.c.
  */
-#include "ioas.h"
+#include "transport/ioas.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,12 +11,12 @@
 #include <stdlib.h>
 #include <vfiocore/iommufd.h>
 
-#include "../error.h"
-#include "../iommufd/ioas.h"
-#include "../kernel/ioctl.h"
-#include "../kernel/sys.h"
-#include "fd.h"
-#include "hints.h"
+#include "base/error.h"
+#include "iommufd/ioas.h"
+#include "kernel/ioctl.h"
+#include "kernel/sys.h"
+#include "transport/fd.h"
+#include "transport/hints.h"
 
 /* Far above what reserved ranges make of an address space; a count beyond is not believed. */
 #define RANGES_MAX 65536

@@ -3,7 +3,7 @@
 #ifndef VFC_TRANSPORT_IOAS_H
 #define VFC_TRANSPORT_IOAS_H
 
-#include "transport.h"
+#include "transport/transport.h"
 
 #define IOMMUFD "/dev/iommu"
 

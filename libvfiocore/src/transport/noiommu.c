@@ -16,15 +16,15 @@
 #include <string.h>
 #include <vfiocore/iommufd.h>
 
-#include "../error.h"
-#include "../kernel/sys.h"
-#include "cdev.h"
-#include "container.h"
-#include "fd.h"
-#include "group.h"
-#include "hints.h"
-#include "ioas.h"
-#include "touch.h"
+#include "base/error.h"
+#include "kernel/sys.h"
+#include "transport/cdev.h"
+#include "transport/container.h"
+#include "transport/fd.h"
+#include "transport/group.h"
+#include "transport/hints.h"
+#include "transport/ioas.h"
+#include "transport/touch.h"
 
 #define PAGEMAP "/proc/self/pagemap"
 #define PRESENT (UINT64_C(1) << 63) /* Documentation/admin-guide/mm/pagemap.rst */

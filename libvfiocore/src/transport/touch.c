@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* Whether memory is there and may be accessed, for what does not ask the kernel to pin it. */
-#include "touch.h"
+#include "transport/touch.h"
 
 #include <errno.h>
 #include <stdbool.h>
 #include <sys/mman.h>
 
-#include "../kernel/sys.h"
-#include "../kernel/uapi.h"
+#include "kernel/sys.h"
+#include "kernel/uapi.h"
 
 #ifndef MADV_POPULATE_READ /* Linux 5.14 */
 #define MADV_POPULATE_READ 22

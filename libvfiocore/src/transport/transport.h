@@ -15,7 +15,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "../kernel/uapi.h"
+#include "kernel/uapi.h"
 
 struct transport;
 

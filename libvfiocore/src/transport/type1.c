@@ -3,19 +3,19 @@
  * What is asked of a container: type1's requests, which iommufd answers, too.
  * Source: drivers/vfio/vfio_iommu_type1.c, drivers/iommu/iommufd/vfio_compat.c.
  */
-#include "type1.h"
+#include "transport/type1.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "../error.h"
-#include "../kernel/ioctl.h"
-#include "../kernel/sys.h"
-#include "container.h"
-#include "fd.h"
-#include "hints.h"
+#include "base/error.h"
+#include "kernel/ioctl.h"
+#include "kernel/sys.h"
+#include "transport/container.h"
+#include "transport/fd.h"
+#include "transport/hints.h"
 
 #define INFO_MAX (1024 * 1024)
 

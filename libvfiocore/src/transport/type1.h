@@ -3,7 +3,7 @@
 #ifndef VFC_TRANSPORT_TYPE1_H
 #define VFC_TRANSPORT_TYPE1_H
 
-#include "transport.h"
+#include "transport/transport.h"
 
 int type1_info(int fd, struct transport_space_info *info);
 /* Of a space that is a container. A file's memory is mapped here for as long as it takes. */

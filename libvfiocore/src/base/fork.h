@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Objects belong to the process that made them. A child of fork() has copies of their memory and
+ * shares their descriptors: what it undid, destructors at its exit among them, it would undo for
+ * its parent.
+ */
+#ifndef VFC_FORK_H
+#define VFC_FORK_H
+
+#include <errno.h>
+
+#include "base/error.h"
+#include "kernel/sys.h"
+
+static inline int fork_failed(const char *name)
+{
+	return vfc_fail(ECHILD, VFC_REASON_NONE, WHERE(.object = name),
+			"the parent process opened it, and goes on using it: open it anew in this one, or "
+			"leave it alone");
+}
+
+/*
+ * Whole pages of zeros that a child of fork() finds zeroed again: a field that is never 0 in the
+ * process that made them tells the two apart without a system call, and what is tested anyway (a
+ * count, a root) needs no further test. A lock in it is open in the child, whoever had it.
+ */
+int fork_alloc(size_t length, void **memory);
+void fork_free(void *memory, size_t length);
+
+/* @pid: of the process that made the object called @name. */
+static inline int fork_check(int pid, const char *name)
+{
+	return pid == sys_pid() ? 0 : fork_failed(name);
+}
+
+#endif

@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: MIT */
+/* Reads and writes of regions: one access of an exact width, or bytes through the kernel. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdbool.h>
+#include <vfiocore.h>
+
+#include "device/device.h"
+#include "base/error.h"
+#include "event/event.h"
+#include "device/nofault.h"
+#include "pci/caps.h"
+
+/* PCI Local Bus 3.0, section 6.2.2. */
+#define COMMAND 0x04
+#define COMMAND_MEMORY 0x0002
+#define CLASS 0x08 /* and revision */
+/* PCI Bus Power Management Interface 1.2, sections 3.2 and 3.2.4. */
+#define CAP_POWER 0x01
+#define PMCSR 4
+#define PMCSR_STATE 3
+#define PMCSR_D3HOT 3
+
+#define TRIES 4 /* of an access while decoding goes on and off */
+
+#define CAPS_MAX 48 /* as many as fit into conventional config space */
+
+static int check_width(struct vfc_device *device, uint64_t offset, uint32_t width)
+{
+	if (width != 1 && width != 2 && width != 4 && width != 8)
+		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, WHERE(.object = device->name),
+				"an access is 1, 2, 4 or 8 bytes wide, not %u", width);
+	if (offset % width)
+		return vfc_fail(EINVAL, VFC_REASON_ALIGNMENT, WHERE(.object = device->name),
+				"offset 0x%" PRIx64 " is not a multiple of the access's %u bytes",
+				offset, width);
+	return 0;
+}
+
+/*
+ * The mapped address of a register, or NULL when it has to go through the kernel. Of a PCI device
+ * only BARs: config space and ROM are emulated even where a platform would map them. And only of a device that
+ * decodes: a load from the mapping of one that does not is a SIGBUS, read() says EIO.
+ */
+static int mapped(struct vfc_device *device, struct region *region, uint32_t index, uint64_t offset,
+		  uint32_t width, volatile void **address)
+{
+	*address = NULL;
+	if ((device->flags & VFC_DEVICE_PCI && index > VFC_REGION_BAR5) || !__atomic_load_n(&device->decodes, __ATOMIC_RELAXED))
+		return 0;
+	return region_address(device, region, offset, width, address);
+}
+
+static uint64_t load(const volatile void *address, uint32_t width)
+{
+	switch (width) {
+	case 1:
+		return vfc_mmio_read8(address);
+	case 2:
+		return vfc_mmio_read16(address);
+	case 4:
+		return vfc_mmio_read32(address);
+	default:
+		return vfc_mmio_read64(address);
+	}
+}
+
+static void store(volatile void *address, uint32_t width, uint64_t value)
+{
+	switch (width) {
+	case 1:
+		vfc_mmio_write8(address, (uint8_t)value);
+		break;
+	case 2:
+		vfc_mmio_write16(address, (uint16_t)value);
+		break;
+	case 4:
+		vfc_mmio_write32(address, (uint32_t)value);
+		break;
+	default:
+		vfc_mmio_write64(address, value);
+	}
+}
+
+/* read() and write() on a region carry the device's little-endian bytes, whatever the host is. */
+static int kernel_read(struct vfc_device *device, const struct region *region, uint64_t offset,
+		       uint32_t width, uint64_t *value)
+{
+	uint8_t bytes[8] = {0};
+	int rc = device->ops->read(device->transport, region->position + offset, bytes, width);
+
+	*value = 0;
+	for (uint32_t i = 0; i < width; i++)
+		*value |= (uint64_t)bytes[i] << 8 * i;
+	return rc;
+}
+
+static int kernel_write(struct vfc_device *device, const struct region *region, uint64_t offset,
+			uint32_t width, uint64_t value)
+{
+	uint8_t bytes[8];
+
+	for (uint32_t i = 0; i < width; i++)
+		bytes[i] = (uint8_t)(value >> 8 * i);
+	return device->ops->write(device->transport, region->position + offset, bytes, width);
+}
+
+/* Of a virtual function vfio makes the ids up (vfio_config_init()), but not the class. */
+bool access_gone(struct vfc_device *device)
+{
+	const struct region *config = region_config(device);
+	uint64_t vendor = 0, class_code = 0;
+	int rc;
+
+	if (!config)
+		return false;
+	rc = kernel_read(device, config, 0, 2, &vendor);
+	if (rc == 0)
+		rc = kernel_read(device, config, CLASS, 4, &class_code);
+	return rc == -ENODEV || vendor == 0xffff || class_code == UINT32_MAX;
+}
+
+static int tell_gone(struct vfc_device *device)
+{
+	events_suspect(device);
+	return vfc_fail(ENODEV, VFC_REASON_GONE, WHERE(.object = device->name),
+			"the device answers with all ones, in config space too: it was pulled, or is "
+			"in reset");
+}
+
+/* All ones may be a register's value; with all ones in config space, too, nobody answers. */
+static int check_gone(struct vfc_device *device, uint32_t width, uint64_t value)
+{
+	if (width < 4 || value != UINT64_MAX >> (64 - 8 * width) || !access_gone(device))
+		return 0;
+	return tell_gone(device);
+}
+
+/* Does the device answer to its BARs? The rule of __vfio_pci_memory_enabled() (vfio_pci_config.c). */
+static bool look_at_decoding(struct vfc_device *device, const struct region *config)
+{
+	uint64_t command, power;
+
+	if (__atomic_load_n(&device->low_power, __ATOMIC_RELAXED) ||
+	    __atomic_load_n(&device->released, __ATOMIC_RELAXED))
+		return false;
+	if (kernel_read(device, config, COMMAND, 2, &command) < 0 || !(command & COMMAND_MEMORY))
+		return false;
+	/* Gone: its mappings read as all ones, which is recognized; those of a virtual one are SIGBUS. */
+	if (access_gone(device))
+		return kernel_read(device, config, 0, 2, &power) == 0 && power == 0xffff;
+	return !device->power || (kernel_read(device, config, device->power, 1, &power) == 0 &&
+				  (power & PMCSR_STATE) < PMCSR_D3HOT);
+}
+
+void access_follow(struct vfc_device *device)
+{
+	struct vfc_error before = *vfc_error_last();
+	const struct region *config = region_config(device);
+
+	__atomic_store_n(&device->decodes, !config || look_at_decoding(device, config),
+			 __ATOMIC_RELAXED);
+	vfc_error_restore(&before);
+}
+
+/*
+ * The access was a SIGBUS, and did not take place. Had the device stopped to decode behind our back,
+ * the kernel's way, which comes next, tells why; if it decodes again, it is tried again.
+ */
+static int faulted(struct vfc_device *device, int tries)
+{
+	int rc;
+
+	access_follow(device);
+	if (tries < TRIES)
+		return 0;
+	rc = check_gone(device, 4, UINT32_MAX);
+	return rc < 0 ? rc
+		      : vfc_fail(EIO, VFC_REASON_DECODING, WHERE(.object = device->name),
+				 "the device's memory is not accessible, although decoding is on: is it "
+				 "being reset, or put to sleep, all the time?");
+}
+
+static int read_region(struct vfc_device *device, struct region *region, uint32_t index,
+		       uint64_t offset, uint32_t width, uint64_t *value)
+{
+	volatile void *address;
+	int rc = 0;
+
+	for (int tries = 1; rc == 0; tries++) {
+		rc = mapped(device, region, index, offset, width, &address);
+		if (rc < 0)
+			break;
+		if (!address)
+			return kernel_read(device, region, offset, width, value);
+		if (!nofault_wanted(device)) {
+			*value = load(address, width);
+			return 0;
+		}
+		if (nofault_load(address, width, value) == 0)
+			return 0;
+		rc = faulted(device, tries);
+	}
+	return rc;
+}
+
+static bool touches(uint64_t offset, uint64_t length, uint32_t at)
+{
+	return at >= offset && at - offset < length;
+}
+
+/* A write to config space that may end decoding: other threads leave the mappings first. */
+static bool follows(struct vfc_device *device, uint32_t index, uint64_t offset, uint64_t length)
+{
+	if (index != VFC_REGION_CONFIG || !region_config(device) || (!touches(offset, length, COMMAND) &&
+					   !(device->power && touches(offset, length, device->power))))
+		return false;
+	__atomic_store_n(&device->decodes, false, __ATOMIC_RELAXED);
+	return true;
+}
+
+static int region_read(struct vfc_device *device, uint32_t index, uint64_t offset, uint32_t width,
+		       uint64_t *value)
+{
+	struct region *region;
+	int rc = check_width(device, offset, width);
+
+	if (rc == 0)
+		rc = region_check(device, index, offset, width, VFIO_REGION_INFO_FLAG_READ, &region);
+	if (rc == 0)
+		rc = read_region(device, region, index, offset, width, value);
+	if (rc == -EIO && index != VFC_REGION_CONFIG && access_gone(device))
+		return tell_gone(device);
+	return rc < 0 ? rc : index == VFC_REGION_CONFIG ? 0 : check_gone(device, width, *value);
+}
+
+int vfc_region_read(struct vfc_device *device, uint32_t index, uint64_t offset, uint32_t width,
+		    uint64_t *value)
+{
+	return vfc_done(region_read(device, index, offset, width, value));
+}
+
+int64_t vfc_region_load(struct vfc_device *device, uint32_t index, uint64_t offset, uint32_t width)
+{
+	uint64_t value = 0;
+	int rc;
+
+	if (width == 8)
+		rc = vfc_fail(EINVAL, VFC_REASON_ARGUMENT, WHERE(.object = device->name),
+			      "8 bytes do not fit into the result: use vfc_region_read()");
+	else
+		rc = region_read(device, index, offset, width, &value);
+	return rc < 0 ? vfc_done(rc) : (int64_t)value;
+}
+
+static int write_kernel(struct vfc_device *device, struct region *region, uint32_t index,
+			uint64_t offset, uint32_t width, uint64_t value)
+{
+	bool follow = follows(device, index, offset, width);
+	int rc = kernel_write(device, region, offset, width, value);
+
+	if (follow)
+		access_follow(device);
+	return rc;
+}
+
+static int write_region(struct vfc_device *device, struct region *region, uint32_t index,
+			uint64_t offset, uint32_t width, uint64_t value)
+{
+	volatile void *address;
+	int rc = 0;
+
+	for (int tries = 1; rc == 0; tries++) {
+		rc = mapped(device, region, index, offset, width, &address);
+		if (rc < 0)
+			break;
+		if (!address)
+			return write_kernel(device, region, index, offset, width, value);
+		if (!nofault_wanted(device)) {
+			store(address, width, value);
+			return 0;
+		}
+		if (nofault_store(address, width, value) == 0)
+			return 0;
+		rc = faulted(device, tries);
+	}
+	return rc;
+}
+
+static int region_write(struct vfc_device *device, uint32_t index, uint64_t offset, uint32_t width,
+			uint64_t value)
+{
+	struct region *region;
+	int rc = check_width(device, offset, width);
+
+	if (rc == 0 && width < 8 && value >> 8 * width)
+		rc = vfc_fail(EINVAL, VFC_REASON_ARGUMENT, WHERE(.object = device->name),
+			      "0x%" PRIx64 " does not fit into %u bytes", value, width);
+	if (rc == 0)
+		rc = region_check(device, index, offset, width, VFIO_REGION_INFO_FLAG_WRITE, &region);
+	return rc < 0 ? rc : write_region(device, region, index, offset, width, value);
+}
+
+int vfc_region_write(struct vfc_device *device, uint32_t index, uint64_t offset, uint32_t width,
+		     uint64_t value)
+{
+	return vfc_done(region_write(device, index, offset, width, value));
+}
+
+int vfc_region_read_block(struct vfc_device *device, uint32_t index, uint64_t offset, void *data,
+			  size_t length)
+{
+	struct region *region;
+	int rc = region_check(device, index, offset, length, VFIO_REGION_INFO_FLAG_READ, &region);
+
+	if (rc == 0 && length)
+		rc = device->ops->read(device->transport, region->position + offset, data, length);
+	return vfc_done(rc);
+}
+
+int vfc_region_write_block(struct vfc_device *device, uint32_t index, uint64_t offset,
+			   const void *data, size_t length)
+{
+	struct region *region;
+	int rc = region_check(device, index, offset, length, VFIO_REGION_INFO_FLAG_WRITE, &region);
+	bool follow;
+
+	if (rc < 0 || !length)
+		return vfc_done(rc);
+	follow = follows(device, index, offset, length);
+	rc = device->ops->write(device->transport, region->position + offset, data, length);
+	if (follow)
+		access_follow(device);
+	return vfc_done(rc);
+}
+
+static int read_config(void *cookie, uint32_t offset, uint32_t width, uint32_t *value)
+{
+	struct vfc_device *device = cookie;
+	uint64_t wide;
+	int rc = kernel_read(device, &device->regions[VFC_REGION_CONFIG], offset, width, &wide);
+
+	*value = (uint32_t)wide;
+	return rc;
+}
+
+static int walk_caps(struct vfc_device *device, struct vfc_pci_cap *caps, size_t count)
+{
+	struct caps_source source = {.read = read_config, .cookie = device, .name = device->name};
+	struct region *config;
+	int rc = device_check_pci(device, "capabilities");
+
+	if (rc == 0)
+		rc = region_check(device, VFC_REGION_CONFIG, 0, 64, VFIO_REGION_INFO_FLAG_READ,
+				  &config);
+	/* Of all ones a list that loops could be read, which would not tell the cause. */
+	if (rc == 0 && access_gone(device))
+		rc = tell_gone(device);
+	if (rc < 0)
+		return rc;
+	source.length = (uint32_t)config->length;
+	return caps_walk(&source, caps, count);
+}
+
+int vfc_pci_caps(struct vfc_device *device, struct vfc_pci_cap *caps, size_t count)
+{
+	return vfc_done(walk_caps(device, caps, count));
+}
+
+/* PMCSR of the power management capability; what cannot be found is not followed. */
+void access_open(struct vfc_device *device)
+{
+	struct vfc_error before = *vfc_error_last();
+	struct vfc_pci_cap caps[CAPS_MAX];
+	int n = region_config(device) ? walk_caps(device, caps, CAPS_MAX) : 0;
+
+	for (int i = 0; i < n && i < CAPS_MAX; i++)
+		if (!caps[i].extended && caps[i].id == CAP_POWER)
+			device->power = caps[i].offset + PMCSR;
+	vfc_error_restore(&before);
+	access_follow(device);
+}

@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: MIT */
+/* Devices that a stream of events watches: ERR, REQ, and whether they are gone. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <vfiocore.h>
+
+#include "device/device.h"
+#include "base/error.h"
+#include "event/event.h"
+#include "kernel/sys.h"
+#include "device/names.h"
+#include "pci/sysfs.h"
+
+/* PCI Express Base 5.0, 7.5.3 and 7.8.4. */
+#define CAP_EXPRESS 0x10
+#define EXPRESS_STATUS 0x0a
+#define EXTENDED_AER 0x01
+#define AER_UNCORRECTABLE 0x04
+#define AER_SEVERITY 0x0c
+#define AER_CORRECTABLE 0x10
+#define CAPS_MAX 128
+
+/* What fails on the way to an event says so in the event; the record is of the caller's calls. */
+static bool quiet(int rc, const struct vfc_error *before)
+{
+	if (rc < 0)
+		vfc_error_restore(before);
+	return rc >= 0;
+}
+
+/* As in sysfs, where it is there: as uevents name it, too. */
+static int event_of(struct vfc_events *events, struct vfc_event *event, uint32_t kind,
+		    const struct watch *watch)
+{
+	struct vfc_error before = *vfc_error_last();
+	struct vfc_bus_info info = {.size = sizeof(info)};
+
+	event_new(events, event, kind);
+	snprintf(event->name, sizeof(event->name), "%s",
+		 watch->aer.name[0] ? watch->aer.name : watch->device->name);
+	if (quiet(vfc_bus_info(event->name, &info), &before))
+		memcpy(event->driver, info.driver, sizeof(event->driver));
+	return 1;
+}
+
+/* A device in low power is not asked: that would wake it. */
+static bool is_gone(struct vfc_device *device)
+{
+	struct vfc_error before = *vfc_error_last();
+	bool gone;
+
+	if (!(device->flags & VFC_DEVICE_PCI) || device->low_power || device->released)
+		return false;
+	gone = access_gone(device);
+	vfc_error_restore(&before);
+	return gone;
+}
+
+int watch_next_gone(struct vfc_events *events, struct vfc_event *event)
+{
+	for (struct watch *watch = events->watches; watch; watch = watch->next) {
+		struct vfc_device *device = watch->device;
+		bool was = watch->gone;
+
+		if (!__atomic_exchange_n(&device->suspect, false, __ATOMIC_RELAXED))
+			continue;
+		watch->gone = is_gone(device);
+		if (!watch->gone || was)
+			continue;
+		/* Another may be under suspicion, and the descriptor has to say so. */
+		sys_eventfd_raise(events->fds[EVENT_KICK]);
+		event_of(events, event, VFC_EVENT_GONE, watch);
+		snprintf(event->detail, sizeof(event->detail),
+			 "it answers with all ones, in config space too: pulled, or in reset");
+		return 1;
+	}
+	return 0;
+}
+
+void watch_suspect_all(struct vfc_events *events)
+{
+	for (struct watch *watch = events->watches; watch; watch = watch->next)
+		__atomic_store_n(&watch->device->suspect, true, __ATOMIC_RELAXED);
+}
+
+void events_suspect(struct vfc_device *device)
+{
+	pthread_mutex_lock(&device->lock);
+	if (device->events) {
+		__atomic_store_n(&device->suspect, true, __ATOMIC_RELAXED);
+		sys_eventfd_raise(device->events->fds[EVENT_KICK]);
+	}
+	pthread_mutex_unlock(&device->lock);
+}
+
+/* All ones are no status, but a device that does not answer. */
+static uint32_t status_register(struct vfc_device *device, uint32_t offset, uint32_t width)
+{
+	struct vfc_error before = *vfc_error_last();
+	uint64_t value = 0;
+	int rc = offset ? vfc_region_read(device, VFC_REGION_CONFIG, offset, width, &value) : 0;
+
+	return quiet(rc, &before) && value != UINT64_MAX >> (64 - 8 * width) ? (uint32_t)value : 0;
+}
+
+static int take_error(struct vfc_events *events, struct watch *watch, struct vfc_event *event)
+{
+	const struct aer *aer = &watch->aer;
+	struct aer_status status = {0};
+
+	if (aer->extended) {
+		status.uncorrectable = status_register(watch->device, aer->extended + AER_UNCORRECTABLE, 4);
+		status.fatal = status.uncorrectable &
+			       status_register(watch->device, aer->extended + AER_SEVERITY, 4);
+		status.correctable = status_register(watch->device, aer->extended + AER_CORRECTABLE, 4);
+	}
+	if (aer->express)
+		status.device = status_register(watch->device, aer->express + EXPRESS_STATUS, 2) & 0xf;
+	aer_count(&watch->aer, &status);
+	event_of(events, event, VFC_EVENT_ERROR, watch);
+	event->uncorrectable = status.uncorrectable;
+	event->correctable = status.correctable;
+	event->status = status.device;
+	aer_text(&status, event->detail, sizeof(event->detail));
+	if (!event->detail[0])
+		snprintf(event->detail, sizeof(event->detail),
+			 "the error's registers are clear already; the kernel log may tell more");
+	events_suspect(watch->device);
+	return 1;
+}
+
+static int take_request(struct vfc_events *events, struct watch *watch, struct vfc_event *event)
+{
+	struct vfc_error before = *vfc_error_last();
+	char text[sizeof(event->detail)] = "the host wants the device back: close it";
+	int rc = -1;
+
+	if (watch->flags & VFC_WATCH_RELEASE) {
+		rc = vfc_device_release(watch->device);
+		snprintf(text, sizeof(text), "the host wanted the device back, and has it");
+		if (rc < 0)
+			snprintf(text, sizeof(text), "the device could not be let go of: %.200s",
+				 vfc_error_last()->hint);
+		quiet(rc, &before);
+	}
+	event_of(events, event, VFC_EVENT_REQUEST, watch);
+	event->released = rc == 0;
+	memcpy(event->detail, text, sizeof(text));
+	events_suspect(watch->device);
+	return 1;
+}
+
+int watch_take(struct vfc_events *events, uint64_t tag, struct vfc_event *event)
+{
+	struct vfc_error before = *vfc_error_last();
+
+	for (struct watch *watch = events->watches; watch; watch = watch->next) {
+		struct vfc_irq *irq = tag == watch->tag ? watch->err : watch->req;
+		bool fired;
+
+		if (tag - watch->tag > 1)
+			continue;
+		fired = quiet(vfc_irq_wait(irq, 0, 0, NULL), &before);
+		sys_epoll_again(events->epoll, vfc_irq_fd(irq, 0), tag);
+		if (!fired)
+			return 0;
+		return irq == watch->err ? take_error(events, watch, event)
+					 : take_request(events, watch, event);
+	}
+	return 0; /* it was unwatched meanwhile */
+}
+
+/* The set and its place in the epoll set, or neither. */
+static int arm(struct vfc_events *events, struct vfc_device *device, int type, uint64_t tag,
+	       struct vfc_irq **irq)
+{
+	struct vfc_irq_info info = {.size = sizeof(info)};
+	uint32_t index = (uint32_t)type;
+	int rc = type >= 0 ? vfc_irq_info(device, index, &info) : 0;
+
+	*irq = NULL;
+	if (rc < 0 || !info.count)
+		return rc;
+	rc = vfc_irq_open(device, index, 1, irq);
+	if (rc < 0)
+		return rc;
+	rc = sys_epoll_queue(events->epoll, vfc_irq_fd(*irq, 0), tag);
+	if (rc == 0)
+		return 0;
+	vfc_irq_close(*irq);
+	*irq = NULL;
+	return vfc_fail(rc, VFC_REASON_NONE, WHERE("epoll_ctl", device->name), "%s", "");
+}
+
+static void disarm(struct vfc_events *events, struct vfc_irq *irq)
+{
+	if (irq)
+		sys_epoll_remove(events->epoll, vfc_irq_fd(irq, 0));
+	vfc_irq_close(irq);
+}
+
+/* Where errors are told; what cannot be found is not read. */
+static void find_status(struct watch *watch)
+{
+	struct vfc_error before = *vfc_error_last();
+	struct vfc_pci_cap caps[CAPS_MAX];
+	struct aer_status ignored = {0};
+	char name[VFC_PCI_NAME];
+	int n = watch->device->flags & VFC_DEVICE_PCI ? vfc_pci_caps(watch->device, caps, CAPS_MAX) : 0;
+
+	for (int i = 0; i < n && i < CAPS_MAX; i++) {
+		if (!caps[i].extended && caps[i].id == CAP_EXPRESS)
+			watch->aer.express = caps[i].offset;
+		if (caps[i].extended && caps[i].id == EXTENDED_AER)
+			watch->aer.extended = caps[i].offset;
+	}
+	if (pci_canonical(watch->device->name, name) == 0)
+		memcpy(watch->aer.name, name, sizeof(name));
+	aer_count(&watch->aer, &ignored);
+	vfc_error_restore(&before);
+}
+
+static int claim(struct vfc_events *events, struct vfc_device *device, uint32_t flags)
+{
+	bool busy;
+
+	if (flags & ~(uint32_t)VFC_WATCH_RELEASE)
+		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, WHERE(.object = device->name),
+				"flags are 0x%x, and only VFC_WATCH_RELEASE exists", flags);
+	pthread_mutex_lock(&device->lock);
+	busy = device->events;
+	if (!busy)
+		device->events = events;
+	pthread_mutex_unlock(&device->lock);
+	if (busy)
+		return vfc_fail(EBUSY, VFC_REASON_BUSY, WHERE(.object = device->name),
+				"a stream of events watches the device already: unwatch it there first");
+	return 0;
+}
+
+static void unclaim(struct vfc_device *device, uint32_t sets)
+{
+	pthread_mutex_lock(&device->lock);
+	device->events = NULL;
+	device->watch_sets = sets;
+	pthread_mutex_unlock(&device->lock);
+}
+
+static int watch_locked(struct vfc_events *events, struct vfc_device *device, uint32_t flags)
+{
+	struct watch *watch = sys_alloc(sizeof(*watch));
+	int rc;
+
+	if (!watch)
+		return vfc_no_memory();
+	watch->device = device;
+	watch->flags = flags;
+	watch->tag = EVENT_SOURCES + events->tags;
+	find_status(watch);
+	rc = arm(events, device, irq_error_index(device), watch->tag, &watch->err);
+	if (rc == 0) {
+		rc = arm(events, device, irq_request_index(device), watch->tag + 1, &watch->req);
+		if (rc < 0)
+			disarm(events, watch->err);
+	}
+	if (rc < 0) {
+		free(watch);
+		return rc;
+	}
+	events->tags += 2;
+	watch->next = events->watches;
+	events->watches = watch;
+	pthread_mutex_lock(&device->lock);
+	device->watch_sets = (watch->err ? 1 : 0) + (watch->req ? 1 : 0);
+	pthread_mutex_unlock(&device->lock);
+	return 0;
+}
+
+int vfc_events_watch(struct vfc_events *events, struct vfc_device *device, uint32_t flags)
+{
+	int rc = claim(events, device, flags);
+
+	if (rc < 0)
+		return vfc_done(rc);
+	pthread_mutex_lock(&events->lock);
+	rc = watch_locked(events, device, flags);
+	pthread_mutex_unlock(&events->lock);
+	if (rc < 0)
+		unclaim(device, 0);
+	return vfc_done(rc);
+}
+
+void watch_forget(struct vfc_events *events, struct watch **link)
+{
+	struct watch *watch = *link;
+
+	*link = watch->next;
+	disarm(events, watch->err);
+	disarm(events, watch->req);
+	unclaim(watch->device, 0);
+	free(watch);
+}
+
+int vfc_events_unwatch(struct vfc_events *events, struct vfc_device *device)
+{
+	struct watch **link;
+	int rc = 0;
+
+	pthread_mutex_lock(&events->lock);
+	for (link = &events->watches; *link && (*link)->device != device;)
+		link = &(*link)->next;
+	if (*link)
+		watch_forget(events, link);
+	else
+		rc = vfc_fail(ENOENT, VFC_REASON_ARGUMENT, WHERE(.object = device->name),
+			      "this stream does not watch the device");
+	pthread_mutex_unlock(&events->lock);
+	return vfc_done(rc);
+}
+
+/* The kernel's side forgets what was armed: not Linux', but it is not promised. */
+void events_rearm(struct vfc_device *device)
+{
+	struct vfc_error before = *vfc_error_last();
+	struct vfc_events *events;
+
+	pthread_mutex_lock(&device->lock);
+	events = device->events;
+	pthread_mutex_unlock(&device->lock);
+	if (!events)
+		return;
+	pthread_mutex_lock(&events->lock);
+	for (struct watch *watch = events->watches; watch; watch = watch->next) {
+		if (watch->device != device)
+			continue;
+		if (watch->err)
+			quiet(vfc_irq_rearm(watch->err), &before);
+		if (watch->req)
+			quiet(vfc_irq_rearm(watch->req), &before);
+	}
+	pthread_mutex_unlock(&events->lock);
+}
+

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT */
+/* Where a virtio device over PCI has its registers: virtio 1.2, section 4.1.4. */
+#include <errno.h>
+
+#include <vfiocore/mmio.h>
+#include <vfiocore/region.h>
+
+#include "device/device.h"
+#include "base/error.h"
+#include "kernel/sys.h"
+#include "nic/virtio/virtio.h"
+
+#define CAPS_MAX 128 /* more than fit into config space */
+
+static int bad_cap(const struct vfc_nic *nic, const struct vfc_pci_cap *cap, const char *why)
+{
+	return vfc_fail(EBADMSG, VFC_REASON_MALFORMED, WHERE(.object = nic->device->name),
+			"the virtio capability at 0x%x %s", cap->offset, why);
+}
+
+static uint32_t word(const uint8_t *bytes, uint32_t offset)
+{
+	return bytes[offset] | (uint32_t)bytes[offset + 1] << 8 | (uint32_t)bytes[offset + 2] << 16 |
+	       (uint32_t)bytes[offset + 3] << 24;
+}
+
+/* The pages around it; the kernel refuses those that are not in the BAR. */
+static int map(struct vfc_nic *nic, const uint8_t *cap, struct virtio_area *area)
+{
+	uint64_t page = sys_page_size(), offset = word(cap, VIRTIO_CAP_OFFSET);
+	uint64_t first = offset & -page, end;
+	volatile void *address;
+	int rc;
+
+	area->length = word(cap, VIRTIO_CAP_SIZE);
+	end = (offset + area->length + page - 1) & -page;
+	rc = vfc_region_map(nic->device, cap[VIRTIO_CAP_BAR], first, end - first, &address);
+	if (rc == 0)
+		area->base = (volatile uint8_t *)address + (offset - first);
+	return rc;
+}
+
+/* The area that a capability of this type is for; NULL: it is of no interest here. */
+static struct virtio_area *area_of(struct virtio *virtio, uint8_t type, uint32_t *least)
+{
+	switch (type) {
+	case VIRTIO_CAP_COMMON:
+		*least = VIRTIO_COMMON_BYTES;
+		return &virtio->common;
+	case VIRTIO_CAP_NOTIFY:
+		*least = 2;
+		return &virtio->notify;
+	case VIRTIO_CAP_DEVICE:
+		*least = VIRTIO_NET_PAIRS;
+		return &virtio->config;
+	default:
+		return NULL;
+	}
+}
+
+/* The first of a type counts; BARs above 5 are reserved, and such a one is passed over. */
+static int take_cap(struct vfc_nic *nic, const struct vfc_pci_cap *at)
+{
+	struct virtio *virtio = virtio_of(nic);
+	uint8_t cap[VIRTIO_CAP_NOTIFY_BYTES] = {0};
+	struct virtio_area *area;
+	uint32_t need = VIRTIO_CAP_BYTES, least;
+	int rc = vfc_region_read_block(nic->device, VFC_REGION_CONFIG, at->offset, cap, 4);
+
+	if (rc < 0)
+		return rc;
+	area = area_of(virtio, cap[VIRTIO_CAP_TYPE], &least);
+	if (!area || area->base)
+		return 0;
+	if (area == &virtio->notify)
+		need = VIRTIO_CAP_NOTIFY_BYTES;
+	if (cap[VIRTIO_CAP_LENGTH] < need || at->offset + need > 256)
+		return bad_cap(nic, at, "is too short for its type");
+	rc = vfc_region_read_block(nic->device, VFC_REGION_CONFIG, at->offset, cap, need);
+	if (rc < 0)
+		return rc;
+	if (cap[VIRTIO_CAP_BAR] > VFC_REGION_BAR5)
+		return 0;
+	if (word(cap, VIRTIO_CAP_SIZE) < least || word(cap, VIRTIO_CAP_OFFSET) % 4)
+		return bad_cap(nic, at, "tells of a structure that is too short or askew");
+	if (area == &virtio->notify)
+		virtio->multiplier = word(cap, VIRTIO_CAP_MULTIPLIER);
+	return map(nic, cap, area);
+}
+
+int virtio_map(struct vfc_nic *nic)
+{
+	struct virtio *virtio = virtio_of(nic);
+	struct vfc_pci_cap caps[CAPS_MAX];
+	int n = vfc_pci_caps(nic->device, caps, CAPS_MAX), rc = n < 0 ? n : 0;
+
+	for (int i = 0; rc == 0 && i < n && i < CAPS_MAX; i++)
+		if (caps[i].id == VIRTIO_CAP_ID && !caps[i].extended)
+			rc = take_cap(nic, &caps[i]);
+	if (rc < 0)
+		return rc;
+	if (virtio->common.base && virtio->notify.base && virtio->config.base)
+		return 0;
+	return vfc_fail(EOPNOTSUPP, VFC_REASON_UNSUPPORTED, WHERE(.object = nic->device->name),
+			"the device does not tell of its common, notification and device-specific "
+			"registers in a BAR: is it a modern one (virtio 1.0 or later)?");
+}
+
+volatile void *virtio_doorbell(struct vfc_nic *nic, uint32_t queue)
+{
+	const struct virtio *virtio = virtio_of(nic);
+	uint64_t offset;
+
+	vfc_mmio_write16(virtio->common.base + VIRTIO_QUEUE_SELECT, (uint16_t)queue);
+	offset = (uint64_t)vfc_mmio_read16(virtio->common.base + VIRTIO_QUEUE_NOTIFY) *
+		 virtio->multiplier;
+	if (offset + 2 <= virtio->notify.length && offset % 2 == 0)
+		return virtio->notify.base + offset;
+	vfc_fail(EBADMSG, VFC_REASON_MALFORMED, WHERE(.object = nic->device->name),
+		 "queue %u is notified at 0x%llx, of a structure of 0x%x bytes", queue,
+		 (unsigned long long)offset, virtio->notify.length);
+	return NULL;
+}

@@ -1,0 +1,453 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The fake transport's address space: mappings with the limits and the answers of type1
+ * (drivers/vfio/vfio_iommu_type1.c), behind an IOMMU like a VT-d of 39 bits.
+ *
+ * Limits of the model: memory is touched, not pinned; mappings stay when the last device leaves,
+ * where the kernel would drop them.
+ */
+#include "transport/model/fake.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <search.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "base/error.h"
+#include "kernel/sys.h"
+#include "transport/fd.h"
+#include "transport/touch.h"
+
+#define PAGE_SIZES UINT64_C(0x40201000) /* 4 KiB, 2 MiB, 1 GiB */
+#define PAGE_MASK UINT64_C(0xfff)
+#define ENTRY_LIMIT 65535 /* vfio_iommu_type1.dma_entry_limit */
+
+struct fake_mapping {
+	uint64_t iova, last;
+	uint8_t *va;
+	uint64_t *dirty; /* a bit a page, of the tracking numbered @epoch */
+	uint64_t epoch;
+	uint32_t flags;
+	bool file; /* mapped here by us */
+};
+
+/* The MSI doorbell page range of x86 is cut out, as the kernel does. */
+static const struct vfio_iova_range windows[] = {
+	{0, UINT64_C(0xfedfffff)},
+	{UINT64_C(0xfef00000), UINT64_MAX},
+};
+
+#define WINDOWS (sizeof(windows) / sizeof(*windows))
+
+static struct fake_iommufd *new_iommufd(void)
+{
+	struct fake_iommufd *iommufd = sys_alloc(sizeof(*iommufd));
+
+	if (iommufd) /* cannot fail with default attributes in glibc, musl */
+		pthread_mutex_init(&iommufd->lock, NULL);
+	return iommufd;
+}
+
+int fake_space_open(struct transport_space *beside, uint32_t flags, int fd,
+		    struct transport_space **out)
+{
+	struct fake_space *space = sys_alloc(sizeof(*space));
+
+	(void)fd;    /* it has none */
+	(void)flags; /* it can always tell what is dirty */
+	if (!space)
+		return vfc_no_memory();
+	space->iommufd = beside ? ((struct fake_space *)beside)->iommufd : new_iommufd();
+	if (!space->iommufd) {
+		free(space);
+		return vfc_no_memory();
+	}
+	pthread_mutex_lock(&space->iommufd->lock);
+	space->iommufd->spaces++;
+	pthread_mutex_unlock(&space->iommufd->lock);
+	space->base.ops = &transport_fake;
+	space->entry_limit = ENTRY_LIMIT;
+	space->memlock_limit = UINT64_MAX;
+	space->highest = space->next_highest = FAKE_HIGHEST;
+	*out = &space->base;
+	return 0;
+}
+
+static void free_mapping(void *node)
+{
+	struct fake_mapping *mapping = node;
+
+	if (mapping->file)
+		sys_munmap(mapping->va, mapping->last - mapping->iova + 1);
+	free(mapping->dirty);
+	free(mapping);
+}
+
+void fake_space_close(struct transport_space *base)
+{
+	struct fake_space *space = (struct fake_space *)base;
+	bool last;
+
+	tdestroy(space->mappings, free_mapping);
+	pthread_mutex_lock(&space->iommufd->lock);
+	last = --space->iommufd->spaces == 0;
+	pthread_mutex_unlock(&space->iommufd->lock);
+	if (last) {
+		pthread_mutex_destroy(&space->iommufd->lock);
+		free(space->iommufd);
+	}
+	free(space);
+}
+
+static int get_windows(uint64_t highest, struct transport_space_info *info)
+{
+	info->ranges = sys_alloc(sizeof(windows));
+	if (!info->ranges)
+		return vfc_no_memory();
+	for (size_t i = 0; i < WINDOWS && windows[i].start <= highest; i++) {
+		info->ranges[i] = windows[i];
+		if (info->ranges[i].end > highest)
+			info->ranges[i].end = highest;
+		info->range_count++;
+	}
+	return 0;
+}
+
+int fake_space_info(struct transport_space *base, struct transport_space_info *info)
+{
+	struct fake_space *space = (struct fake_space *)base;
+	uint64_t highest;
+
+	pthread_mutex_lock(&space->iommufd->lock);
+	memset(info, 0, sizeof(*info));
+	info->page_sizes = PAGE_SIZES;
+	info->entries_left =
+		space->entry_limit > space->entries ? space->entry_limit - space->entries : 0;
+	highest = space->highest;
+	pthread_mutex_unlock(&space->iommufd->lock);
+	return get_windows(highest, info);
+}
+
+/* Ranges that overlap are "equal", so that a search by range finds any mapping in it. */
+static int compare(const void *a, const void *b)
+{
+	const struct fake_mapping *x = a, *y = b;
+
+	if (x->last < y->iova)
+		return -1;
+	return x->iova > y->last;
+}
+
+static struct fake_mapping *find(struct fake_space *space, uint64_t iova, uint64_t last)
+{
+	struct fake_mapping key = {.iova = iova, .last = last};
+	void *node = tfind(&key, &space->mappings, compare);
+
+	return node ? *(struct fake_mapping **)node : NULL;
+}
+
+bool fake_mapped(struct fake_space *space, uint64_t iova, uint64_t last)
+{
+	return find(space, iova, last);
+}
+
+static bool in_window(const struct fake_space *space, uint64_t iova, uint64_t last)
+{
+	for (size_t i = 0; i < WINDOWS; i++)
+		if (iova >= windows[i].start && last <= windows[i].end)
+			return last <= space->highest;
+	return false;
+}
+
+/* The checks of vfio_dma_do_map(), in its order. */
+static int check_map(struct fake_space *space, const void *va, uint64_t iova, uint64_t length)
+{
+	struct error_where where = WHERE("VFIO_IOMMU_MAP_DMA", NULL, iova, length);
+	uint64_t last = iova + length - 1;
+
+	if (!space->members)
+		return vfc_fail(ENODEV, VFC_REASON_NONE, where,
+				"no device is attached to the address space yet");
+	if (!length || last < iova || ((iova | length | (uintptr_t)va) & PAGE_MASK))
+		return vfc_fail(EINVAL, VFC_REASON_ALIGNMENT, where,
+				"address, IOVA and length must be multiples of 4096, length not 0");
+	if (find(space, iova, last))
+		return vfc_fail(EEXIST, VFC_REASON_IOVA, where, "a mapping is there already");
+	if (space->entries >= space->entry_limit)
+		return vfc_fail(ENOSPC, VFC_REASON_ENTRY_LIMIT, where,
+				"all %" PRIu64 " mappings that the space may have are in use: use fewer "
+				"and larger ones, or raise VFC_FAKE_ENTRY_LIMIT", space->entry_limit);
+	if (!in_window(space, iova, last))
+		return vfc_fail(EINVAL, VFC_REASON_IOVA, where,
+				"the IOMMU translates 0x0-0x%" PRIx64 " and 0x%" PRIx64 "-0x%" PRIx64,
+				(uint64_t)windows[0].end, (uint64_t)windows[1].start,
+				space->highest);
+	if (length > space->memlock_limit || space->pinned > space->memlock_limit - length)
+		return vfc_fail(ENOMEM, VFC_REASON_MEMLOCK, where,
+				"needs %" PRIu64 " KiB locked memory beside %" PRIu64 " KiB locked "
+				"already, the limit is %" PRIu64 " KiB: raise VFC_FAKE_MEMLOCK_LIMIT",
+				length / 1024, space->pinned / 1024, space->memlock_limit / 1024);
+	return 0;
+}
+
+static size_t dirty_bytes(const struct fake_mapping *mapping)
+{
+	return ((mapping->last - mapping->iova) / (PAGE_MASK + 1) / 64 + 1) * sizeof(uint64_t);
+}
+
+static int insert(struct fake_space *space, const struct fake_mapping *wanted)
+{
+	struct fake_mapping *mapping = sys_alloc(sizeof(*mapping));
+
+	if (!mapping)
+		return vfc_no_memory();
+	*mapping = *wanted;
+	mapping->dirty = sys_alloc(dirty_bytes(mapping));
+	if (!mapping->dirty || !tsearch(mapping, &space->mappings, compare)) {
+		free(mapping->dirty);
+		free(mapping);
+		return vfc_no_memory();
+	}
+	space->entries++;
+	space->pinned += mapping->last - mapping->iova + 1;
+	return 0;
+}
+
+static int map_locked(struct fake_space *space, const struct fake_mapping *wanted)
+{
+	uint64_t iova = wanted->iova, length = wanted->last - iova + 1;
+	int rc = check_map(space, wanted->va, iova, length);
+
+	if (rc < 0)
+		return rc;
+	rc = touch(wanted->va, length, wanted->flags);
+	if (rc < 0)
+		return vfc_fail(EFAULT, VFC_REASON_BAD_MEMORY,
+				WHERE("VFIO_IOMMU_MAP_DMA", NULL, iova, length),
+				"some of the memory at %p is not mapped in this process, or not %s "
+				"(see /proc/self/maps)", (void *)wanted->va,
+				wanted->flags & VFIO_DMA_MAP_FLAG_WRITE ? "writable" : "readable");
+	return insert(space, wanted);
+}
+
+int fake_map(struct transport_space *base, const struct transport_memory *memory, uint64_t *iova,
+	     uint64_t length, uint32_t flags)
+{
+	struct fake_space *space = (struct fake_space *)base;
+	struct fake_mapping wanted = {.iova = *iova, .last = *iova + length - 1, .va = memory->va,
+				      .flags = flags, .file = !memory->va};
+	void *va;
+	int rc;
+
+	if (!memory->va) {
+		rc = fd_map_file(memory, length, flags, &va);
+		if (rc < 0)
+			return rc;
+		wanted.va = va;
+	}
+	pthread_mutex_lock(&space->iommufd->lock);
+	rc = map_locked(space, &wanted);
+	pthread_mutex_unlock(&space->iommufd->lock);
+	if (rc < 0 && wanted.file)
+		sys_munmap(wanted.va, length);
+	return rc == -EFAULT && wanted.file ? fd_file_fault(memory, *iova, length) : rc;
+}
+
+static void remove_mapping(struct fake_space *space, struct fake_mapping *mapping)
+{
+	tdelete(mapping, &space->mappings, compare);
+	space->entries--;
+	space->pinned -= mapping->last - mapping->iova + 1;
+	free_mapping(mapping);
+}
+
+/* Neither of the range's ends may be in the middle of a mapping (vfio_dma_do_unmap()). */
+static int unmap_locked(struct fake_space *space, uint64_t iova, uint64_t length)
+{
+	struct error_where where = WHERE("VFIO_IOMMU_UNMAP_DMA", NULL, iova, length);
+	struct fake_mapping *first = find(space, iova, iova), *mapping;
+	struct fake_mapping *end = length ? find(space, iova + length - 1, iova + length - 1) : NULL;
+
+	if (!first || !end)
+		return vfc_fail(ENOENT, VFC_REASON_IOVA, where, "nothing is mapped there");
+	if (first->iova != iova || end->last != iova + length - 1)
+		return vfc_fail(EINVAL, VFC_REASON_IOVA, where,
+				"the mapping there is 0x%" PRIx64 "-0x%" PRIx64 " and is unmapped whole",
+				first->iova, first->last);
+	while ((mapping = find(space, iova, iova + length - 1)))
+		remove_mapping(space, mapping);
+	return 0;
+}
+
+int fake_unmap(struct transport_space *base, uint64_t iova, uint64_t length)
+{
+	struct fake_space *space = (struct fake_space *)base;
+	int rc;
+
+	pthread_mutex_lock(&space->iommufd->lock);
+	rc = unmap_locked(space, iova, length);
+	pthread_mutex_unlock(&space->iommufd->lock);
+	return rc;
+}
+
+static bool fault(struct fake_space *space, uint64_t iova)
+{
+	space->faults++;
+	space->fault_iova = iova;
+	return false;
+}
+
+/* What was noted before the tracking began anew does not count. */
+static uint64_t *dirty_bits(const struct fake_space *space, struct fake_mapping *mapping)
+{
+	if (mapping->epoch != space->epoch)
+		memset(mapping->dirty, 0, dirty_bytes(mapping));
+	mapping->epoch = space->epoch;
+	return mapping->dirty;
+}
+
+static void mark(uint64_t *bits, uint64_t offset, uint64_t length)
+{
+	for (uint64_t page = offset / (PAGE_MASK + 1);
+	     page <= (offset + length - 1) / (PAGE_MASK + 1); page++)
+		bits[page / 64] |= UINT64_C(1) << page % 64;
+}
+
+/* The memory behind an IOVA, and how much of @length is in the same mapping; NULL: a fault. */
+static uint8_t *translate(struct fake_device *device, uint64_t iova, uint64_t *length,
+			  uint32_t access)
+{
+	struct fake_space *space = device->space;
+	struct fake_mapping *mapping = device->attached ? find(space, iova, iova) : NULL;
+
+	if (!mapping || !(mapping->flags & access)) {
+		fault(space, iova);
+		return NULL;
+	}
+	if (*length > mapping->last - iova + 1)
+		*length = mapping->last - iova + 1;
+	if (access == VFIO_DMA_MAP_FLAG_WRITE && space->dirty)
+		mark(dirty_bits(space, mapping), iova - mapping->iova, *length);
+	return mapping->va + (iova - mapping->iova);
+}
+
+bool fake_dma_read(struct fake_device *device, uint64_t iova, void *data, uint64_t length)
+{
+	uint8_t *to = data;
+
+	while (length) {
+		uint64_t n = length;
+		const uint8_t *from = translate(device, iova, &n, VFIO_DMA_MAP_FLAG_READ);
+
+		if (!from)
+			return false;
+		memcpy(to, from, n);
+		to += n;
+		iova += n;
+		length -= n;
+	}
+	return true;
+}
+
+bool fake_dma_write(struct fake_device *device, uint64_t iova, const void *data, uint64_t length)
+{
+	const uint8_t *from = data;
+
+	while (length) {
+		uint64_t n = length;
+		uint8_t *to = translate(device, iova, &n, VFIO_DMA_MAP_FLAG_WRITE);
+
+		if (!to)
+			return false;
+		memcpy(to, from, n);
+		from += n;
+		iova += n;
+		length -= n;
+	}
+	return true;
+}
+
+bool fake_dma_store64(struct fake_device *device, uint64_t iova, uint64_t value)
+{
+	uint64_t n = sizeof(value);
+	uint8_t *to = translate(device, iova, &n, VFIO_DMA_MAP_FLAG_WRITE);
+
+	if (!to)
+		return false;
+	if (n < sizeof(value) || (iova & 7))
+		return fault(device->space, iova);
+	__atomic_store_n((uint64_t *)(void *)to, VFC_LE64(value), __ATOMIC_RELEASE);
+	return true;
+}
+
+bool fake_related(struct transport_space *space, struct transport_space *other)
+{
+	return ((struct fake_space *)space)->iommufd == ((struct fake_space *)other)->iommufd;
+}
+
+int fake_reserved(struct transport_space *base, const char *name,
+		  struct transport_reserved *ranges, int room)
+{
+	struct fake_space *space = (struct fake_space *)base;
+
+	(void)name;
+	(void)room; /* there is one */
+	pthread_mutex_lock(&space->iommufd->lock);
+	*ranges = (struct transport_reserved){space->next_highest + 1, UINT64_MAX, "reserved"};
+	pthread_mutex_unlock(&space->iommufd->lock);
+	return 1;
+}
+
+int fake_dirty_track(struct transport_space *base, bool on)
+{
+	struct fake_space *space = (struct fake_space *)base;
+
+	pthread_mutex_lock(&space->iommufd->lock);
+	space->dirty = on;
+	space->epoch += on;
+	pthread_mutex_unlock(&space->iommufd->lock);
+	return 0;
+}
+
+static void take_dirty(struct fake_space *space, struct fake_mapping *mapping, uint64_t *bitmap)
+{
+	uint64_t *bits = dirty_bits(space, mapping);
+
+	for (size_t word = 0; word < dirty_bytes(mapping) / sizeof(*bitmap); word++)
+		bitmap[word] |= bits[word];
+	memset(bits, 0, dirty_bytes(mapping));
+}
+
+/* One mapping, or the pieces of one: each but the last fills whole words of the bitmap. */
+static int read_dirty_locked(struct fake_space *space, uint64_t iova, uint64_t length,
+			     uint64_t page, uint64_t *bitmap)
+{
+	struct error_where where = WHERE("VFIO_IOMMU_DIRTY_PAGES", NULL, iova, length);
+	struct fake_mapping *mapping;
+
+	if (!space->dirty)
+		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, where, "was vfc_iommu_dirty_start() called?");
+	for (uint64_t done = 0; done < length; done += mapping->last - mapping->iova + 1) {
+		mapping = find(space, iova + done, iova + done);
+		if (!mapping || mapping->iova != iova + done || done % (64 * page) ||
+		    mapping->last - iova >= length || page != PAGE_MASK + 1)
+			return vfc_fail(EINVAL, VFC_REASON_IOVA, where,
+					"that is not one mapping, in pages");
+		take_dirty(space, mapping, bitmap + done / page / 64);
+	}
+	return 0;
+}
+
+int fake_dirty_read(struct transport_space *base, uint64_t iova, uint64_t length, uint64_t page,
+		    uint64_t *bitmap)
+{
+	struct fake_space *space = (struct fake_space *)base;
+	int rc;
+
+	pthread_mutex_lock(&space->iommufd->lock);
+	rc = read_dirty_locked(space, iova, length, page, bitmap);
+	pthread_mutex_unlock(&space->iommufd->lock);
+	return rc;
+}
