@@ -4,7 +4,7 @@
 #include <string.h>
 #include <vfiocore.h>
 
-#include "device/device.h"
+#include "device/region.h"
 #include "kernel/sys.h"
 #include "test.h"
 

@@ -40,7 +40,7 @@ static int unmap(uint64_t iova, uint64_t length)
 /* Past the library's own checks: the transport itself. */
 static int raw_map(void *va, uint64_t iova, uint64_t length, uint32_t flags)
 {
-	struct fake_device *fake = (struct fake_device *)device_transport(device);
+	struct fake_device *fake = (struct fake_device *)device->transport;
 
 	return fake->base.ops->map(&fake->space->base,
 				   &(struct transport_memory){.va = va, .fd = -1}, &iova, length,
@@ -117,7 +117,7 @@ struct set {
 
 static int set_irqs(uint32_t flags, uint32_t index, uint32_t start, uint32_t count, int fd)
 {
-	struct transport_device *inner = device_transport(device);
+	struct transport_device *inner = device->transport;
 	struct set set = {.head = {.argsz = sizeof(set), .flags = flags, .index = index,
 				   .start = start, .count = count}};
 

@@ -239,7 +239,7 @@ static void second_owner(void)
 	CHECK_EQ(vfc_device_bus_master(device, true), 0);
 	CHECK_EQ(vfc_irq_open(device, VFC_IRQ_MSI, 1, &irq), 0);
 	CHECK_EQ(vfc_nic_open(device, NULL, &nic), -EBUSY);
-	CHECK(fake_bus_master((struct fake_device *)device_transport(device)));
+	CHECK(fake_bus_master((struct fake_device *)device->transport));
 	CHECK_EQ(vfc_irq_close(irq), 0);
 	CHECK_EQ(vfc_nic_open(device, NULL, &nic), 0);
 	CHECK_EQ(vfc_iommu_unmap_all(vfc_device_iommu(device)) > 0, 1);

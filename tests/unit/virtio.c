@@ -68,7 +68,7 @@ static int be_virtio(uint32_t features)
 
 	if (rc < 0)
 		return rc;
-	fake = (struct fake_device *)device_transport(device);
+	fake = (struct fake_device *)device->transport;
 	registers = fake->memory + BAR1;
 	memcpy(fake->config, ids, sizeof(ids));
 	cap(CAP_NOTIFY, CAP_COMMON, VIRTIO_CAP_NOTIFY, VIRTIO_CAP_NOTIFY_BYTES, NOTIFY);

@@ -12,6 +12,7 @@
 
 /* Per thread, so nothing is shared and nothing needs a constructor. */
 static _Thread_local struct vfc_error record;
+static _Thread_local unsigned quiet; /* sections that the thread is in */
 
 static void copy(char *to, size_t size, const char *from)
 {
@@ -22,6 +23,8 @@ int vfc_fail(int code, enum vfc_reason reason, struct error_where where, const c
 {
 	va_list args;
 
+	if (quiet)
+		return -abs(code);
 	record.code = abs(code);
 	record.reason = reason;
 	record.operation[0] = '\0';
@@ -35,15 +38,26 @@ int vfc_fail(int code, enum vfc_reason reason, struct error_where where, const c
 	return -record.code;
 }
 
+void error_quiet_begin(void)
+{
+	quiet++;
+}
+
+void error_quiet_end(void)
+{
+	quiet--;
+}
+
 void vfc_error_operation(const char *operation)
 {
 	/* A public function may call another: the outermost is what the user called. */
-	copy(record.operation, sizeof(record.operation), operation);
+	if (!quiet)
+		copy(record.operation, sizeof(record.operation), operation);
 }
 
 int vfc_failed_on(const char *object, int rc)
 {
-	if (rc < 0)
+	if (rc < 0 && !quiet)
 		copy(record.object, sizeof(record.object), object);
 	return rc;
 }

@@ -49,7 +49,14 @@ static inline int vfc_done_in(const char *operation, int rc)
 /* What failed one floor below, with the object as the caller knows it. Returns @rc. */
 int vfc_failed_on(const char *object, int rc);
 
-/* A failure that was dealt with leaves the record as it was: see vfc_error_last(). */
+/*
+ * Between the two, a failure of the calling thread leaves no record: for what may fail without the
+ * public call's failing. They nest. A record that somebody reads inside is that of an earlier failure.
+ */
+void error_quiet_begin(void);
+void error_quiet_end(void);
+
+/* A failure whose record was read, and which was dealt with, leaves the record as it was. */
 void vfc_error_restore(const struct vfc_error *before);
 
 /* malloc failed: the same record everywhere. */

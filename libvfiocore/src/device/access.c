@@ -5,9 +5,9 @@
 #include <stdbool.h>
 #include <vfiocore.h>
 
-#include "device/device.h"
+#include "device/access.h"
+#include "device/region.h"
 #include "base/error.h"
-#include "event/event.h"
 #include "device/nofault.h"
 #include "pci/caps.h"
 
@@ -122,7 +122,7 @@ bool access_gone(struct vfc_device *device)
 
 static int tell_gone(struct vfc_device *device)
 {
-	events_suspect(device);
+	device_suspect(device);
 	return vfc_fail(ENODEV, VFC_REASON_GONE, WHERE(.object = device->name),
 			"the device answers with all ones, in config space too: it was pulled, or is "
 			"in reset");

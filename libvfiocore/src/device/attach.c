@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <vfiocore.h>
 
-#include "device/device.h"
+#include "device/attach.h"
 #include "base/error.h"
 #include "iommu/iommu.h"
 #include "kernel/sys.h"
@@ -21,12 +21,7 @@ struct pasid {
 /* Rings are told IOVAs of the space that the NIC was opened in. */
 static int check_moves(struct vfc_device *device, struct vfc_iommu *to)
 {
-	bool nic;
-
-	pthread_mutex_lock(&device->lock);
-	nic = device->nic;
-	pthread_mutex_unlock(&device->lock);
-	if (nic)
+	if (device_has_nic(device))
 		return vfc_fail(EBUSY, VFC_REASON_BUSY, WHERE(.object = device->name),
 				"a NIC of the device is open, and its rings are in the space that it is "
 				"attached to: close it first");
@@ -54,7 +49,7 @@ static int device_attach(struct vfc_device *device, struct vfc_iommu *iommu)
 	if (rc < 0)
 		return rc;
 	if (!device->attached)
-		iommu_release(before);
+		iommu_put(before);
 	device->iommu = iommu;
 	device->attached = true;
 	return 0;
@@ -197,10 +192,10 @@ void attach_close(struct vfc_device *device)
 {
 	forget_pasids(device);
 	if (!device->attached)
-		iommu_release(device->iommu);
+		iommu_put(device->iommu);
 }
 
-void attach_release(struct vfc_device *device)
+void attach_give_back(struct vfc_device *device)
 {
 	forget_pasids(device);
 	if (!device->attached)

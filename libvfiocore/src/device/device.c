@@ -1,23 +1,26 @@
 /* SPDX-License-Identifier: MIT */
+/* A device is opened or adopted, closed, and given back to the host. */
 #include "device/device.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <vfiocore.h>
+#include <vfiocore/bus.h>
 
 #include "base/error.h"
 #include "base/fork.h"
-#include "event/event.h"
-#include "share/handover.h"
-#include "iommu/iommu.h"
-#include "vmm/kvm.h"
-#include "kernel/sys.h"
+#include "base/sized.h"
+#include "device/access.h"
+#include "device/attach.h"
 #include "device/names.h"
 #include "device/nofault.h"
+#include "device/region.h"
+#include "iommu/iommu.h"
+#include "kernel/sys.h"
 #include "pci/bus.h"
-#include "base/sized.h"
+#include "pci/sysfs.h"
+#include "transport/environment.h"
 #include "transport/handle.h"
 
 /* PCI Local Bus 3.0, section 6.2.2. */
@@ -32,30 +35,6 @@
 
 /* Far above what any bus driver offers; a count beyond is not believed. */
 #define REGIONS_MAX 4096
-
-struct transport_device *device_transport(struct vfc_device *device)
-{
-	return device->transport;
-}
-
-static bool is_released(struct vfc_device *device)
-{
-	return __atomic_load_n(&device->released, __ATOMIC_ACQUIRE);
-}
-
-void device_hold(struct vfc_device *device)
-{
-	pthread_mutex_lock(&device->lock);
-	device->children++;
-	pthread_mutex_unlock(&device->lock);
-}
-
-void device_release(struct vfc_device *device)
-{
-	pthread_mutex_lock(&device->lock);
-	device->children--;
-	pthread_mutex_unlock(&device->lock);
-}
 
 /* By bit of the kernel's flags. */
 static uint32_t kind_of(uint32_t flags)
@@ -76,27 +55,6 @@ static uint32_t kind_of(uint32_t flags)
 		if (flags & kinds[i].flag)
 			return kinds[i].kind;
 	return VFC_DEVICE_KIND_OTHER;
-}
-
-int device_check_pci(const struct vfc_device *device, const char *what)
-{
-	if (device->flags & VFC_DEVICE_PCI)
-		return 0;
-	return vfc_fail(EOPNOTSUPP, VFC_REASON_UNSUPPORTED, WHERE(.object = device->name),
-			"the device is no PCI device: it has no %s", what);
-}
-
-bool device_irq_excludes(const struct vfc_device *device, uint32_t index)
-{
-	return device->flags & VFC_DEVICE_PCI && index <= VFC_IRQ_MSIX;
-}
-
-bool device_irqs_busy(const struct vfc_device *device)
-{
-	for (uint32_t i = 0; i < device->irq_count && device_irq_excludes(device, i); i++)
-		if (device->irqs_open[i])
-			return true;
-	return false;
 }
 
 static int check_counts(struct vfc_device *device, const struct vfio_device_info *info)
@@ -174,6 +132,7 @@ static int new_device(const char *name, const struct vfc_device_opts *opts, cons
 
 	if (!device)
 		return vfc_no_memory();
+	device_init(device);
 	bus_name(name, device->name);
 	device->iommu = opts->iommu;
 	if (!device->iommu)
@@ -184,10 +143,10 @@ static int new_device(const char *name, const struct vfc_device_opts *opts, cons
 			vfc_iommu_close(device->own);
 	}
 	if (rc < 0) {
+		device_destroy(device);
 		free(device);
 		return rc;
 	}
-	pthread_mutex_init(&device->lock, NULL);
 	device->pid = sys_pid();
 	*out = device;
 	return 0;
@@ -201,40 +160,6 @@ static int check_opts(const struct vfc_device_opts *opts)
 		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE,
 				"opts->flags is 0x%x and may be VFC_DEVICE_SHARED", opts->flags);
 	return opts->iommu ? iommu_check_process(opts->iommu) : 0;
-}
-
-static int device_open(const char *name, const struct vfc_device_opts *opts,
-		       struct vfc_device **out)
-{
-	struct vfc_device_opts own;
-	int rc;
-
-	opts = OPTIONS(vfc_device_opts, opts, &own);
-	rc = check_opts(opts);
-	if (rc < 0)
-		return rc;
-	if (!name)
-		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE, "the device's name is NULL");
-	if (opts->flags)
-		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, WHERE(.object = name),
-				"VFC_DEVICE_SHARED is for vfc_device_adopt(): what is opened here is "
-				"nobody else's");
-	if (opts->iommu && opts->transport)
-		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, WHERE(.object = name),
-				"an address space has its transport already: give one of the two");
-	if (opts->transport)
-		return new_device(name, opts, opts->transport, -1, out);
-	rc = handover_open(name, opts, out);
-	if (rc <= 0)
-		return rc;
-	/* A model is named with its transport, whatever the environment says. */
-	return new_device(name, opts, strncmp(name, "fake:", 5) ? NULL : "fake", -1, out);
-}
-
-int vfc_device_open(const char *name, const struct vfc_device_opts *opts,
-		    struct vfc_device **device)
-{
-	return vfc_done(device_open(name, opts, device));
 }
 
 static int check_name(const char *given, const struct handle *handle, struct vfc_bus_info *info)
@@ -302,6 +227,74 @@ int vfc_device_adopt(int fd, const char *name, const struct vfc_device_opts *opt
 	return vfc_done(rc);
 }
 
+int device_take_both(int space, int fd, const char *name, const struct vfc_iommu_opts *opts,
+		     uint32_t flags, struct vfc_device **device)
+{
+	struct vfc_device_opts in = {.size = sizeof(in), .flags = flags};
+	int rc = iommu_take(space, opts, &in.iommu);
+
+	if (rc < 0)
+		return rc;
+	rc = device_take(fd, name, &in, device);
+	if (rc < 0)
+		vfc_iommu_close(in.iommu);
+	else
+		(*device)->own = in.iommu;
+	return rc;
+}
+
+/* A device whose descriptor `vfio run` passed to this process. 0, or 1: it passed none. */
+static int open_passed(const char *name, const struct vfc_device_opts *opts,
+		       struct vfc_device **device)
+{
+	char canonical[VFC_PCI_NAME];
+	int fd, space, rc;
+
+	if (opts->iommu && !iommu_is_adopted(opts->iommu))
+		return 1;
+	rc = environment_find_device(name, canonical, &fd);
+	if (rc <= 0)
+		return rc < 0 ? rc : 1;
+	if (opts->iommu)
+		return device_take(fd, canonical, opts, device);
+	rc = environment_find_iommu(&space);
+	return rc < 0 ? rc : device_take_both(space, fd, canonical, NULL, 0, device);
+}
+
+static int device_open(const char *name, const struct vfc_device_opts *opts,
+		       struct vfc_device **out)
+{
+	struct vfc_device_opts own;
+	int rc;
+
+	opts = OPTIONS(vfc_device_opts, opts, &own);
+	rc = check_opts(opts);
+	if (rc < 0)
+		return rc;
+	if (!name)
+		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE, "the device's name is NULL");
+	if (opts->flags)
+		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, WHERE(.object = name),
+				"VFC_DEVICE_SHARED is for vfc_device_adopt(): what is opened here is "
+				"nobody else's");
+	if (opts->iommu && opts->transport)
+		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, WHERE(.object = name),
+				"an address space has its transport already: give one of the two");
+	if (opts->transport)
+		return new_device(name, opts, opts->transport, -1, out);
+	rc = open_passed(name, opts, out);
+	if (rc <= 0)
+		return rc;
+	/* A model is named with its transport, whatever the environment says. */
+	return new_device(name, opts, strncmp(name, "fake:", 5) ? NULL : "fake", -1, out);
+}
+
+int vfc_device_open(const char *name, const struct vfc_device_opts *opts,
+		    struct vfc_device **device)
+{
+	return vfc_done(device_open(name, opts, device));
+}
+
 static int command(struct vfc_device *device, uint16_t clear, uint16_t set)
 {
 	const struct region *config = region_config(device);
@@ -333,11 +326,8 @@ int vfc_device_bus_master(struct vfc_device *device, bool on)
 
 static int check_idle(struct vfc_device *device)
 {
-	uint32_t children;
+	uint32_t children = device_children(device);
 
-	pthread_mutex_lock(&device->lock);
-	children = device->children - device->watch_sets;
-	pthread_mutex_unlock(&device->lock);
 	if (children)
 		return vfc_fail(EBUSY, VFC_REASON_BUSY, WHERE(.object = device->name),
 				"interrupt sets or NICs of the device are open (%u): close them first",
@@ -356,7 +346,6 @@ static int check_idle(struct vfc_device *device)
 
 int vfc_device_close(struct vfc_device *device)
 {
-	struct vfc_error before = *vfc_error_last();
 	int rc;
 
 	if (!device)
@@ -365,14 +354,15 @@ int vfc_device_close(struct vfc_device *device)
 	if (rc == 0)
 		rc = check_idle(device);
 	if (rc == 0)
-		rc = kvm_leave(device);
+		rc = device_leaving(device);
 	if (rc < 0)
 		return vfc_done(rc);
-	if (device->events)
-		vfc_events_unwatch(device->events, device);
+	device_closing(device);
 	/* The device may be gone already, so whether this works does not matter. */
-	if (device->flags & VFC_DEVICE_PCI && !device->shared && command(device, COMMAND_MASTER, 0) < 0)
-		vfc_error_restore(&before);
+	error_quiet_begin();
+	if (device->flags & VFC_DEVICE_PCI && !device->shared)
+		command(device, COMMAND_MASTER, 0);
+	error_quiet_end();
 	regions_close(device);
 	free(device->irqs_open);
 	attach_leave(device);
@@ -380,7 +370,7 @@ int vfc_device_close(struct vfc_device *device)
 	attach_close(device);
 	vfc_iommu_close(device->own);
 	nofault_forget(device);
-	pthread_mutex_destroy(&device->lock);
+	device_destroy(device);
 	free(device);
 	return 0;
 }
@@ -388,7 +378,7 @@ int vfc_device_close(struct vfc_device *device)
 int vfc_device_info(struct vfc_device *device, struct vfc_device_info *info)
 {
 	struct vfc_device_info now = {
-		.flags = device->flags | (is_released(device) ? VFC_DEVICE_RELEASED : 0) |
+		.flags = device->flags | (device_is_released(device) ? VFC_DEVICE_RELEASED : 0) |
 			 (device->shared ? VFC_DEVICE_SHARED : 0),
 		.regions = device->region_count,
 		.irqs = device->irq_count,
@@ -407,14 +397,6 @@ int vfc_device_info(struct vfc_device *device, struct vfc_device_info *info)
 struct vfc_iommu *vfc_device_iommu(struct vfc_device *device)
 {
 	return device->iommu;
-}
-
-int device_present(struct vfc_device *device)
-{
-	if (!is_released(device))
-		return 0;
-	return vfc_fail(ENODEV, VFC_REASON_GONE, WHERE(.object = device->name),
-			"the device was given back to the host (vfc_device_release): close it");
 }
 
 static int trigger(struct vfc_device *device, uint32_t index, uint32_t vector, uint32_t count)
@@ -441,9 +423,9 @@ static bool is_open(struct vfc_device *device, uint32_t index)
 }
 
 /*
- * Every type that is on. Who waits for a vector is woken, since nothing would come any more; but not
- * whoever listens for errors and for the host's wish. What a device that is gone says to all this
- * does not matter.
+ * Turn every type off. Whoever waits for a vector is woken first, since no interrupt would come any
+ * more; whoever listens for errors and for the host's request is not. A device that is gone may
+ * refuse, which does not matter.
  */
 static void disarm_all(struct vfc_device *device)
 {
@@ -461,35 +443,51 @@ static void disarm_all(struct vfc_device *device)
 	}
 }
 
-static int device_release_now(struct vfc_device *device)
+/* No DMA, no interrupt, and no access that goes past the library. */
+static void silence(struct vfc_device *device)
 {
-	struct vfc_error before = *vfc_error_last();
-	int rc = fork_check(device->pid, device->name);
-
-	if (rc < 0 || is_released(device))
-		return rc;
-	rc = kvm_leave(device);
-	if (rc < 0)
-		return rc;
+	error_quiet_begin();
 	__atomic_store_n(&device->decodes, false, __ATOMIC_RELAXED);
 	if (device->flags & VFC_DEVICE_PCI)
 		command(device, COMMAND_MASTER, 0);
 	disarm_all(device);
-	vfc_error_restore(&before);
-	rc = regions_release(device);
+	error_quiet_end();
+}
+
+static int give_back(struct vfc_device *device)
+{
+	int rc = device_leaving(device);
+
+	if (rc < 0)
+		return rc;
+	silence(device);
+	rc = regions_give_back(device);
 	if (rc < 0)
 		return rc;
 	attach_leave(device);
-	rc = iommu_release_device(device->iommu, device->transport,
-				  attach_count(device, device->iommu));
+	rc = iommu_give_back(device->iommu, device->transport, attach_count(device, device->iommu));
 	if (rc < 0)
 		return rc;
-	attach_release(device);
+	attach_give_back(device);
 	__atomic_store_n(&device->released, true, __ATOMIC_RELEASE);
 	return 0;
 }
 
+/* Of several threads one does it, and the others wait until it is done. */
+static int give_back_once(struct vfc_device *device)
+{
+	int rc = fork_check(device->pid, device->name);
+
+	if (rc < 0)
+		return rc;
+	pthread_mutex_lock(&device->release_lock);
+	if (!device_is_released(device))
+		rc = give_back(device);
+	pthread_mutex_unlock(&device->release_lock);
+	return rc;
+}
+
 int vfc_device_release(struct vfc_device *device)
 {
-	return vfc_done(device_release_now(device));
+	return vfc_done(give_back_once(device));
 }

@@ -6,13 +6,13 @@
 #include <vfiocore/fake.h>
 #include <vfiocore/irq.h>
 
-#include "device/device.h"
+#include "device/object.h"
 #include "base/error.h"
 #include "transport/model/fake.h"
 
 static int find(struct vfc_device *device, struct fake_device **fake)
 {
-	struct transport_device *inner = device_transport(device);
+	struct transport_device *inner = device->transport;
 
 	if (inner->ops != &transport_fake)
 		return vfc_fail(EOPNOTSUPP, VFC_REASON_UNSUPPORTED, NOWHERE,

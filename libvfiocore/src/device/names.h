@@ -5,7 +5,7 @@
 
 #include <stddef.h>
 
-#include "device/device.h"
+#include "device/object.h"
 
 /* "BAR0", "config", "edid", what the device tree says; else "region 9". */
 void region_name(const struct vfc_device *device, uint32_t index, char *name, size_t size);

@@ -11,7 +11,7 @@
 #include <ucontext.h>
 #include <vfiocore.h>
 
-#include "device/device.h"
+#include "device/object.h"
 #include "base/error.h"
 #include "device/fixup.h"
 #include "kernel/sys.h"

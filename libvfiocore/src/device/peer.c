@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <vfiocore.h>
 
-#include "device/device.h"
+#include "device/region.h"
 #include "iommu/space.h"
 #include "kernel/sys.h"
 

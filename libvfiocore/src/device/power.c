@@ -2,7 +2,7 @@
 #include <errno.h>
 #include <vfiocore.h>
 
-#include "device/device.h"
+#include "device/access.h"
 #include "base/error.h"
 
 /* PMCSR, section 3.2.4. */
@@ -12,12 +12,7 @@
 /* A driver's accesses are bare: asleep, each is a SIGBUS. */
 static int check_quiet(struct vfc_device *device)
 {
-	bool nic;
-
-	pthread_mutex_lock(&device->lock);
-	nic = device->nic;
-	pthread_mutex_unlock(&device->lock);
-	if (nic)
+	if (device_has_nic(device))
 		return vfc_fail(EBUSY, VFC_REASON_BUSY, WHERE(.object = device->name),
 				"a NIC of the device is open, and would go on using it: close it first");
 	return 0;

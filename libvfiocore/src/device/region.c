@@ -7,7 +7,7 @@
 #include <sys/mman.h>
 #include <vfiocore.h>
 
-#include "device/device.h"
+#include "device/region.h"
 #include "base/error.h"
 #include "kernel/sys.h"
 #include "device/names.h"
@@ -167,17 +167,31 @@ void regions_close(struct vfc_device *device)
 	device->regions = NULL;
 }
 
-/* Not a hole even for a moment: other threads may be reading there. */
-static int release_area(const struct region_area *area)
+/*
+ * Memory that reads as all ones. It is a file of no name, whose pages are charged when they are
+ * written: a private mapping would be charged as a whole, and a BAR may be larger than RAM and swap.
+ */
+static int map_ones(size_t length, void **ones)
+{
+	int fd = sys_memfd("vfiocore: given back", length);
+	int rc = fd < 0 ? fd : sys_mmap(length, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0, ones);
+
+	sys_close(fd);
+	if (rc < 0)
+		return vfc_fail(rc, VFC_REASON_NONE, WHERE(fd < 0 ? "memfd_create" : "mmap", .length = length),
+				"memory that stands in for the device's registers cannot be had");
+	memset(*ones, 0xff, length < ONES_MAX ? length : ONES_MAX);
+	return 0;
+}
+
+/* The place is never empty, not even for a moment: other threads may be reading there. */
+static int give_back_area(const struct region_area *area)
 {
 	void *ones;
-	int rc = sys_mmap(area->length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0,
-			  &ones);
+	int rc = map_ones(area->length, &ones);
 
 	if (rc < 0)
-		return vfc_fail(rc, VFC_REASON_NONE, WHERE("mmap", .length = area->length),
-				"memory that stands in for the device's registers cannot be had");
-	memset(ones, 0xff, area->length < ONES_MAX ? area->length : ONES_MAX);
+		return rc;
 	rc = sys_move(ones, area->length, area->address);
 	if (rc == 0)
 		return 0;
@@ -185,7 +199,7 @@ static int release_area(const struct region_area *area)
 	return vfc_fail(rc, VFC_REASON_NONE, WHERE("mremap", .length = area->length), "%s", "");
 }
 
-int regions_release(struct vfc_device *device)
+int regions_give_back(struct vfc_device *device)
 {
 	int rc = 0;
 
@@ -193,7 +207,7 @@ int regions_release(struct vfc_device *device)
 	for (uint32_t i = 0; i < device->region_count; i++)
 		for (uint32_t a = 0; rc == 0 && a < device->regions[i].area_count; a++)
 			if (device->regions[i].areas[a].address)
-				rc = release_area(&device->regions[i].areas[a]);
+				rc = give_back_area(&device->regions[i].areas[a]);
 	pthread_mutex_unlock(&device->lock);
 	return rc;
 }

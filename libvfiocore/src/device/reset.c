@@ -5,9 +5,8 @@
 #include <string.h>
 #include <vfiocore.h>
 
-#include "device/device.h"
+#include "device/access.h"
 #include "base/error.h"
-#include "event/event.h"
 
 /* What a device does while it is reset is its last act: it must not be a write to memory. */
 static int stop_dma(struct vfc_device *device)
@@ -30,7 +29,7 @@ static int device_reset(struct vfc_device *device)
 		return rc;
 	rc = device->ops->reset(device->transport);
 	access_follow(device); /* it may have slept before, or be gone */
-	events_rearm(device);
+	device_was_reset(device);
 	return rc;
 }
 
@@ -127,7 +126,7 @@ static int hot_reset(struct vfc_device *device)
 		return rc;
 	rc = device->ops->hot_reset(device->transport);
 	access_follow(device);
-	events_rearm(device);
+	device_was_reset(device);
 	return rc;
 }
 

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <vfiocore.h>
 
-#include "device/device.h"
+#include "device/object.h"
 #include "base/error.h"
 
 static int set_token(struct vfc_device *device, const uint8_t token[VFC_VF_TOKEN])

@@ -209,7 +209,7 @@ int vfc_dma_free(struct vfc_dma *dma)
 	if (rc < 0)
 		return vfc_done(rc);
 	sys_munmap(dma->va, dma->length);
-	iommu_release(dma->iommu);
+	iommu_put(dma->iommu);
 	memset(dma, 0, sizeof(*dma));
 	return 0;
 }

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <vfiocore.h>
 
-#include "device/device.h"
+#include "device/access.h"
 #include "base/error.h"
 #include "event/event.h"
 #include "kernel/sys.h"
@@ -22,39 +22,38 @@
 #define AER_CORRECTABLE 0x10
 #define CAPS_MAX 128
 
-/* What fails on the way to an event says so in the event; the record is of the caller's calls. */
-static bool quiet(int rc, const struct vfc_error *before)
-{
-	if (rc < 0)
-		vfc_error_restore(before);
-	return rc >= 0;
-}
+/*
+ * A failure on the way to an event is said in the event. The thread's record is that of the caller's
+ * own calls, so whatever is tried here is tried in a quiet section.
+ */
 
-/* As in sysfs, where it is there: as uevents name it, too. */
+/* The event's device by its name in sysfs, which is how uevents name it, too. */
 static int event_of(struct vfc_events *events, struct vfc_event *event, uint32_t kind,
 		    const struct watch *watch)
 {
-	struct vfc_error before = *vfc_error_last();
 	struct vfc_bus_info info = {.size = sizeof(info)};
 
 	event_new(events, event, kind);
 	snprintf(event->name, sizeof(event->name), "%s",
 		 watch->aer.name[0] ? watch->aer.name : watch->device->name);
-	if (quiet(vfc_bus_info(event->name, &info), &before))
+	error_quiet_begin();
+	if (vfc_bus_info(event->name, &info) == 0)
 		memcpy(event->driver, info.driver, sizeof(event->driver));
+	error_quiet_end();
 	return 1;
 }
 
 /* A device in low power is not asked: that would wake it. */
 static bool is_gone(struct vfc_device *device)
 {
-	struct vfc_error before = *vfc_error_last();
 	bool gone;
 
-	if (!(device->flags & VFC_DEVICE_PCI) || device->low_power || device->released)
+	if (!(device->flags & VFC_DEVICE_PCI) || device_is_released(device) ||
+	    __atomic_load_n(&device->low_power, __ATOMIC_RELAXED))
 		return false;
+	error_quiet_begin();
 	gone = access_gone(device);
-	vfc_error_restore(&before);
+	error_quiet_end();
 	return gone;
 }
 
@@ -64,7 +63,7 @@ int watch_next_gone(struct vfc_events *events, struct vfc_event *event)
 		struct vfc_device *device = watch->device;
 		bool was = watch->gone;
 
-		if (!__atomic_exchange_n(&device->suspect, false, __ATOMIC_RELAXED))
+		if (!__atomic_exchange_n(&watch->suspect, false, __ATOMIC_RELAXED))
 			continue;
 		watch->gone = is_gone(device);
 		if (!watch->gone || was)
@@ -79,30 +78,32 @@ int watch_next_gone(struct vfc_events *events, struct vfc_event *event)
 	return 0;
 }
 
+static void suspect(struct device_watcher *watcher)
+{
+	struct watch *watch = (struct watch *)watcher;
+	struct vfc_events *events = watcher->owner;
+
+	__atomic_store_n(&watch->suspect, true, __ATOMIC_RELAXED);
+	sys_eventfd_raise(events->fds[EVENT_KICK]);
+}
+
 void watch_suspect_all(struct vfc_events *events)
 {
 	for (struct watch *watch = events->watches; watch; watch = watch->next)
-		__atomic_store_n(&watch->device->suspect, true, __ATOMIC_RELAXED);
+		__atomic_store_n(&watch->suspect, true, __ATOMIC_RELAXED);
 }
 
-void events_suspect(struct vfc_device *device)
-{
-	pthread_mutex_lock(&device->lock);
-	if (device->events) {
-		__atomic_store_n(&device->suspect, true, __ATOMIC_RELAXED);
-		sys_eventfd_raise(device->events->fds[EVENT_KICK]);
-	}
-	pthread_mutex_unlock(&device->lock);
-}
-
-/* All ones are no status, but a device that does not answer. */
+/* All ones are no status: the device does not answer. */
 static uint32_t status_register(struct vfc_device *device, uint32_t offset, uint32_t width)
 {
-	struct vfc_error before = *vfc_error_last();
 	uint64_t value = 0;
-	int rc = offset ? vfc_region_read(device, VFC_REGION_CONFIG, offset, width, &value) : 0;
+	int rc = 0;
 
-	return quiet(rc, &before) && value != UINT64_MAX >> (64 - 8 * width) ? (uint32_t)value : 0;
+	error_quiet_begin();
+	if (offset)
+		rc = vfc_region_read(device, VFC_REGION_CONFIG, offset, width, &value);
+	error_quiet_end();
+	return rc == 0 && value != UINT64_MAX >> (64 - 8 * width) ? (uint32_t)value : 0;
 }
 
 static int take_error(struct vfc_events *events, struct watch *watch, struct vfc_event *event)
@@ -127,7 +128,7 @@ static int take_error(struct vfc_events *events, struct watch *watch, struct vfc
 	if (!event->detail[0])
 		snprintf(event->detail, sizeof(event->detail),
 			 "the error's registers are clear already; the kernel log may tell more");
-	events_suspect(watch->device);
+	device_suspect(watch->device);
 	return 1;
 }
 
@@ -141,28 +142,28 @@ static int take_request(struct vfc_events *events, struct watch *watch, struct v
 		rc = vfc_device_release(watch->device);
 		snprintf(text, sizeof(text), "the host wanted the device back, and has it");
 		if (rc < 0)
-			snprintf(text, sizeof(text), "the device could not be let go of: %.200s",
+			snprintf(text, sizeof(text), "the device could not be given back: %.200s",
 				 vfc_error_last()->hint);
-		quiet(rc, &before);
+		vfc_error_restore(&before);
 	}
 	event_of(events, event, VFC_EVENT_REQUEST, watch);
 	event->released = rc == 0;
 	memcpy(event->detail, text, sizeof(text));
-	events_suspect(watch->device);
+	device_suspect(watch->device);
 	return 1;
 }
 
 int watch_take(struct vfc_events *events, uint64_t tag, struct vfc_event *event)
 {
-	struct vfc_error before = *vfc_error_last();
-
 	for (struct watch *watch = events->watches; watch; watch = watch->next) {
 		struct vfc_irq *irq = tag == watch->tag ? watch->err : watch->req;
 		bool fired;
 
 		if (tag - watch->tag > 1)
 			continue;
-		fired = quiet(vfc_irq_wait(irq, 0, 0, NULL), &before);
+		error_quiet_begin();
+		fired = vfc_irq_wait(irq, 0, 0, NULL) == 0;
+		error_quiet_end();
 		sys_epoll_again(events->epoll, vfc_irq_fd(irq, 0), tag);
 		if (!fired)
 			return 0;
@@ -201,15 +202,17 @@ static void disarm(struct vfc_events *events, struct vfc_irq *irq)
 	vfc_irq_close(irq);
 }
 
-/* Where errors are told; what cannot be found is not read. */
+/* Find the registers that tell of errors. One that cannot be found is not read. */
 static void find_status(struct watch *watch)
 {
-	struct vfc_error before = *vfc_error_last();
 	struct vfc_pci_cap caps[CAPS_MAX];
 	struct aer_status ignored = {0};
 	char name[VFC_PCI_NAME];
-	int n = watch->device->flags & VFC_DEVICE_PCI ? vfc_pci_caps(watch->device, caps, CAPS_MAX) : 0;
+	int n = 0;
 
+	error_quiet_begin();
+	if (watch->device->flags & VFC_DEVICE_PCI)
+		n = vfc_pci_caps(watch->device, caps, CAPS_MAX);
 	for (int i = 0; i < n && i < CAPS_MAX; i++) {
 		if (!caps[i].extended && caps[i].id == CAP_EXPRESS)
 			watch->aer.express = caps[i].offset;
@@ -219,33 +222,101 @@ static void find_status(struct watch *watch)
 	if (pci_canonical(watch->device->name, name) == 0)
 		memcpy(watch->aer.name, name, sizeof(name));
 	aer_count(&watch->aer, &ignored);
-	vfc_error_restore(&before);
+	error_quiet_end();
 }
 
-static int claim(struct vfc_events *events, struct vfc_device *device, uint32_t flags)
+/* The kernel's side may have forgotten what was armed. Linux does not, but it does not promise it. */
+static void was_reset(struct device_watcher *watcher)
 {
-	bool busy;
+	struct watch *watch = (struct watch *)watcher;
 
+	error_quiet_begin();
+	if (watch->err)
+		vfc_irq_rearm(watch->err);
+	if (watch->req)
+		vfc_irq_rearm(watch->req);
+	error_quiet_end();
+}
+
+static struct watch **find(struct vfc_events *events, const struct vfc_device *device)
+{
+	struct watch **link = &events->watches;
+
+	while (*link && (*link)->device != device)
+		link = &(*link)->next;
+	return link;
+}
+
+static void closing(void *owner, struct vfc_device *device)
+{
+	struct vfc_events *events = owner;
+	struct watch **link;
+
+	pthread_mutex_lock(&events->lock);
+	link = find(events, device);
+	if (*link) /* else another thread has just unwatched it */
+		watch_forget(events, link);
+	pthread_mutex_unlock(&events->lock);
+}
+
+static void hold(void *owner)
+{
+	events_hold(owner);
+}
+
+static void put(void *owner)
+{
+	events_put(owner);
+}
+
+static const struct device_watcher_ops watcher_ops = {
+	.hold = hold,
+	.put = put,
+	.closing = closing,
+	.was_reset = was_reset,
+	.suspect = suspect,
+};
+
+static int watched_already(const struct vfc_device *device)
+{
+	return vfc_fail(EBUSY, VFC_REASON_BUSY, WHERE(.object = device->name),
+			"a stream of events watches the device already: unwatch it there first");
+}
+
+static int check_watch(struct vfc_device *device, uint32_t flags)
+{
 	if (flags & ~(uint32_t)VFC_WATCH_RELEASE)
 		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, WHERE(.object = device->name),
 				"flags are 0x%x, and only VFC_WATCH_RELEASE exists", flags);
-	pthread_mutex_lock(&device->lock);
-	busy = device->events;
-	if (!busy)
-		device->events = events;
-	pthread_mutex_unlock(&device->lock);
-	if (busy)
-		return vfc_fail(EBUSY, VFC_REASON_BUSY, WHERE(.object = device->name),
-				"a stream of events watches the device already: unwatch it there first");
-	return 0;
+	return device_watched_by(device, &watcher_ops) ? watched_already(device) : 0;
 }
 
-static void unclaim(struct vfc_device *device, uint32_t sets)
+static int arm_both(struct vfc_events *events, struct watch *watch)
 {
-	pthread_mutex_lock(&device->lock);
-	device->events = NULL;
-	device->watch_sets = sets;
-	pthread_mutex_unlock(&device->lock);
+	struct vfc_device *device = watch->device;
+	int rc = arm(events, device, irq_error_index(device), watch->tag, &watch->err);
+
+	if (rc < 0)
+		return rc;
+	rc = arm(events, device, irq_request_index(device), watch->tag + 1, &watch->req);
+	if (rc < 0)
+		disarm(events, watch->err);
+	watch->watcher.children = (watch->err ? 1 : 0) + (watch->req ? 1 : 0);
+	return rc;
+}
+
+/* From device_watch() on other threads may call the watcher, so it is complete by then. */
+static int start(struct vfc_events *events, struct watch *watch)
+{
+	int rc = arm_both(events, watch);
+
+	if (rc < 0)
+		return rc;
+	if (device_watch(watch->device, &watch->watcher) == 0)
+		return 0;
+	disarm(events, watch->err);
+	disarm(events, watch->req);
+	return watched_already(watch->device);
 }
 
 static int watch_locked(struct vfc_events *events, struct vfc_device *device, uint32_t flags)
@@ -255,16 +326,13 @@ static int watch_locked(struct vfc_events *events, struct vfc_device *device, ui
 
 	if (!watch)
 		return vfc_no_memory();
+	watch->watcher.ops = &watcher_ops;
+	watch->watcher.owner = events;
 	watch->device = device;
 	watch->flags = flags;
 	watch->tag = EVENT_SOURCES + events->tags;
 	find_status(watch);
-	rc = arm(events, device, irq_error_index(device), watch->tag, &watch->err);
-	if (rc == 0) {
-		rc = arm(events, device, irq_request_index(device), watch->tag + 1, &watch->req);
-		if (rc < 0)
-			disarm(events, watch->err);
-	}
+	rc = start(events, watch);
 	if (rc < 0) {
 		free(watch);
 		return rc;
@@ -272,34 +340,30 @@ static int watch_locked(struct vfc_events *events, struct vfc_device *device, ui
 	events->tags += 2;
 	watch->next = events->watches;
 	events->watches = watch;
-	pthread_mutex_lock(&device->lock);
-	device->watch_sets = (watch->err ? 1 : 0) + (watch->req ? 1 : 0);
-	pthread_mutex_unlock(&device->lock);
 	return 0;
 }
 
 int vfc_events_watch(struct vfc_events *events, struct vfc_device *device, uint32_t flags)
 {
-	int rc = claim(events, device, flags);
+	int rc;
 
-	if (rc < 0)
-		return vfc_done(rc);
 	pthread_mutex_lock(&events->lock);
-	rc = watch_locked(events, device, flags);
+	rc = check_watch(device, flags);
+	if (rc == 0)
+		rc = watch_locked(events, device, flags);
 	pthread_mutex_unlock(&events->lock);
-	if (rc < 0)
-		unclaim(device, 0);
 	return vfc_done(rc);
 }
 
+/* Once the device has forgotten the watcher, no thread is in one of its functions. */
 void watch_forget(struct vfc_events *events, struct watch **link)
 {
 	struct watch *watch = *link;
 
 	*link = watch->next;
+	device_unwatch(watch->device, &watch->watcher);
 	disarm(events, watch->err);
 	disarm(events, watch->req);
-	unclaim(watch->device, 0);
 	free(watch);
 }
 
@@ -309,8 +373,7 @@ int vfc_events_unwatch(struct vfc_events *events, struct vfc_device *device)
 	int rc = 0;
 
 	pthread_mutex_lock(&events->lock);
-	for (link = &events->watches; *link && (*link)->device != device;)
-		link = &(*link)->next;
+	link = find(events, device);
 	if (*link)
 		watch_forget(events, link);
 	else
@@ -319,27 +382,3 @@ int vfc_events_unwatch(struct vfc_events *events, struct vfc_device *device)
 	pthread_mutex_unlock(&events->lock);
 	return vfc_done(rc);
 }
-
-/* The kernel's side forgets what was armed: not Linux', but it is not promised. */
-void events_rearm(struct vfc_device *device)
-{
-	struct vfc_error before = *vfc_error_last();
-	struct vfc_events *events;
-
-	pthread_mutex_lock(&device->lock);
-	events = device->events;
-	pthread_mutex_unlock(&device->lock);
-	if (!events)
-		return;
-	pthread_mutex_lock(&events->lock);
-	for (struct watch *watch = events->watches; watch; watch = watch->next) {
-		if (watch->device != device)
-			continue;
-		if (watch->err)
-			quiet(vfc_irq_rearm(watch->err), &before);
-		if (watch->req)
-			quiet(vfc_irq_rearm(watch->req), &before);
-	}
-	pthread_mutex_unlock(&events->lock);
-}
-

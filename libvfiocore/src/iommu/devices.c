@@ -112,7 +112,7 @@ void iommu_close_device(struct vfc_iommu *iommu, struct transport_device *device
 }
 
 /* Of a container that loses its last group the kernel forgets the mappings: so do we, and before. */
-int iommu_release_device(struct vfc_iommu *iommu, struct transport_device *device,
+int iommu_give_back(struct vfc_iommu *iommu, struct transport_device *device,
 			 uint32_t attached)
 {
 	int rc = 0;

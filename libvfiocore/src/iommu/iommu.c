@@ -7,7 +7,7 @@
 #include <vfiocore.h>
 
 #include "base/fork.h"
-#include "share/handover.h"
+#include "transport/environment.h"
 #include "kernel/sys.h"
 #include "base/sized.h"
 #include "transport/handle.h"
@@ -98,7 +98,7 @@ static int iommu_open(const struct vfc_iommu_opts *opts, struct vfc_iommu **iomm
 	opts = OPTIONS(vfc_iommu_opts, opts, &own);
 	rc = check_opts(opts);
 	if (rc == 0 && !opts->transport && !opts->beside)
-		rc = handover_find(HANDOVER_IOMMU, &fd);
+		rc = environment_find(ENVIRONMENT_IOMMU, &fd);
 	if (rc > 0)
 		return iommu_take(fd, opts, iommu);
 	if (rc == 0)
@@ -206,7 +206,7 @@ void iommu_hold(struct vfc_iommu *iommu)
 	lock_give(&iommu->lock);
 }
 
-void iommu_release(struct vfc_iommu *iommu)
+void iommu_put(struct vfc_iommu *iommu)
 {
 	lock_take(&iommu->lock);
 	iommu->holders--;

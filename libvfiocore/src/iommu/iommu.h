@@ -22,7 +22,7 @@ void iommu_close_device(struct vfc_iommu *iommu, struct transport_device *device
  * Give it back to the kernel; if it is all that is attached to the space, @attached times, unmap
  * everything before. The space counts it until iommu_forget().
  */
-int iommu_release_device(struct vfc_iommu *iommu, struct transport_device *device,
+int iommu_give_back(struct vfc_iommu *iommu, struct transport_device *device,
 			 uint32_t attached);
 
 /*
@@ -43,7 +43,7 @@ void iommu_forget(struct vfc_iommu *iommu);
  * while there are any.
  */
 void iommu_hold(struct vfc_iommu *iommu);
-void iommu_release(struct vfc_iommu *iommu);
+void iommu_put(struct vfc_iommu *iommu);
 
 /* Who remembers mappings is told, by any thread, before others take any of them away. */
 struct iommu_watcher {

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <vfiocore.h>
 
-#include "device/device.h"
+#include "device/object.h"
 #include "base/error.h"
 #include "kernel/sys.h"
 

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The inside of an interrupt set: src/irq/irq.c has its life, src/irq/arm.c what the kernel is told,
- * src/irq/wait.c waits for it, src/irq/thread.c is a thread that does.
+ * The inside of an interrupt set. set.c opens, resizes and closes it, arm.c tells the kernel, wait.c
+ * waits, thread.c is a thread that waits and calls a function. check.c is what all of them ask first.
  *
- * A vector that leaves the set keeps its eventfd until the set is closed. So whoever waits without a
- * lock never meets a descriptor that was closed, or that has become another file's.
+ * A vector that leaves the set keeps its eventfd until the set is closed. So a thread that waits without
+ * a lock never meets a descriptor that was closed, or that has become another file's.
  *
- * The eventfd blocks until vfc_irq_fd() hands it out: to wait without a deadline is one read() then, as
- * bare as it gets. Every other read is told not to wait (sys_read_now()).
+ * The eventfd blocks until vfc_irq_fd() hands it out, so a wait without a deadline is one plain read().
+ * Every other read is told not to block (sys_read_now()).
  */
 #ifndef VFC_IRQ_SET_H
 #define VFC_IRQ_SET_H
@@ -25,7 +25,7 @@ struct vector {
 	bool binding; /* to a virtual machine, just now: who waits for it is woken, and asks again */
 	uint32_t sleepers; /* who wait for it alone */
 	uint64_t fired, wakeups, spurious;
-	struct vfc_kvm *kvm; /* the virtual machine that gets it, as interrupt @gsi; NULL: it fires here */
+	struct vfc_kvm *kvm; /* the virtual machine that gets it as interrupt @gsi; NULL: it fires here */
 	uint32_t gsi;
 };
 
@@ -41,13 +41,13 @@ struct vfc_irq {
 	int poll_fd;   /* -1: nobody asked for it; atomic */
 	int unmask_fd; /* likewise */
 	int thread_fd; /* the epoll instance of its thread; -1: it has none */
+	void (*unbind_all)(struct vfc_irq *irq); /* what is above and has bound a vector sets it; or NULL */
 	struct vector vectors[];
 };
 
-/* Is it this process's, and does it have the vector? */
-int irq_check(const struct vfc_irq *irq, uint32_t vector);
+/* Is the set this process's? Has it the vector, too? Does the vector fire here, too? */
 int irq_check_process(const struct vfc_irq *irq);
-/* irq_check(), and does it fire here? */
+int irq_check(const struct vfc_irq *irq, uint32_t vector);
 int irq_check_ours(const struct vfc_irq *irq, uint32_t vector);
 
 /* Vectors @start to @end-1: as they are marked, or off. */

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <vfiocore.h>
 
-#include "device/device.h"
+#include "device/object.h"
 #include "base/error.h"
 #include "irq/irq.h"
 #include "kernel/sys.h"

@@ -247,14 +247,27 @@ static int create_thread(pthread_t *thread, void *(*run)(void *), void *argument
 	return rc;
 }
 
+/*
+ * A signal that the thread itself causes is not blocked: the kernel kills the process when one comes
+ * that is (force_sig_info_to_task()), without running anybody's handler.
+ */
+static void fill_but_synchronous(sigset_t *set)
+{
+	static const int synchronous[] = {SIGBUS, SIGSEGV, SIGFPE, SIGILL, SIGTRAP, SIGSYS};
+
+	sigfillset(set);
+	for (size_t i = 0; i < sizeof(synchronous) / sizeof(*synchronous); i++)
+		sigdelset(set, synchronous[i]);
+}
+
 int sys_thread(pthread_t *thread, void *(*run)(void *), void *argument, int cpu)
 {
-	sigset_t all, old;
+	sigset_t asynchronous, old;
 	int rc;
 
 	FAIL_ON_DEMAND(-EAGAIN);
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
+	fill_but_synchronous(&asynchronous);
+	pthread_sigmask(SIG_SETMASK, &asynchronous, &old);
 	rc = create_thread(thread, run, argument, cpu);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	return -rc;

@@ -49,7 +49,10 @@ int sys_epoll_queue(int epoll, int fd, uint64_t data);
 void sys_epoll_again(int epoll, int fd, uint64_t data);
 void sys_epoll_remove(int epoll, int fd);
 int sys_epoll_wait(int epoll, uint64_t *data, int64_t timeout); /* ns; 1: @data fired, 0: none */
-/* All signals are blocked in it: they belong to the application. @cpu: run there only; -1: anywhere. */
+/*
+ * Signals that are sent are blocked in it, since they are the application's. Those that a thread causes
+ * itself, such as SIGBUS, are not. @cpu: run there only; -1: anywhere.
+ */
 int sys_thread(pthread_t *thread, void *(*run)(void *), void *argument, int cpu);
 int sys_sigaction(int number, const struct sigaction *action, struct sigaction *before);
 void sys_signal_default(int number); /* in a handler: so that it is not handled any more */

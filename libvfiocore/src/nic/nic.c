@@ -9,7 +9,7 @@
 #include <vfiocore/device.h>
 #include <vfiocore/region.h>
 
-#include "device/device.h"
+#include "device/object.h"
 #include "base/error.h"
 #include "base/fork.h"
 #include "kernel/sys.h"
@@ -298,7 +298,7 @@ int vfc_nic_close(struct vfc_nic *nic)
 	if (rc < 0)
 		return vfc_done(rc);
 	unclaim(nic->device);
-	device_release(nic->device);
+	device_put(nic->device);
 	discard(nic);
 	return 0;
 }

@@ -2,7 +2,7 @@
 /* What a network interface is opened with: checked before the device is touched. */
 #include <errno.h>
 
-#include "device/device.h"
+#include "device/object.h"
 #include "base/error.h"
 #include "base/sized.h"
 #include "nic/nic.h"

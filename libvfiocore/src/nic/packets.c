@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "device/device.h"
+#include "device/object.h"
 #include "base/error.h"
 #include "irq/irq.h"
 #include "kernel/sys.h"

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Devices that go from one process to another, by inheritance or in a message. */
-#include "share/handover.h"
-
+/* Devices that go from one process to another in a message. */
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -16,8 +14,6 @@
 #include "pci/sysfs.h"
 #include "base/sized.h"
 
-#define VARIABLE "VFIOCORE_FDS"
-
 /* What is said with the two descriptors, first the space's. Both sides are one machine's. */
 struct message {
 	char magic[12];
@@ -27,84 +23,6 @@ struct message {
 };
 
 static const char magic[12] = "vfiocore 1";
-
-static int malformed_list(const char *list)
-{
-	return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, WHERE(.object = VARIABLE),
-			"\"%.100s\" is no list such as iommu=3,0000:01:00.0=4, which `vfio run` makes: "
-			"unset it", list);
-}
-
-int handover_find(const char *name, int *fd)
-{
-	const char *list = secure_getenv(VARIABLE), *entry = list;
-	size_t length = strlen(name);
-
-	while (entry && *entry) {
-		const char *number = strchr(entry, '=');
-		char *end = NULL;
-		long value = number ? strtol(number + 1, &end, 10) : -1;
-
-		if (value < 0 || value > INT_MAX || end == number + 1 || (*end && *end != ','))
-			return malformed_list(list);
-		if ((size_t)(number - entry) == length && !strncmp(entry, name, length)) {
-			*fd = (int)value;
-			return 1;
-		}
-		entry = *end ? end + 1 : end;
-	}
-	return 0;
-}
-
-/* The space is one of its own. */
-static int take_both(int space, int fd, const char *name, const struct vfc_iommu_opts *opts,
-		     uint32_t flags, struct vfc_device **device)
-{
-	struct vfc_device_opts in = {.size = sizeof(in), .flags = flags};
-	int rc = iommu_take(space, opts, &in.iommu);
-
-	if (rc < 0)
-		return rc;
-	rc = device_take(fd, name, &in, device);
-	if (rc < 0)
-		vfc_iommu_close(in.iommu);
-	else
-		(*device)->own = in.iommu;
-	return rc;
-}
-
-/* A failure of a name that is none is for the caller to find. */
-static int find_device(const char *name, char canonical[VFC_PCI_NAME], int *fd)
-{
-	struct vfc_error before = *vfc_error_last();
-
-	if (!secure_getenv(VARIABLE))
-		return 0;
-	if (pci_canonical(name, canonical) < 0) {
-		vfc_error_restore(&before);
-		return 0;
-	}
-	return handover_find(canonical, fd);
-}
-
-int handover_open(const char *name, const struct vfc_device_opts *opts, struct vfc_device **device)
-{
-	struct vfc_iommu *iommu = opts ? opts->iommu : NULL;
-	char canonical[VFC_PCI_NAME];
-	int fd, space, rc;
-
-	if (iommu && !iommu_is_adopted(iommu))
-		return 1;
-	rc = find_device(name, canonical, &fd);
-	if (rc <= 0)
-		return rc < 0 ? rc : 1;
-	if (iommu)
-		return device_take(fd, canonical, opts, device);
-	rc = handover_find(HANDOVER_IOMMU, &space);
-	if (rc == 0)
-		return malformed_list(secure_getenv(VARIABLE));
-	return rc < 0 ? rc : take_both(space, fd, canonical, NULL, 0, device);
-}
 
 static int device_fd(struct vfc_device *device)
 {
@@ -196,7 +114,7 @@ static int open_message(const struct message *message, const int fds[2],
 	struct vfc_device_opts in = {.size = sizeof(in), .flags = VFC_DEVICE_SHARED};
 
 	if (!opts->iommu)
-		return take_both(fds[0], fds[1], message->name, &space, in.flags, device);
+		return device_take_both(fds[0], fds[1], message->name, &space, in.flags, device);
 	in.iommu = opts->iommu;
 	return device_take(fds[1], message->name, &in, device);
 }

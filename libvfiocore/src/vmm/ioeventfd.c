@@ -7,7 +7,7 @@
 #include <inttypes.h>
 #include <vfiocore.h>
 
-#include "device/device.h"
+#include "device/region.h"
 #include "base/error.h"
 #include "kernel/kvm.h"
 #include "kernel/sys.h"

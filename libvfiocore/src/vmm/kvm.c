@@ -10,7 +10,6 @@
 #include <string.h>
 #include <vfiocore.h>
 
-#include "device/device.h"
 #include "base/error.h"
 #include "kernel/kvm.h"
 #include "kernel/sys.h"
@@ -37,6 +36,7 @@ static int kvm_open(int vm, struct vfc_kvm **out)
 		return vfc_fail(rc, VFC_REASON_NONE, WHERE("fcntl"),
 				"the machine's descriptor is duplicated (ulimit -n)");
 	}
+	kvm->holders = 1;
 	kvm->vfio = -1;
 	kvm->pid = sys_pid();
 	pthread_mutex_init(&kvm->lock, NULL);
@@ -73,6 +73,19 @@ static void free_members(struct vfc_kvm *kvm)
 	}
 }
 
+static void kvm_put(void *owner)
+{
+	struct vfc_kvm *kvm = owner;
+
+	if (__atomic_sub_fetch(&kvm->holders, 1, __ATOMIC_ACQ_REL))
+		return;
+	free_members(kvm); /* none but a child's copies */
+	sys_close(kvm->vfio);
+	sys_close(kvm->vm);
+	pthread_mutex_destroy(&kvm->lock);
+	free(kvm);
+}
+
 int vfc_kvm_close(struct vfc_kvm *kvm)
 {
 	int rc;
@@ -82,11 +95,7 @@ int vfc_kvm_close(struct vfc_kvm *kvm)
 	rc = kvm->pid == sys_pid() ? check_idle(kvm) : 0;
 	if (rc < 0)
 		return vfc_done(rc);
-	free_members(kvm); /* none but a child's copies */
-	sys_close(kvm->vfio);
-	sys_close(kvm->vm);
-	pthread_mutex_destroy(&kvm->lock);
-	free(kvm);
+	kvm_put(kvm);
 	return 0;
 }
 
@@ -165,6 +174,70 @@ static int find_file(struct vfc_device *device, int *file)
 				: "the device is no descriptor that KVM could be told of");
 }
 
+static int remove_locked(struct vfc_kvm *kvm, struct vfc_device *device)
+{
+	struct member **link = find(kvm, device), *member = *link;
+	int rc = 0;
+
+	if (!member)
+		return vfc_fail(EALREADY, VFC_REASON_ARGUMENT, WHERE(.object = device->name),
+				"the device is not added to the machine");
+	if (!has_file(kvm, member->file, member))
+		rc = set_file(kvm, device, KVM_DEV_VFIO_FILE_DEL, member->file);
+	if (rc < 0)
+		return rc;
+	*link = member->next;
+	device_unwatch(device, &member->watcher);
+	free(member);
+	return 0;
+}
+
+int vfc_kvm_remove(struct vfc_kvm *kvm, struct vfc_device *device)
+{
+	int rc = kvm_check_process(kvm);
+
+	if (rc < 0)
+		return vfc_done(rc);
+	pthread_mutex_lock(&kvm->lock);
+	rc = remove_locked(kvm, device);
+	pthread_mutex_unlock(&kvm->lock);
+	return vfc_done(rc);
+}
+
+static void kvm_hold(void *owner)
+{
+	struct vfc_kvm *kvm = owner;
+
+	__atomic_add_fetch(&kvm->holders, 1, __ATOMIC_RELAXED);
+}
+
+/* KVM holds the file: a device that is closed would stay open with it. */
+static int leaving(void *owner, struct vfc_device *device)
+{
+	struct vfc_kvm *kvm = owner;
+	int rc = kvm_check_process(kvm);
+
+	if (rc < 0)
+		return rc;
+	pthread_mutex_lock(&kvm->lock);
+	if (*find(kvm, device)) /* else another thread has just removed it */
+		rc = remove_locked(kvm, device);
+	pthread_mutex_unlock(&kvm->lock);
+	return rc;
+}
+
+static const struct device_watcher_ops watcher_ops = {
+	.hold = kvm_hold,
+	.put = kvm_put,
+	.leaving = leaving,
+};
+
+static int added_already(const struct vfc_device *device, bool here)
+{
+	return vfc_fail(here ? EALREADY : EBUSY, VFC_REASON_BUSY, WHERE(.object = device->name),
+			"the device is added to %s already", here ? "the machine" : "another machine");
+}
+
 static int add_new(struct vfc_kvm *kvm, struct vfc_device *device, int file)
 {
 	struct member *member = sys_alloc(sizeof(*member));
@@ -172,27 +245,28 @@ static int add_new(struct vfc_kvm *kvm, struct vfc_device *device, int file)
 
 	if (!member)
 		return vfc_no_memory();
-	if (!has_file(kvm, file, NULL))
+	*member = (struct member){.watcher = {.ops = &watcher_ops, .owner = kvm},
+				  .next = kvm->members, .device = device, .file = file};
+	if (device_watch(device, &member->watcher) < 0)
+		rc = added_already(device, false);
+	else if (!has_file(kvm, file, NULL))
 		rc = set_file(kvm, device, KVM_DEV_VFIO_FILE_ADD, file);
 	if (rc < 0) {
+		device_unwatch(device, &member->watcher);
 		free(member);
 		return rc;
 	}
-	*member = (struct member){.next = kvm->members, .device = device, .file = file};
 	kvm->members = member;
-	__atomic_store_n(&device->kvm, kvm, __ATOMIC_RELEASE);
 	return 0;
 }
 
 static int add_locked(struct vfc_kvm *kvm, struct vfc_device *device)
 {
-	struct vfc_kvm *other = __atomic_load_n(&device->kvm, __ATOMIC_ACQUIRE);
+	const void *machine = device_watched_by(device, &watcher_ops);
 	int file = -1, rc;
 
-	if (other)
-		return vfc_fail(other == kvm ? EALREADY : EBUSY, VFC_REASON_BUSY,
-				WHERE(.object = device->name), "the device is added to %s already",
-				other == kvm ? "the machine" : "another machine");
+	if (machine)
+		return added_already(device, machine == kvm);
 	rc = find_file(device, &file);
 	if (rc == 0)
 		rc = make_vfio(kvm);
@@ -209,47 +283,4 @@ int vfc_kvm_add(struct vfc_kvm *kvm, struct vfc_device *device)
 	rc = add_locked(kvm, device);
 	pthread_mutex_unlock(&kvm->lock);
 	return vfc_done(rc);
-}
-
-static int remove_locked(struct vfc_kvm *kvm, struct vfc_device *device)
-{
-	struct member **link = find(kvm, device), *member = *link;
-	int rc = 0;
-
-	if (!member)
-		return vfc_fail(EALREADY, VFC_REASON_ARGUMENT, WHERE(.object = device->name),
-				"the device is not added to the machine");
-	if (!has_file(kvm, member->file, member))
-		rc = set_file(kvm, device, KVM_DEV_VFIO_FILE_DEL, member->file);
-	if (rc < 0)
-		return rc;
-	*link = member->next;
-	free(member);
-	__atomic_store_n(&device->kvm, NULL, __ATOMIC_RELEASE);
-	return 0;
-}
-
-static int remove_device(struct vfc_kvm *kvm, struct vfc_device *device)
-{
-	int rc = kvm_check_process(kvm);
-
-	if (rc < 0)
-		return rc;
-	pthread_mutex_lock(&kvm->lock);
-	rc = remove_locked(kvm, device);
-	pthread_mutex_unlock(&kvm->lock);
-	return rc;
-}
-
-int vfc_kvm_remove(struct vfc_kvm *kvm, struct vfc_device *device)
-{
-	return vfc_done(remove_device(kvm, device));
-}
-
-/* KVM holds the file: a device that is closed would stay open with it. */
-int kvm_leave(struct vfc_device *device)
-{
-	struct vfc_kvm *kvm = __atomic_load_n(&device->kvm, __ATOMIC_ACQUIRE);
-
-	return kvm ? remove_device(kvm, device) : 0;
 }

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <vfiocore.h>
 
-#include "device/device.h"
+#include "device/object.h"
 #include "base/error.h"
 #include "irq/irq.h"
 #include "kernel/kvm.h"
@@ -137,6 +137,25 @@ static void wake_sleepers(struct vector *vector)
 		sys_eventfd_return(vector->fd, count - 1);
 }
 
+static void forget(struct vfc_irq *irq, uint32_t index)
+{
+	__atomic_sub_fetch(&irq->vectors[index].kvm->bound, 1, __ATOMIC_RELEASE);
+	__atomic_store_n(&irq->vectors[index].kvm, NULL, __ATOMIC_RELEASE);
+}
+
+/* Where the kernel does not take it back, the end of the eventfd does (irqfd_wakeup(), EPOLLHUP). */
+static void unbind_all(struct vfc_irq *irq)
+{
+	for (uint32_t i = 0; i < irq->opened; i++) {
+		struct vector *vector = &irq->vectors[i];
+
+		if (!vector->kvm)
+			continue;
+		irqfd(vector->kvm, irq, i, vector->gsi, KVM_IRQFD_FLAG_DEASSIGN);
+		forget(irq, i);
+	}
+}
+
 static int bind_vector(struct vfc_kvm *kvm, struct vfc_irq *irq, uint32_t index, uint32_t gsi)
 {
 	struct vector *vector = &irq->vectors[index];
@@ -168,6 +187,7 @@ static int bind_locked(struct vfc_kvm *kvm, struct vfc_irq *irq, uint32_t index,
 	rc = bind_vector(kvm, irq, index, gsi);
 	if (rc < 0)
 		return bind_failed(rc, irq);
+	irq->unbind_all = unbind_all;
 	/* KVM has looked, and injected what it found; it left the count for whoever waits. */
 	sys_eventfd_take(vector->fd);
 	if (is_level(irq))
@@ -185,12 +205,6 @@ int vfc_kvm_bind(struct vfc_kvm *kvm, struct vfc_irq *irq, uint32_t vector, uint
 	rc = bind_locked(kvm, irq, vector, gsi);
 	pthread_mutex_unlock(&irq->lock);
 	return vfc_done(rc);
-}
-
-static void forget(struct vfc_irq *irq, uint32_t index)
-{
-	__atomic_sub_fetch(&irq->vectors[index].kvm->bound, 1, __ATOMIC_RELEASE);
-	__atomic_store_n(&irq->vectors[index].kvm, NULL, __ATOMIC_RELEASE);
 }
 
 static int unbind_locked(struct vfc_kvm *kvm, struct vfc_irq *irq, uint32_t index)
@@ -220,17 +234,4 @@ int vfc_kvm_unbind(struct vfc_kvm *kvm, struct vfc_irq *irq, uint32_t vector)
 	rc = unbind_locked(kvm, irq, vector);
 	pthread_mutex_unlock(&irq->lock);
 	return vfc_done(rc);
-}
-
-/* Where the kernel does not take it back, the end of the eventfd does (irqfd_wakeup(), EPOLLHUP). */
-void kvm_unbind_all(struct vfc_irq *irq)
-{
-	for (uint32_t i = 0; i < irq->opened; i++) {
-		struct vector *vector = &irq->vectors[i];
-
-		if (!vector->kvm)
-			continue;
-		irqfd(vector->kvm, irq, i, vector->gsi, KVM_IRQFD_FLAG_DEASSIGN);
-		forget(irq, i);
-	}
 }

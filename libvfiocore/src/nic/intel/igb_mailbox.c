@@ -4,7 +4,7 @@
 
 #include <errno.h>
 
-#include "device/device.h"
+#include "device/object.h"
 #include "base/error.h"
 
 #define PATIENCE (1000 * MS) /* for who serves the physical function */

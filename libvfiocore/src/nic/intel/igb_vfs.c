@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "device/device.h"
+#include "device/object.h"
 #include "base/error.h"
 #include "nic/intel/igb_queues.h"
 

@@ -6,7 +6,7 @@
 
 #include <vfiocore/region.h>
 
-#include "device/device.h"
+#include "device/object.h"
 #include "base/error.h"
 
 bool await(const struct vfc_nic *nic, uint32_t offset, uint32_t mask, uint32_t value,

@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "device/device.h"
+#include "device/object.h"
 #include "base/error.h"
 #include "nic/virtio/virtio.h"
 

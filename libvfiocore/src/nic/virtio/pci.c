@@ -5,7 +5,7 @@
 #include <vfiocore/mmio.h>
 #include <vfiocore/region.h>
 
-#include "device/device.h"
+#include "device/object.h"
 #include "base/error.h"
 #include "kernel/sys.h"
 #include "nic/virtio/virtio.h"

@@ -14,7 +14,7 @@
 #include <vfiocore/device.h>
 #include <vfiocore/mmio.h>
 
-#include "device/device.h"
+#include "device/object.h"
 #include "base/error.h"
 #include "nic/virtio/virtio.h"
 

@@ -13,7 +13,6 @@
 #include <string.h>
 #include <vfiocore.h>
 
-#include "device/device.h"
 #include "base/error.h"
 #include "event/event.h"
 #include "kernel/sys.h"
@@ -26,17 +25,6 @@
 
 /* Messages about other things than PCI that are passed over before the deadline is looked at. */
 #define PASSES 64
-
-int event_new(struct vfc_events *events, struct vfc_event *event, uint32_t kind)
-{
-	uint32_t size = event->size;
-
-	*event = (struct vfc_event){.size = size,
-				    .kind = kind,
-				    .sequence = ++events->sequence,
-				    .time = (uint64_t)sys_boot_time()};
-	return 1;
-}
 
 static int take_uevent(struct vfc_events *events, struct vfc_event *event)
 {
@@ -215,14 +203,6 @@ static int open_sources(struct vfc_events *events, const struct vfc_events_opts 
 	return rc < 0 ? rc : 0;
 }
 
-static void discard(struct vfc_events *events)
-{
-	for (int i = 0; i < EVENT_SOURCES; i++)
-		sys_close(events->fds[i]);
-	sys_close(events->epoll);
-	free(events);
-}
-
 static int events_open(const struct vfc_events_opts *opts, struct vfc_events **out)
 {
 	struct vfc_events_opts own;
@@ -238,15 +218,16 @@ static int events_open(const struct vfc_events_opts *opts, struct vfc_events **o
 	events = sys_alloc(sizeof(*events));
 	if (!events)
 		return vfc_no_memory();
+	pthread_mutex_init(&events->lock, NULL);
+	events->holders = 1;
 	events->epoll = -1;
 	for (int i = 0; i < EVENT_SOURCES; i++)
 		events->fds[i] = -1;
 	rc = open_sources(events, opts);
 	if (rc < 0) {
-		discard(events);
+		events_put(events);
 		return rc;
 	}
-	pthread_mutex_init(&events->lock, NULL);
 	*out = events;
 	return 0;
 }
@@ -260,9 +241,10 @@ int vfc_events_close(struct vfc_events *events)
 {
 	if (!events)
 		return 0;
+	pthread_mutex_lock(&events->lock);
 	while (events->watches)
 		watch_forget(events, &events->watches);
-	pthread_mutex_destroy(&events->lock);
-	discard(events);
+	pthread_mutex_unlock(&events->lock);
+	events_put(events);
 	return 0;
 }

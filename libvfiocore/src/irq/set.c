@@ -9,11 +9,9 @@
 #include <stdlib.h>
 #include <vfiocore.h>
 
-#include "device/device.h"
+#include "device/object.h"
 #include "base/error.h"
-#include "base/fork.h"
 #include "kernel/sys.h"
-#include "vmm/kvm.h"
 #include "device/names.h"
 #include "base/sized.h"
 
@@ -59,33 +57,6 @@ int vfc_irq_info(struct vfc_device *device, uint32_t index, struct vfc_irq_info 
 		sized_answer(info, &now, sizeof(now));
 	}
 	return vfc_done(rc);
-}
-
-int irq_check_process(const struct vfc_irq *irq)
-{
-	return fork_check(irq->pid, irq->device->name);
-}
-
-int irq_check(const struct vfc_irq *irq, uint32_t vector)
-{
-	uint32_t count = __atomic_load_n(&irq->count, __ATOMIC_ACQUIRE);
-
-	if (vector >= count)
-		return vfc_fail(EINVAL, VFC_REASON_RANGE, WHERE(.object = irq->device->name),
-				"there is no vector %u, the set has vectors 0 to %u", vector,
-				count - 1);
-	return irq_check_process(irq);
-}
-
-int irq_check_ours(const struct vfc_irq *irq, uint32_t vector)
-{
-	int rc = irq_check(irq, vector);
-
-	if (rc == 0 && __atomic_load_n(&irq->vectors[vector].kvm, __ATOMIC_ACQUIRE))
-		rc = vfc_fail(EBUSY, VFC_REASON_BUSY, WHERE(.object = irq->device->name),
-			      "vector %u is bound to a virtual machine, and fires there: "
-			      "vfc_kvm_unbind() first", vector);
-	return rc;
 }
 
 static int claim(struct vfc_device *device, uint32_t index)
@@ -255,7 +226,6 @@ int vfc_irq_open(struct vfc_device *device, uint32_t index, uint32_t count, stru
 
 int vfc_irq_close(struct vfc_irq *irq)
 {
-	struct vfc_error before = *vfc_error_last();
 	bool ours;
 
 	if (!irq)
@@ -264,13 +234,15 @@ int vfc_irq_close(struct vfc_irq *irq)
 	if (ours && irq->thread_fd >= 0)
 		return vfc_done(vfc_fail(EBUSY, VFC_REASON_BUSY, WHERE(.object = irq->device->name),
 					 "a thread serves the set: vfc_irq_thread_stop() first"));
+	error_quiet_begin();
+	if (ours && irq->unbind_all)
+		irq->unbind_all(irq);
+	/* A device that is gone cannot be disarmed, and raises nothing any more. */
 	if (ours)
-		kvm_unbind_all(irq);
-	/* A device that is gone cannot be disarmed and raises nothing any more. */
-	if (ours && irq_turn_off(irq) < 0)
-		vfc_error_restore(&before);
+		irq_turn_off(irq);
+	error_quiet_end();
 	unclaim(irq->device, irq->index);
-	device_release(irq->device);
+	device_put(irq->device);
 	close_fds(irq);
 	sys_close(irq->poll_fd);
 	sys_close(irq->unmask_fd);
@@ -298,18 +270,19 @@ static int lost(struct vfc_irq *irq, int rc)
 /* The kernel keeps as many vectors as it was first given: off, and on with more. */
 static int restart(struct vfc_irq *irq, uint32_t before, uint32_t count)
 {
-	struct vfc_error error;
 	int rc = irq_turn_off(irq);
 
 	if (rc < 0)
 		return rc;
 	rc = irq_arm_range(irq, 0, count);
 	if (rc < 0) {
-		error = *vfc_error_last();
-		if (irq_arm_range(irq, 0, before) < 0)
+		int back;
+
+		error_quiet_begin();
+		back = irq_arm_range(irq, 0, before);
+		error_quiet_end();
+		if (back < 0)
 			lost(irq, rc);
-		else
-			vfc_error_restore(&error);
 	}
 	raise_all(irq, before);
 	return rc;
