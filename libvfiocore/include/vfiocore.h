@@ -23,6 +23,7 @@
 #include "vfiocore/handover.h"
 #include "vfiocore/iommu.h"
 #include "vfiocore/iommufd.h"
+#include "vfiocore/iova.h"
 #include "vfiocore/irq.h"
 #include "vfiocore/kvm.h"
 #include "vfiocore/mapcache.h"

@@ -35,6 +35,10 @@ struct uapi_entry {
 	NUMBER(VFIO_DEVICE_FLAGS_PLATFORM), NUMBER(VFIO_DEVICE_FLAGS_AMBA),                      \
 	NUMBER(VFIO_DEVICE_FLAGS_CCW), NUMBER(VFIO_DEVICE_FLAGS_AP),                             \
 	NUMBER(VFIO_DEVICE_FLAGS_FSL_MC), NUMBER(VFIO_REGION_INFO_CAP_TYPE),                     \
+	NUMBER(VFIO_PCI_BAR0_REGION_INDEX), NUMBER(VFIO_PCI_CONFIG_REGION_INDEX),                \
+	NUMBER(VFIO_PCI_VGA_REGION_INDEX), NUMBER(VFIO_PCI_INTX_IRQ_INDEX),                      \
+	NUMBER(VFIO_PCI_MSI_IRQ_INDEX), NUMBER(VFIO_PCI_MSIX_IRQ_INDEX),                         \
+	NUMBER(VFIO_PCI_ERR_IRQ_INDEX), NUMBER(VFIO_PCI_REQ_IRQ_INDEX),                          \
 	SIZE(vfio_region_info_cap_type), FIELD(vfio_region_info_cap_type, type),                 \
 	FIELD(vfio_region_info_cap_type, subtype), NUMBER(VFIO_REGION_TYPE_PCI_VENDOR_TYPE & 0xffffffffu),    \
 	NUMBER(VFIO_REGION_TYPE_GFX), NUMBER(VFIO_REGION_TYPE_CCW),                              \

@@ -204,5 +204,13 @@ VFC_API int vfc_device_hot_reset(struct vfc_device *device);
  */
 VFC_API int vfc_device_bus_master(struct vfc_device *device, bool on);
 
+/*
+ * vfc_device_fd() - the device's descriptor, for requests that this library does not make and to pass
+ * it to another process by means of your own. It stays the device's.
+ * Return: the descriptor. Errors: -EOPNOTSUPP (transports fake and noiommu), -ENODEV (given back to
+ * the host). Thread-safe.
+ */
+VFC_API int vfc_device_fd(struct vfc_device *device);
+
 VFC_END_DECLS
 #endif

@@ -13,7 +13,8 @@
 #define VFIOCORE_FAKE_H
 
 #include "abi.h"
-#include "device.h"
+
+struct vfc_device;
 
 enum vfc_fake_knob {
 	VFC_FAKE_ENTRY_LIMIT = 0,   /* mappings in the space; default 65,535 as type1 */

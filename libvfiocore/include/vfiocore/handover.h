@@ -45,14 +45,5 @@ VFC_API int vfc_device_send(struct vfc_device *device, int socket);
 VFC_API int vfc_device_receive(int socket, const struct vfc_device_opts *opts, int64_t timeout,
 			       struct vfc_device **device);
 
-/*
- * vfc_device_fd() / vfc_iommu_fd() - the descriptors, to pass by means of your own; they stay the
- * object's. @ioas: out, the id of the space in its iommufd, vfc_iommu_opts.ioas; 0: a container, whose
- * descriptor says it all; may be NULL.
- * Return: the descriptor. Errors: -EOPNOTSUPP (transports fake and noiommu), -ENODEV. Thread-safe.
- */
-VFC_API int vfc_device_fd(struct vfc_device *device);
-VFC_API int vfc_iommu_fd(struct vfc_iommu *iommu, uint32_t *ioas);
-
 VFC_END_DECLS
 #endif

@@ -4,17 +4,10 @@
 #define VFIOCORE_IOMMU_H
 
 #include "abi.h"
+#include "iova.h"
 
 struct vfc_device;
 struct vfc_iommu;
-
-enum vfc_map_flags {
-	VFC_MAP_READ = 1 << 0,  /* the device may read */
-	/* The device may write (VT-d under Linux 6.1 lets it read then, too); neither bit: both. */
-	VFC_MAP_WRITE = 1 << 1,
-	VFC_MAP_FIXED = 1 << 2, /* map at the IOVA given, or fail */
-	VFC_MAP_IDENTITY = 1 << 3, /* map at the IOVA that equals the address, or fail */
-};
 
 enum vfc_iommu_flags {
 	/*
@@ -59,11 +52,6 @@ struct vfc_iommu_opts {
 	 */
 	uint32_t ioas;
 	uint32_t reserved;
-};
-
-struct vfc_iova_range {
-	uint64_t first;
-	uint64_t last; /* inclusive, so that a space may end at 2^64-1 */
 };
 
 struct vfc_iommu_info {
@@ -299,6 +287,14 @@ VFC_API int64_t vfc_iommu_dirty_read(struct vfc_iommu *iommu, uint64_t iova, uin
  * Thread-safe.
  */
 VFC_API int vfc_iommu_iommufd(struct vfc_iommu *iommu, uint32_t *ioas);
+
+/*
+ * vfc_iommu_fd() - the space's descriptor, to pass to another process by means of your own. It stays
+ * the space's. @ioas: out, the id of the space in its iommufd, for vfc_iommu_opts.ioas; 0: the
+ * descriptor is a container, which has no ids; may be NULL.
+ * Return: the descriptor. Errors: -EOPNOTSUPP (transports fake and noiommu). Thread-safe.
+ */
+VFC_API int vfc_iommu_fd(struct vfc_iommu *iommu, uint32_t *ioas);
 
 VFC_END_DECLS
 #endif

@@ -19,7 +19,7 @@
 #include <stdbool.h>
 
 #include "abi.h"
-#include "iommu.h"
+#include "iova.h"
 
 enum vfc_iommufd_option {
 	VFC_IOMMUFD_OPTION_RLIMIT_MODE = 0, /* of the iommufd; 1: pins count by process, 0: by user */

@@ -54,6 +54,15 @@ struct vfc_pci_bind_opts {
 	const char *driver; /* NULL: "vfio-pci" */
 };
 
+/* A capability of config space; offset 0 with an id of 0 never occurs. */
+struct vfc_pci_cap {
+	uint16_t id;
+	uint16_t offset;
+	uint8_t version;  /* extended capabilities only */
+	uint8_t extended; /* 1: in extended config space */
+	uint16_t reserved;
+};
+
 VFC_BEGIN_DECLS
 
 /*
@@ -114,6 +123,15 @@ VFC_API int vfc_pci_reset_methods(const char *name, char *methods, size_t size);
  * Thread-safe. Source: netlink(7) NETLINK_KOBJECT_UEVENT.
  */
 VFC_API int vfc_pci_wait_for(const char *device, int64_t timeout, char name[VFC_PCI_NAME]);
+
+/*
+ * vfc_pci_caps_of() - as vfc_pci_caps() (vfiocore/region.h), in a copy of config space, such as sysfs gives.
+ * @space: its bytes. @length: 64 to 4096. A list that the copy does not hold is empty: sysfs gives
+ * an ordinary user 64 bytes, and a device that is not PCI Express has 256.
+ * Errors: -EBADMSG as there, -EINVAL (@length). Thread-safe.
+ */
+VFC_API int vfc_pci_caps_of(const void *space, size_t length, struct vfc_pci_cap *caps,
+			    size_t count);
 
 VFC_END_DECLS
 #endif

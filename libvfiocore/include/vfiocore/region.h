@@ -5,6 +5,7 @@
 
 #include "abi.h"
 #include "device.h"
+#include "pci.h"
 
 /* Indices of a PCI device's regions (linux/vfio.h); BAR n has index n. Other kinds have others. */
 enum vfc_region_index {
@@ -35,15 +36,6 @@ struct vfc_region_info {
 /* A part of a region that can be mapped, and bytes between such parts cannot. */
 struct vfc_region_area {
 	uint64_t offset, length; /* bytes */
-};
-
-/* A capability of config space; offset 0 with an id of 0 never occurs. */
-struct vfc_pci_cap {
-	uint16_t id;
-	uint16_t offset;
-	uint8_t version;  /* extended capabilities only */
-	uint8_t extended; /* 1: in extended config space */
-	uint16_t reserved;
 };
 
 VFC_BEGIN_DECLS
@@ -131,15 +123,6 @@ VFC_API int vfc_region_ioeventfd(struct vfc_device *device, uint32_t index, uint
  * Source: PCI Local Bus 3.0 section 6.7; PCI Express Base section 7.6.3.
  */
 VFC_API int vfc_pci_caps(struct vfc_device *device, struct vfc_pci_cap *caps, size_t count);
-
-/*
- * vfc_pci_caps_of() - vfc_pci_caps() in a copy of config space, such as sysfs gives.
- * @space: its bytes. @length: 64 to 4096. A list that the copy does not hold is empty: sysfs gives
- * an ordinary user 64 bytes, and a device that is not PCI Express has 256.
- * Errors: -EBADMSG as above, -EINVAL (@length). Thread-safe.
- */
-VFC_API int vfc_pci_caps_of(const void *space, size_t length, struct vfc_pci_cap *caps,
-			    size_t count);
 
 VFC_END_DECLS
 #endif

@@ -9,8 +9,9 @@
 #ifndef VFIOCORE_SRIOV_H
 #define VFIOCORE_SRIOV_H
 
-#include "device.h"
 #include "pci.h"
+
+struct vfc_device;
 
 #define VFC_VF_TOKEN 16 /* bytes of a token, in the order in which a UUID is written */
 

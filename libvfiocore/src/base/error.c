@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <vfiocore.h>
+#include <vfiocore/abi.h>
 
 /* Per thread, so nothing is shared and nothing needs a constructor. */
 static _Thread_local struct vfc_error record;

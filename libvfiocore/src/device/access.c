@@ -3,7 +3,10 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdbool.h>
-#include <vfiocore.h>
+#include <vfiocore/device.h>
+#include <vfiocore/mmio.h>
+#include <vfiocore/pci.h>
+#include <vfiocore/region.h>
 
 #include "device/access.h"
 #include "device/region.h"

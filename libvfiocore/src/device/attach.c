@@ -2,7 +2,7 @@
 /* An open device that goes from one address space to another. */
 #include <errno.h>
 #include <stdlib.h>
-#include <vfiocore.h>
+#include <vfiocore/device.h>
 
 #include "device/attach.h"
 #include "base/error.h"

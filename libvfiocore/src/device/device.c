@@ -399,6 +399,24 @@ struct vfc_iommu *vfc_device_iommu(struct vfc_device *device)
 	return device->iommu;
 }
 
+static int device_fd(struct vfc_device *device)
+{
+	int rc = device_present(device);
+
+	if (rc < 0)
+		return rc;
+	if (!device->ops->device_fd || !device->ops->space_fd)
+		return vfc_fail(EOPNOTSUPP, VFC_REASON_UNSUPPORTED, WHERE(.object = device->name),
+				"the transport %s hands no device over: cdev, group and compat do",
+				device->ops->name);
+	return device->ops->device_fd(device->transport);
+}
+
+int vfc_device_fd(struct vfc_device *device)
+{
+	return vfc_done(device_fd(device));
+}
+
 static int trigger(struct vfc_device *device, uint32_t index, uint32_t vector, uint32_t count)
 {
 	struct vfio_irq_set set = {

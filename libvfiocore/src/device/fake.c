@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include <vfiocore/fake.h>
-#include <vfiocore/irq.h>
 
 #include "device/object.h"
 #include "base/error.h"
@@ -61,13 +60,13 @@ static int set_locked(struct fake_device *fake, uint32_t knob, uint64_t value)
 	case VFC_FAKE_ERROR:
 		fake_put32(fake->config + FAKE_AER_CAP + 4, (uint32_t)value);
 		fake->config[FAKE_EXPRESS_CAP + 0xa] = value ? 2 : 0; /* non-fatal error detected */
-		fake_raise_single(fake, VFC_IRQ_ERR);
+		fake_raise_single(fake, VFIO_PCI_ERR_IRQ_INDEX);
 		return 0;
 	case VFC_FAKE_STRANGER:
 		fake->stranger = value != 0;
 		return 0;
 	case VFC_FAKE_REQUEST:
-		fake_raise_single(fake, VFC_IRQ_REQ);
+		fake_raise_single(fake, VFIO_PCI_REQ_IRQ_INDEX);
 		return 0;
 	default:
 		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE,

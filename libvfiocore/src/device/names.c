@@ -11,7 +11,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
-#include <vfiocore.h>
+#include <vfiocore/bus.h>
+#include <vfiocore/device.h>
+#include <vfiocore/region.h>
 
 #include "base/error.h"
 #include "pci/bus.h"
@@ -127,11 +129,9 @@ int irq_request_index(const struct vfc_device *device)
 	return irq_called(device, "req");
 }
 
-typedef void name_of(const struct vfc_device *device, uint32_t index, char *name, size_t size);
-
 /* Letters in either case. */
-static int find(const struct vfc_device *device, const char *wanted, uint32_t count, name_of *call,
-		const char *what)
+int names_find(const struct vfc_device *device, const char *wanted, uint32_t count, name_of *call,
+	       const char *what)
 {
 	char name[VFC_NAME], list[200] = "";
 	size_t used = 0;
@@ -153,10 +153,5 @@ static int find(const struct vfc_device *device, const char *wanted, uint32_t co
 
 int vfc_region_find(struct vfc_device *device, const char *name)
 {
-	return vfc_done(find(device, name, device->region_count, region_name, "region"));
-}
-
-int vfc_irq_find(struct vfc_device *device, const char *name)
-{
-	return vfc_done(find(device, name, device->irq_count, irq_name, "interrupt type"));
+	return vfc_done(names_find(device, name, device->region_count, region_name, "region"));
 }

@@ -9,7 +9,7 @@
 #include <pthread.h>
 #include <string.h>
 #include <ucontext.h>
-#include <vfiocore.h>
+#include <vfiocore/nofault.h>
 
 #include "device/object.h"
 #include "base/error.h"

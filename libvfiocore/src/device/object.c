@@ -2,7 +2,6 @@
 #include "device/object.h"
 
 #include <errno.h>
-#include <vfiocore/irq.h>
 
 #include "base/error.h"
 
@@ -53,7 +52,7 @@ int device_check_pci(const struct vfc_device *device, const char *what)
 
 bool device_irq_excludes(const struct vfc_device *device, uint32_t index)
 {
-	return device->flags & VFC_DEVICE_PCI && index <= VFC_IRQ_MSIX;
+	return device->flags & VFC_DEVICE_PCI && index <= VFIO_PCI_MSIX_IRQ_INDEX;
 }
 
 bool device_irqs_busy(const struct vfc_device *device)

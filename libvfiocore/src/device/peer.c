@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Peer to peer: a part of one device's BAR as memory that other devices reach. */
 #include <errno.h>
-#include <vfiocore.h>
+#include <vfiocore/iommu.h>
 
 #include "device/region.h"
 #include "iommu/space.h"

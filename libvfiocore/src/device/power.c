@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
-#include <vfiocore.h>
+#include <vfiocore/power.h>
+#include <vfiocore/region.h>
 
 #include "device/access.h"
 #include "base/error.h"

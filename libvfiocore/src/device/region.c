@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <vfiocore.h>
+#include <vfiocore/device.h>
+#include <vfiocore/region.h>
 
 #include "device/region.h"
 #include "base/error.h"

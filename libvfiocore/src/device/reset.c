@@ -3,7 +3,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <vfiocore.h>
+#include <vfiocore/device.h>
+#include <vfiocore/pci.h>
 
 #include "device/access.h"
 #include "base/error.h"

@@ -2,7 +2,7 @@
 /* The token of a physical function's virtual ones: what takes the open device. */
 #include <errno.h>
 #include <string.h>
-#include <vfiocore.h>
+#include <vfiocore/sriov.h>
 
 #include "device/object.h"
 #include "base/error.h"

@@ -4,7 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <vfiocore.h>
+#include <vfiocore/dma.h>
+#include <vfiocore/iommu.h>
+#include <vfiocore/iova.h>
 
 #include "base/error.h"
 #include "iommu/iommu.h"

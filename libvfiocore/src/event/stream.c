@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <vfiocore.h>
+#include <vfiocore/event.h>
 
 #include "base/error.h"
 #include "event/event.h"

@@ -4,7 +4,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <vfiocore.h>
+#include <vfiocore/bus.h>
+#include <vfiocore/device.h>
+#include <vfiocore/event.h>
+#include <vfiocore/irq.h>
+#include <vfiocore/pci.h>
+#include <vfiocore/region.h>
 
 #include "device/access.h"
 #include "base/error.h"

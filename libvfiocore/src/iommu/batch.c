@@ -5,7 +5,8 @@
  */
 #include <errno.h>
 #include <stdlib.h>
-#include <vfiocore.h>
+#include <vfiocore/iommu.h>
+#include <vfiocore/iova.h>
 
 #include "kernel/sys.h"
 #include "iommu/space.h"

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
-#include <vfiocore.h>
 
 #include "iommu/space.h"
 

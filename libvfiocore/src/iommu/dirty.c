@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
-#include <vfiocore.h>
+#include <vfiocore/iommu.h>
 
 #include "iommu/space.h"
 

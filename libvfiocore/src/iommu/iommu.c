@@ -4,7 +4,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <vfiocore.h>
+#include <vfiocore/iommu.h>
+#include <vfiocore/iova.h>
 
 #include "base/fork.h"
 #include "transport/environment.h"
@@ -79,7 +80,7 @@ static int new_space(const struct transport *ops, const struct vfc_iommu_opts *o
 	if (opts->ioas)
 		rc = join(ops, opts, fd, &iommu->space);
 	else
-		rc = ops->space_open(opts->beside ? opts->beside->space : NULL, opts->flags, fd,
+		rc = ops->space_open(opts->beside ? opts->beside->space : NULL, opts->flags & VFC_IOMMU_DIRTY, fd,
 				     &iommu->space);
 	if (rc < 0) {
 		fork_free(iommu, sizeof(*iommu));

@@ -2,7 +2,8 @@
 /* Mappings: where they are placed, made, found and taken back. */
 #include <errno.h>
 #include <inttypes.h>
-#include <vfiocore.h>
+#include <vfiocore/iommu.h>
+#include <vfiocore/iova.h>
 
 #include "iommu/space.h"
 

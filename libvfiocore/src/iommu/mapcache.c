@@ -2,7 +2,9 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
-#include <vfiocore.h>
+#include <vfiocore/iommu.h>
+#include <vfiocore/iova.h>
+#include <vfiocore/mapcache.h>
 
 #include "base/error.h"
 #include "base/fork.h"

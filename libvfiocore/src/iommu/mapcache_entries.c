@@ -2,7 +2,8 @@
 #include "iommu/mapcache_entries.h"
 
 #include <stdlib.h>
-#include <vfiocore.h>
+#include <vfiocore/iommu.h>
+#include <vfiocore/mapcache.h>
 
 #include "base/error.h"
 

@@ -2,7 +2,8 @@
 /* Memory that is not the process's own: files, and what another space has. */
 #include <errno.h>
 #include <inttypes.h>
-#include <vfiocore.h>
+#include <vfiocore/iommu.h>
+#include <vfiocore/iova.h>
 
 #include "iommu/space.h"
 

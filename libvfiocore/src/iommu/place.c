@@ -3,7 +3,8 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <vfiocore.h>
+#include <vfiocore/iommu.h>
+#include <vfiocore/iova.h>
 
 #include "iommu/space.h"
 

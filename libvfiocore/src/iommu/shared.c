@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A page table in which another process maps, too: who was first has a place, and the kernel knows. */
 #include <errno.h>
-#include <vfiocore/handover.h>
+#include <vfiocore/iommu.h>
 
 #include "iommu/space.h"
 

@@ -2,7 +2,7 @@
 /* Many mappings taken back at once: those of a range, or all. */
 #include <errno.h>
 #include <inttypes.h>
-#include <vfiocore.h>
+#include <vfiocore/iommu.h>
 
 #include "iommu/space.h"
 

@@ -8,7 +8,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <vfiocore.h>
+#include <vfiocore/device.h>
+#include <vfiocore/irq.h>
 
 #include "device/object.h"
 #include "base/error.h"

@@ -7,7 +7,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <vfiocore.h>
+#include <vfiocore/irq.h>
 
 #include "device/object.h"
 #include "base/error.h"
@@ -57,6 +57,11 @@ int vfc_irq_info(struct vfc_device *device, uint32_t index, struct vfc_irq_info 
 		sized_answer(info, &now, sizeof(now));
 	}
 	return vfc_done(rc);
+}
+
+int vfc_irq_find(struct vfc_device *device, const char *name)
+{
+	return vfc_done(names_find(device, name, device->irq_count, irq_name, "interrupt type"));
 }
 
 static int claim(struct vfc_device *device, uint32_t index)

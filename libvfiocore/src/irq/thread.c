@@ -6,7 +6,7 @@
  */
 #include <errno.h>
 #include <stdlib.h>
-#include <vfiocore.h>
+#include <vfiocore/irq.h>
 
 #include "device/object.h"
 #include "base/error.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Waiting for an interrupt set: one vector, any, or all. */
 #include <errno.h>
-#include <vfiocore.h>
+#include <vfiocore/irq.h>
 
 #include "device/object.h"
 #include "base/error.h"

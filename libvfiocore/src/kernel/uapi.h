@@ -58,6 +58,16 @@ struct vfio_info_cap_header {
 #define VFIO_DEVICE_FLAGS_CCW (1 << 4)
 #define VFIO_DEVICE_FLAGS_AP (1 << 5)
 #define VFIO_DEVICE_FLAGS_FSL_MC (1 << 6)
+
+/* What the numbers of regions and interrupt types mean, of a PCI device. */
+#define VFIO_PCI_BAR0_REGION_INDEX 0
+#define VFIO_PCI_CONFIG_REGION_INDEX 7
+#define VFIO_PCI_VGA_REGION_INDEX 8
+#define VFIO_PCI_INTX_IRQ_INDEX 0
+#define VFIO_PCI_MSI_IRQ_INDEX 1
+#define VFIO_PCI_MSIX_IRQ_INDEX 2
+#define VFIO_PCI_ERR_IRQ_INDEX 3
+#define VFIO_PCI_REQ_IRQ_INDEX 4
 #define VFIO_DEVICE_FLAGS_CDX (1 << 8) /* since Linux 6.4 */
 
 struct vfio_device_info {

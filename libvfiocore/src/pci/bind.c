@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <vfiocore.h>
 
 #include "base/error.h"
 #include "kernel/sys.h"

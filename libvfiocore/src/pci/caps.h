@@ -4,7 +4,7 @@
 #define VFC_PCI_CAPS_H
 
 #include <stdint.h>
-#include <vfiocore/region.h>
+#include <vfiocore/pci.h>
 
 struct caps_source {
 	/* Read @width (1, 2 or 4) bytes at @offset, little-endian to host; 0 or -errno. */

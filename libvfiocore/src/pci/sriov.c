@@ -3,7 +3,8 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <vfiocore.h>
+#include <vfiocore/pci.h>
+#include <vfiocore/sriov.h>
 
 #include "base/error.h"
 #include "kernel/sys.h"

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <vfiocore.h>
+#include <vfiocore/pci.h>
 
 #include "base/error.h"
 #include "kernel/sys.h"

@@ -5,7 +5,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <vfiocore.h>
+#include <vfiocore/bus.h>
+#include <vfiocore/device.h>
+#include <vfiocore/handover.h>
+#include <vfiocore/iommu.h>
 
 #include "device/device.h"
 #include "base/error.h"
@@ -24,28 +27,10 @@ struct message {
 
 static const char magic[12] = "vfiocore 1";
 
-static int device_fd(struct vfc_device *device)
-{
-	int rc = device_present(device);
-
-	if (rc < 0)
-		return rc;
-	if (!device->ops->device_fd || !device->ops->space_fd)
-		return vfc_fail(EOPNOTSUPP, VFC_REASON_UNSUPPORTED, WHERE(.object = device->name),
-				"the transport %s hands no device over: cdev, group and compat do",
-				device->ops->name);
-	return device->ops->device_fd(device->transport);
-}
-
-int vfc_device_fd(struct vfc_device *device)
-{
-	return vfc_done(device_fd(device));
-}
-
 static int device_send(struct vfc_device *device, int socket)
 {
 	struct message message = {.ioas = 0};
-	int fds[2], rc = fds[1] = device_fd(device);
+	int fds[2], rc = fds[1] = vfc_device_fd(device);
 
 	if (rc < 0)
 		return rc;

@@ -28,11 +28,11 @@ struct group_device {
 };
 
 /* A container has one address space, so @beside is of no use to it. */
-static int space_open(struct transport_space *beside, uint32_t flags, int fd,
+static int space_open(struct transport_space *beside, bool dirty, int fd,
 		      struct transport_space **out)
 {
 	(void)beside;
-	(void)flags; /* type1 can always tell what is dirty */
+	(void)dirty; /* type1 can always tell what is dirty */
 	return container_open(CONTAINER, &transport_group, VFIO_TYPE1v2_IOMMU, VFIO_TYPE1_IOMMU, fd,
 			      out);
 }
@@ -41,21 +41,21 @@ static int space_open(struct transport_space *beside, uint32_t flags, int fd,
  * Version 1 may unmap more than it was asked to, up to the ends of the mappings concerned; whole
  * mappings, which is what we unmap, it treats as version 2 does.
  */
-static int v1_open(struct transport_space *beside, uint32_t flags, int fd,
+static int v1_open(struct transport_space *beside, bool dirty, int fd,
 		   struct transport_space **out)
 {
 	(void)beside;
-	if (flags & VFC_IOMMU_DIRTY)
+	if (dirty)
 		return vfc_fail(EOPNOTSUPP, VFC_REASON_UNSUPPORTED, NOWHERE,
 				"type1 version 1 does not track dirty pages: use cdev or group");
 	return container_open(CONTAINER, &transport_group_v1, VFIO_TYPE1_IOMMU, 0, fd, out);
 }
 
-static int compat_open(struct transport_space *beside, uint32_t flags, int fd,
+static int compat_open(struct transport_space *beside, bool dirty, int fd,
 		       struct transport_space **out)
 {
 	(void)beside;
-	if (flags & VFC_IOMMU_DIRTY)
+	if (dirty)
 		return vfc_fail(EOPNOTSUPP, VFC_REASON_UNSUPPORTED, NOWHERE,
 				"iommufd's container does not track dirty pages: use cdev or group");
 	return container_open(COMPAT, &transport_compat, VFIO_TYPE1v2_IOMMU, 0, fd, out);

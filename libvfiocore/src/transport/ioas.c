@@ -78,7 +78,7 @@ static int open_in(struct ioas *space, struct ioas *beside, int fd)
 	return rc;
 }
 
-int ioas_open_as(const struct transport *ops, struct transport_space *beside, uint32_t flags,
+int ioas_open_as(const struct transport *ops, struct transport_space *beside, bool dirty,
 		 int fd, struct transport_space **out)
 {
 	struct ioas *space = sys_alloc(sizeof(*space));
@@ -87,7 +87,7 @@ int ioas_open_as(const struct transport *ops, struct transport_space *beside, ui
 	if (!space)
 		return vfc_no_memory();
 	space->base.ops = ops;
-	space->dirty = flags & VFC_IOMMU_DIRTY;
+	space->dirty = dirty;
 	rc = open_in(space, beside ? of(beside) : NULL, fd);
 	if (rc < 0) {
 		free(space);
@@ -97,9 +97,9 @@ int ioas_open_as(const struct transport *ops, struct transport_space *beside, ui
 	return 0;
 }
 
-int ioas_open(struct transport_space *beside, uint32_t flags, int fd, struct transport_space **out)
+int ioas_open(struct transport_space *beside, bool dirty, int fd, struct transport_space **out)
 {
-	return ioas_open_as(&transport_cdev, beside, flags, fd, out);
+	return ioas_open_as(&transport_cdev, beside, dirty, fd, out);
 }
 
 static int check_ioas(int iommufd, uint32_t ioas)

@@ -35,9 +35,9 @@ struct ioas {
 	bool lost;     /* and what a page table had noted went with it */
 };
 
-int ioas_open(struct transport_space *beside, uint32_t flags, int fd,
+int ioas_open(struct transport_space *beside, bool dirty, int fd,
 	      struct transport_space **space);
-int ioas_open_as(const struct transport *ops, struct transport_space *beside, uint32_t flags,
+int ioas_open_as(const struct transport *ops, struct transport_space *beside, bool dirty,
 		 int fd, struct transport_space **space);
 int ioas_join(int fd, uint32_t ioas, struct transport_space **space);
 void ioas_close(struct transport_space *space);

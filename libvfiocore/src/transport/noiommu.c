@@ -80,9 +80,9 @@ static int in_pieces(const char *call, uint64_t address, uint64_t length, uint64
 			"/sys/kernel/mm/hugepages/*/nr_hugepages)", contiguous / 1024);
 }
 
-static int check_flags(uint32_t flags)
+static int check_dirty(bool dirty)
 {
-	return flags & VFC_IOMMU_DIRTY
+	return dirty
 		       ? vfc_fail(EOPNOTSUPP, VFC_REASON_UNSUPPORTED, NOWHERE,
 				  "without an IOMMU nothing notes what a device writes to")
 		       : 0;
@@ -130,12 +130,12 @@ static int ioas_check(const char *name)
 	return cdev_check(name, true);
 }
 
-static int physical_ioas_open(struct transport_space *beside, uint32_t flags, int fd,
+static int physical_ioas_open(struct transport_space *beside, bool dirty, int fd,
 			      struct transport_space **space)
 {
-	int rc = check_flags(flags);
+	int rc = check_dirty(dirty);
 
-	return rc < 0 ? rc : ioas_open_as(&transport_noiommu, beside, flags, fd, space);
+	return rc < 0 ? rc : ioas_open_as(&transport_noiommu, beside, dirty, fd, space);
 }
 
 static void physical_ioas_close(struct transport_space *base)
@@ -207,10 +207,10 @@ static int physical_group_check(const char *name)
 	return group_check(name, true);
 }
 
-static int physical_group_open(struct transport_space *beside, uint32_t flags, int fd,
+static int physical_group_open(struct transport_space *beside, bool dirty, int fd,
 			       struct transport_space **space)
 {
-	int rc = check_flags(flags);
+	int rc = check_dirty(dirty);
 
 	(void)beside;
 	return rc < 0 ? rc

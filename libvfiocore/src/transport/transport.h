@@ -72,10 +72,10 @@ struct transport {
 	/* Would opening @name (NULL: some device) work for this caller, as far as can be seen? */
 	bool (*usable)(const char *name);
 	/*
-	 * @beside: a space of this transport to share an iommufd with, or NULL. @flags: VFC_IOMMU_DIRTY.
+	 * @beside: a space of this transport to share an iommufd with, or NULL. @dirty: it shall tell what is written to (VFC_IOMMU_DIRTY).
 	 * @fd: its descriptor that is open already, of which the space gets a duplicate; -1: none.
 	 */
-	int (*space_open)(struct transport_space *beside, uint32_t flags, int fd,
+	int (*space_open)(struct transport_space *beside, bool dirty, int fd,
 			  struct transport_space **space);
 	/* The IOAS @ioas of the iommufd @fd, of which the space gets a duplicate; others have it, too. */
 	int (*space_join)(int fd, uint32_t ioas, struct transport_space **space);

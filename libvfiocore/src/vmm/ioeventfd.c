@@ -5,7 +5,8 @@
  */
 #include <errno.h>
 #include <inttypes.h>
-#include <vfiocore.h>
+#include <vfiocore/kvm.h>
+#include <vfiocore/region.h>
 
 #include "device/region.h"
 #include "base/error.h"

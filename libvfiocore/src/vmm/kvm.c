@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <vfiocore.h>
+#include <vfiocore/kvm.h>
 
 #include "base/error.h"
 #include "kernel/kvm.h"

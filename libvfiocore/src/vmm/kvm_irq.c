@@ -6,7 +6,8 @@
  */
 #include <errno.h>
 #include <stdlib.h>
-#include <vfiocore.h>
+#include <vfiocore/irq.h>
+#include <vfiocore/kvm.h>
 
 #include "device/object.h"
 #include "base/error.h"

@@ -111,7 +111,7 @@ struct fake_device {
 extern const struct fake_model fake_model_e1000e;
 
 /* The address space, fake_space.c. */
-int fake_space_open(struct transport_space *beside, uint32_t flags, int fd,
+int fake_space_open(struct transport_space *beside, bool dirty, int fd,
 		    struct transport_space **space);
 void fake_space_close(struct transport_space *space);
 int fake_space_info(struct transport_space *space, struct transport_space_info *info);

@@ -50,13 +50,13 @@ static struct fake_iommufd *new_iommufd(void)
 	return iommufd;
 }
 
-int fake_space_open(struct transport_space *beside, uint32_t flags, int fd,
+int fake_space_open(struct transport_space *beside, bool dirty, int fd,
 		    struct transport_space **out)
 {
 	struct fake_space *space = sys_alloc(sizeof(*space));
 
 	(void)fd;    /* it has none */
-	(void)flags; /* it can always tell what is dirty */
+	(void)dirty; /* it can always tell what is dirty */
 	if (!space)
 		return vfc_no_memory();
 	space->iommufd = beside ? ((struct fake_space *)beside)->iommufd : new_iommufd();
