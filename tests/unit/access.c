@@ -2,6 +2,8 @@
 /* Accesses of a device that does not answer to its BARs: an error, where a mapping would be a SIGBUS. */
 #include <errno.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/sysinfo.h>
 #include <vfiocore.h>
 
 #include "device/region.h"
@@ -179,6 +181,28 @@ static void no_config_space(void)
 	*region = was;
 }
 
+/* BARs of GPUs may have more than RAM and swap: what stands in for one must not be charged as a whole. */
+static void a_bar_larger_than_memory(void)
+{
+	struct region_area *area = &device->regions[VFC_REGION_BAR0].areas[0], was;
+	struct sysinfo host;
+	volatile uint32_t *bar;
+
+	CHECK_EQ(status() < 0, 0); /* it is mapped */
+	was = *area;
+	CHECK_EQ(sysinfo(&host), 0);
+	area->length = UINT64_C(64) << 30;
+	while (area->length < (host.totalram + host.totalswap) * (uint64_t)host.mem_unit * 2)
+		area->length *= 2;
+	area->address = mmap(NULL, area->length, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	CHECK(area->address != MAP_FAILED);
+	bar = area->address;
+	CHECK_EQ(vfc_device_release(device), 0);
+	CHECK_EQ(*bar, UINT32_MAX);
+	bar[area->length / sizeof(*bar) - 1] = 1; /* a stray write of another thread's does no harm */
+	munmap(was.address, was.length);
+}
+
 int main(void)
 {
 	CHECK_EQ(vfc_device_open("fake:e1000e", NULL, &device), 0);
@@ -190,6 +214,7 @@ int main(void)
 	power_states();
 	low_power();
 	no_config_space();
+	a_bar_larger_than_memory();
 	CHECK_EQ(vfc_device_close(device), 0);
 	return 0;
 }
