@@ -158,12 +158,12 @@ static bool look_at_decoding(struct vfc_device *device, const struct region *con
 
 void access_follow(struct vfc_device *device)
 {
-	struct vfc_error before = *vfc_error_last();
 	const struct region *config = region_config(device);
 
+	error_quiet_begin();
 	__atomic_store_n(&device->decodes, !config || look_at_decoding(device, config),
 			 __ATOMIC_RELAXED);
-	vfc_error_restore(&before);
+	error_quiet_end();
 }
 
 /*
@@ -373,13 +373,15 @@ int vfc_pci_caps(struct vfc_device *device, struct vfc_pci_cap *caps, size_t cou
 /* PMCSR of the power management capability; what cannot be found is not followed. */
 void access_open(struct vfc_device *device)
 {
-	struct vfc_error before = *vfc_error_last();
 	struct vfc_pci_cap caps[CAPS_MAX];
-	int n = region_config(device) ? walk_caps(device, caps, CAPS_MAX) : 0;
+	int n = 0;
 
+	error_quiet_begin();
+	if (region_config(device))
+		n = walk_caps(device, caps, CAPS_MAX);
+	error_quiet_end();
 	for (int i = 0; i < n && i < CAPS_MAX; i++)
 		if (!caps[i].extended && caps[i].id == CAP_POWER)
 			device->power = caps[i].offset + PMCSR;
-	vfc_error_restore(&before);
 	access_follow(device);
 }

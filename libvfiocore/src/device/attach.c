@@ -163,9 +163,9 @@ uint32_t attach_count(const struct vfc_device *device, const struct vfc_iommu *i
 /* A device that is gone may refuse; then it is closed with them. */
 void attach_leave(struct vfc_device *device)
 {
-	struct vfc_error before = *vfc_error_last();
 	struct pasid **link = &device->pasids, *pasid;
 
+	error_quiet_begin();
 	while ((pasid = *link)) {
 		if (iommu_detach(pasid->iommu, device->transport, pasid->number) < 0) {
 			link = &pasid->next;
@@ -174,7 +174,7 @@ void attach_leave(struct vfc_device *device)
 		*link = pasid->next;
 		free(pasid);
 	}
-	vfc_error_restore(&before);
+	error_quiet_end();
 }
 
 static void forget_pasids(struct vfc_device *device)

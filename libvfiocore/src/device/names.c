@@ -57,16 +57,15 @@ static bool has_device_tree(const struct vfc_device *device)
 static void device_tree_name(const struct vfc_device *device, const char *property, uint32_t index,
 			     char *name, size_t size)
 {
-	struct vfc_error before = *vfc_error_last();
 	struct vfc_bus_info info = {.size = sizeof(info)};
 
 	name[0] = '\0';
 	if (!has_device_tree(device))
 		return;
+	error_quiet_begin();
 	if (vfc_bus_info(device->name, &info) == 0)
 		bus_of_string(&info, property, index, name, size);
-	else
-		vfc_error_restore(&before);
+	error_quiet_end();
 }
 
 void region_name(const struct vfc_device *device, uint32_t index, char *name, size_t size)

@@ -43,7 +43,6 @@ static void describe(const struct vfio_pci_hot_reset_info *info, uint32_t elemen
 		     struct vfc_reset_device *out)
 {
 	const struct vfio_pci_dependent_device *it = &info->devices[element];
-	struct vfc_error before = *vfc_error_last();
 	struct vfc_pci_info found = {.size = sizeof(found)};
 
 	memset(out, 0, sizeof(*out));
@@ -57,10 +56,10 @@ static void describe(const struct vfio_pci_hot_reset_info *info, uint32_t elemen
 		return;
 	}
 	out->id = (int32_t)it->devid;
+	error_quiet_begin();
 	if (vfc_pci_info(out->name, &found) == 0)
 		out->group = found.iommu_group;
-	else
-		vfc_error_restore(&before);
+	error_quiet_end();
 }
 
 static int read_info(struct vfc_device *device, struct vfio_pci_hot_reset_info **info)

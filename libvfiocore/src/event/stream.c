@@ -13,6 +13,7 @@
 #include <string.h>
 #include <vfiocore/event.h>
 
+#include "base/deadline.h"
 #include "base/error.h"
 #include "event/event.h"
 #include "kernel/sys.h"
@@ -141,7 +142,7 @@ static int look(struct vfc_events *events, struct vfc_event *event)
 
 static int events_wait(struct vfc_events *events, int64_t timeout, struct vfc_event *event)
 {
-	int64_t deadline = timeout < 0 || timeout > INT64_MAX / 2 ? -1 : sys_now() + timeout, left;
+	int64_t deadline = deadline_in(timeout);
 	struct pollfd poll = {.fd = events->epoll, .events = POLLIN};
 	int rc;
 
@@ -151,11 +152,10 @@ static int events_wait(struct vfc_events *events, int64_t timeout, struct vfc_ev
 		pthread_mutex_unlock(&events->lock);
 		if (rc)
 			return rc < 0 ? rc : 0;
-		left = deadline < 0 ? -1 : deadline - sys_now();
-		if (deadline >= 0 && left <= 0)
+		if (deadline_passed(deadline))
 			return vfc_fail(ETIMEDOUT, VFC_REASON_TIMEOUT, WHERE("ppoll"),
 					"nothing happened in that time");
-		rc = sys_poll(&poll, 1, left);
+		rc = sys_poll(&poll, 1, deadline_left(deadline));
 		if (rc < 0)
 			return vfc_fail(rc, VFC_REASON_NONE, WHERE("ppoll"), "%s", "");
 	}

@@ -4,24 +4,11 @@
 #include <vfiocore/irq.h>
 
 #include "device/object.h"
+#include "base/deadline.h"
 #include "base/error.h"
 #include "irq/irq.h"
 #include "kernel/sys.h"
 #include "base/sized.h"
-
-/* Centuries are without end: the sum must not overflow. */
-static int64_t deadline_of(int64_t timeout)
-{
-	return timeout < 0 || timeout > INT64_MAX / 2 ? -1 : sys_now() + timeout;
-}
-
-/* Nanoseconds; -1: without end. */
-static int64_t left_until(int64_t deadline)
-{
-	int64_t left = deadline < 0 ? -1 : deadline - sys_now();
-
-	return deadline >= 0 && left < 0 ? 0 : left;
-}
 
 static int not_fired(const struct vfc_irq *irq, int rc)
 {
@@ -80,7 +67,7 @@ static int sleep_one(struct vfc_irq *irq, uint32_t index, int64_t deadline, uint
 	while (!is_binding(vector)) {
 		struct pollfd poll = {.fd = vector->fd, .events = POLLIN};
 		int64_t left;
-		int rc = irq_consume(irq, index, count, deadline < 0);
+		int rc = irq_consume(irq, index, count, deadline == DEADLINE_NEVER);
 
 		if (rc)
 			return rc;
@@ -94,7 +81,7 @@ static int sleep_one(struct vfc_irq *irq, uint32_t index, int64_t deadline, uint
 		}
 		if (woken)
 			__atomic_add_fetch(&vector->spurious, 1, __ATOMIC_RELAXED);
-		left = left_until(deadline);
+		left = deadline_left(deadline);
 		rc = left ? sys_poll(&poll, 1, left) : 0;
 		if (rc <= 0)
 			return not_fired(irq, rc);
@@ -135,7 +122,7 @@ int vfc_irq_wait(struct vfc_irq *irq, uint32_t vector, int64_t timeout, uint64_t
 {
 	uint64_t unused;
 
-	return vfc_done(wait_for(irq, vector, deadline_of(timeout), count ? count : &unused));
+	return vfc_done(wait_for(irq, vector, deadline_in(timeout), count ? count : &unused));
 }
 
 int64_t vfc_irq_take(struct vfc_irq *irq, uint32_t vector)
@@ -195,7 +182,7 @@ static int wait_any(struct vfc_irq *irq, int64_t deadline, uint32_t *vector, uin
 		return fd;
 	/* epoll hands out those that are ready in turn. */
 	for (;;) {
-		int64_t left = left_until(deadline);
+		int64_t left = deadline_left(deadline);
 
 		rc = sys_epoll_wait(fd, &ready, left);
 		if (rc < 0 || (rc == 0 && left == 0))
@@ -214,7 +201,7 @@ int vfc_irq_wait_any(struct vfc_irq *irq, int64_t timeout, uint32_t *vector, uin
 {
 	uint64_t unused;
 
-	return vfc_done(wait_any(irq, deadline_of(timeout), vector, count ? count : &unused));
+	return vfc_done(wait_any(irq, deadline_in(timeout), vector, count ? count : &unused));
 }
 
 static bool fires_here(const struct vector *vector)
@@ -239,7 +226,7 @@ static int wait_all(struct vfc_irq *irq, int64_t deadline, uint64_t *counts, uin
 
 int vfc_irq_wait_all(struct vfc_irq *irq, int64_t timeout, uint64_t *counts, uint32_t count)
 {
-	return vfc_done(wait_all(irq, deadline_of(timeout), counts, count));
+	return vfc_done(wait_all(irq, deadline_in(timeout), counts, count));
 }
 
 /* Nobody wants an event loop to block. */
