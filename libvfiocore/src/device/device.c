@@ -373,6 +373,7 @@ int vfc_device_close(struct vfc_device *device)
 	/* The device may be gone already, so whether this works does not matter. */
 	if (device->flags & VFC_DEVICE_PCI && !device->shared && command(device, COMMAND_MASTER, 0) < 0)
 		vfc_error_restore(&before);
+	peers_close(device);
 	regions_close(device);
 	free(device->irqs_open);
 	attach_leave(device);
@@ -477,6 +478,8 @@ static int device_release_now(struct vfc_device *device)
 	disarm_all(device);
 	vfc_error_restore(&before);
 	rc = regions_release(device);
+	if (rc == 0)
+		rc = peers_leave(device);
 	if (rc < 0)
 		return rc;
 	attach_leave(device);

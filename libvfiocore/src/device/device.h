@@ -32,6 +32,7 @@ struct vfc_device {
 	struct vfc_iommu *iommu; /* that it is attached to; detached: that it was, which it holds */
 	struct vfc_iommu *own;   /* opened for it, closed with it; or NULL */
 	struct pasid *pasids;    /* attached to spaces of their own, src/device/attach.c */
+	struct peer *peers;      /* spaces in which its BARs were mapped, device/peer.c */
 	struct region *regions;
 	uint32_t region_count;
 	uint32_t irq_count;
@@ -84,6 +85,14 @@ void attach_leave(struct vfc_device *device);
 void attach_close(struct vfc_device *device);
 /* Likewise, but it holds the one that it was in for as long as it is open. */
 void attach_release(struct vfc_device *device);
+
+/*
+ * device/peer.c: no device reaches the BARs any more, in whatever space they are mapped. An error leaves
+ * some mapped, and the call can be made again.
+ */
+int peers_leave(struct vfc_device *device);
+/* The device is being closed: the same, and the spaces are forgotten. */
+void peers_close(struct vfc_device *device);
 
 /* src/device/region.c: read what regions there are; release mappings. */
 int regions_open(struct vfc_device *device);
