@@ -210,6 +210,55 @@ static int64_t status(void)
 	return vfc_region_load(device, VFC_REGION_BAR0, STATUS, 4);
 }
 
+static void *answer; /* atomic: what the thread's access said, as a pointer to the device; NULL: nothing yet */
+static int answered;
+
+static void read_status(void *argument, uint32_t vector, uint64_t count)
+{
+	CHECK_EQ(vector, 0);
+	CHECK(count > 0);
+	answered = status();
+	__atomic_store_n(&answer, argument, __ATOMIC_RELEASE);
+}
+
+/* A blocked SIGBUS would kill the process, without running any handler. */
+static void in_an_interrupt_thread(void)
+{
+	struct vfc_irq_thread *thread;
+	struct vfc_irq *irq;
+
+	CHECK_EQ(vfc_irq_open(device, VFC_IRQ_MSIX, 1, &irq), 0);
+	CHECK_EQ(vfc_irq_thread_start(irq, read_status, device, NULL, &thread), 0);
+	CHECK_EQ(vfc_irq_trigger(irq, 0), 0);
+	CHECK_SOON(__atomic_load_n(&answer, __ATOMIC_ACQUIRE));
+	CHECK_EQ(answered, -EIO);
+	CHECK_EQ(vfc_irq_thread_stop(thread), 0);
+	CHECK_EQ(vfc_irq_close(irq), 0);
+}
+
+static void *masked(void *unused)
+{
+	static const int synchronous[] = {SIGBUS, SIGSEGV, SIGFPE, SIGILL, SIGTRAP, SIGSYS};
+	sigset_t set;
+
+	(void)unused;
+	CHECK_EQ(pthread_sigmask(SIG_SETMASK, NULL, &set), 0);
+	for (size_t i = 0; i < sizeof(synchronous) / sizeof(*synchronous); i++)
+		CHECK_EQ(sigismember(&set, synchronous[i]), 0);
+	CHECK_EQ(sigismember(&set, SIGTERM), 1);
+	CHECK_EQ(sigismember(&set, SIGALRM), 1);
+	return NULL;
+}
+
+/* Handlers of faults, such as those of crash reporters, run in the library's threads, too. */
+static void masks(void)
+{
+	pthread_t thread;
+
+	CHECK_EQ(sys_thread(&thread, masked, NULL, -1), 0);
+	CHECK_EQ(pthread_join(thread, NULL), 0);
+}
+
 static void devices(void)
 {
 	uint64_t value;
@@ -246,6 +295,8 @@ static void devices(void)
 	CHECK_EQ(vfc_nofault_device(device), 0);
 	device->decodes = true;
 	CHECK_EQ(status(), -EIO);
+	device->decodes = true;
+	in_an_interrupt_thread();
 	others();
 	CHECK_EQ(vfc_device_close(device), 0);
 	CHECK(current().sa_sigaction == theirs);
@@ -276,6 +327,7 @@ int main(void)
 	registration();
 	defaults();
 	later_handler();
+	masks();
 	devices();
 	failures();
 	return 0;

@@ -213,7 +213,7 @@ int device_take(int fd, const char *given, const struct vfc_device_opts *opts,
 	if (rc == 0)
 		rc = new_device(info.name, opts, "cdev", fd, out);
 	if (rc == 0)
-		(*out)->shared = opts->flags & VFC_DEVICE_SHARED;
+		__atomic_store_n(&(*out)->shared, opts->flags & VFC_DEVICE_SHARED, __ATOMIC_RELAXED);
 	return rc;
 }
 
@@ -344,6 +344,11 @@ static int check_idle(struct vfc_device *device)
 	return 0;
 }
 
+static bool is_shared(const struct vfc_device *device)
+{
+	return __atomic_load_n(&device->shared, __ATOMIC_RELAXED);
+}
+
 int vfc_device_close(struct vfc_device *device)
 {
 	int rc;
@@ -360,7 +365,7 @@ int vfc_device_close(struct vfc_device *device)
 	device_closing(device);
 	/* The device may be gone already, so whether this works does not matter. */
 	error_quiet_begin();
-	if (device->flags & VFC_DEVICE_PCI && !device->shared)
+	if (device->flags & VFC_DEVICE_PCI && !is_shared(device))
 		command(device, COMMAND_MASTER, 0);
 	error_quiet_end();
 	regions_close(device);
@@ -379,7 +384,7 @@ int vfc_device_info(struct vfc_device *device, struct vfc_device_info *info)
 {
 	struct vfc_device_info now = {
 		.flags = device->flags | (device_is_released(device) ? VFC_DEVICE_RELEASED : 0) |
-			 (device->shared ? VFC_DEVICE_SHARED : 0),
+			 (is_shared(device) ? VFC_DEVICE_SHARED : 0),
 		.regions = device->region_count,
 		.irqs = device->irq_count,
 		.group = device->ops->group(device->transport),

@@ -135,7 +135,7 @@ static int add_device(struct vfc_device *device)
 	int rc = 0;
 
 	pthread_mutex_lock(&device->lock);
-	if (!device->nofault)
+	if (!__atomic_load_n(&device->nofault, __ATOMIC_RELAXED))
 		rc = add_user();
 	if (rc == 0)
 		__atomic_store_n(&device->nofault, true, __ATOMIC_RELAXED);
@@ -150,7 +150,7 @@ int vfc_nofault_device(struct vfc_device *device)
 
 void nofault_forget(struct vfc_device *device)
 {
-	if (device->nofault)
+	if (__atomic_load_n(&device->nofault, __ATOMIC_RELAXED))
 		remove_user();
 }
 

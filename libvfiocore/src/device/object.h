@@ -46,7 +46,7 @@ struct vfc_device {
 	bool attached;
 	int pid;        /* of the process that opened it */
 	bool released;  /* atomic: the host has it back, see vfc_device_release() */
-	bool shared;    /* with another process, see VFC_DEVICE_SHARED */
+	bool shared;    /* atomic: with another process, see VFC_DEVICE_SHARED */
 	bool low_power; /* atomic: mapped BARs do not answer, whatever the registers say */
 	bool nofault;   /* atomic: its checked accesses do not end in SIGBUS, device/nofault.c */
 	char name[VFC_BUS_NAME];

@@ -46,7 +46,7 @@ static int device_send(struct vfc_device *device, int socket)
 	if (rc < 0)
 		return vfc_fail(rc, VFC_REASON_NONE, WHERE("sendmsg", device->name),
 				"descriptor %d must be a connected Unix socket, with room", socket);
-	device->shared = true;
+	__atomic_store_n(&device->shared, true, __ATOMIC_RELAXED);
 	return 0;
 }
 
