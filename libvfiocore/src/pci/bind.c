@@ -186,7 +186,7 @@ static int refuse_bridge(const char *name, const char *driver)
 }
 
 /* What the host uses is taken away from it on request only. */
-static int refuse_used(const char *name, const char *driver, uint32_t flags)
+static int refuse_used(const char *name, const char *driver, const char *verb, uint32_t flags)
 {
 	char why[200];
 	int rc;
@@ -197,8 +197,8 @@ static int refuse_used(const char *name, const char *driver, uint32_t flags)
 	if (rc <= 0)
 		return rc;
 	return vfc_fail(EBUSY, VFC_REASON_BUSY, WHERE(.object = name),
-			"the host uses it: %s. Stop using it first, or take it away from the host with "
-			"--force (VFC_PCI_FORCE)", why);
+			"the host uses it: %s. Stop using it first, or take it away from the host by "
+			"`vfio %s --force` (VFC_PCI_FORCE)", why, verb);
 }
 
 static int check_flags(uint32_t flags)
@@ -359,7 +359,7 @@ static int check_bind(const char *name, const char *driver, const struct before 
 		rc = refuse_bridge(name, driver);
 	if (rc < 0 || !strcmp(before->driver, driver))
 		return rc;
-	rc = refuse_used(name, before->driver, flags);
+	rc = refuse_used(name, before->driver, "bind", flags);
 	return rc < 0 ? rc : pci_check_closed(name);
 }
 
@@ -416,13 +416,13 @@ static void recall(const char *name, char driver[DRIVER_NAME])
 /* A slip in the device's name must not cost the host one of its devices. */
 static int refuse_hosts(const char *name, const char *driver, bool bound_by_us, uint32_t flags)
 {
-	int rc = refuse_used(name, driver, flags);
+	int rc = refuse_used(name, driver, "unbind", flags);
 
 	if (rc < 0 || (flags & VFC_PCI_FORCE) || !driver[0] || bound_by_us || pci_is_vfio_driver(driver))
 		return rc;
 	return vfc_fail(EBUSY, VFC_REASON_BUSY, WHERE(.object = name),
-			"the host's driver %s has it, and there is no bind to be undone. --force "
-			"(VFC_PCI_FORCE) takes it away from that driver", driver);
+			"the host's driver %s has it, and there is no bind to be undone. `vfio unbind "
+			"--force` (VFC_PCI_FORCE) takes it away from that driver", driver);
 }
 
 static int unbind(const char *name, uint32_t flags)
