@@ -12,9 +12,9 @@ from ctypes import byref, c_char, c_char_p, c_void_p, cast, create_string_buffer
 from errno import EBADMSG
 
 from ._native.call import check, encoded, wait
-from ._native.enums import BarFlag
+from ._native.enums import BarFlag, BindFlag
 from ._native.loader import lib
-from ._native.structs import PCI_NAME, PciBindOpts
+from ._native.structs import PCI_NAME, PciBindOpts, PciUseOpts
 from ._native.structs import PciInfo as NativePciInfo
 from ._record import Record
 from .errors import Malformed, NoDevice, Reason, invalid
@@ -156,38 +156,63 @@ def group(number: int) -> list[str]:
     return _names(lambda room, count: lib.vfc_pci_group(number, room, count))
 
 
-def bind(name: str, driver: str = "vfio-pci", uid: int = -1, gid: int = -1) -> None:
+def bind(
+    name: str,
+    driver: str = "vfio-pci",
+    uid: int = -1,
+    gid: int = -1,
+    *,
+    force: bool = False,
+    dry_run: bool = False,
+) -> None:
     """Bind a device to a VFIO driver, remembering what it was bound to. Needs root.
+
+    All or nothing: when it fails, the device has its former driver again.
 
     Args:
         driver: which VFIO driver.
         uid, gid: give the VFIO group's node to this user and group; -1: leave it.
+        force: take it away though the host uses it, see :func:`in_use`.
+        dry_run: raise what can be known beforehand, and change nothing. Needs no root.
 
     Raises:
         NoDevice: there is no such device.
-        NoDriver, NoIommu: the driver is not loaded, or did not take the device; the former
-            driver has it again.
+        NoDriver, NoIommu: the driver is not loaded, or did not take the device.
+        DeviceBusy: the host uses it, or it is open through VFIO somewhere.
+        Unsupported: it is a bridge.
+        InvalidArgument: ``driver`` is not the name of a driver.
         PermissionDenied: not root.
 
     Source: vfc_pci_bind() in vfiocore/pci.h.
     """
     text = c_char_p(encoded(driver, "a driver's name"))
-    opts = PciBindOpts.sized(uid=uid, gid=gid)
+    opts = PciBindOpts.sized(uid=uid, gid=gid, flags=_flags(force, dry_run))
     opts.driver = cast(text, c_void_p)
     check(lib.vfc_pci_bind(encoded(name, "a device's name"), byref(opts)))
 
 
-def unbind(name: str) -> None:
+def _flags(force: bool, dry_run: bool) -> int:
+    return (BindFlag.FORCE if force else 0) | (BindFlag.DRY_RUN if dry_run else 0)
+
+
+def unbind(name: str, *, force: bool = False, dry_run: bool = False) -> None:
     """Undo :func:`bind`: the former driver gets the device back. Needs root.
+
+    A device that a driver of the host's has stays there, unless :func:`bind` bound it to that.
+
+    Args:
+        force: take it away from the host's driver, though the host may use it.
+        dry_run: raise what can be known beforehand, and change nothing. Needs no root.
 
     Raises:
         NoDevice: there is no such device.
         PermissionDenied: not root.
-        DeviceBusy: the device is open somewhere.
+        DeviceBusy: a driver of the host's has it, or it is open through VFIO somewhere.
 
-    Source: vfc_pci_unbind() in vfiocore/pci.h.
+    Source: vfc_pci_unbind_with() in vfiocore/pci.h.
     """
-    check(lib.vfc_pci_unbind(encoded(name, "a device's name")))
+    flags = _flags(force, dry_run)
+    check(lib.vfc_pci_unbind_with(encoded(name, "a device's name"), flags))
 
 
 def reset_methods(name: str) -> list[str]:
@@ -226,16 +251,28 @@ def wait_for(device: str, timeout: float | None = None) -> PciInfo:
     return info(name.value.decode())
 
 
-def in_use(name: str, sysfs: str | None = None, proc: str = "/proc") -> str | None:
-    """Why a human would not want the device to be taken away from its driver, or None.
+def in_use(name: str, sysfs: str | None = None, proc: str | None = None) -> str | None:
+    """Why the host would miss the device if it were taken away from its driver, or None.
 
-    That is: the default route goes through it, or a block device below it is mounted or swapped
-    to; through bonds, bridges, device mapper and the like as well.
+    A route goes through one of its network interfaces; one of its disks is mounted, swap, or claimed
+    by a file system or a program; or something is stacked on one of them, such as a bond, a bridge or
+    a volume of device mapper. What is stacked is looked at as well.
 
     Args:
-        name: the canonical name of a device.
-        sysfs, proc: where those are mounted; by default ``VFIOCORE_SYSFS`` or /sys, and /proc.
-    """
-    from ._usage import in_use
+        name: the name of a device.
+        sysfs, proc: where those are mounted; by default ``VFIOCORE_SYSFS`` or /sys, and
+            ``VFIOCORE_PROC`` or /proc.
 
-    return in_use(name, sysfs, proc)
+    Raises:
+        NoDevice: there is no such device.
+        InvalidArgument: it is not a device's name.
+
+    Source: vfc_pci_in_use() in vfiocore/pci.h.
+    """
+    why = create_string_buffer(1024)
+    roots = [c_char_p(encoded(root, "a folder")) if root else None for root in (sysfs, proc)]
+    opts = PciUseOpts.sized()
+    opts.sysfs, opts.proc = (cast(root, c_void_p) if root else None for root in roots)
+    name_text = encoded(name, "a device's name")
+    used = check(lib.vfc_pci_in_use(name_text, byref(opts), why, len(why)))
+    return os.fsdecode(why.value) if used else None

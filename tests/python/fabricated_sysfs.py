@@ -136,6 +136,15 @@ class Machine:
         (self.path(name) / "iommu_group").symlink_to(folder)
         (self.path(name) / "iommu").symlink_to(self.sysfs / "class/iommu/dmar0")
 
+    def use(self, name: str) -> None:
+        """The default route goes through the device."""
+        folder = self.path(name) / "net/eth0"
+        folder.mkdir(parents=True)
+        (self.sysfs / "class/net").mkdir()
+        (self.sysfs / "class/net/eth0").symlink_to(folder)
+        line = "eth0 00000000 0100000A 0003 0 0 100 00000000 0 0 0"
+        self.write(self.proc / "net/route", f"Iface Destination\n{line}")
+
     def no_iommu(self) -> None:
         """Take all groups away, as a kernel without an IOMMU has it."""
         for device in (self.sysfs / "bus/pci/devices").iterdir():

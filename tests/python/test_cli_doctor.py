@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 from fabricated_sysfs import DISK, NIC, Machine
 
-from vfiocore import pci
 from vfiocore.cli import checks, main, sysfs
 from vfiocore.cli.checks import FAILED, OK, WARNING, Check
 
@@ -22,7 +21,6 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     machine = Machine(tmp_path)
     monkeypatch.setenv("VFIOCORE_SYSFS", str(machine.sysfs))
     monkeypatch.setattr(sysfs, "DEV", str(machine.dev))
-    monkeypatch.setattr(pci, "in_use", lambda name: None)
     machine.bind(DISK, "vfio-pci")
     return machine
 

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 from fabricated_sysfs import DISK, NIC, Machine
 
-from vfiocore import pci
 from vfiocore.cli import main, sysfs
 from vfiocore.cli import run as module
 
@@ -21,7 +20,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     machine = Machine(tmp_path)
     monkeypatch.setenv("VFIOCORE_SYSFS", str(machine.sysfs))
     monkeypatch.setattr(sysfs, "DEV", str(machine.dev))
-    monkeypatch.setattr(pci, "in_use", lambda name: None)
+    monkeypatch.setenv("VFIOCORE_PROC", str(machine.proc))
     return machine
 
 
@@ -32,7 +31,7 @@ def refused(capsys: pytest.CaptureFixture[str], *words: str, status: int = 1) ->
 
 def test_a_dry_run(machine: Machine, capsys: pytest.CaptureFixture[str]) -> None:
     machine.bind(NIC, "vfio-pci")
-    words = ["01:00.0", "--user", "root", "02:00.0", "--memlock", "64M", "--dry-run"]
+    words = ["01:00.0", "--user", "root", "02:00.0", "--memlock", "64M", "--bind", "--dry-run"]
     assert main(["run", *words, "--json", "--", "cat", "--bind", "--", "x y"]) == 0
     assert json.loads(capsys.readouterr().out) == {
         "dry_run": True,
@@ -80,8 +79,10 @@ def test_what_cannot_be_run(
     assert f"{NIC} is bound to e1000e: a VFIO driver must have it" in text
     assert f"hint: sudo vfio bind {NIC}, or --bind" in text
     assert "modelled inside" in refused(capsys, "fake:e1000e", "--", "true")
-    monkeypatch.setattr(pci, "in_use", lambda name: "it is the way to the network")
-    assert "it is the way to the network" in refused(capsys, NIC, "--bind", "--", "true")
+    machine.use(NIC)
+    for dry_run in ([], ["--dry-run"]):
+        text = refused(capsys, NIC, "--bind", *dry_run, "--", "true")
+        assert "the host uses it: the default route goes through it, by eth0" in text
     monkeypatch.setattr(os, "geteuid", lambda: 1234)
     assert "only root can run a command as root" in refused(
         capsys, NIC, "--user", "root", "--", "true"

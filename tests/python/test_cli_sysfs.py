@@ -20,8 +20,11 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     monkeypatch.setenv("VFIOCORE_SYSFS", str(machine.sysfs))
     monkeypatch.setenv("VFIOCORE_STATE", str(tmp_path / "state"))
     monkeypatch.setattr(sysfs, "DEV", str(machine.dev))
-    monkeypatch.setattr(pci, "in_use", lambda name: None)
+    monkeypatch.setenv("VFIOCORE_PROC", str(machine.proc))
     return machine
+
+
+BIND, UNBIND = pci.bind, pci.unbind
 
 
 class Kernel:
@@ -33,18 +36,33 @@ class Kernel:
         self.calls: list[tuple[Any, ...]] = []
         self.refuse = ""
 
-    def bind(self, name: str, driver: str = "vfio-pci", uid: int = -1, gid: int = -1) -> None:
+    def bind(
+        self,
+        name: str,
+        driver: str = "vfio-pci",
+        uid: int = -1,
+        gid: int = -1,
+        *,
+        force: bool = False,
+        dry_run: bool = False,
+    ) -> None:
+        BIND(name, driver, uid, gid, force=force, dry_run=True)  # what is refused beforehand
+        if dry_run:
+            return
         self.calls.append(("bind", name, driver, uid, gid))
         if name == self.refuse:
             raise errors.NoDriver(19, f"{name}: vfc_pci_bind: no: try it", hint="try it")
         self.former[name] = pci.info(name).driver
         self.machine.bind(name, driver)
 
-    def unbind(self, name: str) -> None:
+    def unbind(self, name: str, *, force: bool = False, dry_run: bool = False) -> None:
+        UNBIND(name, force=force, dry_run=True)
+        if dry_run:
+            return
         self.calls.append(("unbind", name))
         if name == self.refuse:
             raise errors.DeviceBusy(16, f"{name}: vfc_pci_unbind: busy")
-        self.machine.bind(name, self.former.pop(name))
+        self.machine.bind(name, self.former.pop(name, ""))
 
 
 @pytest.fixture
@@ -237,15 +255,70 @@ def test_bind_is_all_or_nothing(kernel: Kernel, capsys: pytest.CaptureFixture[st
     assert pci.info(NIC).driver == "e1000e"
 
 
-def test_bind_refuses_a_device_in_use(
+def test_owners_are_all_or_nothing(
     kernel: Kernel, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(pci, "in_use", lambda name: "the default route goes through it")
-    assert main(["bind", NIC]) == 1
-    assert "is in use: the default route goes through it" in capsys.readouterr().err
+    """Of a device that was bound already, the node has its owner again."""
+    given: list[tuple[str, int, int]] = []
+    monkeypatch.setattr("os.chown", lambda node, uid, gid: given.append((str(node), uid, gid)))
+    kernel.machine.bind(DISK, "vfio-pci")
+    kernel.refuse = NIC
+    assert main(["bind", DISK, NIC, "--user", "1234"]) == 1
+    node = kernel.machine.dev / "vfio/10"
+    assert given == [(str(node), node.stat().st_uid, node.stat().st_gid)]
+    assert pci.info(DISK).driver == "vfio-pci"
+
+
+def test_undoing_goes_on_after_a_failure(
+    kernel: Kernel, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def bind(name: str, **options: Any) -> None:
+        kernel.bind(name, **options)
+        if not options.get("dry_run") and name == DISK:
+            kernel.refuse = SOUND
+            raise KeyboardInterrupt  # between the bind and whatever would note it
+
+    monkeypatch.setattr(pci, "bind", bind)
+    assert main(["bind", NIC, SOUND, DISK]) == 130
+    assert f"{SOUND}: vfc_pci_unbind: busy" in capsys.readouterr().err
+    drivers = [pci.info(name).driver for name in (NIC, SOUND, DISK)]
+    assert drivers == ["e1000e", "vfio-pci", ""]
+
+
+def test_bind_refuses_a_device_in_use(kernel: Kernel, capsys: pytest.CaptureFixture[str]) -> None:
+    kernel.machine.use(NIC)
+    for words in (["bind", NIC], ["bind", DISK, NIC, "--dry-run"]):
+        assert main(words) == 1
+        captured = capsys.readouterr()
+        assert "the host uses it: the default route goes through it, by eth0" in captured.err
+        assert captured.out == ""
+    assert kernel.calls == []
+    assert main(["bind", NIC, "--force", "--dry-run"]) == 0
     assert kernel.calls == []
     assert main(["bind", NIC, "--force"]) == 0
-    assert kernel.calls != []
+    assert pci.info(NIC).driver == "vfio-pci"
+
+
+@pytest.mark.parametrize("driver", ["", ".", "..", "a/b", "x" * 200])
+def test_bind_to_what_is_no_name(
+    kernel: Kernel, driver: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["bind", NIC, "--driver", driver]) == 1
+    assert "is no driver's name" in capsys.readouterr().err
+    assert kernel.calls == []
+
+
+def test_bind_to_a_module(kernel: Kernel, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bind", NIC, "--driver", "vfio_pci"]) == 1
+    assert "there is no driver vfio_pci; vfio-pci is loaded" in capsys.readouterr().err
+    assert main(["bind", NIC, "--driver", "mlx5-vfio"]) == 1
+    assert "the driver mlx5-vfio is not loaded: modprobe mlx5-vfio" in capsys.readouterr().err
+
+
+def test_bind_of_a_bridge(kernel: Kernel, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bind", PORT]) == 1
+    assert "it is a bridge, and VFIO drives none" in capsys.readouterr().err
+    assert kernel.calls == []
 
 
 def test_bind_dry_run(kernel: Kernel, capsys: pytest.CaptureFixture[str]) -> None:
@@ -293,6 +366,33 @@ def test_unbind_goes_on_after_a_failure(kernel: Kernel, capsys: pytest.CaptureFi
     captured = capsys.readouterr()
     assert captured.err == f"vfio: {NIC}: vfc_pci_unbind: busy\n"
     assert captured.out == f"{DISK}: vfio-pci -> no driver\n"
+
+
+def test_unbind_refuses_a_host_drivers_device(
+    kernel: Kernel, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In use or not; and a dry run says so, too."""
+    for words in (["unbind", NIC], ["unbind", NIC, "--dry-run"]):
+        assert main(words) == 1
+        captured = capsys.readouterr()
+        assert "the host's driver e1000e has it, and there is no bind" in captured.err
+        assert captured.out == ""
+    kernel.machine.use(NIC)
+    assert main(["unbind", NIC]) == 1
+    assert "the host uses it: the default route" in capsys.readouterr().err
+    assert kernel.calls == []
+    assert pci.info(NIC).driver == "e1000e"
+    assert main(["unbind", NIC, "--force"]) == 0
+    assert kernel.calls == [("unbind", NIC)]
+
+
+def test_unbind_dry_run_of_several(kernel: Kernel, capsys: pytest.CaptureFixture[str]) -> None:
+    kernel.machine.bind(DISK, "vfio-pci")
+    assert main(["unbind", NIC, DISK, "--dry-run", "--json"]) == 1
+    document = json.loads(capsys.readouterr().out)
+    assert list(document["steps"]) == [DISK]
+    assert "there is no bind to be undone" in document["refused"][NIC]
+    assert kernel.calls == []
 
 
 def test_unbind_dry_run_knows_the_former_driver(

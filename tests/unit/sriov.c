@@ -2,53 +2,20 @@
 /* Virtual functions on a sysfs tree made by the test, and their token on the model. */
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #include <vfiocore.h>
 
 #include "pci/sysfs.h"
 #include "sweep.h"
 #include "test.h"
+#include "tree.h"
 
 #define PF "0000:01:00.0"
 #define VF0 "0000:01:10.0"
 #define VF1 "0000:01:10.2"
 #define DEVICES "bus/pci/devices/"
 #define DRIVERS "bus/pci/drivers/"
-
-static char root[] = "/tmp/vfiocore-sriov-XXXXXX";
-
-static void folder(const char *name)
-{
-	char path[256];
-
-	snprintf(path, sizeof(path), "%s/%s", root, name);
-	CHECK_EQ(mkdir(path, 0755), 0);
-}
-
-static void file(const char *name, const char *text)
-{
-	char path[256];
-	FILE *f;
-
-	snprintf(path, sizeof(path), "%s/%s", root, name);
-	f = fopen(path, "w");
-	CHECK(f);
-	CHECK(fputs(text, f) >= 0);
-	CHECK_EQ(fclose(f), 0);
-}
-
-static void link_to(const char *name, const char *target)
-{
-	char path[256];
-
-	snprintf(path, sizeof(path), "%s/%s", root, name);
-	unlink(path);
-	if (target)
-		CHECK_EQ(symlink(target, path), 0);
-}
 
 static void make_tree(void)
 {
@@ -192,12 +159,7 @@ static int token_sequence(void)
 
 int main(void)
 {
-	char command[64], state[64];
-
-	CHECK(mkdtemp(root));
-	snprintf(state, sizeof(state), "%s/state", root);
-	CHECK_EQ(setenv("VFIOCORE_STATE", state, 1), 0);
-	CHECK_EQ(setenv("VFIOCORE_SYSFS", root, 1), 0);
+	tree_begin();
 	make_tree();
 	made_and_removed();
 	refusals();
@@ -205,7 +167,6 @@ int main(void)
 	sweep("sriov", enable_and_disable);
 	guarded();
 	sweep("token", token_sequence);
-	snprintf(command, sizeof(command), "rm -rf %s", root);
-	CHECK_EQ(system(command), 0);
+	tree_end();
 	return 0;
 }

@@ -2,7 +2,6 @@
 /* Discovery and hints on a sysfs tree made by the test. */
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,45 +15,10 @@
 #include "test.h"
 #include "transport/handle.h"
 #include "transport/hints.h"
-
-static char root[] = "/tmp/vfiocore-sysfs-XXXXXX";
-
-static void path_of(char *path, const char *file)
-{
-	snprintf(path, 256, "%s/%s", root, file);
-}
-
-static void folder(const char *name)
-{
-	char path[256];
-
-	path_of(path, name);
-	CHECK_EQ(mkdir(path, 0755), 0);
-}
-
-static void file(const char *name, const char *text)
-{
-	char path[256];
-	FILE *f;
-
-	path_of(path, name);
-	f = fopen(path, "w");
-	CHECK(f);
-	CHECK(fputs(text, f) >= 0);
-	CHECK_EQ(fclose(f), 0);
-}
-
-static void link_to(const char *name, const char *target)
-{
-	char path[256];
-
-	path_of(path, name);
-	CHECK_EQ(symlink(target, path), 0);
-}
+#include "tree.h"
 
 #define DEV "bus/pci/devices/0000:01:00.0"
 #define VF "bus/pci/devices/10000:02:00.1"
-#define NEW "bus/pci/devices/0000:03:00.0"
 
 static void make_tree(void)
 {
@@ -154,79 +118,6 @@ static void not_bound_to_vfio(void)
 	CHECK_EQ(vfc_device_open("fake:x", NULL, &device), -ENODEV);
 	CHECK_EQ(vfc_device_open("x", NULL, &device), -EINVAL);
 	CHECK_EQ(vfc_error_last()->reason, VFC_REASON_ARGUMENT);
-}
-
-static void bind_without_driver(void)
-{
-	CHECK_EQ(vfc_pci_bind("01:00.0", NULL), -ENOENT);
-	CHECK_EQ(vfc_error_last()->reason, VFC_REASON_NO_DRIVER);
-	CHECK(strstr(vfc_error_last()->hint, "modprobe vfio-pci"));
-}
-
-static void holds(const char *name, const char *text)
-{
-	char path[256], now[64];
-
-	path_of(path, name);
-	CHECK_EQ(sysfs_read(path, now, sizeof(now)), 0);
-	CHECK(!strcmp(now, text));
-}
-
-/* No kernel is behind this tree, so no driver ever takes the device: what was, is put back. */
-static void bind_that_fails(void)
-{
-	struct vfc_pci_bind_opts opts = {.size = sizeof(opts), .uid = 1, .gid = -1};
-	char state[256];
-
-	folder("bus/pci/drivers/vfio-pci");
-	file("bus/pci/drivers_probe", "");
-	file("bus/pci/drivers/e1000e/unbind", "");
-	path_of(state, "state/0000:01:00.0");
-	CHECK_EQ(vfc_pci_bind("01:00.0", NULL), -EBUSY);
-	CHECK(strstr(vfc_error_last()->hint, "vfio-pci did not take the device"));
-	CHECK_EQ(access(state, F_OK), -1);
-
-	/* It was bound here before, from igb: that is not forgotten. */
-	file("state/0000:01:00.0", "igb");
-	file(DEV "/driver_override", "e1000e\n");
-	CHECK_EQ(vfc_pci_bind("01:00.0", NULL), -EBUSY);
-	holds("state/0000:01:00.0", "igb");
-
-	/* Bound already, but there is no node to hand over. */
-	link_to(VF "/driver", "../../drivers/vfio-pci");
-	CHECK_EQ(vfc_pci_bind("10000:02:00.1", &opts), -ENODEV);
-	CHECK_EQ(vfc_error_last()->reason, VFC_REASON_NO_IOMMU);
-}
-
-/* What was just plugged in matches no driver yet: nobody takes it when it is offered first. */
-static void *takes_the_second_offer(void *unused)
-{
-	char path[256], offer[64];
-
-	path_of(path, "bus/pci/drivers_probe");
-	for (int offers = 0; offers < 2;) {
-		usleep(1000);
-		if (sysfs_read(path, offer, sizeof(offer)) < 0 || strcmp(offer, "0000:03:00.0"))
-			continue;
-		CHECK_EQ(truncate(path, 0), 0);
-		offers++;
-	}
-	link_to(NEW "/driver", "../../drivers/vfio-pci");
-	return unused;
-}
-
-static void bind_of_what_is_new(void)
-{
-	pthread_t kernel;
-
-	folder(NEW);
-	file(NEW "/vendor", "0x8086\n");
-	file(NEW "/device", "0x10d3\n");
-	file(NEW "/driver_override", "(null)\n");
-	CHECK_EQ(pthread_create(&kernel, NULL, takes_the_second_offer, NULL), 0);
-	CHECK_EQ(vfc_pci_bind("03:00.0", NULL), 0);
-	CHECK_EQ(pthread_join(kernel, NULL), 0);
-	holds(NEW "/driver_override", "vfio-pci");
 }
 
 /* /dev/null stands in for whatever sysfs says that it is. */
@@ -384,25 +275,16 @@ static int discovery(void)
 
 int main(void)
 {
-	char command[64], state[256];
-
-	CHECK(mkdtemp(root));
-	path_of(state, "state");
-	CHECK_EQ(setenv("VFIOCORE_STATE", state, 1), 0);
-	CHECK_EQ(setenv("VFIOCORE_SYSFS", root, 1), 0);
+	tree_begin();
 	make_tree();
 	details();
 	lists();
 	hints();
 	not_bound_to_vfio();
-	bind_without_driver();
-	bind_that_fails();
-	bind_of_what_is_new();
 	what_a_descriptor_is();
 	reserved_ranges();
 	other_buses();
 	sweep("discovery", discovery);
-	snprintf(command, sizeof(command), "rm -rf %s", root);
-	CHECK_EQ(system(command), 0);
+	tree_end();
 	return 0;
 }

@@ -85,6 +85,20 @@ int sys_character_device(int fd, unsigned *major, unsigned *minor)
 	return S_ISCHR(status.st_mode);
 }
 
+int sys_character_node(const char *path, unsigned *major, unsigned *minor)
+{
+	struct stat status;
+	int rc;
+
+	FAIL_ON_DEMAND(-ENOMEM);
+	rc = CALL(stat(path, &status));
+	if (rc < 0)
+		return rc;
+	*major = major(status.st_rdev);
+	*minor = minor(status.st_rdev);
+	return S_ISCHR(status.st_mode);
+}
+
 int sys_ioctl(int fd, unsigned long request, void *argument)
 {
 	return sys_ioctl_inline(fd, request, argument);
@@ -341,6 +355,17 @@ int sys_readlink(const char *path, char *target, size_t size)
 	return 0;
 }
 
+int sys_realpath(const char *path, char *real)
+{
+	int saved = errno, rc = 0;
+
+	FAIL_ON_DEMAND(-ENOMEM);
+	if (!realpath(path, real))
+		rc = -errno;
+	errno = saved;
+	return rc;
+}
+
 static int shown(const struct dirent *entry)
 {
 	return entry->d_name[0] != '.';
@@ -389,6 +414,20 @@ int sys_chown(const char *path, int uid, int gid)
 {
 	FAIL_ON_DEMAND(-EPERM);
 	return CALL(chown(path, (uid_t)uid, (gid_t)gid));
+}
+
+int sys_owner(const char *path, int *uid, int *gid)
+{
+	struct stat status;
+	int rc;
+
+	FAIL_ON_DEMAND(-ENOMEM);
+	rc = CALL(stat(path, &status));
+	if (rc < 0)
+		return rc;
+	*uid = (int)status.st_uid;
+	*gid = (int)status.st_gid;
+	return 0;
 }
 
 bool sys_exists(const char *path)

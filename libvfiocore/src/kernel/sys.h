@@ -21,6 +21,8 @@ int sys_create(const char *path, mode_t mode); /* truncates */
 void sys_close(int fd);
 int sys_dup(int fd); /* close-on-exec */
 int sys_character_device(int fd, unsigned *major, unsigned *minor); /* 1: it is one; 0: it is not */
+/* The same of a path. */
+int sys_character_node(const char *path, unsigned *major, unsigned *minor);
 int sys_ioctl(int fd, unsigned long request, void *argument);
 /* For the requests that take a value or a string in place of a structure. */
 int sys_ioctl_value(int fd, unsigned long request, unsigned long value);
@@ -74,12 +76,14 @@ ssize_t sys_receive_fds(int socket, void *data, size_t size, int fds[2], unsigne
 int sys_timer(int64_t period);   /* timerfd, non-blocking; ns */
 int sys_timer_clock_set(void);   /* timerfd whose read() says ECANCELED when the clock is set */
 int sys_readlink(const char *path, char *target, size_t size);  /* NUL-terminated */
+int sys_realpath(const char *path, char *real); /* PATH_MAX bytes */
 /* What is in a folder, sorted, without names that begin with a dot: how many, or -errno. */
 int sys_folder(const char *path, struct dirent ***entries);
 void sys_folder_free(struct dirent **entries, int count); /* nothing for a negative @count */
 int sys_mkdir(const char *path, mode_t mode);                   /* existing is fine */
 int sys_unlink(const char *path);
 int sys_chown(const char *path, int uid, int gid);
+int sys_owner(const char *path, int *uid, int *gid);
 bool sys_exists(const char *path);
 bool sys_accessible(const char *path); /* for reading and writing */
 uint64_t sys_memlock_limit(void); /* bytes; UINT64_MAX: none */

@@ -16,6 +16,13 @@
 
 #define NO_DRIVER "none" /* in the state file: the device had no driver */
 
+/* Room for a driver's name. The kernel sets no limit; a module's name has 56 bytes. */
+#define DRIVER_NAME 128
+
+/* linux/pci_regs.h: PCI_HEADER_TYPE and its mask. */
+#define HEADER_TYPE 0x0e
+#define HEADER_KIND 0x7f
+
 /* How long the kernel may take to match a device with its driver, and then to make its nodes. */
 #define WAIT_NS INT64_C(2000000000)
 #define LOOK_NS INT64_C(10000000)
@@ -64,12 +71,12 @@ static int remember(const char *name, const char *driver)
 	return refused((int)n, "write", path, what);
 }
 
-static void current_driver(const char *name, char driver[32])
+static void current_driver(const char *name, char driver[DRIVER_NAME])
 {
 	char path[SYSFS_PATH];
 
 	sysfs_path(path, "bus/pci/devices/%s/driver", name);
-	sysfs_link(path, driver, 32);
+	sysfs_link(path, driver, DRIVER_NAME);
 }
 
 static int write_attribute(const char *name, const char *file, const char *text)
@@ -90,50 +97,9 @@ void pci_bind_forget(const char *name)
 	sys_unlink(path);
 }
 
-static void group_node(const char *name, char node[PCI_GROUP_NODE])
-{
-	char path[SYSFS_PATH], group[16];
-
-	sysfs_path(path, "bus/pci/devices/%s/iommu_group", name);
-	sysfs_link(path, group, sizeof(group));
-	node[0] = '\0';
-	if (group[0])
-		pci_group_node(atoi(group), node);
-}
-
-bool pci_is_open(const char *name)
-{
-	char driver[32], node[PCI_GROUP_NODE];
-	int fd;
-
-	current_driver(name, driver);
-	group_node(name, node);
-	if (!strstr(driver, "vfio") || !node[0])
-		return false;
-	fd = sys_open(node, O_RDWR);
-	sys_close(fd);
-	return fd == -EBUSY;
-}
-
-/*
- * The kernel would wait for whoever has the device open, without end and without a signal's getting
- * through (vfio_unregister_group_dev()).
- */
-static int check_unused(const char *name)
-{
-	char node[PCI_GROUP_NODE];
-
-	if (!pci_is_open(name))
-		return 0;
-	group_node(name, node);
-	return vfc_fail(EBUSY, VFC_REASON_BUSY, WHERE("open", node),
-			"a process (maybe this one) has the device, or another of its group, open; "
-			"`fuser -v %s /dev/vfio/devices/*` shows which", node);
-}
-
 static int release(const char *name)
 {
-	char driver[32];
+	char driver[DRIVER_NAME];
 
 	current_driver(name, driver);
 	return driver[0] ? write_attribute(name, "driver/unbind", name) : 0;
@@ -149,31 +115,103 @@ static int probe(const char *name)
 	return rc < 0 ? refused(rc, "write", path, "the kernel refused it") : 0;
 }
 
-/* Best effort on the way out of a failure: the first error is the one to report. */
+/*
+ * Give the device back to @driver on the way out of a failure: the first error is the one to report. A
+ * device that somebody has opened meanwhile stays, for it could not be released without waiting for them.
+ */
 static void put_back(const char *name, const char *override, const char *driver)
 {
 	struct vfc_error first = *vfc_error_last();
+	char now[DRIVER_NAME];
 
 	write_attribute(name, "driver_override", override[0] ? override : "\n");
-	if (driver[0])
-		probe(name);
+	current_driver(name, now);
+	if (strcmp(now, driver) && pci_check_closed(name) == 0) {
+		release(name);
+		if (driver[0])
+			probe(name);
+	}
 	vfc_error_restore(&first);
+}
+
+/* "vfio_pci" is a module, whose driver is called "vfio-pci"; and the other way about. */
+static bool other_spelling(const char *driver, char spelling[DRIVER_NAME])
+{
+	char path[SYSFS_PATH];
+	char from = strchr(driver, '_') ? '_' : '-';
+
+	snprintf(spelling, DRIVER_NAME, "%s", driver);
+	for (char *at = spelling; *at; at++)
+		*at = *at == from ? (char)('_' + '-' - from) : *at;
+	sysfs_path(path, "bus/pci/drivers/%s", spelling);
+	return strcmp(spelling, driver) && sys_exists(path);
 }
 
 static int require_driver(const char *name, const char *driver)
 {
-	char path[SYSFS_PATH];
+	char path[SYSFS_PATH], spelling[DRIVER_NAME];
 
+	if (!*driver || *driver == '.' || driver[strcspn(driver, "/\n")] || strlen(driver) >= DRIVER_NAME)
+		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, WHERE(.object = name),
+				"\"%.40s\" is no driver's name; /sys/bus/pci/drivers has them", driver);
 	sysfs_path(path, "bus/pci/drivers/%s", driver);
 	if (sys_exists(path))
 		return 0;
+	if (other_spelling(driver, spelling))
+		return vfc_fail(ENOENT, VFC_REASON_NO_DRIVER, WHERE(.object = name),
+				"there is no driver %s; %s is loaded", driver, spelling);
 	return vfc_fail(ENOENT, VFC_REASON_NO_DRIVER, WHERE(.object = name),
 			"the driver %s is not loaded: modprobe %s", driver, driver);
 }
 
+/* vfio_pci_probe() refuses every header but that of an ordinary function. */
+static int refuse_bridge(const char *name, const char *driver)
+{
+	char path[SYSFS_PATH];
+	uint8_t type = 0;
+	int fd;
+
+	if (!pci_is_vfio_driver(driver))
+		return 0;
+	sysfs_path(path, "bus/pci/devices/%s/config", name);
+	fd = sys_open(path, O_RDONLY);
+	if (fd >= 0 && sys_pread(fd, &type, 1, HEADER_TYPE) != 1)
+		type = 0; /* the kernel is going to judge */
+	sys_close(fd);
+	if (!(type & HEADER_KIND))
+		return 0;
+	return vfc_fail(EOPNOTSUPP, VFC_REASON_UNSUPPORTED, WHERE(.object = name),
+			"it is a bridge, and VFIO drives none; it may keep its driver, which is in no device's "
+			"way that it leads to");
+}
+
+/* What the host uses is taken away from it on request only. */
+static int refuse_used(const char *name, const char *driver, const char *verb, uint32_t flags)
+{
+	char why[200];
+	int rc;
+
+	if ((flags & VFC_PCI_FORCE) || !driver[0] || pci_is_vfio_driver(driver))
+		return 0;
+	rc = pci_in_use(name, NULL, why, sizeof(why));
+	if (rc <= 0)
+		return rc;
+	return vfc_fail(EBUSY, VFC_REASON_BUSY, WHERE(.object = name),
+			"the host uses it: %s. Stop using it first, or take it away from the host by "
+			"`vfio %s --force` (VFC_PCI_FORCE)", why, verb);
+}
+
+static int check_flags(uint32_t flags)
+{
+	if (!(flags & ~(uint32_t)(VFC_PCI_FORCE | VFC_PCI_DRY_RUN)))
+		return 0;
+	return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE,
+			"flags 0x%x: there are VFC_PCI_FORCE and VFC_PCI_DRY_RUN", flags);
+}
+
 static int verify(const char *name, const char *driver)
 {
-	char now[32], path[SYSFS_PATH], hint[96] = "";
+	char now[DRIVER_NAME], path[SYSFS_PATH], hint[96] = "";
 
 	current_driver(name, now);
 	if (!strcmp(now, driver))
@@ -195,16 +233,32 @@ static int give(const char *node, int uid, int gid)
 
 	if (rc < 0)
 		return vfc_fail(rc, rc == -EPERM ? VFC_REASON_PERMISSION : VFC_REASON_NONE,
-				WHERE("chown", node),
-				"the device is bound, but its node could not be handed over");
+				WHERE("chown", node), "the node could not be handed over");
 	return 0;
+}
+
+/* Both or none: the group's node has its former owner again when the other cannot be given. */
+static int give_both(const char *group, const char *cdev, int uid, int gid)
+{
+	int rc, former_uid, former_gid;
+
+	rc = sys_owner(group, &former_uid, &former_gid);
+	if (rc < 0)
+		return vfc_fail(rc, VFC_REASON_NONE, WHERE("stat", group),
+				"the node could not be handed over");
+	rc = give(group, uid, gid);
+	if (rc == 0 && cdev[0])
+		rc = give(cdev, uid, gid);
+	if (rc < 0)
+		sys_chown(group, former_uid, former_gid);
+	return rc;
 }
 
 /* The group's node, and the device's own where the kernel makes one. */
 static int give_nodes(const char *name, int uid, int gid)
 {
 	struct vfc_pci_info info = {.size = sizeof(info)};
-	char node[64];
+	char group[PCI_GROUP_NODE], cdev[64] = "";
 	int rc;
 
 	if (uid < 0 && gid < 0)
@@ -214,21 +268,21 @@ static int give_nodes(const char *name, int uid, int gid)
 		return rc;
 	if (info.iommu_group < 0)
 		return vfc_fail(ENODEV, VFC_REASON_NO_IOMMU, WHERE(.object = name),
-				"the device is bound, but it is in no IOMMU group: there is no node that "
-				"could be handed over");
-	pci_group_node(info.iommu_group, node);
-	for (int64_t end = sys_now() + WAIT_NS; !sys_exists(node) && sys_now() < end;)
+				"the device is in no IOMMU group, so there is no node that could be handed "
+				"over");
+	pci_group_node(info.iommu_group, group);
+	for (int64_t end = sys_now() + WAIT_NS; !sys_exists(group) && sys_now() < end;)
 		sys_sleep(LOOK_NS);
-	rc = give(node, uid, gid);
-	snprintf(node, sizeof(node), "/dev/vfio/devices/%.31s", info.vfio_cdev);
-	if (rc == 0 && info.vfio_cdev[0] && sys_exists(node))
-		rc = give(node, uid, gid);
-	return rc;
+	if (info.vfio_cdev[0])
+		snprintf(cdev, sizeof(cdev), "/dev/vfio/devices/%.31s", info.vfio_cdev);
+	if (!sys_exists(cdev))
+		cdev[0] = '\0';
+	return give_both(group, cdev, uid, gid);
 }
 
 static bool has_driver(const char *name, const char *driver)
 {
-	char now[32];
+	char now[DRIVER_NAME];
 
 	current_driver(name, now);
 	return !strcmp(now, driver);
@@ -255,77 +309,138 @@ static int offer(const char *name, const char *driver)
 	return rc < 0 ? rc : verify(name, driver);
 }
 
-static int bind_to(const char *name, const char *driver, const char *former, const char *override)
+/* What a device had before, to be put back when something fails. */
+struct before {
+	char driver[DRIVER_NAME];
+	char override[DRIVER_NAME];
+	bool again; /* bound by us to another driver: what it had before that is remembered already */
+};
+
+static void look_before(const char *name, struct before *before)
 {
 	char path[SYSFS_PATH];
-	bool again;
-	int rc = check_unused(name);
 
-	if (rc < 0)
-		return rc;
-	/* Bound by us to another driver: what it had before that is remembered already. */
+	current_driver(name, before->driver);
+	pci_override(name, before->override, sizeof(before->override));
 	state_path(name, path);
-	again = override[0] && !strcmp(override, former) && sys_exists(path);
-	if (!again)
-		rc = remember(name, former[0] ? former : NO_DRIVER);
+	before->again = before->override[0] && !strcmp(before->override, before->driver) &&
+			sys_exists(path);
+}
+
+static void undo(const char *name, const struct before *before)
+{
+	put_back(name, before->override, before->driver);
+	if (!before->again)
+		pci_bind_forget(name);
+}
+
+static int bind_to(const char *name, const char *driver, const struct before *before)
+{
+	int rc = 0;
+
+	if (!before->again)
+		rc = remember(name, before->driver[0] ? before->driver : NO_DRIVER);
 	if (rc < 0)
 		return rc;
 	rc = write_attribute(name, "driver_override", driver);
 	if (rc == 0)
 		rc = offer(name, driver);
-	if (rc < 0) {
-		put_back(name, override, former);
-		if (!again)
-			sys_unlink(path);
-	}
+	if (rc < 0)
+		undo(name, before);
+	return rc;
+}
+
+/* What can be known before anything is changed. */
+static int check_bind(const char *name, const char *driver, const struct before *before, uint32_t flags)
+{
+	int rc = require_driver(name, driver);
+
+	if (rc == 0)
+		rc = refuse_bridge(name, driver);
+	if (rc < 0 || !strcmp(before->driver, driver))
+		return rc;
+	rc = refuse_used(name, before->driver, "bind", flags);
+	return rc < 0 ? rc : pci_check_closed(name);
+}
+
+static int bind_and_give(const char *name, const char *driver, const struct vfc_pci_bind_opts *opts)
+{
+	struct before before;
+	bool bound;
+	int rc;
+
+	look_before(name, &before);
+	bound = !strcmp(before.driver, driver);
+	rc = check_bind(name, driver, &before, opts->flags);
+	if (rc < 0 || (opts->flags & VFC_PCI_DRY_RUN))
+		return rc;
+	if (!bound)
+		rc = bind_to(name, driver, &before);
+	if (rc < 0)
+		return rc;
+	rc = give_nodes(name, opts->uid, opts->gid);
+	if (rc < 0 && !bound)
+		undo(name, &before);
 	return rc;
 }
 
 int vfc_pci_bind(const char *name, const struct vfc_pci_bind_opts *opts)
 {
 	static const struct vfc_pci_bind_opts defaults = {.size = sizeof(defaults), .uid = -1, .gid = -1};
-	struct vfc_pci_info info = {.size = sizeof(info)};
+	char canonical[VFC_PCI_NAME] = "";
 	struct vfc_pci_bind_opts own;
-	const char *driver;
 	int rc;
 
-	opts = opts ? OPTIONS_OF(offsetof(struct vfc_pci_bind_opts, reserved), vfc_pci_bind_opts, opts, &own)
+	opts = opts ? OPTIONS_OF(offsetof(struct vfc_pci_bind_opts, flags), vfc_pci_bind_opts, opts, &own)
 		    : &defaults;
 	if (!opts)
 		return vfc_done(OPTIONS_REFUSED);
-	driver = opts->driver ? opts->driver : "vfio-pci";
-	rc = vfc_pci_info(name, &info);
+	rc = check_flags(opts->flags);
 	if (rc == 0)
-		rc = require_driver(info.name, driver);
-	if (rc == 0 && strcmp(info.driver, driver))
-		rc = bind_to(info.name, driver, info.driver, info.driver_override);
+		rc = pci_find(name, canonical);
 	if (rc == 0)
-		rc = give_nodes(info.name, opts->uid, opts->gid);
+		rc = bind_and_give(canonical, opts->driver ? opts->driver : "vfio-pci", opts);
 	return vfc_done(rc);
 }
 
 /* The driver that vfc_pci_bind() displaced; "" when it displaced none or did not bind at all. */
-static void recall(const char *name, char driver[32])
+static void recall(const char *name, char driver[DRIVER_NAME])
 {
 	char path[SYSFS_PATH];
 
 	state_path(name, path);
-	if (sysfs_read(path, driver, 32) < 0 || !strcmp(driver, NO_DRIVER))
+	if (sysfs_read(path, driver, DRIVER_NAME) < 0 || !strcmp(driver, NO_DRIVER))
 		driver[0] = '\0';
 }
 
-static int unbind(const char *name)
+/* A slip in the device's name must not cost the host one of its devices. */
+static int refuse_hosts(const char *name, const char *driver, bool bound_by_us, uint32_t flags)
 {
-	char path[SYSFS_PATH], former[32], now[32];
+	int rc = refuse_used(name, driver, "unbind", flags);
+
+	if (rc < 0 || (flags & VFC_PCI_FORCE) || !driver[0] || bound_by_us || pci_is_vfio_driver(driver))
+		return rc;
+	return vfc_fail(EBUSY, VFC_REASON_BUSY, WHERE(.object = name),
+			"the host's driver %s has it, and there is no bind to be undone. `vfio unbind "
+			"--force` (VFC_PCI_FORCE) takes it away from that driver", driver);
+}
+
+static int unbind(const char *name, uint32_t flags)
+{
+	char path[SYSFS_PATH], former[DRIVER_NAME], now[DRIVER_NAME];
 	bool bound_by_us;
 	int rc;
 
 	state_path(name, path);
 	bound_by_us = sys_exists(path);
 	recall(name, former);
-	rc = check_unused(name);
+	current_driver(name, now);
+	rc = refuse_hosts(name, now, bound_by_us, flags);
 	if (rc == 0)
-		rc = write_attribute(name, "driver_override", "\n");
+		rc = pci_check_closed(name);
+	if (rc < 0 || (flags & VFC_PCI_DRY_RUN))
+		return rc;
+	rc = write_attribute(name, "driver_override", "\n");
 	if (rc == 0)
 		rc = release(name);
 	/* A device that had no driver before gets none now. */
@@ -343,10 +458,17 @@ static int unbind(const char *name)
 	return 0;
 }
 
-int vfc_pci_unbind(const char *name)
+int vfc_pci_unbind_with(const char *name, uint32_t flags)
 {
 	char canonical[VFC_PCI_NAME] = "";
-	int rc = pci_find(name, canonical);
+	int rc = check_flags(flags);
 
-	return vfc_done(rc < 0 ? rc : unbind(canonical));
+	if (rc == 0)
+		rc = pci_find(name, canonical);
+	return vfc_done(rc < 0 ? rc : unbind(canonical, flags));
+}
+
+int vfc_pci_unbind(const char *name)
+{
+	return vfc_done(vfc_pci_unbind_with(name, 0));
 }

@@ -26,15 +26,40 @@ const char *sysfs_root(void)
 	return root && *root ? root : "/sys";
 }
 
-void sysfs_path(char path[SYSFS_PATH], const char *format, ...)
+const char *proc_root(void)
 {
-	va_list args;
-	int n = snprintf(path, SYSFS_PATH, "%s/", sysfs_root());
+	const char *root = secure_getenv("VFIOCORE_PROC");
+
+	return root && *root ? root : "/proc";
+}
+
+static void path_in(const char *root, char path[SYSFS_PATH], const char *format, va_list args)
+	__attribute__((format(printf, 3, 0)));
+
+static void path_in(const char *root, char path[SYSFS_PATH], const char *format, va_list args)
+{
+	int n = snprintf(path, SYSFS_PATH, "%s/", root);
 
 	if (n >= SYSFS_PATH)
 		n = SYSFS_PATH - 1;
-	va_start(args, format);
 	vsnprintf(path + n, (size_t)(SYSFS_PATH - n), format, args);
+}
+
+void sysfs_path(char path[SYSFS_PATH], const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	path_in(sysfs_root(), path, format, args);
+	va_end(args);
+}
+
+void proc_path(char path[SYSFS_PATH], const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	path_in(proc_root(), path, format, args);
 	va_end(args);
 }
 
@@ -52,6 +77,42 @@ int sysfs_text(const char *path, char *text, size_t size)
 		return (int)n;
 	text[n] = '\0';
 	return 0;
+}
+
+/* What read() gives of @fd until its end, behind the @used bytes that are there; takes over @text. */
+static int read_on(int fd, char *text, size_t used, size_t size, char **whole)
+{
+	ssize_t n;
+
+	do {
+		if (used + 1 == size) {
+			char *larger = sys_alloc(size *= 2);
+
+			if (larger)
+				memcpy(larger, text, used);
+			free(text);
+			text = larger;
+		}
+		n = text ? sys_read(fd, text + used, size - used - 1) : -ENOMEM;
+		used += n > 0 ? (size_t)n : 0;
+	} while (n > 0);
+	if (n < 0) {
+		free(text);
+		return (int)n;
+	}
+	*whole = text; /* which sys_alloc() zeroed */
+	return 0;
+}
+
+int sysfs_whole(const char *path, char **text)
+{
+	int rc, fd = sys_open(path, O_RDONLY);
+
+	if (fd < 0)
+		return fd;
+	rc = read_on(fd, sys_alloc(4096), 0, 4096, text);
+	sys_close(fd);
+	return rc;
 }
 
 int sysfs_read(const char *path, char *text, size_t size)
@@ -278,7 +339,7 @@ static void link_of(const char *name, const char *file, char *text, size_t size)
 	sysfs_link(path, text, size);
 }
 
-static void read_override(const char *name, char *text, size_t size)
+void pci_override(const char *name, char *text, size_t size)
 {
 	char path[SYSFS_PATH];
 
@@ -309,7 +370,7 @@ static void read_info(const char *name, struct vfc_pci_info *info)
 	link_of(name, "iommu", info->iommu, sizeof(info->iommu));
 	link_of(name, "driver", info->driver, sizeof(info->driver));
 	link_of(name, "physfn", info->physfn, sizeof(info->physfn));
-	read_override(name, info->driver_override, sizeof(info->driver_override));
+	pci_override(name, info->driver_override, sizeof(info->driver_override));
 	sysfs_path(path, "bus/pci/devices/%s/vfio-dev", name);
 	sysfs_entry(path, info->vfio_cdev, sizeof(info->vfio_cdev));
 	read_bars(name, info);

@@ -15,11 +15,18 @@
 /* "/sys", or what VFIOCORE_SYSFS names (tests; ignored in a set-user-id program). */
 const char *sysfs_root(void);
 
+/* "/proc", or what VFIOCORE_PROC names, likewise. */
+const char *proc_root(void);
+
 void sysfs_path(char path[SYSFS_PATH], const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+void proc_path(char path[SYSFS_PATH], const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
 /* A file of at most @size - 1 bytes, or its beginning; "" and -errno. */
 int sysfs_text(const char *path, char *text, size_t size);
+/* A whole file, NUL-terminated; free() it. */
+int sysfs_whole(const char *path, char **text);
 /* A file's first line without its newline, or -errno. */
 int sysfs_read(const char *path, char *text, size_t size);
 /* A file's number, decimal or 0x; or @otherwise. */
@@ -42,12 +49,18 @@ int pci_find(const char *name, char canonical[VFC_PCI_NAME]);
  */
 void pci_group_holders(int group, char *text, size_t size);
 
-/*
- * Does somebody have the device, or another of its group, open through VFIO? A group in use says so
- * when it is opened, also when the device is used through its own node.
- */
+/* What is in driver_override; "" when it is unset. */
+void pci_override(const char *name, char *text, size_t size);
+
+/* opener.c: does somebody have the device, or another of its group, open through VFIO? */
 bool pci_is_open(const char *name);
-/* bind.c: what it remembers of a device that is no more. */
+/* -EBUSY with a record that tells who, as far as that is known. */
+int pci_check_closed(const char *name);
+/* vfc_pci_in_use(), for those who report under their own name. */
+int pci_in_use(const char *name, const struct vfc_pci_use_opts *opts, char *why, size_t size);
+/* Is it the name of a driver of VFIO's? vfio-pci has variants for certain devices, as mlx5_vfio_pci. */
+bool pci_is_vfio_driver(const char *driver);
+/* bind.c: what it remembers is of a device that is no more. */
 void pci_bind_forget(const char *name);
 
 /* Did VFIO make the group up, for a device that no IOMMU translates for (vfio_noiommu_group_alloc())? */

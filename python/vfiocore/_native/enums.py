@@ -7,6 +7,7 @@ from enum import IntEnum, IntFlag
 
 __all__ = [
     "BarFlag",
+    "BindFlag",
     "DeviceFlag",
     "DeviceKind",
     "DirtyFlag",
@@ -173,6 +174,13 @@ class BarFlag(IntFlag):
     # The header's name, VFC_PCI_BAR_64, without its prefix is no identifier.
     WIDE = 2
     PREFETCH = 4
+
+
+class BindFlag(IntFlag):
+    """How a device is bound and unbound (vfiocore/pci.h)."""
+
+    FORCE = 1
+    DRY_RUN = 2
 
 
 class Knob(IntEnum):

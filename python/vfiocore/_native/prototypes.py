@@ -419,8 +419,16 @@ PROTOTYPES: dict[str, tuple[str, ...]] = {
     "vfc_pci_list": ("int", _NAMES, "size_t"),
     "vfc_pci_info": ("int", "const char *", "struct vfc_pci_info *"),
     "vfc_pci_group": ("int", "int", _NAMES, "size_t"),
+    "vfc_pci_in_use": (
+        "int",
+        "const char *",
+        "const struct vfc_pci_use_opts *",
+        "char *",
+        "size_t",
+    ),
     "vfc_pci_bind": ("int", "const char *", "const struct vfc_pci_bind_opts *"),
     "vfc_pci_unbind": ("int", "const char *"),
+    "vfc_pci_unbind_with": ("int", "const char *", "uint32_t"),
     "vfc_pci_reset_methods": ("int", "const char *", "char *", "size_t"),
     "vfc_pci_wait_for": ("int", "const char *", "int64_t", "char *"),
     # power.h

@@ -326,8 +326,17 @@ class PciBindOpts(Sized):
         ("size", c_uint32),
         ("uid", c_int32),
         ("gid", c_int32),
-        ("reserved", c_uint32),
+        ("flags", c_uint32),
         ("driver", c_void_p),
+    ]
+
+
+class PciUseOpts(Sized):
+    _fields_ = [
+        ("size", c_uint32),
+        ("reserved", c_uint32),
+        ("sysfs", c_void_p),
+        ("proc", c_void_p),
     ]
 
 

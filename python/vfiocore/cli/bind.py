@@ -7,11 +7,12 @@ import argparse
 import os
 from typing import TYPE_CHECKING, Any
 
-from .output import CliError, add_json, bdf, paint, print_json
+from .output import add_json, bdf, paint, print_json, report_error
 from .sysfs import blockers, device_dir, group_members, is_vfio_driver, nodes, root
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from vfiocore.pci import PciInfo
 
@@ -25,7 +26,9 @@ examples:
   vfio bind 01:00.0 --dry-run
 
 Only the named devices are touched (driver_override). `vfio unbind` restores the former driver.
-A device that is in use, as a mounted disk or the way to the network, is refused.
+A device that the host uses is refused: a disk that is mounted, swap, or has volumes on it; a
+network interface that has a route, or that a bridge, bond or VLAN stands on. All devices are bound,
+or none.
 """
 
 INTERMIXED = True
@@ -45,18 +48,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="also bind those devices of the IOMMU group that host drivers hold",
     )
-    parser.add_argument("--force", action="store_true", help="even if the device is in use")
+    parser.add_argument("--force", action="store_true", help="even if the host uses the device")
     parser.add_argument("--dry-run", action="store_true", help="show the steps, change nothing")
     add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     devices = chosen(args.devices, args.group_members)
-    if not args.force:
-        refuse_used(devices, args.driver)
+    check_all(devices, args.driver, force=args.force)
     if args.dry_run:
         return _show_steps(devices, args)
-    bind_all(devices, args.driver, args.user)
+    bind_all(devices, args.driver, args.user, force=args.force)
     return _report(devices, args)
 
 
@@ -88,34 +90,62 @@ def chosen(names: Sequence[str], with_members: bool) -> list[PciInfo]:
     return list(chosen.values())
 
 
-def refuse_used(devices: Sequence[PciInfo], driver: str) -> None:
-    """Not what is mounted, or the way to the network."""
+def check_all(devices: Sequence[PciInfo], driver: str, *, force: bool = False) -> None:
+    """Raise what would keep one of them from being bound, before anything is changed."""
     from vfiocore import pci
 
     for info in devices:
-        reason = None if info.driver == driver else pci.in_use(info.name)
-        if reason:
-            raise CliError(
-                f"{info.name} is in use: {reason}",
-                hint="stop using it first, or take it away from the system with --force",
-            )
+        pci.bind(info.name, driver=driver, force=force, dry_run=True)
 
 
-def bind_all(devices: Sequence[PciInfo], driver: str, owner: tuple[int, int] | None = None) -> None:
-    """All or none: what was bound here is given back when a later device fails."""
+def bind_all(
+    devices: Sequence[PciInfo],
+    driver: str,
+    owner: tuple[int, int] | None = None,
+    *,
+    force: bool = False,
+) -> None:
+    """All or none: when one fails, the others have their former drivers and owners again."""
     from vfiocore import pci
 
     uid, gid = owner or (-1, -1)
-    bound: list[str] = []
+    owners = _owners(devices) if owner else {}
     try:
         for info in devices:
-            pci.bind(info.name, driver=driver, uid=uid, gid=gid)
-            if info.driver != driver:
-                bound.append(info.name)
+            pci.bind(info.name, driver=driver, uid=uid, gid=gid, force=force)
     except BaseException:
-        for name in reversed(bound):
-            pci.unbind(name)
+        _undo(devices, driver, owners)
         raise
+
+
+def _owners(devices: Sequence[PciInfo]) -> dict[Path, tuple[int, int]]:
+    """Whose the nodes are that exist before anything is bound."""
+    found = {}
+    for node in {node for info in devices for node in nodes(info)}:
+        try:
+            status = node.stat()
+        except FileNotFoundError:
+            continue
+        found[node] = (status.st_uid, status.st_gid)
+    return found
+
+
+def _undo(devices: Sequence[PciInfo], driver: str, owners: dict[Path, tuple[int, int]]) -> None:
+    """What fails here is told, and the rest is undone nevertheless."""
+    from vfiocore import pci
+
+    for info in reversed(devices):
+        try:
+            # Asked for anew, since a signal may come between a bind and a note of it.
+            if info.driver != driver and pci.info(info.name).driver == driver:
+                pci.unbind(info.name)
+        except OSError as error:
+            report_error(error)
+    for node, (uid, gid) in owners.items():
+        try:
+            os.chown(node, uid, gid)
+        except OSError as error:
+            report_error(error)
 
 
 def _steps(info: PciInfo, driver: str, owner: tuple[int, int] | None) -> list[str]:

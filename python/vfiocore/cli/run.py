@@ -8,7 +8,8 @@ import os
 import shlex
 import sys
 
-from .bind import bind_all, chosen, refuse_used
+from . import rights
+from .bind import bind_all, check_all, chosen
 from .opening import add_token, open_each
 from .output import CliError, add_json, at_least, bdf, is_fake, print_fields, print_json
 from .sysfs import is_vfio_driver, nodes, obstacles
@@ -32,9 +33,10 @@ examples:
 
 The command inherits the address space's descriptor as 3 and the devices' as 4, 5, ... in the order
 given, and VFIOCORE_FDS=iommu=3,BDF=4,... in its environment, where vfiocore.open() and
-vfc_device_open() find them. With --user it has that user's groups, no capability, and cannot get
-any (no_new_privs); without, it is run as whoever calls. Where the limit of locked memory is too low
-for its buffers, --memlock raises it.
+vfc_device_open() find them. With --user it has that user's groups and no capability (root keeps
+root's), it cannot get any (no_new_privs), and it cannot type into the caller's terminal. Without
+--user it is run as whoever calls. Where the limit of locked memory is too low for its buffers,
+--memlock raises it.
 
 exit status: the command's own; 126 if it cannot be run, 127 if it is not found; 128 + N if --bind
 waited for it and signal N ended it
@@ -43,7 +45,6 @@ waited for it and signal N ended it
 INTERMIXED = TRAILING = True
 
 FIRST = 3
-PR_SET_NO_NEW_PRIVS = 38
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
 
@@ -75,9 +76,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     devices = _devices(args.devices)
     unbound = [info for info in devices if not is_vfio_driver(info.driver)]
+    if not args.dry_run:
+        _check_rights(args, devices, unbound)
+    _check_devices(args, unbound)
     if args.dry_run:
         return _show(args, devices, unbound)
-    _check(args, devices, unbound)
     if not unbound:
         return _become(args, devices)
     return _bound_meanwhile(args, devices, unbound)
@@ -114,25 +117,29 @@ def _devices(names: Sequence[str]) -> list[PciInfo]:
     return chosen(names, with_members=False)
 
 
-def _check(
+def _check_rights(
     args: argparse.Namespace, devices: Sequence[PciInfo], unbound: Sequence[PciInfo]
 ) -> None:
-    """What would go wrong, before anything is changed."""
+    """What the caller may not do."""
     if args.user and os.geteuid() != 0 and args.user.pw_uid != os.geteuid():
         raise CliError(
             f"only root can run a command as {args.user.pw_name}", hint="sudo vfio run ..."
         )
+    for info in devices:
+        found = [] if info in unbound else obstacles(info, [info])
+        if found and os.geteuid() != 0:
+            raise CliError(f"{info.name}: {found[0].problem}", hint=found[0].cure)
+
+
+def _check_devices(args: argparse.Namespace, unbound: Sequence[PciInfo]) -> None:
+    """What would go wrong with the devices, before anything is changed."""
     if unbound and not args.bind:
         first = unbound[0]
         raise CliError(
             f"{first.name} is bound to {first.driver or 'no driver'}: a VFIO driver must have it",
             hint=f"sudo vfio bind {first.name}, or --bind for as long as the command runs",
         )
-    refuse_used(unbound, "vfio-pci")
-    for info in devices:
-        found = [] if info in unbound else obstacles(info, [info])
-        if found and os.geteuid() != 0:
-            raise CliError(f"{info.name}: {found[0].problem}", hint=found[0].cure)
+    check_all(unbound, "vfio-pci")
 
 
 def _transport(args: argparse.Namespace, devices: Sequence[PciInfo]) -> str:
@@ -235,7 +242,7 @@ def _become(args: argparse.Namespace, devices: Sequence[PciInfo]) -> NoReturn:
     if args.memlock is not None:
         _limit_memlock(args.memlock)
     if args.user:
-        _drop_rights(args.user)
+        rights.drop(args.user)
         user = args.user
         environment |= {"HOME": user.pw_dir, "USER": user.pw_name, "LOGNAME": user.pw_name}
     _exec(args.command, environment, descriptors)
@@ -252,21 +259,6 @@ def _limit_memlock(size: int) -> None:
             f"the limit of locked memory cannot be set to {size}: {error}",
             hint="only root can raise it",
         ) from None
-
-
-def _drop_rights(user: struct_passwd) -> None:
-    """For good: the three ids are the user's, and no_new_privs takes setuid programs their effect.
-    Capabilities go with the ids (capabilities(7), "Effect of user ID changes"); root keeps its."""
-    import ctypes
-
-    if os.geteuid() == 0:
-        os.initgroups(user.pw_name, user.pw_gid)
-        os.setresgid(user.pw_gid, user.pw_gid, user.pw_gid)
-        os.setresuid(user.pw_uid, user.pw_uid, user.pw_uid)
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0:
-        number = ctypes.get_errno()
-        raise OSError(number, f"no_new_privs: {os.strerror(number)}")
 
 
 def _exec(

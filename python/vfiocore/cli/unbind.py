@@ -21,7 +21,8 @@ examples:
   sudo vfio unbind 01:00.0
   vfio unbind 01:00.0 --dry-run
 
-A device that `vfio bind` did not bind goes to whatever driver the kernel chooses.
+A device that has a VFIO driver, but not from `vfio bind`, goes to whatever driver the kernel
+chooses. One that a driver of the host's has is refused, as is one that the host uses.
 """
 
 INTERMIXED = True
@@ -29,6 +30,11 @@ INTERMIXED = True
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("devices", type=bdf, nargs="+", metavar="BDF", help="PCI addresses")
+    parser.add_argument(
+        "--force",
+        action="store_true",
+        help="even if a driver of the host's has it, or the host uses it",
+    )
     parser.add_argument("--dry-run", action="store_true", help="show the steps, change nothing")
     add_json(parser)
 
@@ -38,8 +44,8 @@ def run(args: argparse.Namespace) -> int:
 
     devices = [pci.info(name) for name in args.devices]
     if args.dry_run:
-        return _show_steps(devices, args.json)
-    results = [_unbind(before) for before in devices]
+        return _show_steps(devices, args)
+    results = [_unbind(before, args.force) for before in devices]
     if args.json:
         print_json({"dry_run": False, "devices": results})
     else:
@@ -49,15 +55,22 @@ def run(args: argparse.Namespace) -> int:
     return 1 if any(result["error"] for result in results) else 0
 
 
-def _unbind(before: PciInfo) -> dict[str, str | None]:
+def _try(name: str, force: bool, dry_run: bool = False) -> str | None:
+    """What is wrong is told and returned: the other devices are still to be given back."""
     from vfiocore import pci
 
-    problem = None
     try:
-        pci.unbind(before.name)
-    except OSError as error:  # the other devices are still to be given back
+        pci.unbind(name, force=force, dry_run=dry_run)
+    except OSError as error:
         report_error(error)
-        problem = str(error)
+        return str(error)
+    return None
+
+
+def _unbind(before: PciInfo, force: bool) -> dict[str, str | None]:
+    from vfiocore import pci
+
+    problem = _try(before.name, force)
     after = pci.info(before.name)
     return {
         "name": after.name,
@@ -91,13 +104,15 @@ def _steps(info: PciInfo) -> list[str]:
     return steps
 
 
-def _show_steps(devices: list[PciInfo], as_json: bool) -> int:
-    plan = {info.name: _steps(info) for info in devices}
-    if as_json:
-        print_json({"dry_run": True, "steps": plan})
-        return 0
-    for name, steps in plan.items():
-        print(f"{name}: would run")
-        for step in steps:
-            print(f"  {step}")
-    return 0
+def _show_steps(devices: list[PciInfo], args: argparse.Namespace) -> int:
+    problems = {info.name: _try(info.name, args.force, dry_run=True) for info in devices}
+    refused = {name: problem for name, problem in problems.items() if problem}
+    plan = {info.name: _steps(info) for info in devices if info.name not in refused}
+    if args.json:
+        print_json({"dry_run": True, "steps": plan, "refused": refused})
+    else:
+        for name, steps in plan.items():
+            print(f"{name}: would run")
+            for step in steps:
+                print(f"  {step}")
+    return 1 if refused else 0
