@@ -3,8 +3,8 @@
  * Interrupts of the fake transport: the state machine of VFIO_DEVICE_SET_IRQS for PCI devices
  * (drivers/vfio/vfio_main.c and drivers/vfio/pci/vfio_pci_intrs.c).
  *
- * Limits of the model: an eventfd is not referenced, so it must stay open while it is armed; the one
- * that unmasks INTx is looked at by the model's thread.
+ * Limits of the model: an eventfd is not referenced, so it must stay open while it is armed. The eventfd
+ * that unmasks INTx is polled by the model's thread.
  */
 #include "transport/model/fake.h"
 
@@ -41,7 +41,7 @@ int fake_irq_info(struct transport_device *base, uint32_t index, struct vfio_irq
 	return 0;
 }
 
-/* The data that follows the header: one element a vector. */
+/* The header is followed by one element of data for each vector. */
 static int eventfd_of(const struct vfio_irq_set *set, uint32_t i)
 {
 	int fd;
@@ -60,7 +60,7 @@ static bool is_off(const struct vfio_irq_set *set)
 	return set->flags & VFIO_IRQ_SET_DATA_NONE && !set->count;
 }
 
-static void forget(struct fake_irq *irq)
+static void forget_vectors(struct fake_irq *irq)
 {
 	for (int i = 0; i < FAKE_VECTORS; i++)
 		irq->fds[i] = -1;
@@ -71,7 +71,7 @@ static void forget(struct fake_irq *irq)
 void fake_irq_forget(struct fake_device *device)
 {
 	for (int i = 0; i < FAKE_IRQS; i++)
-		forget(&device->irqs[i]);
+		forget_vectors(&device->irqs[i]);
 }
 
 static bool armed(const struct fake_irq *irq, uint32_t vector)
@@ -79,7 +79,7 @@ static bool armed(const struct fake_irq *irq, uint32_t vector)
 	return vector < FAKE_VECTORS && irq->fds[vector] >= 0;
 }
 
-/* The kernel's loopback: it knows no mask, and masks nothing. */
+/* An interrupt that the user triggers by the ioctl. It ignores the mask of INTx and does not set it. */
 static void loop_back(struct fake_irq *irq, uint32_t vector)
 {
 	if (armed(irq, vector))
@@ -93,7 +93,7 @@ bool fake_raise(struct fake_device *device, uint32_t vector)
 	if (device->irq_type < 0 || irq->masked || !armed(irq, vector))
 		return false;
 	if (device->irq_type == VFC_IRQ_INTX)
-		irq->masked = true; /* level triggered: silent until the user has looked */
+		irq->masked = true; /* a level-triggered line is quiet until the user has handled it */
 	sys_eventfd_raise(irq->fds[vector]);
 	return true;
 }
@@ -158,7 +158,7 @@ static int validate(const struct fake_device *device, const struct vfio_irq_set 
 	return 0;
 }
 
-static int arm(struct fake_irq *irq, const struct vfio_irq_set *set)
+static int set_eventfds(struct fake_irq *irq, const struct vfio_irq_set *set)
 {
 	for (uint32_t i = 0; i < set->count; i++)
 		if (eventfd_of(set, i) < -1)
@@ -169,7 +169,7 @@ static int arm(struct fake_irq *irq, const struct vfio_irq_set *set)
 	return 0;
 }
 
-/* What config space shows of the type that is on: the kernel sets the enable bits. */
+/* The kernel sets the enable bits of MSI and MSI-X in config space, so the model does, too. */
 static void set_type(struct fake_device *device, int type)
 {
 	uint8_t *msi = device->config + FAKE_MSI_CAP + 2, *msix = device->config + FAKE_MSIX_CAP + 3;
@@ -181,19 +181,19 @@ static void set_type(struct fake_device *device, int type)
 
 static void turn_off(struct fake_device *device)
 {
-	forget(&device->irqs[device->irq_type]);
+	forget_vectors(&device->irqs[device->irq_type]);
 	set_type(device, -1);
 }
 
-/* Where vectors cannot be added, the kernel keeps as many as it got at first. */
-static bool fits(const struct fake_device *device, const struct vfio_irq_set *set)
+/* Where vectors cannot be added later, the first call fixes how many there are. */
+static bool vectors_fit(const struct fake_device *device, const struct vfio_irq_set *set)
 {
 	return (set->index == VFC_IRQ_MSIX && !device->noresize) ||
 	       set->start + set->count <= device->irqs[set->index].enabled;
 }
 
 /* vfio_pci_set_intx_trigger(), vfio_pci_set_msi_trigger() */
-static int trigger(struct fake_device *device, const struct vfio_irq_set *set)
+static int trigger_vectors(struct fake_device *device, const struct vfio_irq_set *set)
 {
 	struct fake_irq *irq = &device->irqs[set->index];
 	bool on = device->irq_type == (int)set->index;
@@ -208,9 +208,9 @@ static int trigger(struct fake_device *device, const struct vfio_irq_set *set)
 	if (set->flags & VFIO_IRQ_SET_DATA_EVENTFD) {
 		if (!set->count)
 			return invalid("no vector is given");
-		if (on && !fits(device, set))
+		if (on && !vectors_fit(device, set))
 			return invalid("the type is on with fewer vectors");
-		rc = arm(irq, set);
+		rc = set_eventfds(irq, set);
 		if (rc == 0 && !on) {
 			set_type(device, (int)set->index);
 			irq->enabled = set->start + set->count;
@@ -236,7 +236,7 @@ static int set_unmask_fd(struct fake_irq *irq, int fd)
 }
 
 /* vfio_pci_set_intx_mask(), vfio_pci_set_intx_unmask() */
-static int mask(struct fake_device *device, const struct vfio_irq_set *set, bool masked)
+static int mask_intx(struct fake_device *device, const struct vfio_irq_set *set, bool masked)
 {
 	bool eventfd = set->flags & VFIO_IRQ_SET_DATA_EVENTFD;
 
@@ -262,11 +262,11 @@ static int trigger_single(struct fake_device *device, const struct vfio_irq_set 
 	struct fake_irq *irq = &device->irqs[set->index];
 
 	if (set->flags & VFIO_IRQ_SET_DATA_EVENTFD)
-		return set->count ? arm(irq, set) : invalid("no vector is given");
+		return set->count ? set_eventfds(irq, set) : invalid("no vector is given");
 	if (irq->fds[0] < 0)
 		return invalid("the type is not on");
 	if (is_off(set))
-		forget(irq);
+		forget_vectors(irq);
 	else if (set->count && chosen(set, 0))
 		loop_back(irq, 0);
 	return 0;
@@ -285,8 +285,8 @@ static int set_irqs_locked(struct fake_device *device, const struct vfio_irq_set
 		return trigger_single(device, set);
 	}
 	if (set->flags & VFIO_IRQ_SET_ACTION_TRIGGER)
-		return trigger(device, set);
-	return mask(device, set, set->flags & VFIO_IRQ_SET_ACTION_MASK);
+		return trigger_vectors(device, set);
+	return mask_intx(device, set, set->flags & VFIO_IRQ_SET_ACTION_MASK);
 }
 
 int fake_set_irqs(struct transport_device *base, const struct vfio_irq_set *set)
