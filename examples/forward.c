@@ -4,8 +4,8 @@
  *   cc forward.c $(pkg-config --cflags --libs libvfiocore) -o forward
  *   ./forward 0000:01:00.0 0000:02:00.0
  *
- * Both interfaces share one address space and one pool of buffers. A frame that one of them received is
- * handed to the other as it is: no byte of it is read or copied here.
+ * Both interfaces share one address space and one pool of buffers. A frame that one of them
+ * received is handed to the other as it is: no byte of it is read or copied here.
  */
 #include <inttypes.h>
 #include <poll.h>
@@ -71,8 +71,8 @@ static int forward(struct port *from, struct port *to)
 }
 
 /*
- * Sleep until a frame comes, or until @end. Arming a port also looks at its ring once more, so that a
- * frame which came just before is not missed.
+ * Sleep until a frame comes, or until @end. Arming a port also looks at its ring once more, so that
+ * a frame which came just before is not missed.
  */
 static int wait_for_frames(struct port *ports, int64_t end)
 {
@@ -156,8 +156,8 @@ static int open_devices(struct port *ports)
 }
 
 /*
- * Frames for other stations are to be forwarded, too, so both ports are promiscuous. They have the same
- * MTU, so that each can send whatever the other one receives.
+ * Frames for other stations are to be forwarded, too, so both ports are promiscuous. They have the
+ * same MTU, so that each can send whatever the other one receives.
  */
 static int open_nics(struct port *ports, struct vfc_pool *pool)
 {

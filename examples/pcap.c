@@ -6,8 +6,8 @@
  *   ./pcap 0000:01:00.0 frames.pcap 100    or until so many frames were captured
  *   ./pcap 0000:01:00.0 - | tshark -r -
  *
- * The format: a header of 24 bytes, then a header of 16 bytes before each frame, all in this machine's
- * byte order, which the reader learns from the magic number
+ * The format: a header of 24 bytes, then a header of 16 bytes before each frame, all in this
+ * machine's byte order, which the reader learns from the magic number
  * (https://datatracker.ietf.org/doc/draft-ietf-opsawg-pcap/).
  */
 #include <errno.h>
@@ -184,7 +184,7 @@ static int parse_count(const char *text, uint64_t *count)
 
 static int usage(const char *program)
 {
-	fprintf(stderr, "usage: %s DEVICE FILE [FRAMES] (0000:01:00.0 frames.pcap; FILE -: stdout)\n",
+	fprintf(stderr, "usage: %s DEVICE FILE [FRAMES] (0000:01:00.0 frames.pcap; -: stdout)\n",
 		program);
 	return 2;
 }

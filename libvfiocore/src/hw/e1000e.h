@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Registers and descriptors of the Intel 82574L that the driver and its model use.
- * Source: Intel 82574 GbE Controller Family Datasheet, chapter 10 (registers), sections 7.1.3 and
- * 7.1.4 (receive descriptors), 7.2 (transmit descriptors). This file has constants only, and includes
- * nothing of the library.
+ * Registers and descriptors of the Intel 82574L that the driver and its model use. Source: Intel
+ * 82574 GbE Controller Family Datasheet, chapter 10 (registers), sections 7.1.3 and 7.1.4 (receive
+ * descriptors), 7.2 (transmit descriptors). This file has constants only, and includes nothing of
+ * the library.
  */
 #ifndef VFC_HW_E1000E_H
 #define VFC_HW_E1000E_H
@@ -65,7 +65,7 @@
 #define E1000E_INT_TXQ(q) E1000E_BIT(22 + (q))
 #define E1000E_INT_OTHER E1000E_BIT(24)
 #define E1000E_INT_QUEUES (UINT32_C(0xf) << 20)
-/* IVAR has four bits for each of RxQ0, RxQ1, TxQ0, TxQ1 and Other: three of vector, then a valid bit. */
+/* IVAR has four bits for each of RxQ0, RxQ1, TxQ0, TxQ1 and Other: 2:0 vector, 3 valid. */
 #define E1000E_IVAR_FIELD(cause, vector) ((8u | (uint32_t)(vector)) << (4 * (cause)))
 
 /* Receive. */

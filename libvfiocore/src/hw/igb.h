@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Registers and descriptors of the Intel 82576 that the driver uses. Those that the 82574 has in the same
- * place are in e1000e.h, under its names. Source: Intel 82576EB Gigabit Ethernet Controller Datasheet,
- * chapter 8 (registers), sections 7.1.5 (receive descriptors), 7.2.2 (transmit descriptors).
+ * Registers and descriptors of the Intel 82576 that the driver uses. Those that the 82574 has in
+ * the same place are in e1000e.h, under its names. Source: Intel 82576EB Gigabit Ethernet
+ * Controller Datasheet, chapter 8 (registers), sections 7.1.5 (receive descriptors), 7.2.2
+ * (transmit descriptors).
  */
 #ifndef VFC_HW_IGB_H
 #define VFC_HW_IGB_H
@@ -12,7 +13,7 @@
 #define IGB_VENDOR 0x8086
 #define IGB_DEVICE 0x10c9
 #define IGB_REGISTERS 0x20000 /* bytes of BAR 0 */
-#define IGB_QUEUES 8         /* the device has 16, but the function has vectors for 8 and some more */
+#define IGB_QUEUES 8         /* the device has 16 queues, but only 10 vectors */
 #define IGB_VECTORS 25       /* together with those of its virtual functions */
 
 /* Section 8.2. */
@@ -32,7 +33,7 @@
 #define IGB_EIAM 0x01530
 #define IGB_EICR 0x01580
 #define IGB_EITR(n) (0x01680 + 4 * (uint32_t)(n))
-/* A byte each for receive and transmit of queue n, then of queue n + 8: the vector, and a valid bit. */
+/* A byte each for receive and transmit of queue n, then of queue n + 8: vector, valid bit. */
 #define IGB_IVAR(n) (0x01700 + 4 * (uint32_t)(n))
 #define IGB_IVAR_MISC 0x01740 /* the TCP timer; other causes */
 #define IGB_IVAR_OTHER_SHIFT 8
@@ -53,9 +54,9 @@
 #define IGB_RING_WTHRESH_SHIFT 16
 #define IGB_SRRCTL_KILOBYTES 0 /* shift of the length of a buffer in KiB */
 #define IGB_SRRCTL_ONE_BUFFER (UINT32_C(1) << 25)
-#define IGB_SRRCTL_DROP E1000E_BIT(31) /* drop what there is no buffer for, so that no queue waits for another */
+#define IGB_SRRCTL_DROP E1000E_BIT(31) /* drop what there is no buffer for */
 
-/* Section 8.10.15: RLPML after a reset, the bytes of the longest packet, with FCS, while RCTL.LPE is 1. */
+/* Section 8.10.15, RLPML after a reset: the longest packet with FCS, while RCTL.LPE is 1. */
 #define IGB_RLPML_MAX 0x2600
 
 /* Section 8.10.16. A byte of RETA is the number of a queue. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Registers of the Intel 82576's virtual functions, and those that its physical function has for them.
- * All others that the drivers use are in igb.h. Source: Intel 82576EB Gigabit Ethernet Controller
- * Datasheet, section 7.10 (virtualization), chapter 8 (registers).
+ * Registers of the Intel 82576's virtual functions, and those that its physical function has for
+ * them. All others that the drivers use are in igb.h. Source: Intel 82576EB Gigabit Ethernet
+ * Controller Datasheet, section 7.10 (virtualization), chapter 8 (registers).
  */
 #ifndef VFC_HW_IGBVF_H
 #define VFC_HW_IGBVF_H
@@ -12,10 +12,13 @@
 #define IGBVF_DEVICE 0x10ca
 #define IGBVF_REGISTERS 0x4000 /* bytes of BAR 0 */
 #define IGBVF_VECTORS 3
-#define IGB_POOLS 8          /* pool p has the queues p and p + 8; it belongs to a virtual function, or to the physical one */
+/* Pool p has the queues p and p + 8. It belongs to a virtual function or to the physical one. */
+#define IGB_POOLS 8
 #define IGB_MAILBOX_WORDS 16 /* of 32 bits */
 
-/* What a virtual function sees: its first queues and its mailbox. Its vectors are those of igb.h. */
+/*
+ * What a virtual function sees: its first queues and its mailbox. Its vectors are those of igb.h.
+ */
 #define IGBVF_RX 0x02800
 #define IGBVF_TX 0x03800
 #define IGBVF_MEMORY(word) (0x00800 + 4 * (uint32_t)(word))
@@ -23,7 +26,7 @@
 #define IGBVF_MAILBOX_REQ E1000E_BIT(0)
 #define IGBVF_MAILBOX_ACK E1000E_BIT(1)
 #define IGBVF_MAILBOX_VFU E1000E_BIT(2)   /* the virtual function owns the memory */
-#define IGBVF_MAILBOX_PFSTS E1000E_BIT(4) /* the PF has written a message; cleared when it is read */
+#define IGBVF_MAILBOX_PFSTS E1000E_BIT(4) /* the PF has written; cleared when it is read */
 #define IGBVF_MAILBOX_PFACK E1000E_BIT(5) /* the PF has read one; cleared when it is read */
 #define IGBVF_MAILBOX_RSTI E1000E_BIT(6)  /* the PF is in reset */
 #define IGBVF_MAILBOX_RSTD E1000E_BIT(7)  /* its reset is done; cleared when it is read */
@@ -31,7 +34,7 @@
 /* What the physical function sees. */
 #define IGB_STATUS_VFS(status) ((status) >> 14 & 0xf)
 #define IGB_CTRL_EXT_PFRSTD E1000E_BIT(14)
-#define IGB_INT_VMMB E1000E_BIT(8) /* in ICR: a mailbox has a message, or a function level reset occurred */
+#define IGB_INT_VMMB E1000E_BIT(8) /* in ICR: a message, or a function level reset */
 #define IGB_MEMORY(vf, word) (0x00800 + 0x40 * (uint32_t)(vf) + 4 * (uint32_t)(word))
 #define IGB_MAILBOX(vf) (0x00c00 + 4 * (uint32_t)(vf)) /* P2VMailbox */
 #define IGB_MAILBOX_STS E1000E_BIT(0)
@@ -44,7 +47,8 @@
 #define IGB_VFTE 0x00c90  /* a bit for each pool that sends */
 #define IGB_QDE 0x02408   /* a bit for each queue that drops what it has no buffer for */
 #define IGB_DTXSWC 0x03500
-#define IGB_DTXSWC_LOOPBACK E1000E_BIT(31) /* frames go from pool to pool; bits 7:0: check the pool's source addresses */
+/* Bits 7:0 check the source addresses of a pool's frames. */
+#define IGB_DTXSWC_LOOPBACK E1000E_BIT(31) /* frames go from pool to pool */
 #define IGB_MRQC_VMDQ 3u
 #define IGB_VT_CTL 0x0581c
 #define IGB_VT_CTL_POOL_SHIFT 7

@@ -1,42 +1,39 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The templates that a driver's hot path is made of. Each is inlined into the driver's file with its
- * layout and limits as constants, so a burst is one indirect call into straight code.
+ * The templates that a driver's hot path is made of. Each is inlined into the driver's file with
+ * its layout and limits as constants, so a burst is one indirect call into straight code.
  *
- * The way of one frame from the device to the caller and back, in the order of the functions. The names
- * with e1000e_ and intel_ are that driver's; the other drivers have their own in these places.
+ * One frame on its way from the device to the caller and back, in the order of the functions. The
+ * names with e1000e_ and intel_ belong to that driver; each driver has its own in these places.
  *
- *   A buffer for it
- *     e1000e's table .rx_refill      intel_rx_refill(), for the layout of the descriptors
- *     nic_refill_room()              takes free chunks of the pool, under its lock
- *     vfc_ring_fill()                writes a descriptor for each chunk
- *     vfc_ring_kick()                writes the queue's tail register: the device owns the chunks
- *   The device writes the frame into the chunk, then the completion over the descriptor.
- *   Into the caller's hands
- *     vfc_nic_rx_burst()             checks the queue and calls driver->rx_burst
- *     e1000e_rx_burst()              chooses the code for one frame or for many (NIC_BURSTS)
- *     intel_receive()                says by a sieve what a good completion is
- *     nic_receive()                  asks the ring until it has enough frames, or there are no more
- *     vfc_ring_reap_some(), vfc_ring_reap_in_order(), vfc_ring_reap_stretch()
- *                                    walk over the descriptors behind the ring's head
- *     vfc_ring_reap_one()            loads the completion once and compares it with the sieve
- *     intel_rx_take(), nic_hand_over()
- *                                    a good one becomes a struct vfc_packet: the caller owns the chunk
- *     intel_rx_bad(), intel_rx_drop(), nic_drop()
- *                                    a bad one is counted, and its chunk goes back to the pool
- *   nic_receive() then counts, and calls .rx_refill when the ring is low.
- *   Out again, if the caller sends it; vfc_nic_free() ends its way here and puts the chunk into the pool
- *     vfc_nic_tx_burst()             checks the queue and calls driver->tx_burst
+ *  1. The device gets a buffer.
+ *     .rx_refill                intel_rx_refill()
+ *     nic_refill_room()         takes the lock of the pool
+ *     vfc_ring_fill()           takes free chunks and writes a descriptor for each
+ *     vfc_ring_kick()           writes the tail register: the device owns the chunks
+ *  2. The device writes the frame into the chunk, then a completion over the descriptor. 3. The
+ *  caller receives it.
+ *     vfc_nic_rx_burst()        checks the queue and calls .rx_burst
+ *     e1000e_rx_burst()         has code for one frame and code for many (NIC_BURSTS)
+ *     intel_receive()           describes a good completion by a sieve
+ *     nic_receive()             goes on until it has enough frames, or there are no more
+ *     vfc_ring_reap_some()      walks over the descriptors from the ring's head on
+ *     vfc_ring_reap_one()       loads a completion once and compares it with the sieve
+ *     intel_rx_take()           good: nic_hand_over() makes it a packet, and the caller owns the chunk
+ *     intel_rx_bad()            bad: intel_rx_drop() counts it, and nic_drop() gives the chunk back
+ *     nic_receive()             calls .rx_refill if the ring is low, which is step 1
+ *  4. The caller gives it back by vfc_nic_free(), and its way ends in the pool. Or it sends it.
+ *     vfc_nic_tx_burst()        checks the queue and calls .tx_burst
  *     e1000e_tx_burst(), e1000e_send()
- *     nic_send_by()                  calls .tx_clean when many frames are in the ring
- *     vfc_ring_post_each()           asks for a buffer, and writes its descriptor, as often as there is room
- *     nic_give()                     checks the packet and makes it that buffer
- *     vfc_ring_kick()                writes the tail register once: the device owns the chunks
- *   The device reads the frame, and marks the descriptors that asked for it as done.
- *   Back into the pool
- *     .tx_clean, e1000e_tx_clean(), nic_clean()
- *                                    under the pool's lock
- *     vfc_ring_reclaim()             copies the numbers of the chunks that are done onto the pool's stack
+ *     nic_send_by()             calls .tx_clean if the ring has many frames, which is step 6
+ *     vfc_ring_post_each()      writes a descriptor for each packet while there is room
+ *     nic_give()                checks the packet and says what its descriptor holds
+ *     vfc_ring_kick()           writes the tail register once: the device owns the chunks
+ *  5. The device sends the frame and marks the descriptors that ask for it as done. 6. The chunk
+ *  comes back.
+ *     .tx_clean                 e1000e_tx_clean()
+ *     nic_clean()               takes the lock of the pool
+ *     vfc_ring_reclaim()        puts the numbers of all chunks that are done on its stack
  */
 #ifndef VFC_NIC_BURST_H
 #define VFC_NIC_BURST_H
@@ -88,7 +85,7 @@ VFC_TEMPLATE void nic_hand_over(struct nic_receiving *receiving,
 	receiving->bytes += length;
 	packet->data = receiving->va + chunk * VFC_POOL_UNIT;
 	packet->iova = receiving->iova + chunk * VFC_POOL_UNIT;
-	/* The caller will read the headers of the whole burst next. Prefetched, their misses overlap. */
+	/* The caller reads the headers of the burst next. Prefetched, the misses overlap. */
 	vfc_prefetch(packet->data);
 }
 
@@ -115,13 +112,13 @@ VFC_TEMPLATE uint32_t nic_receive(struct nic_rx *rx, const struct vfc_ring_layou
 	};
 	uint32_t seen = 0, good = 0, n;
 
-	do {
+	do { /* dropped frames in a burst do not mean that there are no more good ones */
 		n = vfc_ring_reap_some(&rx->ring, layout, count - good, sieve, &receiving);
 		seen += n;
 		good = seen - receiving.dropped;
-	} while (n && good < count); /* a burst with dropped frames does not mean that there are no more */
+	} while (n && good < count);
 	if (vfc_ring_space(&rx->ring) >= rx->low)
-		rx->nic->driver->rx_refill(rx); /* rarely, so a call keeps its registers out of here */
+		rx->nic->driver->rx_refill(rx); /* rarely: a call keeps its registers out of here */
 	nic_count(&rx->frames, good);
 	nic_count(&rx->bytes, receiving.bytes);
 	return good;
@@ -137,14 +134,14 @@ struct nic_sending {
 	uint32_t frame_max, limit;
 };
 
-/* The next packet becomes a buffer of the ring. False: it is not valid, and the burst ends before it. */
+/* The next packet becomes a buffer. False: it is not valid, so the burst ends before it. */
 VFC_TEMPLATE bool nic_give(void *context, struct vfc_buffer *buffer)
 {
 	struct nic_sending *sending = (struct nic_sending *)context;
 	const struct vfc_packet *packet = sending->next++;
 	uint32_t length = packet->length;
 
-	/* A length of 0 wraps and is refused, too. A foreign chunk would break the pool on its way back. */
+	/* A length of 0 wraps and is refused. A foreign chunk would break the pool later. */
 	if (length - 1 >= sending->frame_max || packet->chunk >= sending->limit)
 		return false;
 	sending->bytes += length;
@@ -155,7 +152,7 @@ VFC_TEMPLATE bool nic_give(void *context, struct vfc_buffer *buffer)
 	return true;
 }
 
-/* packets.c: none of @count packets was taken. The ring is full (0), or the first packet is not valid. */
+/* packets.c: nothing was sent. The ring is full (0), or the first packet is not valid. */
 __attribute__((cold)) int nic_not_sent(const struct vfc_nic *nic, const struct vfc_packet *packets,
 				       uint32_t count);
 
@@ -172,7 +169,7 @@ VFC_TEMPLATE int nic_send_by(struct nic_tx *tx, const struct vfc_ring_layout *la
 	uint32_t n, space;
 
 	if (vfc_ring_used(&tx->ring) >= tx->low)
-		tx->nic->driver->tx_clean(tx); /* rarely, so a call keeps its registers out of here */
+		tx->nic->driver->tx_clean(tx); /* rarely: a call keeps its registers out of here */
 	space = vfc_ring_space(&tx->ring);
 	n = vfc_ring_post_each(&tx->ring, layout, count < space ? count : space, give, &sending);
 	vfc_ring_kick(&tx->ring, layout);
@@ -215,8 +212,8 @@ VFC_TEMPLATE void nic_clean(struct nic_tx *tx, const struct vfc_ring_layout *lay
 }
 
 /*
- * A driver's two burst functions from its templates. A burst of one frame is compiled separately: the loop
- * over many needs registers and tests that would be a third of what one frame costs.
+ * A driver's two burst functions from its templates. A burst of one frame is compiled separately:
+ * the loop over many needs registers and tests that would be a third of what one frame costs.
  */
 #define NIC_APART __attribute__((noinline))
 #define NIC_BURSTS(rx_burst, tx_burst, receive, send)                                              \

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The life of a network interface, whatever its driver: open, reset, close, and what can be asked of it.
- * Packets are in packets.c.
+ * The life of a network interface, whatever its driver: open, reset, close, and what can be asked
+ * of it. Packets are in packets.c.
  */
 #include "nic/nic.h"
 
@@ -94,8 +94,9 @@ static int alloc_rings(struct vfc_nic *nic)
 }
 
 /*
- * Return: the first error, after everything else was tried. What was never allocated, or is released
- * already, is zero, and releasing that does nothing. So this may be called again after an error.
+ * Return: the first error, after everything else was tried. What was never allocated, or is
+ * released already, is zero, and releasing that does nothing. So this may be called again after an
+ * error.
  */
 static int release_memory(struct vfc_nic *nic)
 {
@@ -126,7 +127,9 @@ static int start_queues(struct vfc_nic *nic)
 	return rc;
 }
 
-/* Drivers access registers directly. On a device that does not decode them that would be a SIGBUS. */
+/*
+ * Drivers access registers directly. On a device that does not decode them that would be a SIGBUS.
+ */
 static bool device_decodes(const struct vfc_nic *nic)
 {
 	return __atomic_load_n(&nic->device->decodes, __ATOMIC_RELAXED);
@@ -214,7 +217,7 @@ static void release_claim(struct vfc_device *device)
 	pthread_mutex_unlock(&device->lock);
 }
 
-/* The usual bursts have the usual limits and error bits as constants. Other options take the others. */
+/* The usual bursts have the usual limits and error bits as constants, see struct nic_driver. */
 static void choose_bursts(struct vfc_nic *nic)
 {
 	bool usual = nic->frame_max == nic->driver->frame_max;
@@ -361,7 +364,7 @@ int vfc_nic_link(struct vfc_nic *nic, struct vfc_nic_link *link)
 	return 0;
 }
 
-/* The link is polled. It changes rarely, and its interrupt would stay asserted until it was handled. */
+/* The link is polled, as it changes rarely and its interrupt would stay asserted. */
 static int wait_link(struct vfc_nic *nic, int64_t end)
 {
 	struct vfc_nic_link link;

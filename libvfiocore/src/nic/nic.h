@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The object behind struct vfc_nic, which the common part and the drivers share. driver.h is the contract
- * between them, burst.h the hot path.
+ * The object behind struct vfc_nic, which the common part and the drivers share. driver.h is the
+ * contract between them, burst.h the hot path.
  */
 #ifndef VFC_NIC_NIC_H
 #define VFC_NIC_NIC_H
@@ -48,7 +48,7 @@ struct nic_tx {
 
 struct vfc_nic {
 	const struct nic_driver *driver;
-	struct nic_driver own; /* a copy of the table, where other bursts take the place of the usual ones */
+	struct nic_driver own; /* a copy of the table, where the bursts are not the usual ones */
 	struct vfc_device *device;
 	volatile uint8_t *registers;
 	void *state; /* the driver's own */
@@ -69,7 +69,7 @@ struct vfc_nic {
 	uint32_t vlans[NIC_VLANS / 32]; /* a bit for each VLAN whose frames are received */
 	uint8_t mac[6];       /* the address that frames are received for */
 	uint8_t permanent[6]; /* the address that the NVM gives */
-	struct vfc_pool *pool;    /* of all queues, and of other interfaces where the caller says so */
+	struct vfc_pool *pool;    /* for all queues, and other interfaces where it is shared */
 	struct vfc_pool own_pool; /* what @pool points to where the caller gave none */
 };
 
@@ -90,8 +90,8 @@ static inline void nic_put(struct vfc_pool *pool, uint32_t chunk)
 }
 
 /*
- * How many descriptors are cleaned or refilled at a time. With many, the cost is shared by many packets;
- * with few, the memory of their buffers is still in the cache.
+ * How many descriptors are cleaned or refilled at a time. With many, the cost is shared by many
+ * packets; with few, the memory of their buffers is still in the cache.
  */
 static inline uint32_t nic_low_mark(uint32_t entries)
 {

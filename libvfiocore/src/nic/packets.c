@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Packets of a network interface: receive, send, wait. The bursts themselves are the driver's; burst.h tells
- * the way of a frame through them.
+ * Packets of a network interface: receive, send, wait. The bursts themselves are the driver's;
+ * burst.h tells the way of a frame through them.
  */
 #include <errno.h>
 #include <string.h>
@@ -200,9 +200,9 @@ static bool spin_for_frame(struct vfc_nic *nic, struct nic_rx *rx, int64_t deadl
 /*
  * Let the next frame raise the interrupt. Return: 1: a frame is there already, 0: sleep now.
  *
- * The eventfd is emptied before the interrupt is unmasked, so that nothing it says later gets lost. The ring
- * is refilled if it is short of buffers: without them no frame would ever come. The last look at the ring
- * follows the unmasking, for a frame that came in between raised nothing.
+ * The eventfd is emptied before the interrupt is unmasked, so that nothing it says later gets lost.
+ * The ring is refilled if it is short of buffers: without them no frame would ever come. The last
+ * look at the ring follows the unmasking, for a frame that came in between raised nothing.
  */
 static int arm_queue(struct vfc_nic *nic, uint32_t queue, int64_t end)
 {
@@ -235,7 +235,7 @@ static int wait_for_frame(struct vfc_nic *nic, uint32_t queue, int64_t end)
 	int64_t left;
 	int rc;
 
-	/* An interrupt says that something happened, and not that a frame is there. So this is a loop. */
+	/* An interrupt says that something happened, not that a frame is there. So wait again. */
 	for (;;) {
 		rc = arm_queue(nic, queue, end);
 		if (rc != 0)

@@ -2,9 +2,9 @@
 /*
  * Intel 82574L. Source: Intel 82574 GbE Controller Family Datasheet; sections are of that.
  *
- * Receive descriptors are extended ones (section 7.1.4), since the device spreads frames over its two
- * queues with those only. Transmit descriptors are legacy ones (section 7.2): without offloads they say
- * all that is needed, in half of the words.
+ * Receive descriptors are extended ones (section 7.1.4), since the device spreads frames over its
+ * two queues with those only. Transmit descriptors are legacy ones (section 7.2): without offloads
+ * they say all that is needed, in half of the words.
  */
 #include "nic/intel/intel.h"
 
@@ -12,8 +12,9 @@
 #define TX_COMMAND (E1000E_TX_EOP | E1000E_TX_IFCS)
 
 /*
- * The second quadword has length and command as we write it, and the status (DD, errors) after the device
- * wrote it back. It does so where the command has RS, report status, which the ring sets now and then.
+ * The second quadword has length and command as we write it, and the status (DD, errors) after the
+ * device wrote it back. It does so where the command has RS, report status, which the ring sets now
+ * and then.
  */
 static const struct vfc_ring_layout e1000e_tx_layout = {
 	.done = E1000E_TX_DD,
@@ -45,11 +46,12 @@ static volatile void *e1000e_tx_doorbell(struct vfc_nic *nic, uint32_t queue)
 /* -- start and stop -- */
 
 /*
- * Section 4.6.2, global reset: requests are ended first, and interrupts are masked before and after, since
- * the reset may have unmasked them (section 4.6.1).
+ * Section 4.6.2, global reset: requests are ended first, and interrupts are masked before and
+ * after, since the reset may have unmasked them (section 4.6.1).
  *
- * The pause is for QEMU 7.2. It aborts when a throttle timer of a vector runs out and finds MSI-X off, as
- * a reset of the function leaves it, and the timer runs for 128 us at least, whatever EITR says.
+ * The pause is for QEMU 7.2. It aborts when a throttle timer of a vector runs out and finds MSI-X
+ * off, as a reset of the function leaves it, and the timer runs for 128 us at least, whatever EITR
+ * says.
  */
 static void e1000e_stop(struct vfc_nic *nic)
 {
@@ -84,8 +86,8 @@ static int e1000e_set_promisc(struct vfc_nic *nic, bool on)
 }
 
 /*
- * Section 4.6.5, receive initialization. RFCTL.EXSTEN chooses extended descriptors. RDTR and RADV would
- * delay interrupts, and are off. The receiver is turned on last, by RCTL.
+ * Section 4.6.5, receive initialization. RFCTL.EXSTEN chooses extended descriptors. RDTR and RADV
+ * would delay interrupts, and are off. The receiver is turned on last, by RCTL.
  */
 static void e1000e_start_receive(struct vfc_nic *nic)
 {
@@ -103,25 +105,26 @@ static void e1000e_start_receive(struct vfc_nic *nic)
 }
 
 /*
- * Section 4.6.6, transmit initialization. TXDCTL.WTHRESH of 1 writes a descriptor back as soon as it is
- * done, and GRAN makes that a count of descriptors. TIPG has the gaps between frames that the datasheet
- * recommends.
+ * Section 4.6.6, transmit initialization. TXDCTL.WTHRESH of 1 writes a descriptor back as soon as
+ * it is done, and GRAN makes that a count of descriptors. TIPG has the gaps between frames that the
+ * datasheet recommends.
  */
 static void e1000e_start_transmit(struct vfc_nic *nic)
 {
 	for (uint32_t q = 0; q < nic->queues; q++) {
 		intel_set_ring(nic, E1000E_TX(q), &nic->tx[q].ring);
 		intel_write(nic, E1000E_TXDCTL(q),
-			    E1000E_XDCTL_GRAN | E1000E_TXDCTL_ONE | 1 << E1000E_XDCTL_WTHRESH_SHIFT);
+			    E1000E_XDCTL_GRAN | E1000E_TXDCTL_ONE |
+				    1 << E1000E_XDCTL_WTHRESH_SHIFT);
 	}
 	intel_write(nic, E1000E_TIPG, 8 | 8 << 10 | 6 << 20);
 	intel_start_transmitter(nic, 0x3f);
 }
 
 /*
- * Section 7.4, MSI-X. IVAR gives each cause its vector. A message clears its cause (EIAC) and masks it (IAM
- * by CTRL_EXT.EIAME), so a burst of frames raises one interrupt. Every cause stays masked until somebody
- * waits.
+ * Section 7.4, MSI-X. IVAR gives each cause its vector. A message clears its cause (EIAC) and masks
+ * it (IAM by CTRL_EXT.EIAME), so a burst of frames raises one interrupt. Every cause stays masked
+ * until somebody waits.
  */
 static void e1000e_start_interrupts(struct vfc_nic *nic)
 {
@@ -151,9 +154,10 @@ static int e1000e_start(struct vfc_nic *nic)
 }
 
 /*
- * A write to ICR clears the cause that older frames left, so that only a new frame raises an interrupt.
- * IMS then unmasks the causes of all receive queues. Two threads that arm at once would otherwise race for
- * the mask; now they write the same value, and a queue that is polled gets one interrupt too many at most.
+ * A write to ICR clears the cause that older frames left, so that only a new frame raises an
+ * interrupt. IMS then unmasks the causes of all receive queues. Two threads that arm at once would
+ * otherwise race for the mask; now they write the same value, and a queue that is polled gets one
+ * interrupt too many at most.
  */
 static void e1000e_rx_arm(struct vfc_nic *nic, uint32_t queue)
 {

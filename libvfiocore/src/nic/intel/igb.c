@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Intel 82576: its queues, and the driver of its physical function. Source: Intel 82576EB Gigabit Ethernet
- * Controller Datasheet; sections are of that. Registers that the 82574 has in the same place have its
- * names here.
+ * Intel 82576: its queues, and the driver of its physical function. Source: Intel 82576EB Gigabit
+ * Ethernet Controller Datasheet; sections are of that. Registers that the 82574 has in the same
+ * place have its names here.
  */
 #include "nic/intel/igb.h"
 
@@ -12,8 +12,8 @@
 /* -- queues, of the physical and of virtual functions -- */
 
 /*
- * Section 7.2.2.3: advanced data descriptors. The length of the buffer is where it is in a legacy one. The
- * length of the packet stands at bit 46, see igb_give().
+ * Section 7.2.2.3: advanced data descriptors. The length of the buffer is where it is in a legacy
+ * one. The length of the packet stands at bit 46, see igb_give().
  */
 const struct vfc_ring_layout igb_tx_layout = {
 	.done = E1000E_TX_DD,
@@ -25,7 +25,7 @@ const struct vfc_ring_layout igb_tx_layout = {
 	.length_bits = 16,
 };
 
-/* Sections 4.5.9 and 4.5.10: the tail may be moved once RXDCTL or TXDCTL shows that the queue is on. */
+/* Sections 4.5.9 and 4.5.10: the tail may be moved once the queue shows that it is on. */
 static void enable_queue(struct vfc_nic *nic, uint32_t at, uint32_t control)
 {
 	intel_write(nic, at + IGB_RING_CONTROL, control | IGB_RING_ENABLE);
@@ -33,9 +33,9 @@ static void enable_queue(struct vfc_nic *nic, uint32_t at, uint32_t control)
 }
 
 /*
- * SRRCTL gives the length of a buffer in KiB, and the format of descriptors: advanced, with one buffer.
- * With several queues it also makes the queue drop what it has no buffer for. Otherwise a queue that nobody
- * empties would stop the others.
+ * SRRCTL gives the length of a buffer in KiB, and the format of descriptors: advanced, with one
+ * buffer. With several queues it also makes the queue drop what it has no buffer for. Otherwise a
+ * queue that nobody empties would stop the others.
  */
 void igb_start_rx(struct nic_rx *rx, uint32_t at)
 {
@@ -49,7 +49,7 @@ void igb_start_rx(struct nic_rx *rx, uint32_t at)
 	enable_queue(nic, at, 1 << IGB_RING_WTHRESH_SHIFT);
 }
 
-/* WTHRESH stays 0: the device writes a descriptor back at once where RS asks for it (section 7.2.2.3.11). */
+/* WTHRESH stays 0: what has RS is written back at once when it is done (section 7.2.2.3.11). */
 void igb_start_tx(struct nic_tx *tx, uint32_t at)
 {
 	intel_set_ring(tx->nic, at, &tx->ring);
@@ -57,9 +57,9 @@ void igb_start_tx(struct nic_tx *tx, uint32_t at)
 }
 
 /*
- * Section 7.3. A message masks its vector (EIAM). It does not clear the cause (EIAC is 0): the cause stays
- * until igb_rx_arm() clears it. So a burst of frames raises one interrupt, even with QEMU, which masks
- * nothing by EIAM.
+ * Section 7.3. A message masks its vector (EIAM). It does not clear the cause (EIAC is 0): the
+ * cause stays until igb_rx_arm() clears it. So a burst of frames raises one interrupt, even with
+ * QEMU, which masks nothing by EIAM.
  */
 void igb_start_interrupts(struct vfc_nic *nic)
 {
@@ -92,7 +92,8 @@ uint32_t igb_rx_burst(struct nic_rx *rx, struct vfc_packet *packets, uint32_t co
 
 int igb_tx_burst(struct nic_tx *tx, const struct vfc_packet *packets, uint32_t count)
 {
-	return nic_send_by(tx, &igb_tx_layout, igb_give, TX_COMMAND, INTEL_FRAME_MAX, packets, count);
+	return nic_send_by(tx, &igb_tx_layout, igb_give, TX_COMMAND, INTEL_FRAME_MAX, packets,
+			   count);
 }
 
 int igb_tx_burst_any(struct nic_tx *tx, const struct vfc_packet *packets, uint32_t count)
@@ -108,7 +109,7 @@ void igb_tx_clean(struct nic_tx *tx)
 
 /* -- the physical function -- */
 
-/* A vector for each receive queue, and one for all other causes. Nobody waits for frames to be sent. */
+/* A vector for each receive queue and one for all other causes. Nobody waits for sending. */
 static uint32_t igb_vectors(uint32_t queues)
 {
 	return queues + 1;
@@ -125,7 +126,7 @@ static volatile void *igb_tx_doorbell(struct vfc_nic *nic, uint32_t queue)
 	return nic->registers + IGB_TX(igb_pool(nic) + queue) + IGB_RING_TAIL;
 }
 
-/* Section 4.3.1, software reset. Interrupts are masked again after it, since it may have unmasked them. */
+/* Section 4.3.1, software reset. It may have unmasked interrupts, so they are masked again. */
 static void igb_stop(struct vfc_nic *nic)
 {
 	intel_write(nic, IGB_EIMC, UINT32_MAX);
@@ -148,10 +149,10 @@ static int igb_attach(struct vfc_nic *nic)
 }
 
 /*
- * A link that stayed up through the reset is left alone. Otherwise the PHY is told to negotiate (IEEE 802.3,
- * clause 22.2.4.1: bits 12 and 9 of its control register), which is what brings up QEMU's link. MDIC
- * carries one access to the PHY at a time and sets its bit R when it is done. If the PHY does not answer,
- * the link stays down, which vfc_nic_link() shows.
+ * A link that stayed up through the reset is left alone. Otherwise the PHY is told to negotiate
+ * (IEEE 802.3, clause 22.2.4.1: bits 12 and 9 of its control register), which is what brings up
+ * QEMU's link. MDIC carries one access to the PHY at a time and sets its bit R when it is done. If
+ * the PHY does not answer, the link stays down, which vfc_nic_link() shows.
  *
  * Section 4.5.11 would have the PHY locked first where manageability firmware uses it, too.
  */
@@ -198,8 +199,9 @@ static void igb_start_transmit(struct vfc_nic *nic)
 }
 
 /*
- * Section 7.3. GPIE turns MSI-X on, with a vector for each cause. IVAR gives the receive queues the vectors
- * from 0 on, and IVAR_MISC the next one to all other causes. Reading ICR clears what is left in it.
+ * Section 7.3. GPIE turns MSI-X on, with a vector for each cause. IVAR gives the receive queues the
+ * vectors from 0 on, and IVAR_MISC the next one to all other causes. Reading ICR clears what is
+ * left in it.
  */
 static void route_interrupts(struct vfc_nic *nic)
 {
@@ -211,7 +213,9 @@ static void route_interrupts(struct vfc_nic *nic)
 	igb_start_interrupts(nic);
 }
 
-/* Virtual functions may have been made or removed since the last start: then our queues are others. */
+/*
+ * Virtual functions may have been made or removed since the last start: then our queues are others.
+ */
 static int find_queues(struct vfc_nic *nic)
 {
 	int rc = igb_vfs_find(nic);

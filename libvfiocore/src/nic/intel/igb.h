@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the drivers of the Intel 82576's functions share: its queues (igb.c), and the mailbox between the
- * physical function (igb_vfs.c) and its virtual ones (igbvf.c). Source: Intel 82576EB Gigabit Ethernet
- * Controller Datasheet; sections are of that.
+ * What the drivers of the Intel 82576's functions share: its queues (igb.c), and the mailbox
+ * between the physical function (igb_vfs.c) and its virtual ones (igbvf.c). Source: Intel 82576EB
+ * Gigabit Ethernet Controller Datasheet; sections are of that.
  */
 #ifndef VFC_NIC_IGB_H
 #define VFC_NIC_IGB_H
@@ -40,19 +40,19 @@ void igb_tx_clean(struct nic_tx *tx);
 /*
  * -- the mailbox --
  *
- * The device carries 16 words each way (section 7.10.2.9). What they mean is agreed between drivers: the
- * first word has a type, its details, and in an answer what became of the request. Source: Linux
- * drivers/net/ethernet/intel/igb/e1000_mbx.h.
+ * The device carries 16 words each way (section 7.10.2.9). What they mean is agreed between
+ * drivers: the first word has a type, its details, and in an answer what became of the request.
+ * Source: Linux drivers/net/ethernet/intel/igb/e1000_mbx.h.
  */
 #define MAIL_TYPE 0xffffu
 #define MAIL_INFO(n) ((uint32_t)(n) << 16)
 #define MAIL_INFO_OF(word) ((word) >> 16 & 0xff)
-#define MAIL_CTS E1000E_BIT(29) /* the physical function was not reset since it was told MAIL_RESET */
+#define MAIL_CTS E1000E_BIT(29) /* no reset of the physical function since MAIL_RESET */
 #define MAIL_NACK E1000E_BIT(30)
 #define MAIL_ACK E1000E_BIT(31)
 
 enum mail {
-	MAIL_RESET = 1,     /* the virtual function was reset; the answer has its address in two words */
+	MAIL_RESET = 1,     /* the function was reset; the answer has its address in two words */
 	MAIL_SET_MAC = 2,   /* two words of address; info: 1 to remove, 2 to add further ones */
 	MAIL_MULTICAST = 3, /* info: how many hashes of 16 bits follow */
 	MAIL_VLAN = 4,      /* info: 1 to add, 0 to remove; a word with the tag */
@@ -69,7 +69,7 @@ enum mail {
 /* -- igbvf.c: the state of a virtual function, and its half of the mailbox -- */
 
 struct igbvf {
-	uint32_t kept; /* bits of the mailbox that a read has cleared and nobody has asked for yet */
+	uint32_t kept; /* bits of the mailbox that were cleared by a read and not asked for yet */
 	bool running;  /* the receive queue was started */
 	bool lost;     /* the physical function was reset after igbvf_meet() */
 };
@@ -78,14 +78,16 @@ struct igbvf {
 bool igbvf_lost(struct vfc_nic *nic);
 
 /*
- * Wait until the physical function is out of reset and tell it that this one was reset. Return: 1 and the
- * address to use in @mac, or 0: we may choose one. Errors: -ETIMEDOUT (nobody answers), -EIO, -ENODEV.
+ * Wait until the physical function is out of reset and tell it that this one was reset. Return: 1
+ * and the address to use in @mac, or 0: we may choose one. Errors: -ETIMEDOUT (nobody answers),
+ * -EIO, -ENODEV.
  */
 int igbvf_meet(struct vfc_nic *nic, uint8_t mac[6]);
 
 /*
- * Send @words of @message and wait for the answer, which is put in their place. Return: 1 granted, 0
- * refused. Errors: -ETIMEDOUT, -ENODEV, -EIO (the physical function was reset: igbvf_meet() comes first).
+ * Send @words of @message and wait for the answer, which is put in their place. Return: 1 granted,
+ * 0 refused. Errors: -ETIMEDOUT, -ENODEV, -EIO (the physical function was reset: igbvf_meet() comes
+ * first).
  */
 int igbvf_ask(struct vfc_nic *nic, uint32_t *message, uint32_t words);
 
@@ -119,14 +121,15 @@ int igb_vfs_attach(struct vfc_nic *nic);
 int igb_vfs_detach(struct vfc_nic *nic);
 
 /*
- * Count the virtual functions there are now. Errors: -EOPNOTSUPP (no pool is left for us, or VLANs are
- * filtered), -EINVAL (we have more than one queue).
+ * Count the virtual functions there are now. Errors: -EOPNOTSUPP (no pool is left for us, or VLANs
+ * are filtered), -EINVAL (we have more than one queue).
  */
 int igb_vfs_find(struct vfc_nic *nic);
 
 /*
- * Divide the device into pools, before the receiver is turned on; tell the virtual functions that they may
- * begin, at the end of start(); follow nic->promisc. With no virtual function these do nothing.
+ * Divide the device into pools, before the receiver is turned on; tell the virtual functions that
+ * they may begin, at the end of start(); follow nic->promisc. With no virtual function these do
+ * nothing.
  */
 void igb_vfs_divide(struct vfc_nic *nic);
 void igb_vfs_welcome(struct vfc_nic *nic);

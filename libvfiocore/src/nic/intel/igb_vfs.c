@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The virtual functions of an 82576, as their physical function sees them: pools of queues, and the other
- * half of the mailbox. Source: Intel 82576EB Gigabit Ethernet Controller Datasheet, section 7.10
- * (virtualization); sections are of that.
+ * The virtual functions of an 82576, as their physical function sees them: pools of queues, and the
+ * other half of the mailbox. Source: Intel 82576EB Gigabit Ethernet Controller Datasheet, section
+ * 7.10 (virtualization); sections are of that.
  *
- * A virtual function is not trusted. Its registers reach no further than its pool, which the device sees
- * to. What it says in a message is checked here.
+ * A virtual function is not trusted. Its registers reach no further than its pool, which the device
+ * sees to. What it says in a message is checked here.
  */
 #include "nic/intel/igb.h"
 
@@ -85,14 +85,18 @@ static void set_filter(struct vfc_nic *nic, uint32_t vf, const uint8_t mac[6])
 	intel_write(nic, E1000E_RAH(address_entry(vf)), high);
 }
 
-/* VMOLR: a pool receives untagged frames, broadcast, and multicast that MTA lets pass, without FCS. */
+/*
+ * VMOLR: a pool receives untagged frames, broadcast, and multicast that MTA lets pass, without FCS.
+ */
 static uint32_t pool_rules(uint32_t length)
 {
 	return IGB_VMOLR_AUPE | IGB_VMOLR_BAM | IGB_VMOLR_ROMPE | IGB_VMOLR_STRCRC | IGB_VMOLR_LPE |
 	       length;
 }
 
-/* Bytes with FCS. An MTU of our own that is less than usual does not limit the virtual functions. */
+/*
+ * Bytes with FCS. An MTU of our own that is less than usual does not limit the virtual functions.
+ */
 static uint32_t frame_limit(const struct vfc_nic *nic)
 {
 	return (nic->frame_max > INTEL_FRAME_MAX ? nic->frame_max : INTEL_FRAME_MAX) + INTEL_FCS;
@@ -102,9 +106,10 @@ static uint32_t frame_limit(const struct vfc_nic *nic)
  * Section 7.10. In the order of the writes:
  *  - MTA is one table for all pools, so it lets every multicast group pass.
  *  - No pool receives anything until its virtual function reports. Ours receives at once.
- *  - QDE makes every queue drop what it has no buffer for, so that a virtual function which does not refill
- *    its ring stops no other.
- *  - DTXSWC hands frames from pool to pool, and checks the source addresses of the virtual functions.
+ *  - QDE makes every queue drop what it has no buffer for, so that a virtual function which does
+ *    not refill its ring stops no other.
+ *  - DTXSWC hands frames from pool to pool, and checks the source addresses of the virtual
+ *    functions.
  *  - MRQC chooses the pool by address, and uses no RSS.
  */
 void igb_vfs_divide(struct vfc_nic *nic)
@@ -133,8 +138,9 @@ void igb_vfs_promisc(struct vfc_nic *nic, bool on)
 	uint32_t pool = igb_pool(nic);
 
 	if (pool)
-		intel_write(nic, IGB_VT_CTL, pool << IGB_VT_CTL_POOL_SHIFT | IGB_VT_CTL_REPLICATE |
-					     (on ? 0 : IGB_VT_CTL_NO_DEFAULT));
+		intel_write(nic, IGB_VT_CTL,
+			    pool << IGB_VT_CTL_POOL_SHIFT | IGB_VT_CTL_REPLICATE |
+				    (on ? 0 : IGB_VT_CTL_NO_DEFAULT));
 }
 
 static uint32_t igb_vf_vector(const struct vfc_nic *nic)
@@ -151,8 +157,9 @@ static void arm_mailbox(struct vfc_nic *nic)
 }
 
 /*
- * Section 4.3: a reset of the physical function resets its virtual ones, too. They wait until CTRL_EXT.PFRSTD
- * says that it is over. Before, their old messages and resets are forgotten, and new ones are let through.
+ * Section 4.3: a reset of the physical function resets its virtual ones, too. They wait until
+ * CTRL_EXT.PFRSTD says that it is over. Before, their old messages and resets are forgotten, and
+ * new ones are let through.
  */
 void igb_vfs_welcome(struct vfc_nic *nic)
 {
@@ -201,7 +208,9 @@ static bool is_free(const struct vfc_nic *nic, uint32_t vf, const uint8_t mac[6]
 	return true;
 }
 
-/* -- messages: each returns whether it is granted. @words hold the message, and then the answer. -- */
+/*
+ * -- messages: each returns whether it is granted. @words hold the message, and then the answer. --
+ */
 
 static bool on_reset(struct vfc_nic *nic, uint32_t vf, uint32_t *words)
 {
@@ -233,8 +242,8 @@ static bool set_address(struct vfc_nic *nic, uint32_t vf, const uint32_t *words)
 }
 
 /*
- * With info the message is about further addresses. There is no place for them, so none is added; and to
- * remove them all is granted, since there are none.
+ * With info the message is about further addresses. There is no place for them, so none is added;
+ * and to remove them all is granted, since there are none.
  */
 static bool on_mac(struct vfc_nic *nic, uint32_t vf, uint32_t *words)
 {
@@ -291,9 +300,10 @@ static bool grant(struct vfc_nic *nic, uint32_t vf, uint32_t *words)
 }
 
 /*
- * Answer the message of one virtual function. It may write into the mailbox's memory at any time, so each
- * word is read once. We own the memory while PFU is set, which the device does not grant while the virtual
- * function has it: then it is writing again before our answer, and its message is given up.
+ * Answer the message of one virtual function. It may write into the mailbox's memory at any time,
+ * so each word is read once. We own the memory while PFU is set, which the device does not grant
+ * while the virtual function has it: then it is writing again before our answer, and its message is
+ * given up.
  */
 static bool answer_message(struct vfc_nic *nic, uint32_t vf)
 {
@@ -315,7 +325,8 @@ static bool answer_message(struct vfc_nic *nic, uint32_t vf)
 		words[0] |= MAIL_CTS;
 	for (uint32_t i = 0; i < 3; i++)
 		intel_write(nic, IGB_MEMORY(vf, i), words[i]);
-	intel_write(nic, IGB_MAILBOX(vf), IGB_MAILBOX_STS | IGB_MAILBOX_ACK); /* without PFU: it is released */
+	/* Without PFU, this also releases the memory. */
+	intel_write(nic, IGB_MAILBOX(vf), IGB_MAILBOX_STS | IGB_MAILBOX_ACK);
 	*(granted ? &it->answers : &it->refusals) += 1;
 	return true;
 }
@@ -333,8 +344,8 @@ static int check_count(const struct vfc_nic *nic)
 }
 
 /*
- * The vector is armed before anything is read, so that nothing is missed. Requests are read before resets:
- * a request that comes after its function's reset must not be undone by the reset.
+ * The vector is armed before anything is read, so that nothing is missed. Requests are read before
+ * resets: a request that comes after its function's reset must not be undone by the reset.
  */
 static int igb_vf_serve(struct vfc_nic *nic)
 {

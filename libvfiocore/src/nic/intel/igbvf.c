@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A virtual function of the Intel 82576. Source: Intel 82576EB Gigabit Ethernet Controller Datasheet;
- * sections are of that.
+ * A virtual function of the Intel 82576. Source: Intel 82576EB Gigabit Ethernet Controller
+ * Datasheet; sections are of that.
  *
- * It has queues and interrupts of its own. Addresses, filters and the link belong to the physical function,
- * whose driver is asked by messages in the mailbox.
+ * It has queues and interrupts of its own. Addresses, filters and the link belong to the physical
+ * function, whose driver is asked by messages in the mailbox.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -14,7 +14,7 @@
 #include "device/object.h"
 #include "nic/intel/igb.h"
 
-/* The device has two. The second one gets only what the physical function spreads by RSS, so it is not used. */
+/* The device has two. The second one gets only what the physical function spreads by RSS. */
 #define QUEUES 1
 
 #define PATIENCE (1000 * MS) /* with the driver of the physical function */
@@ -42,8 +42,8 @@ static void forget_bits(struct vfc_nic *nic, uint32_t bits)
 }
 
 /*
- * RSTI and RSTD tell of a reset of the physical function. A function level reset of it sets neither, but
- * turns our queue off.
+ * RSTI and RSTD tell of a reset of the physical function. A function level reset of it sets
+ * neither, but turns our queue off.
  */
 bool igbvf_lost(struct vfc_nic *nic)
 {
@@ -114,7 +114,7 @@ static int read_answer(struct vfc_nic *nic, uint32_t *message, uint32_t words, i
 	forget_bits(nic, IGBVF_MAILBOX_PFSTS | IGBVF_MAILBOX_PFACK);
 	for (uint32_t i = 0; i < words; i++)
 		message[i] = intel_read(nic, IGBVF_MEMORY(i));
-	intel_write(nic, IGBVF_MAILBOX, IGBVF_MAILBOX_ACK); /* without VFU: the memory is released */
+	intel_write(nic, IGBVF_MAILBOX, IGBVF_MAILBOX_ACK); /* without VFU: releases the memory */
 	return 0;
 }
 
@@ -130,7 +130,7 @@ static int exchange(struct vfc_nic *nic, uint32_t *message, uint32_t words)
 	forget_bits(nic, IGBVF_MAILBOX_PFSTS | IGBVF_MAILBOX_PFACK); /* of earlier messages */
 	for (uint32_t i = 0; i < words; i++)
 		intel_write(nic, IGBVF_MEMORY(i), message[i]);
-	intel_write(nic, IGBVF_MAILBOX, IGBVF_MAILBOX_REQ); /* without VFU: the memory is released */
+	intel_write(nic, IGBVF_MAILBOX, IGBVF_MAILBOX_REQ); /* without VFU: releases the memory */
 	do { /* the physical function also sends messages by itself, about its link */
 		rc = read_answer(nic, message, words, end);
 		if (rc < 0 || (message[0] & MAIL_TYPE) == type)
@@ -187,8 +187,8 @@ static volatile void *igbvf_tx_doorbell(struct vfc_nic *nic, uint32_t queue)
 }
 
 /*
- * Section 4.3: CTRL.RST resets the queues and interrupts of this function, and nothing else. The queues are
- * turned off first, and are off when RXDCTL and TXDCTL say so.
+ * Section 4.3: CTRL.RST resets the queues and interrupts of this function, and nothing else. The
+ * queues are turned off first, and are off when RXDCTL and TXDCTL say so.
  */
 static void igbvf_stop(struct vfc_nic *nic)
 {
@@ -231,8 +231,9 @@ static int igbvf_set_mac(struct vfc_nic *nic, const uint8_t mac[6])
 	int rc = igbvf_ask(nic, message, 3);
 
 	if (rc == 0)
-		return refused_by_host(nic, "the address: another function has it, or this one's was given by "
-				    "the host (ip link set PF vf N mac, vfc_nic_vf_set_mac())");
+		return refused_by_host(nic, "the address: another function has it, or this one's was "
+					    "given by the host (ip link set PF vf N mac, "
+					    "vfc_nic_vf_set_mac())");
 	return rc < 0 ? rc : 0;
 }
 
@@ -244,7 +245,8 @@ static int igbvf_set_promisc(struct vfc_nic *nic, bool on)
 	int rc = igbvf_ask(nic, message, 1);
 
 	if (rc == 0 && on)
-		return refused_by_host(nic, "frames for other addresses: those are not this function's to see");
+		return refused_by_host(nic, "frames for other addresses: those are not this function's "
+					    "to see");
 	return rc < 0 ? rc : 0;
 }
 
@@ -280,7 +282,7 @@ static int meet_physical(struct vfc_nic *nic)
 	return rc < 0 ? rc : igbvf_set_promisc(nic, nic->promisc);
 }
 
-/* The order of sections 4.5.9 and 4.5.10. IVAR(0) gives the receive queue vector 0 of this function. */
+/* The order of sections 4.5.9 and 4.5.10. IVAR(0) gives the receive queue vector 0. */
 static int igbvf_start(struct vfc_nic *nic)
 {
 	int rc = meet_physical(nic);
@@ -295,7 +297,7 @@ static int igbvf_start(struct vfc_nic *nic)
 	return intel_check_present(nic);
 }
 
-/* STATUS shows the port's link. Once the physical function was reset, nothing passes over it for us. */
+/* STATUS shows the port's link, which is no use to us once the physical function was reset. */
 static void igbvf_link(struct vfc_nic *nic, struct vfc_nic_link *state)
 {
 	intel_link(nic, state);

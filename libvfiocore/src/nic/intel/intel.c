@@ -54,9 +54,9 @@ int intel_attach(struct vfc_nic *nic, uint64_t bytes)
 }
 
 /*
- * IMC masks every cause of an interrupt. RCTL.EN and TCTL.EN turn receiver and transmitter off, which is
- * done by hand, since not every implementation does so on a reset (QEMU before 8.0 only restores the
- * address). An EITR of 0 turns the moderation of a vector off.
+ * IMC masks every cause of an interrupt. RCTL.EN and TCTL.EN turn receiver and transmitter off,
+ * which is done by hand, since not every implementation does so on a reset (QEMU before 8.0 only
+ * restores the address). An EITR of 0 turns the moderation of a vector off.
  */
 void intel_quiesce(struct vfc_nic *nic, uint32_t eitr, uint32_t vectors)
 {
@@ -68,9 +68,9 @@ void intel_quiesce(struct vfc_nic *nic, uint32_t eitr, uint32_t vectors)
 }
 
 /*
- * With CTRL.GIO_Master_Disable (bit 2) the device begins no new request on the bus. It clears STATUS bit 19
- * when the last one is complete. A reset while a request is under way could leave the bus waiting.
- * Source: section 4.6.2 (82574), section 5.2.3.3 (82576).
+ * With CTRL.GIO_Master_Disable (bit 2) the device begins no new request on the bus. It clears
+ * STATUS bit 19 when the last one is complete. A reset while a request is under way could leave the
+ * bus waiting. Source: section 4.6.2 (82574), section 5.2.3.3 (82576).
  */
 void intel_end_requests(struct vfc_nic *nic)
 {
@@ -79,8 +79,8 @@ void intel_end_requests(struct vfc_nic *nic)
 }
 
 /*
- * CTRL.RST (bit 26) clears itself when the reset is done. Until then the registers may not be accessed: the
- * 82574 wants a microsecond, the 82576 a millisecond.
+ * CTRL.RST (bit 26) clears itself when the reset is done. Until then the registers may not be
+ * accessed: the 82574 wants a microsecond, the 82576 a millisecond.
  */
 void intel_reset(struct vfc_nic *nic, uint32_t ctrl)
 {
@@ -98,8 +98,9 @@ void intel_start_link(struct vfc_nic *nic)
 }
 
 /*
- * RXCSUM says which checksums the device verifies. Its bit PCSD chooses what stands in the first quadword
- * of a completion: the RSS hash, or a checksum of the packet. While it is 0, the 82574 does no RSS.
+ * RXCSUM says which checksums the device verifies. Its bit PCSD chooses what stands in the first
+ * quadword of a completion: the RSS hash, or a checksum of the packet. While it is 0, the 82574
+ * does no RSS.
  */
 static void start_checksums(struct vfc_nic *nic)
 {
@@ -110,7 +111,9 @@ static void start_checksums(struct vfc_nic *nic)
 			    (verify ? E1000E_RXCSUM_IPOFLD | E1000E_RXCSUM_TUOFLD : 0));
 }
 
-/* MTA would let multicast groups pass by a hash. It stays empty, as RCTL.MPE lets all of them pass. */
+/*
+ * MTA would let multicast groups pass by a hash. It stays empty, as RCTL.MPE lets all of them pass.
+ */
 void intel_start_filters(struct vfc_nic *nic)
 {
 	for (uint32_t i = 0; i < E1000E_MTA_COUNT; i++)
@@ -161,8 +164,9 @@ void intel_start_rss(struct vfc_nic *nic, uint32_t shift, uint32_t mode)
 }
 
 /*
- * RDBAL, RDBAH, RDLEN, RDH and RDT, or the same of a transmit queue (TDBAL and so on). Head and tail are
- * equal, which the device takes for an empty ring. QEMU keeps the head through a reset of the function.
+ * RDBAL, RDBAH, RDLEN, RDH and RDT, or the same of a transmit queue (TDBAL and so on). Head and
+ * tail are equal, which the device takes for an empty ring. QEMU keeps the head through a reset of
+ * the function.
  */
 void intel_set_ring(struct vfc_nic *nic, uint32_t at, const struct vfc_ring *ring)
 {
@@ -184,8 +188,8 @@ void intel_start_transmitter(struct vfc_nic *nic, uint32_t cold)
 /* -- the state of the port -- */
 
 /*
- * RCTL.SECRC strips the FCS. MPE and BAM receive multicast and broadcast, UPE any unicast address. VFE
- * filters VLANs by VFTA. LPE receives frames of more than 1,522 bytes with FCS.
+ * RCTL.SECRC strips the FCS. MPE and BAM receive multicast and broadcast, UPE any unicast address.
+ * VFE filters VLANs by VFTA. LPE receives frames of more than 1,522 bytes with FCS.
  */
 uint32_t intel_rctl(const struct vfc_nic *nic, bool promisc)
 {
@@ -204,8 +208,8 @@ void intel_unpack_mac(uint8_t mac[6], uint32_t low, uint32_t high)
 }
 
 /*
- * The device loads the station address from the NVM into RAL(0) and RAH(0), and sets EEC.AUTO_RD when it
- * has done so. QEMU's igb never sets that bit, so the wait is short and its end no failure.
+ * The device loads the station address from the NVM into RAL(0) and RAH(0), and sets EEC.AUTO_RD
+ * when it has done so. QEMU's igb never sets that bit, so the wait is short and its end no failure.
  */
 int intel_read_mac(struct vfc_nic *nic)
 {
@@ -223,8 +227,8 @@ int intel_read_mac(struct vfc_nic *nic)
 }
 
 /*
- * RAH.AV, the address is valid, is cleared first and set last, so that no frame matches half an address.
- * The 82576 keeps its pool in other bits of RAH, which stay as they are.
+ * RAH.AV, the address is valid, is cleared first and set last, so that no frame matches half an
+ * address. The 82576 keeps its pool in other bits of RAH, which stay as they are.
  */
 int intel_set_mac(struct vfc_nic *nic, const uint8_t mac[6])
 {
@@ -236,7 +240,9 @@ int intel_set_mac(struct vfc_nic *nic, const uint8_t mac[6])
 	return 0;
 }
 
-/* STATUS has the link (LU), its speed (bits 7:6; two values mean 1000 Mbit/s) and full duplex (FD). */
+/*
+ * STATUS has the link (LU), its speed (bits 7:6; two values mean 1000 Mbit/s) and full duplex (FD).
+ */
 void intel_link(struct vfc_nic *nic, struct vfc_nic_link *link)
 {
 	static const uint16_t speeds[4] = {10, 100, 1000, 1000};
@@ -267,10 +273,10 @@ void intel_read_counters(struct vfc_nic *nic)
 /* -- the receive ring -- */
 
 /*
- * Three kinds of completion end here: a frame with an error bit, which is counted as such; one that no
- * correct device writes (malformed); and the parts of a frame that did not fit into one buffer. While
- * RCTL.LPE is 0 a frame always fits, so parts are malformed then. With LPE they are one frame that is too
- * long, and count once, as an error.
+ * Three kinds of completion end here: a frame with an error bit, which is counted as such; one that
+ * no correct device writes (malformed); and the parts of a frame that did not fit into one buffer.
+ * While RCTL.LPE is 0 a frame always fits, so parts are malformed then. With LPE they are one frame
+ * that is too long, and count once, as an error.
  */
 __attribute__((cold, noinline)) void intel_rx_drop(struct nic_rx *rx, uint64_t control,
 						   uint32_t length, uint32_t chunk)
@@ -290,8 +296,9 @@ __attribute__((cold, noinline)) void intel_rx_drop(struct nic_rx *rx, uint64_t c
 }
 
 /*
- * The error bits of checksums, IPE and TCPE, count only where the device says that it calculated one (IPCS,
- * TCPCS) and that it could (not IXSM). True: no other bit speaks against this completion.
+ * The error bits of checksums, IPE and TCPE, count only where the device says that it calculated
+ * one (IPCS, TCPCS) and that it could (not IXSM). True: no other bit speaks against this
+ * completion.
  */
 static bool checksum_pardoned(const struct nic_rx *rx, uint64_t control)
 {
@@ -325,7 +332,8 @@ VFC_TEMPLATE void bad_any(void *context, const struct vfc_completion *done)
 
 uint32_t intel_rx_burst_any(struct nic_rx *rx, struct vfc_packet *packets, uint32_t count)
 {
-	const vfc_ring_sieve sieve = {INTEL_RX_GOOD | rx->refused, &rx->expected, take_any, bad_any, 0};
+	const vfc_ring_sieve sieve = {INTEL_RX_GOOD | rx->refused, &rx->expected, take_any, bad_any,
+				      0};
 
 	return nic_receive(rx, &intel_rx_layout, &sieve, packets, count);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the drivers of Intel's gigabit controllers share: the registers that all have in the same place,
- * the receive ring, and which completion is a frame. Sources: Intel 82574 GbE Controller Family Datasheet,
- * chapter 10, and Intel 82576EB Gigabit Ethernet Controller Datasheet, chapter 8.
+ * What the drivers of Intel's gigabit controllers share: the registers that all have in the same
+ * place, the receive ring, and which completion is a frame. Sources: Intel 82574 GbE Controller
+ * Family Datasheet, chapter 10, and Intel 82576EB Gigabit Ethernet Controller Datasheet, chapter 8.
  *
  * From the bottom up: intel.c; igb.c (the 82576 and its queues), e1000e.c; igb_vfs.c, igbvf.c.
  */
@@ -16,7 +16,7 @@
 
 #define MS 1000000
 #define INTEL_FCS 4
-#define INTEL_FRAME_MAX 1518 /* 1522 with FCS: the longest frame that is received while RCTL.LPE is 0 */
+#define INTEL_FRAME_MAX 1518 /* without FCS, the longest frame while RCTL.LPE is 0 */
 
 /* -- registers -- */
 
@@ -31,8 +31,8 @@ static inline void intel_write(struct vfc_nic *nic, uint32_t offset, uint32_t va
 }
 
 /*
- * Writes to registers are posted: the device may see them later. A read of any register returns after all
- * writes before it have arrived. True: it reads as all ones, for the device is gone.
+ * Writes to registers are posted: the device may see them later. A read of any register returns
+ * after all writes before it have arrived. True: it reads as all ones, for the device is gone.
  */
 static inline bool intel_flush(const struct vfc_nic *nic)
 {
@@ -50,7 +50,7 @@ int intel_attach(struct vfc_nic *nic, uint64_t bytes);
 /* 0, or -ENODEV with a record where STATUS reads as all ones. */
 int intel_check_present(const struct vfc_nic *nic);
 
-/* No interrupt is raised, and no frame received or sent. @eitr: the first of @vectors throttle registers. */
+/* No interrupt is raised, no frame received or sent. @eitr: the first of @vectors EITRs. */
 void intel_quiesce(struct vfc_nic *nic, uint32_t eitr, uint32_t vectors);
 /* No new request of the device's goes out, and those under way are complete. */
 void intel_end_requests(struct vfc_nic *nic);
@@ -61,7 +61,7 @@ void intel_reset(struct vfc_nic *nic, uint32_t ctrl);
 void intel_start_link(struct vfc_nic *nic);
 /* Addresses, checksums and VLANs, and no multicast hash. The receiver is still off. */
 void intel_start_filters(struct vfc_nic *nic);
-/* Spread received frames over the queues. @shift: where a queue stands in a byte of RETA. @mode: of MRQC. */
+/* Spread received frames over the queues. @shift: of a queue in a byte of RETA. @mode: of MRQC. */
 void intel_start_rss(struct vfc_nic *nic, uint32_t shift, uint32_t mode);
 /* The addresses of a ring, which is empty. @at: the first of the queue's registers. */
 void intel_set_ring(struct vfc_nic *nic, uint32_t at, const struct vfc_ring *ring);
@@ -94,10 +94,10 @@ void intel_unpack_mac(uint8_t mac[6], uint32_t low, uint32_t high);
 /* -- the receive ring -- */
 
 /*
- * Extended descriptors of the 82574 (section 7.1.4) and advanced ones of the 82576 (section 7.1.5). We
- * write the address of a buffer into the first quadword. The device writes status, errors and length over
- * the second one. It writes them over whatever we left there, so DD must be 0 in what we write, which is
- * why the second buffer address of the 82576 is never used.
+ * Extended descriptors of the 82574 (section 7.1.4) and advanced ones of the 82576 (section 7.1.5).
+ * We write the address of a buffer into the first quadword. The device writes status, errors and
+ * length over the second one. It writes them over whatever we left there, so DD must be 0 in what
+ * we write, which is why the second buffer address of the 82576 is never used.
  */
 static const struct vfc_ring_layout intel_rx_layout = {
 	.done = E1000E_RX_DD,
@@ -115,15 +115,15 @@ static const struct vfc_ring_layout intel_rx_layout = {
 #define INTEL_RX_NEVER UINT64_MAX
 
 /*
- * What the usual sieve looks at, beside a driver's error bits: DD and EOP, and bits 11 to 15 of the length.
- * The sieve's bias subtracts 1 from the length first, so those bits are 0 for lengths of 1 to NIC_ROOM
- * only, and one comparison covers status, errors and length.
+ * What the usual sieve looks at, beside a driver's error bits: DD and EOP, and bits 11 to 15 of the
+ * length. The sieve's bias subtracts 1 from the length first, so those bits are 0 for lengths of 1
+ * to NIC_ROOM only, and one comparison covers status, errors and length.
  */
 #define INTEL_RX_STATUS (INTEL_RX_GOOD | INTEL_RX_LENGTH(0x10000 - NIC_ROOM))
 
 /*
- * A queue begins: its first completion is expected to be a whole frame. @errors: the driver's error bits,
- * to which VFC_NIC_RX_CHECKSUM adds those of checksums.
+ * A queue begins: its first completion is expected to be a whole frame. @errors: the driver's error
+ * bits, to which VFC_NIC_RX_CHECKSUM adds those of checksums.
  */
 static inline void intel_start_completions(struct nic_rx *rx, uint64_t errors)
 {
@@ -132,8 +132,9 @@ static inline void intel_start_completions(struct nic_rx *rx, uint64_t errors)
 }
 
 /*
- * Count a completion that is no good frame, and give its chunk back. A frame fits into one buffer; of one
- * that does not, every part up to its end (EOP) is dropped. Until then rx->expected is INTEL_RX_NEVER.
+ * Count a completion that is no good frame, and give its chunk back. A frame fits into one buffer;
+ * of one that does not, every part up to its end (EOP) is dropped. Until then rx->expected is
+ * INTEL_RX_NEVER.
  */
 void intel_rx_drop(struct nic_rx *rx, uint64_t control, uint32_t length, uint32_t chunk);
 
@@ -147,7 +148,9 @@ VFC_TEMPLATE void intel_rx_bad(void *context, const struct vfc_completion *done)
 	struct nic_receiving *receiving = (struct nic_receiving *)context;
 
 	receiving->dropped++;
-	/* By value: if its address were passed, every completion would be written to memory first. */
+	/*
+	 * By value: if its address were passed, every completion would be written to memory first.
+	 */
 	intel_rx_drop(receiving->rx, done->control, done->length, done->cookie);
 }
 

@@ -2,9 +2,9 @@
 /*
  * Virtio-net's control queue: virtio 1.2, section 5.1.6.5.
  *
- * A command is some bytes that the device reads, followed by a byte that it writes as its answer. A table of
- * two descriptors of its own says where both are (VIRTIO_F_INDIRECT_DESC), so that one descriptor of the
- * ring is one command.
+ * A command is some bytes that the device reads, followed by a byte that it writes as its answer. A
+ * table of two descriptors of its own says where both are (VIRTIO_F_INDIRECT_DESC), so that one
+ * descriptor of the ring is one command.
  */
 #include <errno.h>
 #include <string.h>
@@ -66,14 +66,15 @@ void virtio_control_cancel(struct vfc_nic *nic)
 }
 
 /*
- * The first descriptor points to the command and the second one to the answer. In a split ring the first one
- * names the second; the descriptors of a packed ring follow each other (section 2.8.7).
+ * The first descriptor points to the command and the second one to the answer. In a split ring the
+ * first one names the second; the descriptors of a packed ring follow each other (section 2.8.7).
  */
 static void write_table(const struct vfc_nic *nic, uint32_t length)
 {
 	const struct vfc_dma *memory = &virtio_of(nic)->control.memory;
 	uint8_t *table = (uint8_t *)memory->va + TABLE;
-	uint64_t next = is_packed(nic) ? 0 : ring_flags(nic, VIRTIO_NEXT) | UINT64_C(1) << VIRTIO_SPLIT_NEXT;
+	uint64_t second = UINT64_C(1) << VIRTIO_SPLIT_NEXT;
+	uint64_t next = is_packed(nic) ? 0 : ring_flags(nic, VIRTIO_NEXT) | second;
 
 	VFC_RING_STORE64(table, memory->iova + REQUEST);
 	VFC_RING_STORE64(table + 8, length | next);

@@ -59,8 +59,9 @@ static struct virtio_area *area_of(struct virtio *virtio, uint8_t type, uint32_t
 }
 
 /*
- * Section 4.1.4: of several capabilities of one type the first one counts, and one whose BAR has a reserved
- * number (above 5) is ignored. The device wrote all of this, so lengths and offsets are checked.
+ * Section 4.1.4: of several capabilities of one type the first one counts, and one whose BAR has a
+ * reserved number (above 5) is ignored. The device wrote all of this, so lengths and offsets are
+ * checked.
  */
 static int take_capability(struct vfc_nic *nic, const struct vfc_pci_cap *at)
 {

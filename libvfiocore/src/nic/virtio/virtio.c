@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Virtio-net over PCI: virtio 1.2; sections are of that. Modern devices only, with split rings (section
- * 2.7) or packed ones (section 2.8). Of the features that a device offers, those that are named here are
- * accepted and no others.
+ * Virtio-net over PCI: virtio 1.2; sections are of that. Modern devices only, with split rings
+ * (section 2.7) or packed ones (section 2.8). Of the features that a device offers, those that are
+ * named here are accepted and no others.
  *
- * A buffer is one descriptor. The device's header of 12 bytes stands before the frame, in the room that
- * every chunk has there. Nothing is offloaded, so the header that we send is all zeros, and the headers
- * that we receive say nothing.
+ * A buffer is one descriptor. The device's header of 12 bytes stands before the frame, in the room
+ * that every chunk has there. Nothing is offloaded, so the header that we send is all zeros, and
+ * the headers that we receive say nothing.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -30,7 +30,9 @@
 #define UNDERSTOOD (VIRTIO_F_VERSION_1 | VIRTIO_F_ACCESS_PLATFORM | VIRTIO_F_ORDER_PLATFORM | \
 		    VIRTIO_F_EVENT_IDX | VIRTIO_NET_F_MAC)
 
-/* The flag that lets the device write to a buffer. Each style has a descriptor's flags elsewhere. */
+/*
+ * The flag that lets the device write to a buffer. Each style has a descriptor's flags elsewhere.
+ */
 #define SPLIT_RECEIVE (VIRTIO_WRITE << VIRTIO_SPLIT_FLAGS)
 #define PACKED_RECEIVE (VIRTIO_WRITE << VIRTIO_PACKED_FLAGS)
 
@@ -97,7 +99,7 @@ static uint64_t offered(struct vfc_nic *nic)
 	return features | (uint64_t)vfc_mmio_read32(nic->registers + VIRTIO_DEVICE_FEATURE) << 32;
 }
 
-/* A feature with a field in the device's configuration is not taken if the device has no such field. */
+/* A feature is not taken if the configuration is too short for the field that it needs. */
 static uint64_t wanted(const struct vfc_nic *nic)
 {
 	uint32_t length = virtio_of(nic)->config.length;
@@ -150,10 +152,7 @@ static int check_features(struct vfc_nic *nic)
 	return 0;
 }
 
-/*
- * What is both offered and wanted becomes virtio->features. Without the control queue, what needs it goes,
- * too.
- */
+/* What is offered and wanted, without what needs a control queue where there is none. */
 static int choose_features(struct vfc_nic *nic)
 {
 	struct virtio *virtio = virtio_of(nic);
@@ -167,8 +166,8 @@ static int choose_features(struct vfc_nic *nic)
 }
 
 /*
- * Section 3.1.1, steps 1 to 6: ACKNOWLEDGE and DRIVER, then our features, then FEATURES_OK, which the device
- * keeps if it agrees.
+ * Section 3.1.1, steps 1 to 6: ACKNOWLEDGE and DRIVER, then our features, then FEATURES_OK, which
+ * the device keeps if it agrees.
  */
 static int negotiate(struct vfc_nic *nic)
 {
@@ -201,8 +200,8 @@ static uint16_t config16(const struct vfc_nic *nic, uint32_t offset)
 }
 
 /*
- * Section 2.5.1: the generation changes with the configuration. What takes several reads is read again until
- * the generation was the same before and after.
+ * Section 2.5.1: the generation changes with the configuration. What takes several reads is read
+ * again until the generation was the same before and after.
  */
 static void read_mac(struct vfc_nic *nic)
 {
@@ -217,7 +216,7 @@ static void read_mac(struct vfc_nic *nic)
 	} while (before != vfc_mmio_read8(nic->registers + VIRTIO_GENERATION) && --tries);
 }
 
-/* Section 5.1.4.1: a driver must not send frames that are longer than the MTU that the device tells. */
+/* Section 5.1.4.1: a driver must not send longer frames than the device's MTU allows. */
 static int limit_mtu(struct vfc_nic *nic)
 {
 	uint32_t most = virtio_has(nic, VIRTIO_NET_F_MTU) ? config16(nic, VIRTIO_NET_MTU) : 0;
@@ -245,7 +244,7 @@ static int read_configuration(struct vfc_nic *nic)
 	return limit_mtu(nic);
 }
 
-/* A ring has no more entries than the device says. That number need not be a power of two, but ours is. */
+/* A ring has no more entries than the device says, whose number may be no power of two. */
 static int limit_entries(struct vfc_nic *nic, uint32_t queue, uint32_t *entries)
 {
 	uint32_t most;
@@ -269,14 +268,15 @@ static int look_at_queues(struct vfc_nic *nic)
 		if (rc == 0)
 			rc = limit_entries(nic, 2 * q + 1, &nic->tx_entries);
 	}
-	if (rc == 0 && virtio_has(nic, VIRTIO_NET_F_CTRL_VQ)) /* its index follows all pairs (section 5.1.2) */
+	/* Section 5.1.2: the control queue comes behind all pairs of queues. */
+	if (rc == 0 && virtio_has(nic, VIRTIO_NET_F_CTRL_VQ))
 		rc = virtio_control_init(nic, 2 * virtio_of(nic)->pairs);
 	return rc;
 }
 
 /*
- * The device is reset, and its features are chosen, since they decide what the configuration and the queues
- * look like. virtio_start() resets it again and negotiates them in earnest.
+ * The device is reset, and its features are chosen, since they decide what the configuration and
+ * the queues look like. virtio_start() resets it again and negotiates them in earnest.
  */
 static int virtio_attach(struct vfc_nic *nic)
 {
@@ -317,9 +317,10 @@ static int virtio_detach(struct vfc_nic *nic)
 	return 0;
 }
 
+/* For receiving only. What was sent shows in the ring, and the link in the configuration. */
 static uint32_t virtio_vectors(uint32_t queues)
 {
-	return queues; /* for receiving; what was sent is seen in the ring, and the link in the status */
+	return queues;
 }
 
 static volatile void *virtio_rx_doorbell(struct vfc_nic *nic, uint32_t queue)
@@ -333,8 +334,8 @@ static volatile void *virtio_tx_doorbell(struct vfc_nic *nic, uint32_t queue)
 }
 
 /*
- * Section 4.1.5.1.3: select the queue, say where its three parts are, and enable it. A device that cannot use
- * the vector leaves another number in the register.
+ * Section 4.1.5.1.3: select the queue, say where its three parts are, and enable it. A device that
+ * cannot use the vector leaves another number in the register.
  */
 static int start_queue(struct vfc_nic *nic, uint32_t queue, struct vfc_ring *ring, uint16_t vector)
 {
@@ -403,8 +404,8 @@ static int start_filters(struct vfc_nic *nic)
 }
 
 /*
- * Section 3.1.1, steps 7 and 8: the queues are set up, then DRIVER_OK lets the device run. Only after that it
- * takes commands.
+ * Section 3.1.1, steps 7 and 8: the queues are set up, then DRIVER_OK lets the device run. Only
+ * after that it takes commands.
  */
 static int virtio_start(struct vfc_nic *nic)
 {
@@ -479,8 +480,8 @@ VFC_TEMPLATE void virtio_rx_take(void *context, const struct vfc_completion *don
 }
 
 /*
- * Put the device's header before the frame. The place is computed from the packet's IOVA, which is the
- * caller's, so header and frame must lie in the packet's chunk.
+ * Put the device's header before the frame. The place is computed from the packet's IOVA, which is
+ * the caller's, so header and frame must lie in the packet's chunk.
  */
 VFC_TEMPLATE bool virtio_give(void *context, struct vfc_buffer *buffer)
 {

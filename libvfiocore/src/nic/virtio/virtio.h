@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The inside of the virtio-net driver: where its registers are (pci.c), and its control queue (control.c). */
+/* The inside of virtio-net: where its registers are (pci.c), and its control queue (control.c). */
 #ifndef VFC_NIC_VIRTIO_H
 #define VFC_NIC_VIRTIO_H
 
@@ -41,17 +41,19 @@ static inline bool virtio_has(const struct vfc_nic *nic, uint64_t features)
 
 /* pci.c: find the structures and map them. */
 int virtio_map(struct vfc_nic *nic);
-/* Select @queue. Return: the register that notifies the device of its buffers, or NULL with a record. */
+/* Select @queue. Return: the register that notifies the device, or NULL with a record. */
 volatile void *virtio_doorbell(struct vfc_nic *nic, uint32_t queue);
 
-/* control.c: allocate the ring and the memory for commands. @queue: the index of the control queue. */
+/*
+ * control.c: allocate the ring and the memory for commands. @queue: the index of the control queue.
+ */
 int virtio_control_init(struct vfc_nic *nic, uint32_t queue);
 int virtio_control_destroy(struct vfc_nic *nic);
 /* Forget a command that is under way. The device is stopped. */
 void virtio_control_cancel(struct vfc_nic *nic);
 /*
- * Send a command with @length bytes of data and wait for the answer. Errors: -ETIMEDOUT, -EBUSY (an earlier
- * command was never answered), -EIO (the device refuses).
+ * Send a command with @length bytes of data and wait for the answer. Errors: -ETIMEDOUT, -EBUSY (an
+ * earlier command was never answered), -EIO (the device refuses).
  */
 int virtio_command(struct vfc_nic *nic, uint8_t class, uint8_t command, const void *data,
 		   uint32_t length);

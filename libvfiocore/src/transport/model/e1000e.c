@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A model of the Intel 82574L as a driver without offloads sees it. Its transmitter is wired to its own
- * receiver. Source: Intel 82574 GbE Controller Family Datasheet; sections are of that.
+ * A model of the Intel 82574L as a driver without offloads sees it. Its transmitter is wired to its
+ * own receiver. Source: Intel 82574 GbE Controller Family Datasheet; sections are of that.
  *
  * Limits of the model, beside those in fake.c:
  *  - A read cannot have an effect, so counters stay 0, and ICR reads as 0 and ignores writes.
@@ -28,7 +28,8 @@
 struct e1000e {
 	uint32_t icr, ims;
 	uint32_t fresh; /* causes that occurred, or were unmasked, in this pass */
-	bool rx_halted[E1000E_QUEUES], tx_halted[E1000E_QUEUES]; /* after a DMA fault, until reset */
+	bool rx_halted[E1000E_QUEUES]; /* after a DMA fault, until reset */
+	bool tx_halted[E1000E_QUEUES];
 	bool link;
 	uint16_t phy[PHY_REGISTERS];
 	uint32_t length; /* bytes of the frame that is being gathered */
@@ -82,8 +83,8 @@ static void phy_reset(struct e1000e *chip)
 }
 
 /*
- * Chapter 10 gives the initial value of each register; these do not start as zero. CTRL is written last,
- * because a driver waits for its bit RST to clear.
+ * Chapter 10 gives the initial value of each register; these do not start as zero. CTRL is written
+ * last, because a driver waits for its bit RST to clear.
  */
 static void chip_reset(struct fake_device *device)
 {
@@ -207,7 +208,7 @@ static uint32_t buffer_size(struct fake_device *device)
 	return rctl & E1000E_BIT(25) ? size * 16 : size; /* BSEX */
 }
 
-/* Write a receive descriptor back, in the legacy format (section 7.1.3) or the extended one (7.1.4). */
+/* Write a receive descriptor back: the legacy format (section 7.1.3) or the extended (7.1.4). */
 static bool write_back(struct fake_device *device, uint64_t descriptor, uint64_t length)
 {
 	if (!(chip_get(device, E1000E_RFCTL) & E1000E_RFCTL_EXSTEN))
@@ -227,16 +228,18 @@ static uint64_t ring_base(struct fake_device *device, uint32_t low)
 static void receive_frame(struct fake_device *device, const uint8_t *frame, uint32_t length)
 {
 	struct e1000e *chip = device->state;
-	uint32_t entries = chip_get(device, E1000E_RDLEN(0)) / 16, head = chip_get(device, E1000E_RDH(0));
+	uint32_t entries = chip_get(device, E1000E_RDLEN(0)) / 16;
+	uint32_t head = chip_get(device, E1000E_RDH(0));
 	uint64_t descriptor = ring_base(device, E1000E_RDBAL(0)) + UINT64_C(16) * head, buffer;
 	uint32_t claim = device->rx_length ? device->rx_length & 0xffff : length;
 
-	if (!(chip_get(device, E1000E_RCTL) & E1000E_RCTL_EN) || chip->rx_halted[0] || head >= entries)
+	if (!(chip_get(device, E1000E_RCTL) & E1000E_RCTL_EN) || chip->rx_halted[0] ||
+	    head >= entries)
 		return;
 	if (!passes_filter(device, frame))
 		return;
 	if (head == chip_get(device, E1000E_RDT(0))) {
-		device->dropped++; /* counted here: MPC clears when it is read, which plain memory cannot */
+		device->dropped++; /* not in MPC: plain memory cannot clear when it is read */
 		return;
 	}
 	if (length > buffer_size(device) ||
@@ -292,14 +295,17 @@ static bool transmit_one(struct fake_device *device, uint64_t descriptor)
 static bool transmit_ring(struct fake_device *device, uint32_t q)
 {
 	struct e1000e *chip = device->state;
-	uint32_t entries = chip_get(device, E1000E_TDLEN(q)) / 16, tail = chip_get(device, E1000E_TDT(q));
+	uint32_t entries = chip_get(device, E1000E_TDLEN(q)) / 16;
+	uint32_t tail = chip_get(device, E1000E_TDT(q));
 	uint32_t head = chip_get(device, E1000E_TDH(q)), n = 0;
 
-	if (!(chip_get(device, E1000E_TCTL) & E1000E_TCTL_EN) || chip->tx_halted[q] || tail >= entries ||
-	    head >= entries)
+	if (!(chip_get(device, E1000E_TCTL) & E1000E_TCTL_EN) || chip->tx_halted[q] ||
+	    tail >= entries || head >= entries)
 		return false;
 	for (; head != tail && n < BURST; n++) {
-		if (!transmit_one(device, ring_base(device, E1000E_TDBAL(q)) + UINT64_C(16) * head)) {
+		uint64_t descriptor = ring_base(device, E1000E_TDBAL(q)) + UINT64_C(16) * head;
+
+		if (!transmit_one(device, descriptor)) {
 			chip->tx_halted[q] = true;
 			break;
 		}
@@ -311,7 +317,9 @@ static bool transmit_ring(struct fake_device *device, uint32_t q)
 	return n != 0;
 }
 
-/* Section 7.4: a cause sends the message of its vector, which clears it (EIAC) and masks it (IAM). */
+/*
+ * Section 7.4: a cause sends the message of its vector, which clears it (EIAC) and masks it (IAM).
+ */
 static void send_message(struct fake_device *device, unsigned index)
 {
 	struct e1000e *chip = device->state;
@@ -338,7 +346,7 @@ static void raise_interrupts(struct fake_device *device)
 			send_message(device, i);
 	} else if (device->irq_type == VFC_IRQ_INTX ||
 		   (device->irq_type == VFC_IRQ_MSI && fake_bus_master(device))) {
-		/* Hardware clears ICR when it is read. Here it is cleared when the interrupt was raised. */
+		/* Hardware clears ICR when it is read. Here, raising the interrupt clears it. */
 		if (chip->icr & chip->ims && fake_raise(device, 0))
 			chip->icr = 0;
 	}

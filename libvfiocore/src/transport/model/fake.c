@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The fake transport: a VFIO device that exists in this process only, see vfiocore/fake.h. This file
- * plays the kernel (drivers/vfio/pci/vfio_pci_core.c, vfio_pci_config.c). A struct fake_model plays the
- * hardware, in one thread for each device.
+ * The fake transport: a VFIO device that exists in this process only, see vfiocore/fake.h. This
+ * file plays the kernel (drivers/vfio/pci/vfio_pci_core.c, vfio_pci_config.c). A struct fake_model
+ * plays the hardware, in one thread for each device.
  *
  * Limits of the model: registers are plain shared memory, which the thread looks at every few dozen
- * microseconds. So a read has no side effect, and of two writes to one register within that time only
- * the last is seen.
+ * microseconds. So a read has no side effect, and of two writes to one register within that time
+ * only the last is seen.
  */
 #include "transport/model/fake.h"
 
@@ -340,7 +340,7 @@ static int config_access(struct fake_device *device, uint64_t offset, void *in, 
 	return 0;
 }
 
-/* The model's thread uses the registers, too, so an aligned access of a register's width stays one access. */
+/* The model's thread uses the registers, too: an access of a register's width is one access. */
 static void copy_register(void *to, const void *from, size_t length)
 {
 	uintptr_t align = (uintptr_t)to | (uintptr_t)from | length;

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The inside of the fake transport: what its files share, and what a device model is built on. From the
- * bottom up, each file knows those before it: state.c; space.c and irq.c; features.c; the models
- * (e1000e.c); fake.c.
+ * The inside of the fake transport: what its files share, and what a device model is built on. From
+ * the bottom up, each file knows those before it: state.c; space.c and irq.c; features.c; the
+ * models (e1000e.c); fake.c.
  *
- * One mutex orders everything. An address space shares it with those opened beside it. A model's thread
- * holds it for one pass over its rings, and mapping, unmapping, interrupts and config space take it. So
- * the model cannot touch memory after its unmap has returned, and cannot write an eventfd after its
- * vector was disarmed.
+ * One mutex orders everything. An address space shares it with those opened beside it. A model's
+ * thread holds it for one pass over its rings, and mapping, unmapping, interrupts and config space
+ * take it. So the model cannot touch memory after its unmap has returned, and cannot write an
+ * eventfd after its vector was disarmed.
  */
 #ifndef VFC_TRANSPORT_FAKE_H
 #define VFC_TRANSPORT_FAKE_H
@@ -31,7 +31,7 @@
 #define FAKE_HIGHEST ((UINT64_C(1) << 39) - 1) /* the last address that the IOMMU translates */
 #define FAKE_OFFSET_SHIFT 40 /* a region's opaque offset is its index, shifted by this */
 
-/* Spaces that share one can copy mappings and take each other's devices, as those of one iommufd can. */
+/* Spaces that share one can copy mappings and take each other's devices, as with iommufd. */
 struct fake_iommufd {
 	pthread_mutex_t lock;
 	unsigned spaces;
@@ -141,8 +141,8 @@ int fake_dirty_read(struct transport_space *space, uint64_t iova, uint64_t lengt
 		    uint64_t *bitmap);
 
 /*
- * Devices in the space. The first two want the lock held. A device that enters leaves the space where it
- * was before; fake_leave() does nothing for a device that is not attached.
+ * Devices in the space. The first two want the lock held. A device that enters leaves the space
+ * where it was before; fake_leave() does nothing for a device that is not attached.
  */
 int fake_enter(struct fake_device *device, struct fake_space *space);
 void fake_leave(struct fake_device *device);
@@ -150,8 +150,9 @@ int fake_attach(struct transport_device *device, struct transport_space *space);
 int fake_detach(struct transport_device *device);
 
 /*
- * DMA by the device. False: it met a fault, which was counted. fake_dma_store64() stores the last word of
- * a descriptor in one access, which becomes visible after everything that was stored before.
+ * DMA by the device. False: it met a fault, which was counted. fake_dma_store64() stores the last
+ * word of a descriptor in one access, which becomes visible after everything that was stored
+ * before.
  */
 bool fake_dma_read(struct fake_device *device, uint64_t iova, void *data, uint64_t length);
 bool fake_dma_write(struct fake_device *device, uint64_t iova, const void *data, uint64_t length);
@@ -170,7 +171,8 @@ void fake_assert(struct fake_device *device, uint32_t vector);
 
 /* features.c: low power, and the token of virtual functions. */
 int fake_feature(struct transport_device *device, uint32_t flags, void *data, size_t length);
-void fake_wake(struct fake_device *device); /* an access ends low power, if it was entered with a wakeup */
+/* The device is accessed, which ends low power if it was entered with a wakeup. */
+void fake_wake(struct fake_device *device);
 int fake_token_check(struct fake_iommufd *iommufd, const char *name, const uint8_t *token);
 
 #endif

@@ -3,8 +3,8 @@
  * VFIO_DEVICE_FEATURE of the fake transport: low power and the token of virtual functions, as
  * drivers/vfio/pci/vfio_pci_core.c has them.
  *
- * Limits of the model: the eventfd that ends low power is not referenced, so it must stay open until
- * then. Mappings of the BARs stay in low power, where the kernel would take them away.
+ * Limits of the model: the eventfd that ends low power is not referenced, so it must stay open
+ * until then. Mappings of the BARs stay in low power, where the kernel would take them away.
  */
 #include <errno.h>
 #include <string.h>
@@ -41,8 +41,8 @@ static int enter_with_wakeup(struct fake_device *device, const void *data, size_
 }
 
 /*
- * A device on which a token was set is a physical function. Devices that are opened later in its iommufd
- * are its virtual functions, and need the token (vfio_pci_validate_vf_token()).
+ * A device on which a token was set is a physical function. Devices that are opened later in its
+ * iommufd are its virtual functions, and need the token (vfio_pci_validate_vf_token()).
  */
 static int set_token(struct fake_iommufd *iommufd, const void *token, size_t length)
 {

@@ -3,8 +3,8 @@
  * Interrupts of the fake transport: the state machine of VFIO_DEVICE_SET_IRQS for PCI devices
  * (drivers/vfio/vfio_main.c and drivers/vfio/pci/vfio_pci_intrs.c).
  *
- * Limits of the model: an eventfd is not referenced, so it must stay open while it is armed. The eventfd
- * that unmasks INTx is polled by the model's thread.
+ * Limits of the model: an eventfd is not referenced, so it must stay open while it is armed. The
+ * eventfd that unmasks INTx is polled by the model's thread.
  */
 #include "transport/model/fake.h"
 
@@ -79,7 +79,7 @@ static bool armed(const struct fake_irq *irq, uint32_t vector)
 	return vector < FAKE_VECTORS && irq->fds[vector] >= 0;
 }
 
-/* An interrupt that the user triggers by the ioctl. It ignores the mask of INTx and does not set it. */
+/* An interrupt that the user triggers by the ioctl. The mask of INTx does not matter to it. */
 static void loop_back(struct fake_irq *irq, uint32_t vector)
 {
 	if (armed(irq, vector))
@@ -93,7 +93,7 @@ bool fake_raise(struct fake_device *device, uint32_t vector)
 	if (device->irq_type < 0 || irq->masked || !armed(irq, vector))
 		return false;
 	if (device->irq_type == VFC_IRQ_INTX)
-		irq->masked = true; /* a level-triggered line is quiet until the user has handled it */
+		irq->masked = true; /* a level-triggered line is quiet until it was handled */
 	sys_eventfd_raise(irq->fds[vector]);
 	return true;
 }

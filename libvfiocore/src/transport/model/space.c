@@ -3,8 +3,8 @@
  * The fake transport's address space: mappings with the limits and the answers of type1
  * (drivers/vfio/vfio_iommu_type1.c), behind an IOMMU like a VT-d of 39 bits.
  *
- * Limits of the model: memory is touched and not pinned. Mappings stay when the last device leaves, where
- * the kernel would remove them.
+ * Limits of the model: memory is touched and not pinned. Mappings stay when the last device leaves,
+ * where the kernel would remove them.
  */
 #include "transport/model/fake.h"
 
@@ -262,15 +262,16 @@ static int unmap_locked(struct fake_space *space, uint64_t iova, uint64_t length
 {
 	struct error_where where = WHERE("VFIO_IOMMU_UNMAP_DMA", NULL, iova, length);
 	struct fake_mapping *first = find_mapping(space, iova, iova), *mapping;
-	struct fake_mapping *end = length ? find_mapping(space, iova + length - 1, iova + length - 1) : NULL;
+	uint64_t last = iova + length - 1;
+	struct fake_mapping *end = length ? find_mapping(space, last, last) : NULL;
 
 	if (!first || !end)
 		return vfc_fail(ENOENT, VFC_REASON_IOVA, where, "nothing is mapped there");
-	if (first->iova != iova || end->last != iova + length - 1)
+	if (first->iova != iova || end->last != last)
 		return vfc_fail(EINVAL, VFC_REASON_IOVA, where,
 				"the mapping there is 0x%" PRIx64 "-0x%" PRIx64 " and is unmapped whole",
 				first->iova, first->last);
-	while ((mapping = find_mapping(space, iova, iova + length - 1)))
+	while ((mapping = find_mapping(space, iova, last)))
 		remove_mapping(space, mapping);
 	return 0;
 }
@@ -309,9 +310,7 @@ static void mark_dirty(uint64_t *bits, uint64_t offset, uint64_t length)
 		bits[page / 64] |= UINT64_C(1) << page % 64;
 }
 
-/*
- * The memory behind an IOVA. @length is lowered to what the same mapping holds. NULL: the access faults.
- */
+/* The memory behind an IOVA. @length is lowered to what the mapping holds. NULL: a fault. */
 static uint8_t *translate(struct fake_device *device, uint64_t iova, uint64_t *length,
 			  uint32_t access)
 {
@@ -416,7 +415,7 @@ static void take_dirty(struct fake_space *space, struct fake_mapping *mapping, u
 	memset(bits, 0, dirty_bytes(mapping));
 }
 
-/* The range is one mapping, or its pieces, of which each but the last fills whole words of the bitmap. */
+/* One mapping or its pieces, of which each but the last fills whole words of the bitmap. */
 static int read_dirty_locked(struct fake_space *space, uint64_t iova, uint64_t length,
 			     uint64_t page, uint64_t *bitmap)
 {
@@ -449,8 +448,9 @@ int fake_dirty_read(struct transport_space *base, uint64_t iova, uint64_t length
 }
 
 /*
- * Devices as members of the space. Each device can use addresses up to its own highest, and the space
- * those that all of its members can use (vfio_iommu_aper_conflict() and vfio_iommu_aper_expand()).
+ * Devices as members of the space. Each device can use addresses up to its own highest, and the
+ * space those that all of its members can use (vfio_iommu_aper_conflict() and
+ * vfio_iommu_aper_expand()).
  */
 static void set_highest(struct fake_space *space)
 {

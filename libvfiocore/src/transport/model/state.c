@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What every other file of the fake transport asks of a device: the fields of its config space, whether
- * it decodes and may do DMA, and whether it was given back. This file calls none of the others.
+ * What every other file of the fake transport asks of a device: the fields of its config space,
+ * whether it decodes and may do DMA, and whether it was given back. This file calls none of the
+ * others.
  */
 #include <errno.h>
 
