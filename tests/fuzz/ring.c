@@ -12,7 +12,6 @@
 
 #include "hw/igb.h"
 #include "nic/intel/intel.h"
-#include "nic/nic.h"
 #include "nic/virtio/virtio.h"
 
 #include "../unit/ring_device.h"
@@ -50,7 +49,7 @@ VFC_TEMPLATE uint32_t receive(struct nic_rx *rx, const struct vfc_ring_layout *l
 	const uint64_t done = told ? layout->done : 0;
 	const vfc_ring_sieve sieve = {done, &done, take, drop, 0};
 
-	return nic_receive(rx, layout, 0, &sieve, packets, count);
+	return nic_receive(rx, layout, &sieve, packets, count);
 }
 
 /* A driver of each layout, which is a constant in it as in the real ones. */

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -55,3 +56,15 @@ def kernel_interface(bdf: str, driver: str = "e1000e") -> Iterator[str]:
     if loaded:
         subprocess.run(["modprobe", "-r", module], check=True)
     pci.unbind(bdf)
+
+
+@contextmanager
+def raw_socket(interface: str, mtu: int = 1500) -> Iterator[socket.socket]:
+    """The kernel's end of the wire."""
+    subprocess.run(["ip", "link", "set", interface, "mtu", str(mtu)], check=True)
+    time.sleep(0.1)
+    wait_carrier(interface)
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0x88B5) as raw:
+        raw.bind((interface, 0x88B5))
+        raw.settimeout(5)
+        yield raw

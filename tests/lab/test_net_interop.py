@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import pytest
 from frames import BROADCAST, exchange, frame, receive
-from interfaces import kernel_interface, wait_carrier
+from interfaces import kernel_interface, raw_socket
 
 import vfiocore
 from vfiocore.lab.machines import Machine
@@ -44,18 +44,6 @@ PAIRS = [
     pair("igb", "nic0", "igb0", "igb"),
     pair("igb", "packed", "igb1", "igb"),
 ]
-
-
-@contextmanager
-def raw_socket(interface: str, mtu: int) -> Iterator[socket.socket]:
-    """The kernel's end of the wire."""
-    subprocess.run(["ip", "link", "set", interface, "mtu", str(mtu)], check=True)
-    time.sleep(0.1)
-    wait_carrier(interface)
-    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0x88B5) as raw:
-        raw.bind((interface, 0x88B5))
-        raw.settimeout(5)
-        yield raw
 
 
 @pytest.mark.parametrize("pair", PAIRS)

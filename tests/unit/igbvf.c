@@ -10,7 +10,7 @@
 #include <vfiocore.h>
 
 #include "device/device.h"
-#include "nic/intel/igb_vfs.h"
+#include "nic/intel/igb.h"
 #include "test.h"
 
 #define FRAME_MAX 1518

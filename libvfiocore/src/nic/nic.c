@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* What all network interfaces have in common: life, packets, waiting; see nic.h. */
+/*
+ * The life of a network interface, whatever its driver: open, reset, close, and what can be asked
+ * of it. Packets are in packets.c.
+ */
 #include "nic/nic.h"
 
 #include <errno.h>
@@ -9,14 +12,14 @@
 #include <vfiocore/device.h>
 #include <vfiocore/region.h>
 
-#include "device/object.h"
 #include "base/error.h"
 #include "base/fork.h"
-#include "kernel/sys.h"
 #include "base/sized.h"
+#include "device/object.h"
+#include "kernel/sys.h"
 
-#define SPARE 256 /* chunks a queue beyond what its rings hold: for the caller's hands */
-#define LINK_POLL 10000000
+#define SPARE 256 /* chunks for each queue that the caller may hold, beside what the rings hold */
+#define LINK_POLL 10000000 /* ns */
 
 static const struct nic_driver *const drivers[] = {&nic_e1000e, &nic_igb, &nic_igbvf, &nic_virtio};
 
@@ -45,7 +48,7 @@ static int find_driver(struct vfc_device *device, const struct nic_driver **driv
 			(unsigned)id & 0xffff, (unsigned)(id >> 16));
 }
 
-/* Cache lines are the queues' own, so their memory is aligned by hand. */
+/* The queues are aligned by hand, so that no two directions share a cache line. */
 static int alloc_queues(struct vfc_nic *nic)
 {
 	size_t each = sizeof(*nic->rx) + sizeof(*nic->tx);
@@ -62,6 +65,7 @@ static int alloc_queues(struct vfc_nic *nic)
 	return 0;
 }
 
+/* A pool of our own, where the caller gave none. */
 static int own_pool(struct vfc_nic *nic, struct vfc_iommu *iommu)
 {
 	if (nic->pool)
@@ -90,8 +94,9 @@ static int alloc_rings(struct vfc_nic *nic)
 }
 
 /*
- * What was not allocated, or is released already, is zero, and releasing that is fine: so this can
- * be repeated after an error. The first one counts.
+ * Return: the first error, after everything else was tried. What was never allocated, or is
+ * released already, is zero, and releasing that does nothing. So this may be called again after an
+ * error.
  */
 static int release_memory(struct vfc_nic *nic)
 {
@@ -107,13 +112,13 @@ static int release_memory(struct vfc_nic *nic)
 	return rc < 0 ? rc : next;
 }
 
-static void discard(struct vfc_nic *nic)
+static void free_nic(struct vfc_nic *nic)
 {
 	free(nic->queue_memory);
 	free(nic);
 }
 
-static int run(struct vfc_nic *nic)
+static int start_queues(struct vfc_nic *nic)
 {
 	int rc = nic->driver->start(nic);
 
@@ -122,21 +127,23 @@ static int run(struct vfc_nic *nic)
 	return rc;
 }
 
-/* Register accesses of a driver are bare: where the device does not decode they would be a SIGBUS. */
-static bool decodes(const struct vfc_nic *nic)
+/*
+ * Drivers access registers directly. On a device that does not decode them that would be a SIGBUS.
+ */
+static bool device_decodes(const struct vfc_nic *nic)
 {
 	return __atomic_load_n(&nic->device->decodes, __ATOMIC_RELAXED);
 }
 
 static int check_decodes(const struct vfc_nic *nic)
 {
-	if (decodes(nic))
+	if (device_decodes(nic))
 		return 0;
 	return vfc_fail(EIO, VFC_REASON_NONE, WHERE(.object = nic->device->name),
 			"memory decoding is off in the Command register, or the device is in D3");
 }
 
-/* From here on the device may do DMA, so it is stopped first of all when something fails. */
+/* From here on the device may do DMA, so take_down() comes first when something fails. */
 static int bring_up(struct vfc_nic *nic)
 {
 	int rc = vfc_device_bus_master(nic->device, true);
@@ -146,16 +153,16 @@ static int bring_up(struct vfc_nic *nic)
 		rc = vfc_irq_open(nic->device, VFC_IRQ_MSIX, nic->driver->vectors(nic->queues),
 				  &nic->irq);
 	if (rc == 0)
-		rc = run(nic);
+		rc = start_queues(nic);
 	return rc;
 }
 
-/* The chunks that a ring holds go back to the pool; the device is stopped. */
+/* Give the chunks that a ring holds back to the pool. The device is stopped. */
 static void empty_ring(struct vfc_pool *pool, struct vfc_ring *ring,
 		       const struct vfc_ring_layout *layout)
 {
 	vfc_pool_lock(pool);
-	/* More than there is room for were given twice, by the caller. */
+	/* Where the pool has no room for so many, the caller gave some of them twice. */
 	if (vfc_ring_used(ring) <= pool->chunks - pool->free)
 		pool->free += vfc_ring_cancel(ring, layout, pool->stack + pool->free);
 	else
@@ -173,22 +180,22 @@ static void empty_rings(struct vfc_nic *nic)
 	}
 }
 
-/* A device that is gone cannot be told anything, and does no DMA: go on in any case. */
+/* A device that is gone does no DMA and takes no orders, so nothing here depends on it. */
 static void take_down(struct vfc_nic *nic)
 {
-	if (nic->registers && decodes(nic))
+	if (nic->registers && device_decodes(nic))
 		nic->driver->stop(nic);
 	if (nic->master)
 		vfc_device_bus_master(nic->device, false);
 	nic->master = false;
-	if (nic->queue_memory) /* a pool that is shared goes on without the interface */
+	if (nic->queue_memory) /* a shared pool outlives the interface, and wants its chunks back */
 		empty_rings(nic);
 	vfc_irq_close(nic->irq);
 	nic->irq = NULL;
 }
 
-/* First of all: whoever uses the device already must not feel that somebody else wanted it. */
-static int claim(struct vfc_device *device)
+/* This comes before the device is touched, so that whoever uses it already notices nothing. */
+static int claim_device(struct vfc_device *device)
 {
 	bool busy;
 
@@ -203,14 +210,14 @@ static int claim(struct vfc_device *device)
 	return 0;
 }
 
-static void unclaim(struct vfc_device *device)
+static void release_claim(struct vfc_device *device)
 {
 	pthread_mutex_lock(&device->lock);
 	device->nic = false;
 	pthread_mutex_unlock(&device->lock);
 }
 
-/* Where what is usual is a constant, anything else needs other functions. */
+/* The usual bursts have the usual limits and error bits as constants, see struct nic_driver. */
 static void choose_bursts(struct vfc_nic *nic)
 {
 	bool usual = nic->frame_max == nic->driver->frame_max;
@@ -255,8 +262,8 @@ static int open_claimed(struct vfc_device *device, const struct nic_driver *driv
 	}
 	why = *vfc_error_last();
 	take_down(nic);
-	release_memory(nic); /* what the kernel keeps mapped stays allocated, too */
-	discard(nic);
+	release_memory(nic); /* memory that the kernel keeps mapped stays allocated, too */
+	free_nic(nic);
 	vfc_error_restore(&why);
 	return rc;
 }
@@ -268,12 +275,12 @@ static int nic_open(struct vfc_device *device, const struct vfc_nic_opts *opts,
 	int rc = find_driver(device, &driver);
 
 	if (rc == 0)
-		rc = claim(device);
+		rc = claim_device(device);
 	if (rc < 0)
 		return rc;
 	rc = open_claimed(device, driver, opts, out);
 	if (rc < 0)
-		unclaim(device);
+		release_claim(device);
 	return rc;
 }
 
@@ -297,15 +304,15 @@ int vfc_nic_close(struct vfc_nic *nic)
 	rc = release_memory(nic);
 	if (rc < 0)
 		return vfc_done(rc);
-	unclaim(nic->device);
+	release_claim(nic->device);
 	device_put(nic->device);
-	discard(nic);
+	free_nic(nic);
 	return 0;
 }
 
 /*
- * The function is quiet and cannot write to memory before the kernel resets it. Not every device
- * has a function reset: then the driver's own, which stop() includes, has to do.
+ * The driver stops the device before the kernel resets the function, so that it writes to no memory
+ * meanwhile. Not every device has a function reset; there the reset that stop() includes has to do.
  */
 static int nic_reset(struct vfc_nic *nic)
 {
@@ -313,7 +320,7 @@ static int nic_reset(struct vfc_nic *nic)
 
 	if (rc < 0)
 		return rc;
-	nic->driver->read_counters(nic); /* a reset clears the device's */
+	nic->driver->read_counters(nic); /* the reset clears the counters of the device */
 	nic->driver->stop(nic);
 	empty_rings(nic);
 	memcpy(nic->mac, nic->permanent, sizeof(nic->mac));
@@ -326,7 +333,7 @@ static int nic_reset(struct vfc_nic *nic)
 		nic->driver->stop(nic);
 	}
 	rc = vfc_device_bus_master(nic->device, true);
-	return rc < 0 ? rc : run(nic);
+	return rc < 0 ? rc : start_queues(nic);
 }
 
 int vfc_nic_reset(struct vfc_nic *nic)
@@ -357,7 +364,7 @@ int vfc_nic_link(struct vfc_nic *nic, struct vfc_nic_link *link)
 	return 0;
 }
 
-/* The link changes rarely, and its interrupt would stay asserted: so it is looked at. */
+/* The link is polled, as it changes rarely and its interrupt would stay asserted. */
 static int wait_link(struct vfc_nic *nic, int64_t end)
 {
 	struct vfc_nic_link link;
@@ -431,7 +438,7 @@ int vfc_nic_vlan(struct vfc_nic *nic, uint32_t vlan, bool on)
 	return vfc_done(nic_vlan(nic, vlan, on));
 }
 
-static uint64_t look(const uint64_t *counter)
+static uint64_t load_counter(const uint64_t *counter)
 {
 	return __atomic_load_n(counter, __ATOMIC_RELAXED);
 }
@@ -445,18 +452,18 @@ static void add_up(struct vfc_nic *nic, struct vfc_nic_stats *stats)
 		const struct nic_rx *rx = &nic->rx[q];
 		const struct nic_tx *tx = &nic->tx[q];
 
-		stats->rx_frames += look(&rx->frames);
-		stats->rx_bytes += look(&rx->bytes);
-		stats->rx_errors += look(&rx->errors);
-		stats->rx_malformed += look(&rx->malformed) + look(&rx->ring.malformed);
-		stats->rx_doorbells += look(&rx->ring.doorbells);
-		stats->rx_arms += look(&rx->arms);
-		stats->rx_interrupts += look(&rx->interrupts);
-		stats->rx_checksum += look(&rx->checksum);
-		stats->tx_frames += look(&tx->frames);
-		stats->tx_bytes += look(&tx->bytes);
-		stats->tx_errors += look(&tx->ring.errors);
-		stats->tx_doorbells += look(&tx->ring.doorbells);
+		stats->rx_frames += load_counter(&rx->frames);
+		stats->rx_bytes += load_counter(&rx->bytes);
+		stats->rx_errors += load_counter(&rx->errors);
+		stats->rx_malformed += load_counter(&rx->malformed) + load_counter(&rx->ring.malformed);
+		stats->rx_doorbells += load_counter(&rx->ring.doorbells);
+		stats->rx_arms += load_counter(&rx->arms);
+		stats->rx_interrupts += load_counter(&rx->interrupts);
+		stats->rx_checksum += load_counter(&rx->checksum);
+		stats->tx_frames += load_counter(&tx->frames);
+		stats->tx_bytes += load_counter(&tx->bytes);
+		stats->tx_errors += load_counter(&tx->ring.errors);
+		stats->tx_doorbells += load_counter(&tx->ring.doorbells);
 	}
 }
 

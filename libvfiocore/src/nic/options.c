@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* What a network interface is opened with: checked before the device is touched. */
+/* The options of a network interface. They are checked before the device is touched. */
 #include <errno.h>
 
-#include "device/object.h"
 #include "base/error.h"
 #include "base/sized.h"
+#include "device/object.h"
 #include "nic/nic.h"
 
 #define ENTRIES_DEFAULT 256
@@ -12,14 +12,15 @@
 #define ENTRIES_MAX 32768
 #define MTU_DEFAULT 1500
 #define MTU_MIN 68 /* RFC 791 */
-#define SPIN_MAX 1000000000
+#define SPIN_MAX 1000000000 /* ns */
 
 static int bad_options(const char *what, uint32_t value)
 {
 	return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE, "%s cannot be %u", what, value);
 }
 
-static int check_flags(const struct vfc_nic *nic, uint32_t flags)
+/* A flag that is known, but not to this driver, is named in the failure. */
+static int check_nic_flags(const struct vfc_nic *nic, uint32_t flags)
 {
 	static const struct {
 		uint32_t flag;
@@ -53,6 +54,7 @@ static int check_entries(const char *what, uint32_t *entries)
 	return 0;
 }
 
+/* A shared pool must have chunks that are long enough, in memory that the device can reach. */
 static int check_pool(struct vfc_nic *nic)
 {
 	const struct vfc_pool *pool = nic->pool;
@@ -70,6 +72,7 @@ static int check_pool(struct vfc_nic *nic)
 			"vfc_nic_chunk()", pool->chunk, nic->mtu, VFC_NIC_HEADROOM + nic->room);
 }
 
+/* The MTU decides how long a frame may be, and how much of a chunk the device may fill. */
 static int take_mtu(struct vfc_nic *nic, uint32_t mtu)
 {
 	uint32_t most = nic->driver->mtu_max;
@@ -100,7 +103,7 @@ static int take_spin(struct vfc_nic *nic, uint64_t spin)
 	if (spin <= SPIN_MAX)
 		return 0;
 	return vfc_fail(EINVAL, VFC_REASON_RANGE, WHERE(.object = nic->device->name),
-			"opts->spin is %llu ns: who waits spins for a second (%d) at most",
+			"opts->spin is %llu ns: a wait spins for a second (%d) at most",
 			(unsigned long long)spin, SPIN_MAX);
 }
 
@@ -112,7 +115,7 @@ int nic_take_options(struct vfc_nic *nic, const struct vfc_nic_opts *opts)
 	opts = OPTIONS(vfc_nic_opts, opts, &own);
 	if (!opts)
 		return OPTIONS_REFUSED;
-	rc = check_flags(nic, opts->flags);
+	rc = check_nic_flags(nic, opts->flags);
 	if (rc < 0)
 		return rc;
 	nic->flags = opts->flags;

@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* Packets of a network interface: sending, receiving, waiting for them; see nic.h. */
+/*
+ * Packets of a network interface: receive, send, wait. The bursts themselves are the driver's;
+ * burst.h tells the way of a frame through them.
+ */
 #include <errno.h>
 #include <string.h>
 
-#include "device/object.h"
 #include "base/error.h"
+#include "device/object.h"
 #include "irq/irq.h"
 #include "kernel/sys.h"
-#include "nic/nic.h"
+#include "nic/burst.h"
 
-#define DRAIN_POLL 20000
+#define DRAIN_POLL 20000 /* ns */
 
 static int bad_queue(const struct vfc_nic *nic, uint32_t queue)
 {
@@ -111,7 +114,7 @@ int vfc_nic_alloc_copies(struct vfc_nic *nic, struct vfc_packet *packets, uint32
 	return taken;
 }
 
-static int again(const struct vfc_nic *nic)
+static int ring_is_full(const struct vfc_nic *nic)
 {
 	return vfc_fail(EAGAIN, VFC_REASON_BUSY, WHERE(.object = nic->device->name),
 			"the device has not sent yet what was given to it");
@@ -126,14 +129,14 @@ static int nic_send_copy(struct vfc_nic *nic, const void *frame, uint32_t length
 	if (vfc_nic_alloc(nic, &packet, 1) < 1) {
 		nic->driver->tx_clean(&nic->tx[0]);
 		if (vfc_nic_alloc(nic, &packet, 1) < 1)
-			return again(nic);
+			return ring_is_full(nic);
 	}
 	memcpy(packet.data, frame, length);
 	packet.length = length;
 	if (nic->driver->tx_burst(&nic->tx[0], &packet, 1) == 1)
 		return 0;
 	vfc_nic_free(nic, &packet, 1);
-	return again(nic);
+	return ring_is_full(nic);
 }
 
 int vfc_nic_send(struct vfc_nic *nic, const void *frame, uint32_t length)
@@ -179,8 +182,8 @@ int vfc_nic_drain(struct vfc_nic *nic, uint32_t queue, int64_t timeout)
 	}
 }
 
-/* Look for a frame for as long as was asked for, and no system call. */
-static bool spin(struct vfc_nic *nic, struct nic_rx *rx, int64_t deadline)
+/* Poll the ring for opts->spin, without a system call. True: a frame is there. */
+static bool spin_for_frame(struct vfc_nic *nic, struct nic_rx *rx, int64_t deadline)
 {
 	int64_t end = nic->spin ? nic_deadline(nic->spin) : 0;
 
@@ -194,14 +197,20 @@ static bool spin(struct vfc_nic *nic, struct nic_rx *rx, int64_t deadline)
 	return false;
 }
 
-/* Empties the eventfd before the device may fire again, and refills a starved ring. */
-static int rx_arm(struct vfc_nic *nic, uint32_t queue, int64_t end)
+/*
+ * Let the next frame raise the interrupt. Return: 1: a frame is there already, 0: sleep now.
+ *
+ * The eventfd is emptied before the interrupt is unmasked, so that nothing it says later gets lost.
+ * The ring is refilled if it is short of buffers: without them no frame would ever come. The last
+ * look at the ring follows the unmasking, for a frame that came in between raised nothing.
+ */
+static int arm_queue(struct vfc_nic *nic, uint32_t queue, int64_t end)
 {
 	struct nic_rx *rx = &nic->rx[queue];
 	uint64_t fired = 0;
 	int rc;
 
-	if (spin(nic, rx, end))
+	if (spin_for_frame(nic, rx, end))
 		return 1;
 	rc = irq_consume(nic->irq, queue, &fired, false);
 	if (rc < 0)
@@ -218,7 +227,7 @@ static int rx_arm(struct vfc_nic *nic, uint32_t queue, int64_t end)
 	return nic->driver->rx_ready(rx);
 }
 
-static int rx_wait(struct vfc_nic *nic, uint32_t queue, int64_t end)
+static int wait_for_frame(struct vfc_nic *nic, uint32_t queue, int64_t end)
 {
 	struct vfc_error before = *vfc_error_last();
 	struct nic_rx *rx = &nic->rx[queue];
@@ -226,9 +235,9 @@ static int rx_wait(struct vfc_nic *nic, uint32_t queue, int64_t end)
 	int64_t left;
 	int rc;
 
-	/* A fired vector says that something happened, not that a frame is here. */
+	/* An interrupt says that something happened, not that a frame is there. So wait again. */
 	for (;;) {
-		rc = rx_arm(nic, queue, end);
+		rc = arm_queue(nic, queue, end);
 		if (rc != 0)
 			return rc < 0 ? rc : 0;
 		left = end == INT64_MAX ? -1 : end - sys_now();
@@ -249,7 +258,7 @@ int vfc_nic_rx_wait(struct vfc_nic *nic, uint32_t queue, int64_t timeout)
 {
 	if (queue >= nic->queues)
 		return vfc_done(bad_queue(nic, queue));
-	return vfc_done(rx_wait(nic, queue, nic_deadline(timeout)));
+	return vfc_done(wait_for_frame(nic, queue, nic_deadline(timeout)));
 }
 
 int vfc_nic_rx_fd(struct vfc_nic *nic, uint32_t queue)
@@ -263,5 +272,5 @@ int vfc_nic_rx_arm(struct vfc_nic *nic, uint32_t queue)
 {
 	if (queue >= nic->queues)
 		return vfc_done(bad_queue(nic, queue));
-	return vfc_done(rx_arm(nic, queue, INT64_MAX));
+	return vfc_done(arm_queue(nic, queue, INT64_MAX));
 }

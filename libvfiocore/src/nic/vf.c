@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* Virtual functions of a network interface: what all drivers have in common; see nic_vf.h. */
-#include "nic/vf.h"
-
+/* The virtual functions of a network interface, whatever its driver; see vfiocore/nic_vf.h. */
 #include <errno.h>
 #include <string.h>
 
-#include "device/object.h"
 #include "base/error.h"
-#include "irq/irq.h"
 #include "base/sized.h"
+#include "device/object.h"
+#include "irq/irq.h"
+#include "nic/nic.h"
 
 int nic_random_mac(uint8_t mac[6])
 {
@@ -20,7 +19,7 @@ int nic_random_mac(uint8_t mac[6])
 	return 0;
 }
 
-static int check(struct vfc_nic *nic)
+static int check_vfs(struct vfc_nic *nic)
 {
 	if (!nic->driver->vfs)
 		return vfc_fail(EOPNOTSUPP, VFC_REASON_UNSUPPORTED, WHERE(.object = nic->device->name),
@@ -34,7 +33,7 @@ static int check(struct vfc_nic *nic)
 
 static int check_vf(struct vfc_nic *nic, uint32_t vf)
 {
-	int rc = check(nic);
+	int rc = check_vfs(nic);
 
 	if (rc < 0 || vf < nic->driver->vfs->count(nic))
 		return rc;
@@ -42,11 +41,11 @@ static int check_vf(struct vfc_nic *nic, uint32_t vf)
 			"virtual function %u of %u", vf, nic->driver->vfs->count(nic));
 }
 
-/* The eventfd is emptied first: what comes from then on raises it again. */
-static int serve(struct vfc_nic *nic)
+/* The eventfd is emptied before the driver lets the vector fire again, so no message is missed. */
+static int serve_vfs(struct vfc_nic *nic)
 {
 	uint64_t fired;
-	int rc = check(nic);
+	int rc = check_vfs(nic);
 
 	if (rc == 0)
 		rc = irq_consume(nic->irq, nic->driver->vfs->vector(nic), &fired, false);
@@ -55,12 +54,12 @@ static int serve(struct vfc_nic *nic)
 
 int vfc_nic_vf_serve(struct vfc_nic *nic)
 {
-	return vfc_done(serve(nic));
+	return vfc_done(serve_vfs(nic));
 }
 
 int vfc_nic_vf_fd(struct vfc_nic *nic)
 {
-	int rc = check(nic);
+	int rc = check_vfs(nic);
 
 	return vfc_done(rc < 0 ? rc : vfc_irq_fd(nic->irq, nic->driver->vfs->vector(nic)));
 }

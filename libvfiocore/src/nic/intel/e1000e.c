@@ -2,24 +2,21 @@
 /*
  * Intel 82574L. Source: Intel 82574 GbE Controller Family Datasheet; sections are of that.
  *
- * Receive descriptors are extended ones (section 7.1.4), since RSS, and so a second queue, needs
- * them; transmit descriptors are legacy ones, which carry all that is needed without offloads.
+ * Receive descriptors are extended ones (section 7.1.4), since the device spreads frames over its
+ * two queues with those only. Transmit descriptors are legacy ones (section 7.2): without offloads
+ * they say all that is needed, in half of the words.
  */
 #include "nic/intel/intel.h"
 
-#define MTU_MAX 9000 /* section 10.2.5.1: frames of 9018 bytes with FCS */
-#define RX_STATUS (INTEL_RX_STATUS | E1000E_RX_ERRORS)
+#define MTU_MAX 9000 /* section 10.2.5.1: frames of up to 9,018 bytes with FCS */
+#define TX_COMMAND (E1000E_TX_EOP | E1000E_TX_IFCS)
 
-static const struct vfc_ring_layout rx_layout = {
-	.done = E1000E_RX_DD,
-	.size = 16,
-	.address = 0,
-	.control = 8,
-	.length_shift = E1000E_RX_LENGTH_SHIFT,
-	.length_bits = 16,
-};
-
-static const struct vfc_ring_layout tx_layout = {
+/*
+ * The second quadword has length and command as we write it, and the status (DD, errors) after the
+ * device wrote it back. It does so where the command has RS, report status, which the ring sets now
+ * and then.
+ */
+static const struct vfc_ring_layout e1000e_tx_layout = {
 	.done = E1000E_TX_DD,
 	.report = E1000E_TX_RS,
 	.errors = E1000E_TX_ERRORS,
@@ -30,135 +27,106 @@ static const struct vfc_ring_layout tx_layout = {
 	.length_bits = 16,
 };
 
-static uint32_t vectors(uint32_t queues)
+/* Of each queue one vector for receiving and one for sending; one for all other causes. */
+static uint32_t e1000e_vectors(uint32_t queues)
 {
-	return 2 * queues + 1; /* receive, transmit, everything else */
+	return 2 * queues + 1;
 }
 
-static volatile void *rx_doorbell(struct vfc_nic *nic, uint32_t queue)
+static volatile void *e1000e_rx_doorbell(struct vfc_nic *nic, uint32_t queue)
 {
 	return nic->registers + E1000E_RDT(queue);
 }
 
-static volatile void *tx_doorbell(struct vfc_nic *nic, uint32_t queue)
+static volatile void *e1000e_tx_doorbell(struct vfc_nic *nic, uint32_t queue)
 {
 	return nic->registers + E1000E_TDT(queue);
 }
 
+/* -- start and stop -- */
+
 /*
- * Bring the device to rest, from whatever state.
+ * Section 4.6.2, global reset: requests are ended first, and interrupts are masked before and
+ * after, since the reset may have unmasked them (section 4.6.1).
  *
- * Receiver and transmitter are stopped by their own enable bits first, since not every
- * implementation stops them on CTRL.RST (QEMU before 8.0 only restores the address). Then there
- * is a pause: QEMU 7.2 aborts when a throttle timer of a vector runs out (it runs for 128 us at
- * least, whatever EITR says) and finds MSI-X off, as a reset of the function leaves it.
+ * The pause is for QEMU 7.2. It aborts when a throttle timer of a vector runs out and finds MSI-X
+ * off, as a reset of the function leaves it, and the timer runs for 128 us at least, whatever EITR
+ * says.
  */
-static void stop(struct vfc_nic *nic)
+static void e1000e_stop(struct vfc_nic *nic)
 {
-	set(nic, E1000E_IMC, UINT32_MAX);
-	set(nic, E1000E_RCTL, 0);
-	set(nic, E1000E_TCTL, E1000E_TCTL_PSP);
-	set(nic, E1000E_ITR, 0);
-	for (int i = 0; i < E1000E_VECTORS; i++)
-		set(nic, E1000E_EITR(i), 0);
-	/* The writes have arrived when a read returns. Of a device that is gone nothing is awaited. */
-	if (get(nic, E1000E_STATUS) == UINT32_MAX)
+	intel_quiesce(nic, E1000E_EITR(0), E1000E_VECTORS);
+	intel_write(nic, E1000E_ITR, 0);
+	if (intel_flush(nic))
 		return;
-	/* No new requests, and those under way are done, before the reset (section 4.6.2). */
-	set(nic, E1000E_CTRL, get(nic, E1000E_CTRL) | E1000E_CTRL_MASTER_DISABLE);
-	await(nic, E1000E_STATUS, E1000E_STATUS_MASTER, 0, MS);
+	intel_end_requests(nic);
 	if (nic->irq)
 		sys_sleep(2 * MS);
-	set(nic, E1000E_CTRL, get(nic, E1000E_CTRL) | E1000E_CTRL_RST);
-	sys_sleep(MS / 50); /* registers may not be touched for a microsecond after it */
-	await(nic, E1000E_CTRL, E1000E_CTRL_RST, 0, 1000 * MS);
-	set(nic, E1000E_IMC, UINT32_MAX); /* section 4.6.1: again, a reset may have unmasked */
+	intel_reset(nic, intel_read(nic, E1000E_CTRL));
+	intel_write(nic, E1000E_IMC, UINT32_MAX);
 }
 
-static int attach(struct vfc_nic *nic)
+static int e1000e_attach(struct vfc_nic *nic)
 {
 	int rc = intel_attach(nic, E1000E_REGISTERS);
 
 	return rc < 0 ? rc : intel_read_mac(nic);
 }
 
+/* RCTL.FLXBUF gives the length of a buffer in KiB and takes precedence over BSIZE and BSEX. */
 static uint32_t rctl(const struct vfc_nic *nic, bool promisc)
 {
 	return intel_rctl(nic, promisc) | nic->room / 1024 << E1000E_RCTL_FLXBUF_SHIFT;
 }
 
-static int set_promisc(struct vfc_nic *nic, bool on)
+static int e1000e_set_promisc(struct vfc_nic *nic, bool on)
 {
-	set(nic, E1000E_RCTL, rctl(nic, on));
+	intel_write(nic, E1000E_RCTL, rctl(nic, on));
 	return 0;
 }
 
-/* Section 7.1.11: spread by the Toeplitz hash of addresses and ports. */
-static void start_rss(struct vfc_nic *nic)
+/*
+ * Section 4.6.5, receive initialization. RFCTL.EXSTEN chooses extended descriptors. RDTR and RADV
+ * would delay interrupts, and are off. The receiver is turned on last, by RCTL.
+ */
+static void e1000e_start_receive(struct vfc_nic *nic)
 {
-	set(nic, E1000E_MRQC, 0);
-	if (nic->queues == 1)
-		return;
-	intel_write_key(nic);
-	/* 128 entries of a byte; bit 7 is the queue: one each in turn. */
-	for (uint32_t i = 0; i < E1000E_RETA_COUNT; i++)
-		set(nic, E1000E_RETA(i), 0x80008000);
-	set(nic, E1000E_MRQC, E1000E_MRQC_RSS | E1000E_MRQC_FIELDS);
-}
-
-/* Section 4.6.5, receive initialization. */
-static void start_receive(struct vfc_nic *nic)
-{
-	for (uint32_t i = 0; i < E1000E_MTA_COUNT; i++)
-		set(nic, E1000E_MTA(i), 0);
-	intel_set_mac(nic, nic->mac);
-	set(nic, E1000E_RFCTL, E1000E_RFCTL_EXSTEN);
-	set(nic, E1000E_RDTR, 0);
-	set(nic, E1000E_RADV, 0);
-	intel_start_checksums(nic);
-	intel_start_vlans(nic);
-	start_rss(nic);
+	intel_start_filters(nic);
+	intel_write(nic, E1000E_RFCTL, E1000E_RFCTL_EXSTEN);
+	intel_write(nic, E1000E_RDTR, 0);
+	intel_write(nic, E1000E_RADV, 0);
+	intel_start_rss(nic, E1000E_RETA_QUEUE_SHIFT, E1000E_MRQC_RSS);
 	for (uint32_t q = 0; q < nic->queues; q++) {
-		const struct vfc_dma *memory = &nic->rx[q].ring.memory;
-
-		set(nic, E1000E_RDBAL(q), (uint32_t)memory->iova);
-		set(nic, E1000E_RDBAH(q), (uint32_t)(memory->iova >> 32));
-		set(nic, E1000E_RDLEN(q), nic->rx_entries * rx_layout.size);
-		set(nic, E1000E_RDH(q), 0);
-		set(nic, E1000E_RDT(q), 0);
-		set(nic, E1000E_RXDCTL(q), E1000E_XDCTL_GRAN);
+		intel_set_ring(nic, E1000E_RX(q), &nic->rx[q].ring);
+		intel_write(nic, E1000E_RXDCTL(q), E1000E_XDCTL_GRAN);
+		intel_start_completions(&nic->rx[q], E1000E_RX_ERRORS);
 	}
-	for (uint32_t q = 0; q < nic->queues; q++) {
-		nic->rx[q].expected = INTEL_RX_GOOD;
-		nic->rx[q].refused = intel_rx_refused(nic, E1000E_RX_ERRORS);
-	}
-	set(nic, E1000E_RCTL, rctl(nic, nic->promisc));
-}
-
-/* Section 4.6.6, transmit initialization; collision values are those for full duplex. */
-static void start_transmit(struct vfc_nic *nic)
-{
-	for (uint32_t q = 0; q < nic->queues; q++) {
-		const struct vfc_dma *memory = &nic->tx[q].ring.memory;
-
-		set(nic, E1000E_TDBAL(q), (uint32_t)memory->iova);
-		set(nic, E1000E_TDBAH(q), (uint32_t)(memory->iova >> 32));
-		set(nic, E1000E_TDLEN(q), nic->tx_entries * tx_layout.size);
-		set(nic, E1000E_TDH(q), 0);
-		set(nic, E1000E_TDT(q), 0);
-		set(nic, E1000E_TXDCTL(q), E1000E_XDCTL_GRAN | E1000E_TXDCTL_ONE |
-						   1 << E1000E_XDCTL_WTHRESH_SHIFT);
-	}
-	set(nic, E1000E_TIPG, 8 | 8 << 10 | 6 << 20);
-	set(nic, E1000E_TCTL, E1000E_TCTL_EN | E1000E_TCTL_PSP | 0xf << E1000E_TCTL_CT_SHIFT |
-				      0x3f << E1000E_TCTL_COLD_SHIFT);
+	intel_write(nic, E1000E_RCTL, rctl(nic, nic->promisc));
 }
 
 /*
- * Section 7.4, MSI-X: each cause has its vector; a message clears its cause (EIAC) and masks it
- * (IAM), so that a burst raises one interrupt. All stay masked until somebody waits.
+ * Section 4.6.6, transmit initialization. TXDCTL.WTHRESH of 1 writes a descriptor back as soon as
+ * it is done, and GRAN makes that a count of descriptors. TIPG has the gaps between frames that the
+ * datasheet recommends.
  */
-static void start_interrupts(struct vfc_nic *nic)
+static void e1000e_start_transmit(struct vfc_nic *nic)
+{
+	for (uint32_t q = 0; q < nic->queues; q++) {
+		intel_set_ring(nic, E1000E_TX(q), &nic->tx[q].ring);
+		intel_write(nic, E1000E_TXDCTL(q),
+			    E1000E_XDCTL_GRAN | E1000E_TXDCTL_ONE |
+				    1 << E1000E_XDCTL_WTHRESH_SHIFT);
+	}
+	intel_write(nic, E1000E_TIPG, 8 | 8 << 10 | 6 << 20);
+	intel_start_transmitter(nic, 0x3f);
+}
+
+/*
+ * Section 7.4, MSI-X. IVAR gives each cause its vector. A message clears its cause (EIAC) and masks
+ * it (IAM by CTRL_EXT.EIAME), so a burst of frames raises one interrupt. Every cause stays masked
+ * until somebody waits.
+ */
+static void e1000e_start_interrupts(struct vfc_nic *nic)
 {
 	uint32_t ivar = E1000E_IVAR_FIELD(4, 2 * nic->queues), causes = 0;
 
@@ -166,111 +134,83 @@ static void start_interrupts(struct vfc_nic *nic)
 		ivar |= E1000E_IVAR_FIELD(q, q) | E1000E_IVAR_FIELD(2 + q, nic->queues + q);
 		causes |= E1000E_INT_RXQ(q) | E1000E_INT_TXQ(q);
 	}
-	set(nic, E1000E_ICR, UINT32_MAX);
-	set(nic, E1000E_IVAR, ivar);
-	set(nic, E1000E_EIAC, causes);
-	set(nic, E1000E_IAM, causes);
-	set(nic, E1000E_CTRL_EXT, (get(nic, E1000E_CTRL_EXT) & ~E1000E_CTRL_EXT_IAME) |
-					  E1000E_CTRL_EXT_EIAME | E1000E_CTRL_EXT_PBA_CLR);
+	intel_write(nic, E1000E_ICR, UINT32_MAX);
+	intel_write(nic, E1000E_IVAR, ivar);
+	intel_write(nic, E1000E_EIAC, causes);
+	intel_write(nic, E1000E_IAM, causes);
+	intel_write(nic, E1000E_CTRL_EXT,
+		    (intel_read(nic, E1000E_CTRL_EXT) & ~E1000E_CTRL_EXT_IAME) |
+			    E1000E_CTRL_EXT_EIAME | E1000E_CTRL_EXT_PBA_CLR);
 }
 
-static int start(struct vfc_nic *nic)
+/* The order is that of section 4.6: link (4.6.3), interrupts, receive (4.6.5), transmit (4.6.6). */
+static int e1000e_start(struct vfc_nic *nic)
 {
-	/* Section 4.6.3: the PHY negotiates by itself, the MAC only has to let it. */
-	uint32_t ctrl = get(nic, E1000E_CTRL) & ~E1000E_CTRL_MASTER_DISABLE;
-
-	set(nic, E1000E_CTRL, ctrl | E1000E_CTRL_SLU | E1000E_CTRL_FD);
-	start_interrupts(nic);
-	start_receive(nic);
-	start_transmit(nic);
+	intel_start_link(nic);
+	e1000e_start_interrupts(nic);
+	e1000e_start_receive(nic);
+	e1000e_start_transmit(nic);
 	return intel_check_present(nic);
 }
 
 /*
- * The queue's stale cause is cleared first, so that only a new frame fires. All receive causes
- * are unmasked, not only the queue's: two threads that arm at once then write the same value. What
- * that costs is at most one unneeded interrupt for a queue that is being polled.
+ * A write to ICR clears the cause that older frames left, so that only a new frame raises an
+ * interrupt. IMS then unmasks the causes of all receive queues. Two threads that arm at once would
+ * otherwise race for the mask; now they write the same value, and a queue that is polled gets one
+ * interrupt too many at most.
  */
-static void rx_arm(struct vfc_nic *nic, uint32_t queue)
+static void e1000e_rx_arm(struct vfc_nic *nic, uint32_t queue)
 {
 	uint32_t causes = E1000E_INT_RXQ(0) | (nic->queues > 1 ? E1000E_INT_RXQ(1) : 0);
 
-	set(nic, E1000E_ICR, E1000E_INT_RXQ(queue));
-	set(nic, E1000E_IMS, causes);
-	get(nic, E1000E_STATUS); /* unmasked before the caller looks at the ring for the last time */
+	intel_write(nic, E1000E_ICR, E1000E_INT_RXQ(queue));
+	intel_write(nic, E1000E_IMS, causes);
+	intel_flush(nic); /* it is unmasked before the caller looks at the ring for the last time */
 }
 
-static void rx_refill(struct nic_rx *rx)
+/* -- the hot path -- */
+
+static void e1000e_tx_clean(struct nic_tx *tx)
 {
-	nic_refill(rx, &rx_layout, 0);
+	nic_clean(tx, &e1000e_tx_layout);
 }
 
-static bool rx_ready(struct nic_rx *rx)
+VFC_TEMPLATE uint32_t e1000e_receive(struct nic_rx *rx, struct vfc_packet *packets, uint32_t count)
 {
-	return vfc_ring_ready(&rx->ring, &rx_layout);
+	return intel_receive(rx, E1000E_RX_ERRORS, packets, count);
 }
 
-static void tx_clean(struct nic_tx *tx)
+VFC_TEMPLATE int e1000e_send(struct nic_tx *tx, const struct vfc_packet *packets, uint32_t count)
 {
-	nic_clean(tx, &tx_layout);
+	return nic_send(tx, &e1000e_tx_layout, TX_COMMAND, INTEL_FRAME_MAX, packets, count);
 }
 
-VFC_TEMPLATE uint32_t receive(struct nic_rx *rx, struct vfc_packet *packets, uint32_t count)
+NIC_BURSTS(e1000e_rx_burst, e1000e_tx_burst, e1000e_receive, e1000e_send)
+
+static int e1000e_tx_burst_any(struct nic_tx *tx, const struct vfc_packet *packets, uint32_t count)
 {
-	const vfc_ring_sieve sieve = {RX_STATUS, &rx->expected, intel_rx_take, intel_rx_bad, INTEL_RX_LENGTH(1)};
-
-	return nic_receive(rx, &rx_layout, 0, &sieve, packets, count);
+	return nic_send(tx, &e1000e_tx_layout, TX_COMMAND, tx->nic->frame_max, packets, count);
 }
-
-VFC_TEMPLATE int send(struct nic_tx *tx, const struct vfc_packet *packets, uint32_t count)
-{
-	return nic_send(tx, &tx_layout, E1000E_TX_EOP | E1000E_TX_IFCS, INTEL_FRAME_MAX, packets,
-			count);
-}
-
-static uint32_t rx_burst_any(struct nic_rx *rx, struct vfc_packet *packets, uint32_t count)
-{
-	const vfc_ring_sieve sieve = {INTEL_RX_GOOD | rx->refused, &rx->expected, intel_rx_take_any,
-				      intel_rx_bad_any, 0};
-
-	return nic_receive(rx, &rx_layout, 0, &sieve, packets, count);
-}
-
-static int tx_burst_any(struct nic_tx *tx, const struct vfc_packet *packets, uint32_t count)
-{
-	return nic_send(tx, &tx_layout, E1000E_TX_EOP | E1000E_TX_IFCS, tx->nic->frame_max, packets,
-			count);
-}
-
-NIC_BURSTS(rx_burst, tx_burst, receive, send)
 
 const struct nic_driver nic_e1000e = {
+	INTEL_DRIVER,
+	INTEL_PORT,
 	.name = "e1000e",
-	.vendor = E1000E_VENDOR,
 	.device = E1000E_DEVICE,
 	.queues_max = E1000E_QUEUES,
-	.frame_max = INTEL_FRAME_MAX,
 	.mtu_max = MTU_MAX,
-	.flags = VFC_NIC_RX_CHECKSUM | VFC_NIC_VLAN_FILTER,
-	.rx_layout = &rx_layout,
-	.tx_layout = &tx_layout,
-	.vectors = vectors,
-	.attach = attach,
-	.rx_doorbell = rx_doorbell,
-	.tx_doorbell = tx_doorbell,
-	.start = start,
-	.stop = stop,
-	.link = intel_link,
-	.set_mac = intel_set_mac,
-	.set_promisc = set_promisc,
-	.set_vlan = intel_set_vlan,
+	.tx_layout = &e1000e_tx_layout,
+	.vectors = e1000e_vectors,
+	.attach = e1000e_attach,
+	.rx_doorbell = e1000e_rx_doorbell,
+	.tx_doorbell = e1000e_tx_doorbell,
+	.start = e1000e_start,
+	.stop = e1000e_stop,
+	.set_promisc = e1000e_set_promisc,
 	.read_counters = intel_read_counters,
-	.rx_arm = rx_arm,
-	.rx_burst = rx_burst,
-	.tx_burst = tx_burst,
-	.rx_burst_any = rx_burst_any,
-	.tx_burst_any = tx_burst_any,
-	.rx_refill = rx_refill,
-	.tx_clean = tx_clean,
-	.rx_ready = rx_ready,
+	.rx_arm = e1000e_rx_arm,
+	.rx_burst = e1000e_rx_burst,
+	.tx_burst = e1000e_tx_burst,
+	.tx_burst_any = e1000e_tx_burst_any,
+	.tx_clean = e1000e_tx_clean,
 };

@@ -1,20 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * An 82576's virtual functions, seen from the physical one: pools of queues, and the other half of the
- * mailbox. Source: Intel 82576EB Gigabit Ethernet Controller Datasheet, section 7.10 (virtualization).
- * What a virtual function says is checked; what its registers can do, the device confines to its pool.
+ * The virtual functions of an 82576, as their physical function sees them: pools of queues, and the
+ * other half of the mailbox. Source: Intel 82576EB Gigabit Ethernet Controller Datasheet, section
+ * 7.10 (virtualization); sections are of that.
+ *
+ * A virtual function is not trusted. Its registers reach no further than its pool, which the device
+ * sees to. What it says in a message is checked here.
  */
-#include "nic/intel/igb_vfs.h"
+#include "nic/intel/igb.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "device/object.h"
 #include "base/error.h"
-#include "nic/intel/igb_queues.h"
+#include "device/object.h"
 
-static struct igb_vfs *vfs_of(const struct vfc_nic *nic)
+static struct igb_vfs *igb_vfs_of(const struct vfc_nic *nic)
 {
 	return (struct igb_vfs *)nic->state;
 }
@@ -32,6 +34,7 @@ int igb_vfs_detach(struct vfc_nic *nic)
 	return 0;
 }
 
+/* After a reset each has its address back: the one that it was given, or else a random one. */
 static int name_them(struct igb_vfs *vfs)
 {
 	static const uint8_t none[6];
@@ -46,10 +49,11 @@ static int name_them(struct igb_vfs *vfs)
 	return rc;
 }
 
+/* STATUS.Num_VFs (bits 17:14) is what the kernel set in the SR-IOV capability. */
 int igb_vfs_find(struct vfc_nic *nic)
 {
-	struct igb_vfs *vfs = vfs_of(nic);
-	uint32_t count = IGB_STATUS_VFS(get(nic, E1000E_STATUS));
+	struct igb_vfs *vfs = igb_vfs_of(nic);
+	uint32_t count = IGB_STATUS_VFS(intel_read(nic, E1000E_STATUS));
 
 	if (count > IGB_VFS)
 		return vfc_fail(EOPNOTSUPP, VFC_REASON_RANGE, WHERE(.object = nic->device->name),
@@ -66,36 +70,47 @@ int igb_vfs_find(struct vfc_nic *nic)
 	return name_them(vfs);
 }
 
-static uint32_t entry(uint32_t vf)
+static uint32_t address_entry(uint32_t vf)
 {
-	return vf + 1; /* of the receive addresses: the first is ours */
+	return vf + 1; /* RAL(0) and RAH(0) have the address of the physical function */
 }
 
-/* Section 7.10.3: which pool a received frame is for. */
+/* Section 7.10.3: RAH also says which pool the frames for its address go to. AV is set last. */
 static void set_filter(struct vfc_nic *nic, uint32_t vf, const uint8_t mac[6])
 {
 	uint32_t high = intel_mac_high(mac) | IGB_RAH_POOL(vf) | E1000E_RAH_AV;
 
-	set(nic, E1000E_RAH(entry(vf)), 0);
-	set(nic, E1000E_RAL(entry(vf)), intel_mac_low(mac));
-	set(nic, E1000E_RAH(entry(vf)), high);
+	intel_write(nic, E1000E_RAH(address_entry(vf)), 0);
+	intel_write(nic, E1000E_RAL(address_entry(vf)), intel_mac_low(mac));
+	intel_write(nic, E1000E_RAH(address_entry(vf)), high);
 }
 
+/*
+ * VMOLR: a pool receives untagged frames, broadcast, and multicast that MTA lets pass, without FCS.
+ */
 static uint32_t pool_rules(uint32_t length)
 {
 	return IGB_VMOLR_AUPE | IGB_VMOLR_BAM | IGB_VMOLR_ROMPE | IGB_VMOLR_STRCRC | IGB_VMOLR_LPE |
 	       length;
 }
 
-/* With FCS. Our own MTU may be less than theirs. */
+/*
+ * Bytes with FCS. An MTU of our own that is less than usual does not limit the virtual functions.
+ */
 static uint32_t frame_limit(const struct vfc_nic *nic)
 {
-	return (nic->frame_max > INTEL_FRAME_MAX ? nic->frame_max : INTEL_FRAME_MAX) + 4;
+	return (nic->frame_max > INTEL_FRAME_MAX ? nic->frame_max : INTEL_FRAME_MAX) + INTEL_FCS;
 }
 
 /*
- * A frame for no pool's address is ours while we are promiscuous. The table of multicast hashes is one
- * for all pools: it is open. No queue waits for another's buffers (QDE), whoever does not refill his.
+ * Section 7.10. In the order of the writes:
+ *  - MTA is one table for all pools, so it lets every multicast group pass.
+ *  - No pool receives anything until its virtual function reports. Ours receives at once.
+ *  - QDE makes every queue drop what it has no buffer for, so that a virtual function which does
+ *    not refill its ring stops no other.
+ *  - DTXSWC hands frames from pool to pool, and checks the source addresses of the virtual
+ *    functions.
+ *  - MRQC chooses the pool by address, and uses no RSS.
  */
 void igb_vfs_divide(struct vfc_nic *nic)
 {
@@ -104,77 +119,86 @@ void igb_vfs_divide(struct vfc_nic *nic)
 	if (!pool)
 		return;
 	for (uint32_t i = 0; i < E1000E_MTA_COUNT; i++)
-		set(nic, E1000E_MTA(i), UINT32_MAX);
+		intel_write(nic, E1000E_MTA(i), UINT32_MAX);
 	for (uint32_t i = 0; i < IGB_POOLS; i++)
-		set(nic, IGB_VMOLR(i), 0);
-	set(nic, IGB_VMOLR(pool), pool_rules(frame_limit(nic)));
-	set(nic, E1000E_RAH(0), get(nic, E1000E_RAH(0)) | IGB_RAH_POOL(pool));
-	set(nic, IGB_QDE, 0xffff);
-	set(nic, IGB_DTXSWC, IGB_DTXSWC_LOOPBACK | (ours - 1)); /* their source addresses are checked */
-	set(nic, IGB_VFRE, ours);
-	set(nic, IGB_VFTE, ours);
-	set(nic, E1000E_MRQC, IGB_MRQC_VMDQ);
+		intel_write(nic, IGB_VMOLR(i), 0);
+	intel_write(nic, IGB_VMOLR(pool), pool_rules(frame_limit(nic)));
+	intel_write(nic, E1000E_RAH(0), intel_read(nic, E1000E_RAH(0)) | IGB_RAH_POOL(pool));
+	intel_write(nic, IGB_QDE, 0xffff);
+	intel_write(nic, IGB_DTXSWC, IGB_DTXSWC_LOOPBACK | (ours - 1));
+	intel_write(nic, IGB_VFRE, ours);
+	intel_write(nic, IGB_VFTE, ours);
+	intel_write(nic, E1000E_MRQC, IGB_MRQC_VMDQ);
 	igb_vfs_promisc(nic, nic->promisc);
 }
 
+/* VT_CTL: a frame that matches no pool goes to the default pool, ours, or is dropped. */
 void igb_vfs_promisc(struct vfc_nic *nic, bool on)
 {
 	uint32_t pool = igb_pool(nic);
 
 	if (pool)
-		set(nic, IGB_VT_CTL, pool << IGB_VT_CTL_POOL_SHIFT | IGB_VT_CTL_REPLICATE |
-					     (on ? 0 : IGB_VT_CTL_NO_DEFAULT));
+		intel_write(nic, IGB_VT_CTL,
+			    pool << IGB_VT_CTL_POOL_SHIFT | IGB_VT_CTL_REPLICATE |
+				    (on ? 0 : IGB_VT_CTL_NO_DEFAULT));
 }
 
-static uint32_t vector(const struct vfc_nic *nic)
+static uint32_t igb_vf_vector(const struct vfc_nic *nic)
 {
 	return nic->queues;
 }
 
-static void arm(struct vfc_nic *nic)
+/* ICR and EICR lose what is in them, and EIMS lets the next message raise the vector. */
+static void arm_mailbox(struct vfc_nic *nic)
 {
-	set(nic, E1000E_ICR, IGB_INT_VMMB);
-	set(nic, IGB_EICR, E1000E_BIT(vector(nic)));
-	set(nic, IGB_EIMS, E1000E_BIT(vector(nic)));
+	intel_write(nic, E1000E_ICR, IGB_INT_VMMB);
+	intel_write(nic, IGB_EICR, E1000E_BIT(igb_vf_vector(nic)));
+	intel_write(nic, IGB_EIMS, E1000E_BIT(igb_vf_vector(nic)));
 }
 
-/* Section 4.3: the virtual functions were reset with us, and wait to hear that we have done. */
+/*
+ * Section 4.3: a reset of the physical function resets its virtual ones, too. They wait until
+ * CTRL_EXT.PFRSTD says that it is over. Before, their old messages and resets are forgotten, and
+ * new ones are let through.
+ */
 void igb_vfs_welcome(struct vfc_nic *nic)
 {
 	if (!igb_pool(nic))
 		return;
-	set(nic, IGB_MBVFIMR, E1000E_BIT(igb_pool(nic)) - 1);
-	set(nic, IGB_VFLRE, UINT32_MAX);
-	set(nic, IGB_MBVFICR, UINT32_MAX);
-	set(nic, E1000E_IMS, IGB_INT_VMMB);
-	arm(nic);
-	set(nic, E1000E_CTRL_EXT, get(nic, E1000E_CTRL_EXT) | IGB_CTRL_EXT_PFRSTD);
+	intel_write(nic, IGB_MBVFIMR, E1000E_BIT(igb_pool(nic)) - 1);
+	intel_write(nic, IGB_VFLRE, UINT32_MAX);
+	intel_write(nic, IGB_MBVFICR, UINT32_MAX);
+	intel_write(nic, E1000E_IMS, IGB_INT_VMMB);
+	arm_mailbox(nic);
+	intel_write(nic, E1000E_CTRL_EXT, intel_read(nic, E1000E_CTRL_EXT) | IGB_CTRL_EXT_PFRSTD);
 }
 
-static void let(struct vfc_nic *nic, uint32_t vf, bool run)
+/* VFRE and VFTE have a bit for each pool that receives and sends. */
+static void let_run(struct vfc_nic *nic, uint32_t vf, bool run)
 {
 	static const uint32_t enables[] = {IGB_VFRE, IGB_VFTE};
 
 	for (int i = 0; i < 2; i++) {
-		uint32_t rest = get(nic, enables[i]) & ~E1000E_BIT(vf);
+		uint32_t rest = intel_read(nic, enables[i]) & ~E1000E_BIT(vf);
 
-		set(nic, enables[i], rest | (run ? E1000E_BIT(vf) : 0));
+		intel_write(nic, enables[i], rest | (run ? E1000E_BIT(vf) : 0));
 	}
 }
 
-/* It was reset. Nothing is sent to it until its driver reports. */
+/* A virtual function was reset. It receives nothing until its driver reports. */
 static void was_reset(struct vfc_nic *nic, uint32_t vf)
 {
-	vfs_of(nic)->vf[vf].active = false;
-	let(nic, vf, false);
-	set(nic, E1000E_RAH(entry(vf)), 0);
-	set(nic, IGB_VMOLR(vf), 0);
+	igb_vfs_of(nic)->vf[vf].active = false;
+	let_run(nic, vf, false);
+	intel_write(nic, E1000E_RAH(address_entry(vf)), 0);
+	intel_write(nic, IGB_VMOLR(vf), 0);
 }
 
+/* May the function have this address? It must be unicast, and nobody else's. */
 static bool is_free(const struct vfc_nic *nic, uint32_t vf, const uint8_t mac[6])
 {
 	static const uint8_t none[6];
-	const struct igb_vfs *vfs = vfs_of(nic);
+	const struct igb_vfs *vfs = igb_vfs_of(nic);
 
 	if (mac[0] & 1 || !memcmp(mac, none, 6) || !memcmp(mac, nic->mac, 6))
 		return false;
@@ -184,16 +208,19 @@ static bool is_free(const struct vfc_nic *nic, uint32_t vf, const uint8_t mac[6]
 	return true;
 }
 
-/* The messages: true when it is granted; @words are the answer, then. */
+/*
+ * -- messages: each returns whether it is granted. @words hold the message, and then the answer. --
+ */
+
 static bool on_reset(struct vfc_nic *nic, uint32_t vf, uint32_t *words)
 {
-	struct igb_vf *it = &vfs_of(nic)->vf[vf];
+	struct igb_vf *it = &igb_vfs_of(nic)->vf[vf];
 
 	memcpy(it->mac, it->granted, sizeof(it->mac));
 	it->active = true;
 	set_filter(nic, vf, it->mac);
-	set(nic, IGB_VMOLR(vf), pool_rules(frame_limit(nic)));
-	let(nic, vf, true);
+	intel_write(nic, IGB_VMOLR(vf), pool_rules(frame_limit(nic)));
+	let_run(nic, vf, true);
 	words[1] = intel_mac_low(it->mac);
 	words[2] = intel_mac_high(it->mac);
 	return true;
@@ -201,7 +228,7 @@ static bool on_reset(struct vfc_nic *nic, uint32_t vf, uint32_t *words)
 
 static bool set_address(struct vfc_nic *nic, uint32_t vf, const uint32_t *words)
 {
-	struct igb_vf *it = &vfs_of(nic)->vf[vf];
+	struct igb_vf *it = &igb_vfs_of(nic)->vf[vf];
 	uint8_t mac[6];
 
 	intel_unpack_mac(mac, words[1], words[2]);
@@ -214,7 +241,10 @@ static bool set_address(struct vfc_nic *nic, uint32_t vf, const uint32_t *words)
 	return true;
 }
 
-/* With info it is of more addresses than one: there are none to be removed, and no place for them. */
+/*
+ * With info the message is about further addresses. There is no place for them, so none is added;
+ * and to remove them all is granted, since there are none.
+ */
 static bool on_mac(struct vfc_nic *nic, uint32_t vf, uint32_t *words)
 {
 	uint32_t info = MAIL_INFO_OF(words[0]);
@@ -222,7 +252,7 @@ static bool on_mac(struct vfc_nic *nic, uint32_t vf, uint32_t *words)
 	return info ? info == MAIL_MAC_REMOVE : set_address(nic, vf, words);
 }
 
-/* It receives all multicast as it is. */
+/* The list of groups does not matter: the function receives all multicast anyway. */
 static bool on_multicast(struct vfc_nic *nic, uint32_t vf, uint32_t *words)
 {
 	(void)nic;
@@ -230,7 +260,7 @@ static bool on_multicast(struct vfc_nic *nic, uint32_t vf, uint32_t *words)
 	return MAIL_INFO_OF(words[0]) <= MAIL_HASHES;
 }
 
-/* The filter of tags is off: any are received. */
+/* The VLAN filter is off, and the function receives every tag anyway. */
 static bool on_vlan(struct vfc_nic *nic, uint32_t vf, uint32_t *words)
 {
 	(void)nic;
@@ -242,11 +272,11 @@ static bool on_length(struct vfc_nic *nic, uint32_t vf, uint32_t *words)
 {
 	if (MAIL_INFO_OF(words[0]) || words[1] < 64 || words[1] > frame_limit(nic))
 		return false;
-	set(nic, IGB_VMOLR(vf), pool_rules(words[1]));
+	intel_write(nic, IGB_VMOLR(vf), pool_rules(words[1]));
 	return true;
 }
 
-/* Of other functions' unicast frames it sees none. */
+/* Multicast is granted. Unicast frames of other functions are not for it to see. */
 static bool on_promisc(struct vfc_nic *nic, uint32_t vf, uint32_t *words)
 {
 	(void)nic;
@@ -264,40 +294,46 @@ static bool grant(struct vfc_nic *nic, uint32_t vf, uint32_t *words)
 
 	if (words[0] >> 24 || type >= MAIL_TYPES || !on[type])
 		return false;
-	if (type == MAIL_RESET ? MAIL_INFO_OF(words[0]) != 0 : !vfs_of(nic)->vf[vf].active)
+	if (type == MAIL_RESET ? MAIL_INFO_OF(words[0]) != 0 : !igb_vfs_of(nic)->vf[vf].active)
 		return false;
 	return on[type](nic, vf, words);
 }
 
-/* The memory is read once: the virtual function may write to it whenever it likes. */
-static bool answer(struct vfc_nic *nic, uint32_t vf)
+/*
+ * Answer the message of one virtual function. It may write into the mailbox's memory at any time,
+ * so each word is read once. We own the memory while PFU is set, which the device does not grant
+ * while the virtual function has it: then it is writing again before our answer, and its message is
+ * given up.
+ */
+static bool answer_message(struct vfc_nic *nic, uint32_t vf)
 {
-	struct igb_vf *it = &vfs_of(nic)->vf[vf];
+	struct igb_vf *it = &igb_vfs_of(nic)->vf[vf];
 	uint32_t words[3];
 	bool granted;
 
-	set(nic, IGB_MBVFICR, E1000E_BIT(vf));
-	set(nic, IGB_MAILBOX(vf), IGB_MAILBOX_PFU);
-	if (!(get(nic, IGB_MAILBOX(vf)) & IGB_MAILBOX_PFU)) { /* it writes again, before our answer */
+	intel_write(nic, IGB_MBVFICR, E1000E_BIT(vf));
+	intel_write(nic, IGB_MAILBOX(vf), IGB_MAILBOX_PFU);
+	if (!(intel_read(nic, IGB_MAILBOX(vf)) & IGB_MAILBOX_PFU)) {
 		it->refusals++;
 		return false;
 	}
 	for (uint32_t i = 0; i < 3; i++)
-		words[i] = get(nic, IGB_MEMORY(vf, i));
+		words[i] = intel_read(nic, IGB_MEMORY(vf, i));
 	granted = grant(nic, vf, words);
 	words[0] = (words[0] & 0xffffff) | (granted ? MAIL_ACK : MAIL_NACK);
 	if (it->active && (words[0] & MAIL_TYPE) != MAIL_RESET)
 		words[0] |= MAIL_CTS;
 	for (uint32_t i = 0; i < 3; i++)
-		set(nic, IGB_MEMORY(vf, i), words[i]);
-	set(nic, IGB_MAILBOX(vf), IGB_MAILBOX_STS | IGB_MAILBOX_ACK); /* and PFU is off */
+		intel_write(nic, IGB_MEMORY(vf, i), words[i]);
+	/* Without PFU, this also releases the memory. */
+	intel_write(nic, IGB_MAILBOX(vf), IGB_MAILBOX_STS | IGB_MAILBOX_ACK);
 	*(granted ? &it->answers : &it->refusals) += 1;
 	return true;
 }
 
 static int check_count(const struct vfc_nic *nic)
 {
-	uint32_t now = IGB_STATUS_VFS(get(nic, E1000E_STATUS));
+	uint32_t now = IGB_STATUS_VFS(intel_read(nic, E1000E_STATUS));
 	int rc = intel_check_present(nic);
 
 	if (rc < 0 || now == igb_pool(nic))
@@ -307,35 +343,38 @@ static int check_count(const struct vfc_nic *nic)
 			"reset: vfc_nic_reset()", now, igb_pool(nic));
 }
 
-/* Requests are read first: one that comes after a reset must not be undone by that. */
-static int serve(struct vfc_nic *nic)
+/*
+ * The vector is armed before anything is read, so that nothing is missed. Requests are read before
+ * resets: a request that comes after its function's reset must not be undone by the reset.
+ */
+static int igb_vf_serve(struct vfc_nic *nic)
 {
 	uint32_t requests, resets;
 	int rc = check_count(nic), served = 0;
 
 	if (rc < 0)
 		return rc;
-	arm(nic); /* before the looks, so that nothing is missed */
-	requests = get(nic, IGB_MBVFICR);
-	resets = get(nic, IGB_VFLRE);
-	set(nic, IGB_VFLRE, resets);
+	arm_mailbox(nic);
+	requests = intel_read(nic, IGB_MBVFICR);
+	resets = intel_read(nic, IGB_VFLRE);
+	intel_write(nic, IGB_VFLRE, resets);
 	for (uint32_t vf = 0; vf < igb_pool(nic); vf++) {
 		if (resets & E1000E_BIT(vf))
 			was_reset(nic, vf);
 		if (requests & E1000E_BIT(vf))
-			served += answer(nic, vf);
+			served += answer_message(nic, vf);
 	}
 	return served;
 }
 
-static uint32_t count(const struct vfc_nic *nic)
+static uint32_t igb_vf_count(const struct vfc_nic *nic)
 {
 	return igb_pool(nic);
 }
 
-static void info(struct vfc_nic *nic, uint32_t vf, struct vfc_nic_vf_info *info)
+static void igb_vf_info(struct vfc_nic *nic, uint32_t vf, struct vfc_nic_vf_info *info)
 {
-	const struct igb_vf *it = &vfs_of(nic)->vf[vf];
+	const struct igb_vf *it = &igb_vfs_of(nic)->vf[vf];
 
 	info->active = it->active;
 	memcpy(info->mac, it->mac, sizeof(info->mac));
@@ -343,9 +382,9 @@ static void info(struct vfc_nic *nic, uint32_t vf, struct vfc_nic_vf_info *info)
 	info->refused = it->refusals;
 }
 
-static int give_mac(struct vfc_nic *nic, uint32_t vf, const uint8_t mac[6])
+static int igb_vf_set_mac(struct vfc_nic *nic, uint32_t vf, const uint8_t mac[6])
 {
-	struct igb_vf *it = &vfs_of(nic)->vf[vf];
+	struct igb_vf *it = &igb_vfs_of(nic)->vf[vf];
 
 	if (!is_free(nic, vf, mac))
 		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, WHERE(.object = nic->device->name),
@@ -356,9 +395,9 @@ static int give_mac(struct vfc_nic *nic, uint32_t vf, const uint8_t mac[6])
 }
 
 const struct nic_vf_driver igb_vf_driver = {
-	.count = count,
-	.vector = vector,
-	.serve = serve,
-	.info = info,
-	.set_mac = give_mac,
+	.count = igb_vf_count,
+	.vector = igb_vf_vector,
+	.serve = igb_vf_serve,
+	.info = igb_vf_info,
+	.set_mac = igb_vf_set_mac,
 };

@@ -1,102 +1,256 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A virtual function of the Intel 82576. Source: Intel 82576EB Gigabit Ethernet Controller Datasheet;
- * sections are of that. It has queues and interrupts of its own; addresses, filters and the link are
- * the physical function's, whose driver is asked by the mailbox.
+ * A virtual function of the Intel 82576. Source: Intel 82576EB Gigabit Ethernet Controller
+ * Datasheet; sections are of that.
+ *
+ * It has queues and interrupts of its own. Addresses, filters and the link belong to the physical
+ * function, whose driver is asked by messages in the mailbox.
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "device/object.h"
 #include "base/error.h"
-#include "nic/intel/igb_mailbox.h"
-#include "nic/intel/igb_queues.h"
-#include "nic/vf.h"
+#include "device/object.h"
+#include "nic/intel/igb.h"
 
-/* Of its two queues one: a second one receives only what the physical function spreads by RSS. */
+/* The device has two. The second one gets only what the physical function spreads by RSS. */
 #define QUEUES 1
 
-static uint32_t vectors(uint32_t queues)
+#define PATIENCE (1000 * MS) /* with the driver of the physical function */
+#define POLL (MS / 10)
+#define CLEARED (IGBVF_MAILBOX_PFSTS | IGBVF_MAILBOX_PFACK | IGBVF_MAILBOX_RSTD)
+
+/* -- the mailbox, section 7.10.2.9 -- */
+
+/* A read of V2PMailbox clears some of its bits, so they are kept until somebody asks for them. */
+static uint32_t read_mailbox(struct vfc_nic *nic)
+{
+	struct igbvf *vf = (struct igbvf *)nic->state;
+	uint32_t now = intel_read(nic, IGBVF_MAILBOX);
+
+	vf->kept |= now & CLEARED;
+	return now | vf->kept;
+}
+
+static void forget_bits(struct vfc_nic *nic, uint32_t bits)
+{
+	struct igbvf *vf = (struct igbvf *)nic->state;
+
+	read_mailbox(nic);
+	vf->kept &= ~bits;
+}
+
+/*
+ * RSTI and RSTD tell of a reset of the physical function. A function level reset of it sets
+ * neither, but turns our queue off.
+ */
+bool igbvf_lost(struct vfc_nic *nic)
+{
+	struct igbvf *vf = (struct igbvf *)nic->state;
+
+	if (read_mailbox(nic) & (IGBVF_MAILBOX_RSTI | IGBVF_MAILBOX_RSTD))
+		vf->lost = true;
+	if (vf->running && !(intel_read(nic, IGBVF_RX + IGB_RING_CONTROL) & IGB_RING_ENABLE))
+		vf->lost = true;
+	return vf->lost;
+}
+
+static int no_answer(struct vfc_nic *nic, const char *what)
+{
+	int rc = intel_check_present(nic);
+
+	if (rc < 0)
+		return rc;
+	return vfc_fail(ETIMEDOUT, VFC_REASON_TIMEOUT, WHERE(.object = nic->device->name),
+			"%s: the physical function needs a driver that answers: the host's, with its "
+			"interface up (ip link set up), or one of this library with "
+			"vfc_nic_vf_serve()", what);
+}
+
+static int fail_lost(struct vfc_nic *nic)
+{
+	int rc = intel_check_present(nic);
+
+	((struct igbvf *)nic->state)->lost = true;
+	if (rc < 0)
+		return rc;
+	return vfc_fail(EIO, VFC_REASON_NONE, WHERE(.object = nic->device->name),
+			"the physical function was reset, and this one with it: vfc_nic_reset()");
+}
+
+/* Both sides share the memory. It is ours once the device lets us set VFU. */
+static int own_memory(struct vfc_nic *nic, int64_t end)
+{
+	for (;;) {
+		intel_write(nic, IGBVF_MAILBOX, IGBVF_MAILBOX_VFU);
+		if (read_mailbox(nic) & IGBVF_MAILBOX_VFU)
+			return 0;
+		if (sys_now() >= end)
+			return no_answer(nic, "the mailbox stays taken");
+		sys_sleep(POLL);
+	}
+}
+
+/* Until PFSTS says that a message is there; then the memory is ours. */
+static int wait_answer(struct vfc_nic *nic, int64_t end)
+{
+	while (!(read_mailbox(nic) & IGBVF_MAILBOX_PFSTS)) {
+		if (igbvf_lost(nic))
+			return fail_lost(nic);
+		if (sys_now() >= end)
+			return no_answer(nic, "a message was not answered");
+		sys_sleep(POLL);
+	}
+	return own_memory(nic, end);
+}
+
+static int read_answer(struct vfc_nic *nic, uint32_t *message, uint32_t words, int64_t end)
+{
+	int rc = wait_answer(nic, end);
+
+	if (rc < 0)
+		return rc;
+	forget_bits(nic, IGBVF_MAILBOX_PFSTS | IGBVF_MAILBOX_PFACK);
+	for (uint32_t i = 0; i < words; i++)
+		message[i] = intel_read(nic, IGBVF_MEMORY(i));
+	intel_write(nic, IGBVF_MAILBOX, IGBVF_MAILBOX_ACK); /* without VFU: releases the memory */
+	return 0;
+}
+
+/* Send a message and read messages until one is of the same type. */
+static int exchange(struct vfc_nic *nic, uint32_t *message, uint32_t words)
+{
+	int64_t end = sys_now() + PATIENCE;
+	uint32_t type = message[0] & MAIL_TYPE;
+	int rc = own_memory(nic, end);
+
+	if (rc < 0)
+		return rc;
+	forget_bits(nic, IGBVF_MAILBOX_PFSTS | IGBVF_MAILBOX_PFACK); /* of earlier messages */
+	for (uint32_t i = 0; i < words; i++)
+		intel_write(nic, IGBVF_MEMORY(i), message[i]);
+	intel_write(nic, IGBVF_MAILBOX, IGBVF_MAILBOX_REQ); /* without VFU: releases the memory */
+	do { /* the physical function also sends messages by itself, about its link */
+		rc = read_answer(nic, message, words, end);
+		if (rc < 0 || (message[0] & MAIL_TYPE) == type)
+			return rc;
+	} while (sys_now() < end);
+	return no_answer(nic, "a message was not answered");
+}
+
+int igbvf_ask(struct vfc_nic *nic, uint32_t *message, uint32_t words)
+{
+	int rc = igbvf_lost(nic) ? fail_lost(nic) : exchange(nic, message, words);
+
+	if (rc < 0)
+		return rc;
+	if (!(message[0] & MAIL_CTS)) /* it was started anew, and does not know of us */
+		return fail_lost(nic);
+	return message[0] & MAIL_ACK && !(message[0] & MAIL_NACK);
+}
+
+int igbvf_meet(struct vfc_nic *nic, uint8_t mac[6])
+{
+	struct igbvf *vf = (struct igbvf *)nic->state;
+	uint32_t message[3] = {MAIL_RESET};
+	int rc;
+
+	if (!intel_await(nic, IGBVF_MAILBOX, IGBVF_MAILBOX_RSTI, 0, PATIENCE))
+		return no_answer(nic, "the physical function is in reset");
+	forget_bits(nic, CLEARED);
+	vf->lost = false;
+	rc = exchange(nic, message, 3);
+	if (rc < 0)
+		return rc;
+	intel_unpack_mac(mac, message[1], message[2]);
+	return message[0] & MAIL_ACK && message[1] | (message[2] & 0xffff) && !(mac[0] & 1);
+}
+
+/* -- the driver -- */
+
+static uint32_t igbvf_vectors(uint32_t queues)
 {
 	return queues;
 }
 
-static volatile void *rx_doorbell(struct vfc_nic *nic, uint32_t queue)
+static volatile void *igbvf_rx_doorbell(struct vfc_nic *nic, uint32_t queue)
 {
 	(void)queue;
 	return nic->registers + IGBVF_RX + IGB_RING_TAIL;
 }
 
-static volatile void *tx_doorbell(struct vfc_nic *nic, uint32_t queue)
+static volatile void *igbvf_tx_doorbell(struct vfc_nic *nic, uint32_t queue)
 {
 	(void)queue;
 	return nic->registers + IGBVF_TX + IGB_RING_TAIL;
 }
 
-/* Section 4.3: CTRL.RST resets the function's queues and interrupts, and nothing else. */
-static void stop(struct vfc_nic *nic)
+/*
+ * Section 4.3: CTRL.RST resets the queues and interrupts of this function, and nothing else. The
+ * queues are turned off first, and are off when RXDCTL and TXDCTL say so.
+ */
+static void igbvf_stop(struct vfc_nic *nic)
 {
 	((struct igbvf *)nic->state)->running = false;
-	set(nic, IGB_EIMC, UINT32_MAX);
+	intel_write(nic, IGB_EIMC, UINT32_MAX);
 	for (uint32_t i = 0; i < IGBVF_VECTORS; i++)
-		set(nic, IGB_EITR(i), 0);
-	set(nic, IGBVF_RX + IGB_RING_CONTROL, 0);
-	set(nic, IGBVF_TX + IGB_RING_CONTROL, 0);
-	/* The writes have arrived when a read returns. Of a device that is gone nothing is awaited. */
-	if (get(nic, E1000E_STATUS) == UINT32_MAX)
+		intel_write(nic, IGB_EITR(i), 0);
+	intel_write(nic, IGBVF_RX + IGB_RING_CONTROL, 0);
+	intel_write(nic, IGBVF_TX + IGB_RING_CONTROL, 0);
+	if (intel_flush(nic))
 		return;
-	await(nic, IGBVF_RX + IGB_RING_CONTROL, IGB_RING_ENABLE, 0, 10 * MS);
-	await(nic, IGBVF_TX + IGB_RING_CONTROL, IGB_RING_ENABLE, 0, 10 * MS);
-	set(nic, E1000E_CTRL, E1000E_CTRL_RST);
-	sys_sleep(MS); /* registers may not be touched meanwhile */
-	await(nic, E1000E_CTRL, E1000E_CTRL_RST, 0, 1000 * MS);
-	set(nic, IGB_EIMC, UINT32_MAX);
+	intel_await(nic, IGBVF_RX + IGB_RING_CONTROL, IGB_RING_ENABLE, 0, 10 * MS);
+	intel_await(nic, IGBVF_TX + IGB_RING_CONTROL, IGB_RING_ENABLE, 0, 10 * MS);
+	intel_reset(nic, 0);
+	intel_write(nic, IGB_EIMC, UINT32_MAX);
 }
 
-static int attach(struct vfc_nic *nic)
+static int igbvf_attach(struct vfc_nic *nic)
 {
 	nic->state = sys_alloc(sizeof(struct igbvf));
 	return nic->state ? intel_attach(nic, IGBVF_REGISTERS) : vfc_no_memory();
 }
 
-static int detach(struct vfc_nic *nic)
+static int igbvf_detach(struct vfc_nic *nic)
 {
 	free(nic->state);
 	nic->state = NULL;
 	return 0;
 }
 
-static int refused(struct vfc_nic *nic, const char *what)
+static int refused_by_host(struct vfc_nic *nic, const char *what)
 {
 	return vfc_fail(EACCES, VFC_REASON_PERMISSION, WHERE(.object = nic->device->name),
 			"the physical function's driver refused %s", what);
 }
 
-static int set_mac(struct vfc_nic *nic, const uint8_t mac[6])
+static int igbvf_set_mac(struct vfc_nic *nic, const uint8_t mac[6])
 {
 	uint32_t message[3] = {MAIL_SET_MAC, intel_mac_low(mac), intel_mac_high(mac)};
 	int rc = igbvf_ask(nic, message, 3);
 
 	if (rc == 0)
-		return refused(nic, "the address: another function has it, or this one's was given by "
-				    "the host (ip link set PF vf N mac, vfc_nic_vf_set_mac())");
+		return refused_by_host(nic, "the address: another function has it, or this one's was "
+					    "given by the host (ip link set PF vf N mac, "
+					    "vfc_nic_vf_set_mac())");
 	return rc < 0 ? rc : 0;
 }
 
-/* Multicast is always asked for; without it a function lives, too. */
-static int set_promisc(struct vfc_nic *nic, bool on)
+/* Multicast is always asked for. Where it is refused, the function works without. */
+static int igbvf_set_promisc(struct vfc_nic *nic, bool on)
 {
 	uint32_t info = MAIL_PROMISC_MULTICAST | (on ? MAIL_PROMISC_UNICAST : 0);
 	uint32_t message[1] = {MAIL_PROMISC | MAIL_INFO(info)};
 	int rc = igbvf_ask(nic, message, 1);
 
 	if (rc == 0 && on)
-		return refused(nic, "frames for other addresses: those are not this function's to see");
+		return refused_by_host(nic, "frames for other addresses: those are not this function's "
+					    "to see");
 	return rc < 0 ? rc : 0;
 }
 
-/* After a reset it is the address from before, so that peers find it again. */
+/* After a reset the address is the one from before, so that peers find the function again. */
 static int choose_mac(struct vfc_nic *nic)
 {
 	static const uint8_t none[6];
@@ -108,12 +262,12 @@ static int choose_mac(struct vfc_nic *nic)
 		if (rc < 0)
 			return rc;
 	}
-	return set_mac(nic, nic->mac);
+	return igbvf_set_mac(nic, nic->mac);
 }
 
-static int meet(struct vfc_nic *nic)
+static int meet_physical(struct vfc_nic *nic)
 {
-	uint32_t length[2] = {MAIL_LENGTH, INTEL_FRAME_MAX + 4};
+	uint32_t length[2] = {MAIL_LENGTH, INTEL_FRAME_MAX + INTEL_FCS};
 	uint8_t mac[6];
 	int rc = igbvf_meet(nic, mac);
 
@@ -124,18 +278,18 @@ static int meet(struct vfc_nic *nic)
 	else
 		rc = choose_mac(nic);
 	if (rc >= 0)
-		rc = igbvf_ask(nic, length, 2); /* refused: it is less, by the host's decision */
-	return rc < 0 ? rc : set_promisc(nic, nic->promisc);
+		rc = igbvf_ask(nic, length, 2); /* if it is refused, the host wants less */
+	return rc < 0 ? rc : igbvf_set_promisc(nic, nic->promisc);
 }
 
-/* The order of sections 4.5.9 and 4.5.10. Vectors are numbered within the function. */
-static int start(struct vfc_nic *nic)
+/* The order of sections 4.5.9 and 4.5.10. IVAR(0) gives the receive queue vector 0. */
+static int igbvf_start(struct vfc_nic *nic)
 {
-	int rc = meet(nic);
+	int rc = meet_physical(nic);
 
 	if (rc < 0)
 		return rc;
-	set(nic, IGB_IVAR(0), IGB_IVAR_VALID);
+	intel_write(nic, IGB_IVAR(0), IGB_IVAR_VALID);
 	igb_start_interrupts(nic);
 	igb_start_rx(&nic->rx[0], IGBVF_RX);
 	((struct igbvf *)nic->state)->running = true;
@@ -143,48 +297,37 @@ static int start(struct vfc_nic *nic)
 	return intel_check_present(nic);
 }
 
-/* It is no link for us when the physical function was reset: nothing goes out or comes in. */
-static void read_link(struct vfc_nic *nic, struct vfc_nic_link *state)
+/* STATUS shows the port's link, which is no use to us once the physical function was reset. */
+static void igbvf_link(struct vfc_nic *nic, struct vfc_nic_link *state)
 {
 	intel_link(nic, state);
 	if (igbvf_lost(nic))
 		memset(state, 0, sizeof(*state));
 }
 
-static void read_counters(struct vfc_nic *nic)
+static void igbvf_read_counters(struct vfc_nic *nic)
 {
-	uint32_t dropped = get(nic, IGBVF_RX + IGB_RX_DROPPED);
+	uint32_t dropped = intel_read(nic, IGBVF_RX + IGB_RX_DROPPED);
 
-	if (dropped != UINT32_MAX) /* the device is gone */
+	if (dropped != UINT32_MAX) /* else the device is gone */
 		nic_count(&nic->missed, dropped);
 }
 
 const struct nic_driver nic_igbvf = {
+	IGB_DRIVER,
 	.name = "igbvf",
-	.vendor = IGB_VENDOR,
 	.device = IGBVF_DEVICE,
 	.queues_max = QUEUES,
-	.frame_max = INTEL_FRAME_MAX,
 	.mtu_max = 1500,
-	.rx_layout = &igb_rx_layout,
-	.tx_layout = &igb_tx_layout,
-	.vectors = vectors,
-	.attach = attach,
-	.detach = detach,
-	.rx_doorbell = rx_doorbell,
-	.tx_doorbell = tx_doorbell,
-	.start = start,
-	.stop = stop,
-	.link = read_link,
-	.set_mac = set_mac,
-	.set_promisc = set_promisc,
-	.read_counters = read_counters,
-	.rx_arm = igb_rx_arm,
-	.rx_burst = igb_rx_burst,
-	.tx_burst = igb_tx_burst,
-	.rx_burst_any = igb_rx_burst_any,
-	.tx_burst_any = igb_tx_burst_any,
-	.rx_refill = igb_rx_refill,
-	.tx_clean = igb_tx_clean,
-	.rx_ready = igb_rx_ready,
+	.vectors = igbvf_vectors,
+	.attach = igbvf_attach,
+	.detach = igbvf_detach,
+	.rx_doorbell = igbvf_rx_doorbell,
+	.tx_doorbell = igbvf_tx_doorbell,
+	.start = igbvf_start,
+	.stop = igbvf_stop,
+	.link = igbvf_link,
+	.set_mac = igbvf_set_mac,
+	.set_promisc = igbvf_set_promisc,
+	.read_counters = igbvf_read_counters,
 };

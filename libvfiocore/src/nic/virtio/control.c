@@ -2,14 +2,15 @@
 /*
  * Virtio-net's control queue: virtio 1.2, section 5.1.6.5.
  *
- * A command is what the device reads followed by a byte that it writes. Both are told by a table of
- * their own (VIRTIO_F_INDIRECT_DESC), so that one descriptor of the ring is one command.
+ * A command is some bytes that the device reads, followed by a byte that it writes as its answer. A
+ * table of two descriptors of its own says where both are (VIRTIO_F_INDIRECT_DESC), so that one
+ * descriptor of the ring is one command.
  */
 #include <errno.h>
 #include <string.h>
 
-#include "device/object.h"
 #include "base/error.h"
+#include "device/object.h"
 #include "nic/virtio/virtio.h"
 
 #define ENTRIES 2
@@ -22,15 +23,15 @@
 #define POLL 20000
 #define PATIENCE INT64_C(1000000000)
 
-static bool packed(const struct vfc_nic *nic)
+static bool is_packed(const struct vfc_nic *nic)
 {
 	return virtio_has(nic, VIRTIO_F_RING_PACKED);
 }
 
-/* The ring's style decides on where the flags are; next is a split one's alone (section 2.8.7). */
-static uint64_t flags(const struct vfc_nic *nic, uint64_t value)
+/* Each style of ring has a descriptor's flags elsewhere (sections 2.7.5 and 2.8.13). */
+static uint64_t ring_flags(const struct vfc_nic *nic, uint64_t value)
 {
-	return value << (packed(nic) ? VIRTIO_PACKED_FLAGS : VIRTIO_SPLIT_FLAGS);
+	return value << (is_packed(nic) ? VIRTIO_PACKED_FLAGS : VIRTIO_SPLIT_FLAGS);
 }
 
 int virtio_control_init(struct vfc_nic *nic, uint32_t queue)
@@ -64,19 +65,24 @@ void virtio_control_cancel(struct vfc_nic *nic)
 		vfc_ring_cancel(ring, nic->driver->tx_layout, NULL);
 }
 
+/*
+ * The first descriptor points to the command and the second one to the answer. In a split ring the
+ * first one names the second; the descriptors of a packed ring follow each other (section 2.8.7).
+ */
 static void write_table(const struct vfc_nic *nic, uint32_t length)
 {
 	const struct vfc_dma *memory = &virtio_of(nic)->control.memory;
 	uint8_t *table = (uint8_t *)memory->va + TABLE;
-	uint64_t next = packed(nic) ? 0 : flags(nic, VIRTIO_NEXT) | UINT64_C(1) << VIRTIO_SPLIT_NEXT;
+	uint64_t second = UINT64_C(1) << VIRTIO_SPLIT_NEXT;
+	uint64_t next = is_packed(nic) ? 0 : ring_flags(nic, VIRTIO_NEXT) | second;
 
 	VFC_RING_STORE64(table, memory->iova + REQUEST);
 	VFC_RING_STORE64(table + 8, length | next);
 	VFC_RING_STORE64(table + 16, memory->iova + ANSWER);
-	VFC_RING_STORE64(table + 24, 1 | flags(nic, VIRTIO_WRITE));
+	VFC_RING_STORE64(table + 24, 1 | ring_flags(nic, VIRTIO_WRITE));
 }
 
-static int await(struct vfc_nic *nic)
+static int await_answer(struct vfc_nic *nic)
 {
 	struct virtio_control *control = &virtio_of(nic)->control;
 	struct vfc_completion done;
@@ -92,7 +98,7 @@ static int await(struct vfc_nic *nic)
 	return 0;
 }
 
-static int check_idle(const struct vfc_nic *nic)
+static int check_answered(const struct vfc_nic *nic)
 {
 	if (!vfc_ring_used(&virtio_of(nic)->control.ring))
 		return 0;
@@ -107,8 +113,8 @@ int virtio_command(struct vfc_nic *nic, uint8_t class, uint8_t command, const vo
 	uint8_t *request = (uint8_t *)control->memory.va + REQUEST;
 	volatile uint8_t *answer = (uint8_t *)control->memory.va + ANSWER;
 	struct vfc_buffer buffer = {.iova = control->memory.iova + TABLE, .length = TABLE_BYTES,
-				    .command = flags(nic, VIRTIO_INDIRECT)};
-	int rc = check_idle(nic);
+				    .command = ring_flags(nic, VIRTIO_INDIRECT)};
+	int rc = check_answered(nic);
 
 	if (rc < 0)
 		return rc;
@@ -119,7 +125,7 @@ int virtio_command(struct vfc_nic *nic, uint8_t class, uint8_t command, const vo
 	write_table(nic, 2 + length);
 	vfc_ring_post(&control->ring, nic->driver->tx_layout, &buffer);
 	vfc_ring_kick(&control->ring, nic->driver->tx_layout);
-	rc = await(nic);
+	rc = await_answer(nic);
 	if (rc == 0 && *answer != VIRTIO_NET_OK)
 		rc = vfc_fail(EIO, VFC_REASON_NONE, WHERE(.object = nic->device->name),
 			      "the device refuses command %u of class %u on its control queue", command,

@@ -5,8 +5,8 @@
 #include <vfiocore/mmio.h>
 #include <vfiocore/region.h>
 
-#include "device/object.h"
 #include "base/error.h"
+#include "device/object.h"
 #include "kernel/sys.h"
 #include "nic/virtio/virtio.h"
 
@@ -18,21 +18,21 @@ static int bad_cap(const struct vfc_nic *nic, const struct vfc_pci_cap *cap, con
 			"the virtio capability at 0x%x %s", cap->offset, why);
 }
 
-static uint32_t word(const uint8_t *bytes, uint32_t offset)
+static uint32_t get_word(const uint8_t *bytes, uint32_t offset)
 {
 	return bytes[offset] | (uint32_t)bytes[offset + 1] << 8 | (uint32_t)bytes[offset + 2] << 16 |
 	       (uint32_t)bytes[offset + 3] << 24;
 }
 
-/* The pages around it; the kernel refuses those that are not in the BAR. */
-static int map(struct vfc_nic *nic, const uint8_t *cap, struct virtio_area *area)
+/* Map the pages around the structure. The kernel refuses pages that are not in the BAR. */
+static int map_structure(struct vfc_nic *nic, const uint8_t *cap, struct virtio_area *area)
 {
-	uint64_t page = sys_page_size(), offset = word(cap, VIRTIO_CAP_OFFSET);
+	uint64_t page = sys_page_size(), offset = get_word(cap, VIRTIO_CAP_OFFSET);
 	uint64_t first = offset & -page, end;
 	volatile void *address;
 	int rc;
 
-	area->length = word(cap, VIRTIO_CAP_SIZE);
+	area->length = get_word(cap, VIRTIO_CAP_SIZE);
 	end = (offset + area->length + page - 1) & -page;
 	rc = vfc_region_map(nic->device, cap[VIRTIO_CAP_BAR], first, end - first, &address);
 	if (rc == 0)
@@ -40,7 +40,7 @@ static int map(struct vfc_nic *nic, const uint8_t *cap, struct virtio_area *area
 	return rc;
 }
 
-/* The area that a capability of this type is for; NULL: it is of no interest here. */
+/* Where a structure of this type goes, and how long it must be. NULL: it is not used here. */
 static struct virtio_area *area_of(struct virtio *virtio, uint8_t type, uint32_t *least)
 {
 	switch (type) {
@@ -58,8 +58,12 @@ static struct virtio_area *area_of(struct virtio *virtio, uint8_t type, uint32_t
 	}
 }
 
-/* The first of a type counts; BARs above 5 are reserved, and such a one is passed over. */
-static int take_cap(struct vfc_nic *nic, const struct vfc_pci_cap *at)
+/*
+ * Section 4.1.4: of several capabilities of one type the first one counts, and one whose BAR has a
+ * reserved number (above 5) is ignored. The device wrote all of this, so lengths and offsets are
+ * checked.
+ */
+static int take_capability(struct vfc_nic *nic, const struct vfc_pci_cap *at)
 {
 	struct virtio *virtio = virtio_of(nic);
 	uint8_t cap[VIRTIO_CAP_NOTIFY_BYTES] = {0};
@@ -81,11 +85,11 @@ static int take_cap(struct vfc_nic *nic, const struct vfc_pci_cap *at)
 		return rc;
 	if (cap[VIRTIO_CAP_BAR] > VFC_REGION_BAR5)
 		return 0;
-	if (word(cap, VIRTIO_CAP_SIZE) < least || word(cap, VIRTIO_CAP_OFFSET) % 4)
+	if (get_word(cap, VIRTIO_CAP_SIZE) < least || get_word(cap, VIRTIO_CAP_OFFSET) % 4)
 		return bad_cap(nic, at, "tells of a structure that is too short or askew");
 	if (area == &virtio->notify)
-		virtio->multiplier = word(cap, VIRTIO_CAP_MULTIPLIER);
-	return map(nic, cap, area);
+		virtio->multiplier = get_word(cap, VIRTIO_CAP_MULTIPLIER);
+	return map_structure(nic, cap, area);
 }
 
 int virtio_map(struct vfc_nic *nic)
@@ -96,7 +100,7 @@ int virtio_map(struct vfc_nic *nic)
 
 	for (int i = 0; rc == 0 && i < n && i < CAPS_MAX; i++)
 		if (caps[i].id == VIRTIO_CAP_ID && !caps[i].extended)
-			rc = take_cap(nic, &caps[i]);
+			rc = take_capability(nic, &caps[i]);
 	if (rc < 0)
 		return rc;
 	if (virtio->common.base && virtio->notify.base && virtio->config.base)
@@ -106,6 +110,7 @@ int virtio_map(struct vfc_nic *nic)
 			"registers in a BAR: is it a modern one (virtio 1.0 or later)?");
 }
 
+/* Section 4.1.4.4: a queue's own offset, times the multiplier, in the notification structure. */
 volatile void *virtio_doorbell(struct vfc_nic *nic, uint32_t queue)
 {
 	const struct virtio *virtio = virtio_of(nic);

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Virtio-net over PCI: virtio 1.2; sections are of that. Modern devices only, whose rings are split
- * (section 2.7) or packed (2.8). What a device offers and is not named here is not accepted.
+ * Virtio-net over PCI: virtio 1.2; sections are of that. Modern devices only, with split rings
+ * (section 2.7) or packed ones (section 2.8). Of the features that a device offers, those that are
+ * named here are accepted and no others.
  *
- * A buffer is one descriptor: the device's header of 12 bytes stands before the frame, in the room
- * that every chunk has there. Nothing is offloaded, so that the header we send is 0, and none of
- * those received says anything.
+ * A buffer is one descriptor. The device's header of 12 bytes stands before the frame, in the room
+ * that every chunk has there. Nothing is offloaded, so the header that we send is all zeros, and
+ * the headers that we receive say nothing.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -14,8 +15,9 @@
 #include <vfiocore/device.h>
 #include <vfiocore/mmio.h>
 
-#include "device/object.h"
 #include "base/error.h"
+#include "device/object.h"
+#include "nic/burst.h"
 #include "nic/virtio/virtio.h"
 
 #define FRAME_MAX 1518 /* with a VLAN tag; less where the device says so */
@@ -24,7 +26,13 @@
 #define ENTRIES_MIN 8
 #define MS 1000000
 
-/* The device is told in a descriptor's flags, which each style has elsewhere, that it may write. */
+/* What is accepted wherever it is offered, since it costs nothing. */
+#define UNDERSTOOD (VIRTIO_F_VERSION_1 | VIRTIO_F_ACCESS_PLATFORM | VIRTIO_F_ORDER_PLATFORM | \
+		    VIRTIO_F_EVENT_IDX | VIRTIO_NET_F_MAC)
+
+/*
+ * The flag that lets the device write to a buffer. Each style has a descriptor's flags elsewhere.
+ */
 #define SPLIT_RECEIVE (VIRTIO_WRITE << VIRTIO_SPLIT_FLAGS)
 #define PACKED_RECEIVE (VIRTIO_WRITE << VIRTIO_PACKED_FLAGS)
 
@@ -56,7 +64,7 @@ static uint16_t get16(const struct vfc_nic *nic, uint32_t offset)
 	return vfc_mmio_read16(nic->registers + offset);
 }
 
-/* Section 4.1.3.1: 64 bits are accessed as two halves. */
+/* Section 4.1.3.1: a field of 64 bits is written in two halves. */
 static void set64(struct vfc_nic *nic, uint32_t offset, uint64_t value)
 {
 	vfc_mmio_write32(nic->registers + offset, (uint32_t)value);
@@ -68,8 +76,8 @@ static bool gone(const struct vfc_nic *nic)
 	return status(nic) == UINT8_MAX;
 }
 
-/* Section 2.4.1: the device has stopped when its status reads as 0. */
-static void stop(struct vfc_nic *nic)
+/* Section 2.4.1: writing 0 resets the device, and it has stopped when its status reads as 0. */
+static void virtio_stop(struct vfc_nic *nic)
 {
 	int64_t end = sys_now() + 1000 * (int64_t)MS;
 
@@ -78,12 +86,123 @@ static void stop(struct vfc_nic *nic)
 		sys_sleep(MS / 50);
 }
 
+/* -- features, sections 2.2, 5.1.3 and 6 -- */
+
+/* Section 4.1.4.3: the 64 bits of features are read in two halves. */
+static uint64_t offered(struct vfc_nic *nic)
+{
+	uint64_t features;
+
+	vfc_mmio_write32(nic->registers + VIRTIO_DEVICE_FEATURE_SELECT, 0);
+	features = vfc_mmio_read32(nic->registers + VIRTIO_DEVICE_FEATURE);
+	vfc_mmio_write32(nic->registers + VIRTIO_DEVICE_FEATURE_SELECT, 1);
+	return features | (uint64_t)vfc_mmio_read32(nic->registers + VIRTIO_DEVICE_FEATURE) << 32;
+}
+
+/* A feature is not taken if the configuration is too short for the field that it needs. */
+static uint64_t wanted(const struct vfc_nic *nic)
+{
+	uint32_t length = virtio_of(nic)->config.length;
+	uint64_t features = UNDERSTOOD | VIRTIO_NET_F_STATUS | VIRTIO_F_INDIRECT_DESC |
+			    VIRTIO_NET_F_CTRL_VQ | VIRTIO_NET_F_CTRL_RX | VIRTIO_NET_F_CTRL_MAC_ADDR;
+
+	if (length >= VIRTIO_NET_SPEED)
+		features |= VIRTIO_NET_F_MTU;
+	if (length > VIRTIO_NET_DUPLEX)
+		features |= VIRTIO_NET_F_SPEED_DUPLEX;
+	if (nic->queues > 1 && length >= VIRTIO_NET_MTU)
+		features |= VIRTIO_NET_F_MQ;
+	if (nic->flags & VFC_NIC_PACKED)
+		features |= VIRTIO_F_RING_PACKED;
+	return features;
+}
+
+static int lacks(const struct vfc_nic *nic, const char *what)
+{
+	return vfc_fail(EOPNOTSUPP, VFC_REASON_UNSUPPORTED, WHERE(.object = nic->device->name),
+			"the device does not offer %s", what);
+}
+
+/* Does an IOMMU stand between the device and memory? */
+static bool translated(struct vfc_nic *nic)
+{
+	struct vfc_iommu_info info = {.size = sizeof(info)};
+
+	return vfc_iommu_info(vfc_device_iommu(nic->device), &info) == 0 &&
+	       !(info.flags & VFC_IOMMU_PHYSICAL);
+}
+
+static int check_features(struct vfc_nic *nic)
+{
+	if (!virtio_has(nic, VIRTIO_F_VERSION_1))
+		return lacks(nic, "VIRTIO_F_VERSION_1: only modern devices (virtio 1.0 or later) are "
+				  "driven");
+	if (!virtio_has(nic, VIRTIO_F_ACCESS_PLATFORM) && translated(nic))
+		return lacks(nic, "VIRTIO_F_ACCESS_PLATFORM: it would pass by the IOMMU and access "
+				  "physical memory (QEMU: iommu_platform=on)");
+	if (!virtio_has(nic, VIRTIO_NET_F_MAC))
+		return lacks(nic, "VIRTIO_NET_F_MAC: it has no station address");
+	if (nic->flags & VFC_NIC_PACKED && !virtio_has(nic, VIRTIO_F_RING_PACKED))
+		return lacks(nic, "VIRTIO_F_RING_PACKED (QEMU: packed=on): open it without "
+				  "VFC_NIC_PACKED");
+	if (nic->queues > 1 && !virtio_has(nic, VIRTIO_NET_F_MQ))
+		return lacks(nic, "VIRTIO_NET_F_MQ: it has one queue");
+	if (nic->promisc && !virtio_has(nic, VIRTIO_NET_F_CTRL_RX))
+		return lacks(nic, "VIRTIO_NET_F_CTRL_RX: it cannot be told to be promiscuous");
+	return 0;
+}
+
+/* What is offered and wanted, without what needs a control queue where there is none. */
+static int choose_features(struct vfc_nic *nic)
+{
+	struct virtio *virtio = virtio_of(nic);
+	uint64_t control = VIRTIO_NET_F_CTRL_VQ | VIRTIO_F_INDIRECT_DESC;
+
+	virtio->features = offered(nic) & wanted(nic);
+	if (!virtio_has(nic, control)) /* a command needs an indirect table, see control.c */
+		virtio->features &= ~(control | VIRTIO_NET_F_CTRL_RX | VIRTIO_NET_F_CTRL_MAC_ADDR |
+				      VIRTIO_NET_F_MQ);
+	return check_features(nic);
+}
+
+/*
+ * Section 3.1.1, steps 1 to 6: ACKNOWLEDGE and DRIVER, then our features, then FEATURES_OK, which
+ * the device keeps if it agrees.
+ */
+static int negotiate(struct vfc_nic *nic)
+{
+	uint64_t features = virtio_of(nic)->features;
+	uint8_t so_far = VIRTIO_STATUS_ACKNOWLEDGE | VIRTIO_STATUS_DRIVER, accepted;
+
+	set_status(nic, so_far);
+	for (uint32_t half = 0; half < 2; half++) {
+		vfc_mmio_write32(nic->registers + VIRTIO_DRIVER_FEATURE_SELECT, half);
+		vfc_mmio_write32(nic->registers + VIRTIO_DRIVER_FEATURE,
+				 (uint32_t)(features >> 32 * half));
+	}
+	set_status(nic, so_far | VIRTIO_STATUS_FEATURES_OK);
+	accepted = status(nic);
+	if (accepted == UINT8_MAX)
+		return vfc_fail(ENODEV, VFC_REASON_GONE, WHERE(.object = nic->device->name),
+				"the device status reads as all ones: the device was pulled");
+	if (accepted & VIRTIO_STATUS_FEATURES_OK)
+		return 0;
+	return vfc_fail(EOPNOTSUPP, VFC_REASON_UNSUPPORTED, WHERE(.object = nic->device->name),
+			"the device does not accept the features 0x%llx: it needs some that this driver "
+			"does not know", (unsigned long long)features);
+}
+
+/* -- configuration and queues -- */
+
 static uint16_t config16(const struct vfc_nic *nic, uint32_t offset)
 {
 	return vfc_mmio_read16(virtio_of(nic)->config.base + offset);
 }
 
-/* Section 2.5.1: what has several fields is read again when the device changed it meanwhile. */
+/*
+ * Section 2.5.1: the generation changes with the configuration. What takes several reads is read
+ * again until the generation was the same before and after.
+ */
 static void read_mac(struct vfc_nic *nic)
 {
 	volatile uint8_t *config = virtio_of(nic)->config.base;
@@ -97,7 +216,7 @@ static void read_mac(struct vfc_nic *nic)
 	} while (before != vfc_mmio_read8(nic->registers + VIRTIO_GENERATION) && --tries);
 }
 
-/* Section 5.1.4.1: nothing longer than what the device says is to be sent to it. */
+/* Section 5.1.4.1: a driver must not send longer frames than the device's MTU allows. */
 static int limit_mtu(struct vfc_nic *nic)
 {
 	uint32_t most = virtio_has(nic, VIRTIO_NET_F_MTU) ? config16(nic, VIRTIO_NET_MTU) : 0;
@@ -112,7 +231,7 @@ static int limit_mtu(struct vfc_nic *nic)
 	return 0;
 }
 
-static int read_config(struct vfc_nic *nic)
+static int read_configuration(struct vfc_nic *nic)
 {
 	struct virtio *virtio = virtio_of(nic);
 
@@ -125,8 +244,8 @@ static int read_config(struct vfc_nic *nic)
 	return limit_mtu(nic);
 }
 
-/* A ring cannot have more entries than the device says, which need not be a power of two. */
-static int limit(struct vfc_nic *nic, uint32_t queue, uint32_t *entries)
+/* A ring has no more entries than the device says, whose number may be no power of two. */
+static int limit_entries(struct vfc_nic *nic, uint32_t queue, uint32_t *entries)
 {
 	uint32_t most;
 
@@ -145,16 +264,21 @@ static int look_at_queues(struct vfc_nic *nic)
 	int rc = 0;
 
 	for (uint32_t q = 0; rc == 0 && q < nic->queues; q++) {
-		rc = limit(nic, 2 * q, &nic->rx_entries);
+		rc = limit_entries(nic, 2 * q, &nic->rx_entries);
 		if (rc == 0)
-			rc = limit(nic, 2 * q + 1, &nic->tx_entries);
+			rc = limit_entries(nic, 2 * q + 1, &nic->tx_entries);
 	}
-	if (rc == 0 && virtio_has(nic, VIRTIO_NET_F_CTRL_VQ)) /* after all pairs (section 5.1.2) */
+	/* Section 5.1.2: the control queue comes behind all pairs of queues. */
+	if (rc == 0 && virtio_has(nic, VIRTIO_NET_F_CTRL_VQ))
 		rc = virtio_control_init(nic, 2 * virtio_of(nic)->pairs);
 	return rc;
 }
 
-static int attach(struct vfc_nic *nic)
+/*
+ * The device is reset, and its features are chosen, since they decide what the configuration and
+ * the queues look like. virtio_start() resets it again and negotiates them in earnest.
+ */
+static int virtio_attach(struct vfc_nic *nic)
 {
 	int rc;
 
@@ -169,20 +293,20 @@ static int attach(struct vfc_nic *nic)
 		return vfc_fail(ENODEV, VFC_REASON_GONE, WHERE(.object = nic->device->name),
 				"the device status reads as all ones: the device was pulled, or sleeps "
 				"in D3");
-	stop(nic);
+	virtio_stop(nic);
 	if (status(nic))
 		return vfc_fail(EIO, VFC_REASON_TIMEOUT, WHERE(.object = nic->device->name),
 				"the device status did not become 0: it does not come out of reset");
 	set_status(nic, VIRTIO_STATUS_ACKNOWLEDGE | VIRTIO_STATUS_DRIVER);
-	rc = virtio_choose(nic);
+	rc = choose_features(nic);
 	if (rc == 0 && virtio_has(nic, VIRTIO_F_RING_PACKED))
 		nic->driver = &nic_virtio_packed;
 	if (rc == 0)
-		rc = read_config(nic);
+		rc = read_configuration(nic);
 	return rc < 0 ? rc : look_at_queues(nic);
 }
 
-static int detach(struct vfc_nic *nic)
+static int virtio_detach(struct vfc_nic *nic)
 {
 	int rc = nic->state ? virtio_control_destroy(nic) : 0;
 
@@ -193,22 +317,26 @@ static int detach(struct vfc_nic *nic)
 	return 0;
 }
 
-static uint32_t vectors(uint32_t queues)
+/* For receiving only. What was sent shows in the ring, and the link in the configuration. */
+static uint32_t virtio_vectors(uint32_t queues)
 {
-	return queues; /* a look at the ring tells what was sent, and one at the status of the link */
+	return queues;
 }
 
-static volatile void *rx_doorbell(struct vfc_nic *nic, uint32_t queue)
+static volatile void *virtio_rx_doorbell(struct vfc_nic *nic, uint32_t queue)
 {
 	return virtio_doorbell(nic, 2 * queue);
 }
 
-static volatile void *tx_doorbell(struct vfc_nic *nic, uint32_t queue)
+static volatile void *virtio_tx_doorbell(struct vfc_nic *nic, uint32_t queue)
 {
 	return virtio_doorbell(nic, 2 * queue + 1);
 }
 
-/* Section 4.1.5.1.3. */
+/*
+ * Section 4.1.5.1.3: select the queue, say where its three parts are, and enable it. A device that
+ * cannot use the vector leaves another number in the register.
+ */
 static int start_queue(struct vfc_nic *nic, uint32_t queue, struct vfc_ring *ring, uint16_t vector)
 {
 	const struct vfc_ring_layout *layout = nic->driver->rx_layout;
@@ -247,41 +375,45 @@ static int start_queues(struct vfc_nic *nic)
 	return start_queue(nic, 2 * virtio->pairs, &virtio->control.ring, VIRTIO_NO_VECTOR);
 }
 
-static int set_mac(struct vfc_nic *nic, const uint8_t mac[6])
+static int virtio_set_mac(struct vfc_nic *nic, const uint8_t mac[6])
 {
 	if (!virtio_has(nic, VIRTIO_NET_F_CTRL_MAC_ADDR))
-		return virtio_lacks(nic, "VIRTIO_NET_F_CTRL_MAC_ADDR: its address cannot be changed");
+		return lacks(nic, "VIRTIO_NET_F_CTRL_MAC_ADDR: its address cannot be changed");
 	return virtio_command(nic, VIRTIO_NET_CTRL_MAC, VIRTIO_NET_CTRL_MAC_ADDR_SET, mac, 6);
 }
 
-/* Without that feature the device may hand over any frame as it is. */
-static int set_promisc(struct vfc_nic *nic, bool on)
+/* Without that feature a device may hand over any frame anyway, so turning it off is no failure. */
+static int virtio_set_promisc(struct vfc_nic *nic, bool on)
 {
 	uint8_t value = on;
 
 	if (!virtio_has(nic, VIRTIO_NET_F_CTRL_RX))
-		return on ? virtio_lacks(nic, "VIRTIO_NET_F_CTRL_RX: it cannot be told to be promiscuous") : 0;
+		return on ? lacks(nic, "VIRTIO_NET_F_CTRL_RX: it cannot be told to be promiscuous") : 0;
 	return virtio_command(nic, VIRTIO_NET_CTRL_RX, VIRTIO_NET_CTRL_RX_PROMISC, &value, 1);
 }
 
-/* What the device receives, before it has buffers for it: all multicast, as the other drivers do. */
+/* Set before the device gets any buffers. All multicast is received, as with the other drivers. */
 static int start_filters(struct vfc_nic *nic)
 {
 	static const uint8_t on = 1;
-	int rc = set_promisc(nic, nic->promisc);
+	int rc = virtio_set_promisc(nic, nic->promisc);
 
 	if (rc < 0 || !virtio_has(nic, VIRTIO_NET_F_CTRL_RX))
 		return rc;
 	return virtio_command(nic, VIRTIO_NET_CTRL_RX, VIRTIO_NET_CTRL_RX_ALLMULTI, &on, 1);
 }
 
-static int start(struct vfc_nic *nic)
+/*
+ * Section 3.1.1, steps 7 and 8: the queues are set up, then DRIVER_OK lets the device run. Only
+ * after that it takes commands.
+ */
+static int virtio_start(struct vfc_nic *nic)
 {
 	uint16_t pairs = VFC_LE16((uint16_t)nic->queues);
 	int rc;
 
-	stop(nic);
-	rc = virtio_negotiate(nic);
+	virtio_stop(nic);
+	rc = negotiate(nic);
 	if (rc == 0)
 		rc = start_queues(nic);
 	if (rc < 0)
@@ -297,8 +429,8 @@ static int start(struct vfc_nic *nic)
 	return rc;
 }
 
-/* Of a device that has no such field the link is up (section 5.1.4.2). */
-static void link_state(struct vfc_nic *nic, struct vfc_nic_link *link)
+/* Section 5.1.4.2: without VIRTIO_NET_F_STATUS the link is taken to be up. */
+static void virtio_link(struct vfc_nic *nic, struct vfc_nic_link *link)
 {
 	const volatile uint8_t *config = virtio_of(nic)->config.base;
 	uint32_t speed;
@@ -314,26 +446,28 @@ static void link_state(struct vfc_nic *nic, struct vfc_nic_link *link)
 }
 
 /* The device counts nothing. */
-static void read_counters(struct vfc_nic *nic)
+static void virtio_read_counters(struct vfc_nic *nic)
 {
 	(void)nic;
 }
 
-static __attribute__((cold, noinline)) void rx_drop(struct nic_receiving *receiving, uint32_t length,
-						    uint32_t chunk)
+/* -- the hot path -- */
+
+static __attribute__((cold, noinline)) void virtio_rx_drop(struct nic_receiving *receiving,
+							   uint32_t length, uint32_t chunk)
 {
 	struct nic_rx *rx = receiving->rx;
 
 	receiving->dropped++;
-	if (length - 1 < rx->nic->room) /* too long a frame for what was asked */
+	if (length - 1 < rx->nic->room) /* a frame that is longer than our MTU allows */
 		nic_count(&rx->errors, 1);
 	else
 		nic_count(&rx->malformed, 1);
 	nic_drop(rx, chunk);
 }
 
-/* What of a completion is a frame: nothing that the device says is believed. */
-VFC_TEMPLATE void rx_take(void *context, const struct vfc_completion *done)
+/* The device's length includes its header. It is not believed, but checked. */
+VFC_TEMPLATE void virtio_rx_take(void *context, const struct vfc_completion *done)
 {
 	struct nic_receiving *receiving = (struct nic_receiving *)context;
 	struct vfc_completion frame = *done;
@@ -342,11 +476,14 @@ VFC_TEMPLATE void rx_take(void *context, const struct vfc_completion *done)
 	if (__builtin_expect(frame.length - 1 < receiving->frame_max, 1))
 		nic_hand_over(receiving, &frame);
 	else
-		rx_drop(receiving, frame.length, done->cookie);
+		virtio_rx_drop(receiving, frame.length, done->cookie);
 }
 
-/* The header is written where the packet says that its frame begins: that must be in its chunk. */
-VFC_TEMPLATE bool tx_give(void *context, struct vfc_buffer *buffer)
+/*
+ * Put the device's header before the frame. The place is computed from the packet's IOVA, which is
+ * the caller's, so header and frame must lie in the packet's chunk.
+ */
+VFC_TEMPLATE bool virtio_give(void *context, struct vfc_buffer *buffer)
 {
 	struct nic_sending *sending = (struct nic_sending *)context;
 	const struct vfc_packet *packet = sending->next;
@@ -363,19 +500,19 @@ VFC_TEMPLATE bool tx_give(void *context, struct vfc_buffer *buffer)
 	return true;
 }
 
-VFC_TEMPLATE uint32_t receive(struct nic_rx *rx, const struct vfc_ring_layout *layout,
-			      uint64_t command, struct vfc_packet *packets, uint32_t count)
+VFC_TEMPLATE uint32_t virtio_receive(struct nic_rx *rx, const struct vfc_ring_layout *layout,
+				     struct vfc_packet *packets, uint32_t count)
 {
 	static const uint64_t nothing;
-	const vfc_ring_sieve sieve = {0, &nothing, rx_take, rx_take};
+	const vfc_ring_sieve sieve = {0, &nothing, virtio_rx_take, virtio_rx_take, 0};
 
-	if (rx->armed) /* who polls wants no interrupts */
+	if (rx->armed) /* the caller polls now, and wants no interrupt */
 		vfc_ring_disarm(&rx->ring, layout);
 	rx->armed = false;
-	return nic_receive(rx, layout, command, &sieve, packets, count);
+	return nic_receive(rx, layout, &sieve, packets, count);
 }
 
-/* The device's table for each style of ring, and what is compiled with its layout. */
+/* A table for each style of ring, and the functions that are compiled with its layout. */
 #define DRIVER(table, style, receive_command)                                                      \
 	static void style##_rx_arm(struct vfc_nic *nic, uint32_t queue)                            \
 	{                                                                                          \
@@ -385,12 +522,12 @@ VFC_TEMPLATE uint32_t receive(struct nic_rx *rx, const struct vfc_ring_layout *l
 	static uint32_t style##_rx_burst(struct nic_rx *rx, struct vfc_packet *packets,            \
 					 uint32_t count)                                           \
 	{                                                                                          \
-		return receive(rx, &style, receive_command, packets, count);                       \
+		return virtio_receive(rx, &style, packets, count);                                 \
 	}                                                                                          \
 	static int style##_tx_burst(struct nic_tx *tx, const struct vfc_packet *packets,           \
 				    uint32_t count)                                                \
 	{                                                                                          \
-		return nic_send_by(tx, &style, tx_give, 0, tx->nic->frame_max, packets, count);    \
+		return nic_send_by(tx, &style, virtio_give, 0, tx->nic->frame_max, packets, count);    \
 	}                                                                                          \
 	static void style##_rx_refill(struct nic_rx *rx)                                           \
 	{                                                                                          \
@@ -412,17 +549,17 @@ VFC_TEMPLATE uint32_t receive(struct nic_rx *rx, const struct vfc_ring_layout *l
 		.header = VIRTIO_NET_HEADER,                                                       \
 		.rx_layout = &style,                                                               \
 		.tx_layout = &style,                                                               \
-		.vectors = vectors,                                                                \
-		.attach = attach,                                                                  \
-		.detach = detach,                                                                  \
-		.rx_doorbell = rx_doorbell,                                                        \
-		.tx_doorbell = tx_doorbell,                                                        \
-		.start = start,                                                                    \
-		.stop = stop,                                                                      \
-		.link = link_state,                                                                \
-		.set_mac = set_mac,                                                                \
-		.set_promisc = set_promisc,                                                        \
-		.read_counters = read_counters,                                                    \
+		.vectors = virtio_vectors,                                                         \
+		.attach = virtio_attach,                                                           \
+		.detach = virtio_detach,                                                           \
+		.rx_doorbell = virtio_rx_doorbell,                                                 \
+		.tx_doorbell = virtio_tx_doorbell,                                                 \
+		.start = virtio_start,                                                             \
+		.stop = virtio_stop,                                                               \
+		.link = virtio_link,                                                               \
+		.set_mac = virtio_set_mac,                                                         \
+		.set_promisc = virtio_set_promisc,                                                 \
+		.read_counters = virtio_read_counters,                                             \
 		.rx_arm = style##_rx_arm,                                                          \
 		.rx_burst = style##_rx_burst,                                                      \
 		.tx_burst = style##_tx_burst,                                                      \

@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A model of the Intel 82574L whose transmitter is wired to its own receiver, as far as a driver
- * without offloads sees it. Source: 82574 GbE Controller Family Datasheet.
+ * A model of the Intel 82574L as a driver without offloads sees it. Its transmitter is wired to its
+ * own receiver. Source: Intel 82574 GbE Controller Family Datasheet; sections are of that.
  *
- * Limits of the model, beside those in fake.c: counters stay 0 and ICR reads as 0 and ignores
- * writes, since a read that clears cannot be seen; IMS, IMC and ICS read as 0, and of writes in
- * one pass IMC comes first; there are no offloads (a context or data descriptor of the TCP/IP kind
- * is dropped), no multicast hash, no RSS (all frames go to queue 0), no FCS in memory, no
- * interrupt moderation, and a frame must fit into one receive buffer.
+ * Limits of the model, beside those in fake.c:
+ *  - A read cannot have an effect, so counters stay 0, and ICR reads as 0 and ignores writes.
+ *  - IMS, IMC and ICS read as 0. Of the writes within one pass, IMC acts first.
+ *  - There are no offloads: a context or data descriptor of the TCP/IP kind is dropped.
+ *  - There is no multicast hash, no RSS (every frame goes to queue 0) and no interrupt moderation.
+ *  - Memory never holds the FCS, and a frame must fit into one receive buffer.
  */
 #include <string.h>
 
-#include <vfiocore/irq.h>
-#include <vfiocore/region.h>
+#include <vfiocore/abi.h>
 
 #include "hw/e1000e.h"
 #include "transport/model/fake.h"
@@ -21,54 +21,55 @@
 #define FRAME_SPACE 16384
 #define FRAME_MAX 1518 /* without FCS, with a VLAN tag */
 #define FRAME_MIN 60
-#define BURST 64 /* descriptors a queue and pass: bounds how long the lock is held */
+#define BURST 64 /* descriptors of a queue in one pass, which bounds how long the lock is held */
 #define PHY_REGISTERS 32
 
 struct e1000e {
 	uint32_t icr, ims;
-	uint32_t fresh; /* causes that came, or were unmasked, in this pass */
-	bool rx_halted[E1000E_QUEUES], tx_halted[E1000E_QUEUES]; /* by a DMA fault, until reset */
+	uint32_t fresh; /* causes that occurred, or were unmasked, in this pass */
+	bool rx_halted[E1000E_QUEUES]; /* after a DMA fault, until reset */
+	bool tx_halted[E1000E_QUEUES];
 	bool link;
 	uint16_t phy[PHY_REGISTERS];
-	uint32_t length; /* of the frame that is being gathered */
+	uint32_t length; /* bytes of the frame that is being gathered */
 	uint8_t frame[FRAME_SPACE];
 };
 
 static const uint8_t station[6] = {0x52, 0x54, 0x00, 0x12, 0x34, 0x56};
 
-static uint32_t *at(struct fake_device *device, uint32_t offset)
+static uint32_t *register_at(struct fake_device *device, uint32_t offset)
 {
 	return (uint32_t *)(void *)(device->memory + offset);
 }
 
-static uint32_t get(struct fake_device *device, uint32_t offset)
+static uint32_t chip_get(struct fake_device *device, uint32_t offset)
 {
-	return VFC_LE32(__atomic_load_n(at(device, offset), __ATOMIC_ACQUIRE));
+	return VFC_LE32(__atomic_load_n(register_at(device, offset), __ATOMIC_ACQUIRE));
 }
 
-static void set(struct fake_device *device, uint32_t offset, uint32_t value)
+static void chip_set(struct fake_device *device, uint32_t offset, uint32_t value)
 {
-	__atomic_store_n(at(device, offset), VFC_LE32(value), __ATOMIC_RELEASE);
+	__atomic_store_n(register_at(device, offset), VFC_LE32(value), __ATOMIC_RELEASE);
 }
 
-/* For registers that act on a write: what was written since the last time. */
-static uint32_t take(struct fake_device *device, uint32_t offset)
+/* A register that acts when it is written: take what was written since the last pass. */
+static uint32_t chip_take(struct fake_device *device, uint32_t offset)
 {
-	if (!get(device, offset))
+	if (!chip_get(device, offset))
 		return 0;
-	return VFC_LE32(__atomic_exchange_n(at(device, offset), 0, __ATOMIC_ACQ_REL));
+	return VFC_LE32(__atomic_exchange_n(register_at(device, offset), 0, __ATOMIC_ACQ_REL));
 }
 
 static void show_link(struct fake_device *device)
 {
-	uint32_t master = get(device, E1000E_CTRL) & E1000E_CTRL_MASTER_DISABLE
+	uint32_t master = chip_get(device, E1000E_CTRL) & E1000E_CTRL_MASTER_DISABLE
 				  ? 0
 				  : E1000E_STATUS_MASTER;
 	uint32_t up = device->link ? E1000E_STATUS_FD | E1000E_STATUS_LU |
 					     (2u << E1000E_STATUS_SPEED_SHIFT)
 				   : 0;
 
-	set(device, E1000E_STATUS, master | up);
+	chip_set(device, E1000E_STATUS, master | up);
 }
 
 static void phy_reset(struct e1000e *chip)
@@ -80,29 +81,32 @@ static void phy_reset(struct e1000e *chip)
 	chip->phy[3] = 0x0cb1;
 }
 
-/* The registers that do not start as zero (chapter 10). CTRL comes last: RST is seen to end there. */
-static void reset(struct fake_device *device)
+/*
+ * Chapter 10 gives the initial value of each register; these do not start as zero. CTRL is written
+ * last, because a driver waits for its bit RST to clear.
+ */
+static void chip_reset(struct fake_device *device)
 {
 	struct e1000e *chip = device->state;
-	uint32_t *registers = at(device, 0);
+	uint32_t *registers = register_at(device, 0);
 
 	for (uint32_t i = 1; i < BAR0_SIZE / 4; i++)
 		__atomic_store_n(&registers[i], 0, __ATOMIC_RELAXED);
 	memset(chip, 0, sizeof(*chip));
 	phy_reset(chip);
 	chip->link = device->link;
-	set(device, E1000E_EEC, E1000E_EEC_PRES | E1000E_EEC_AUTO_RD);
-	set(device, E1000E_RAL(0), station[0] | (uint32_t)station[1] << 8 |
-					   (uint32_t)station[2] << 16 | (uint32_t)station[3] << 24);
-	set(device, E1000E_RAH(0), E1000E_RAH_AV | station[4] | (uint32_t)station[5] << 8);
-	set(device, E1000E_TCTL, 0);
-	set(device, E1000E_TXDCTL(0), E1000E_TXDCTL_ONE);
-	set(device, E1000E_TXDCTL(1), E1000E_TXDCTL_ONE);
-	set(device, E1000E_CTRL, E1000E_CTRL_FD);
+	chip_set(device, E1000E_EEC, E1000E_EEC_PRES | E1000E_EEC_AUTO_RD);
+	chip_set(device, E1000E_RAL(0), station[0] | (uint32_t)station[1] << 8 |
+						(uint32_t)station[2] << 16 | (uint32_t)station[3] << 24);
+	chip_set(device, E1000E_RAH(0), E1000E_RAH_AV | station[4] | (uint32_t)station[5] << 8);
+	chip_set(device, E1000E_TCTL, 0);
+	chip_set(device, E1000E_TXDCTL(0), E1000E_TXDCTL_ONE);
+	chip_set(device, E1000E_TXDCTL(1), E1000E_TXDCTL_ONE);
+	chip_set(device, E1000E_CTRL, E1000E_CTRL_FD);
 	show_link(device);
 }
 
-static void cause(struct e1000e *chip, uint32_t bits)
+static void add_cause(struct e1000e *chip, uint32_t bits)
 {
 	chip->icr |= bits;
 	chip->fresh |= bits;
@@ -110,21 +114,21 @@ static void cause(struct e1000e *chip, uint32_t bits)
 
 static void serve_nvm(struct fake_device *device)
 {
-	uint32_t eerd = get(device, E1000E_EERD), address, data = 0;
+	uint32_t eerd = chip_get(device, E1000E_EERD), address, data = 0;
 
 	if (!(eerd & E1000E_EERD_START))
 		return;
 	address = (eerd >> E1000E_EERD_ADDRESS_SHIFT) & 0x3fff;
 	if (address < 3)
 		data = (uint32_t)station[2 * address] | (uint32_t)station[2 * address + 1] << 8;
-	set(device, E1000E_EERD, data << E1000E_EERD_DATA_SHIFT |
-					 address << E1000E_EERD_ADDRESS_SHIFT | E1000E_EERD_DONE);
+	chip_set(device, E1000E_EERD, data << E1000E_EERD_DATA_SHIFT |
+					      address << E1000E_EERD_ADDRESS_SHIFT | E1000E_EERD_DONE);
 }
 
 static void serve_phy(struct fake_device *device)
 {
 	struct e1000e *chip = device->state;
-	uint32_t mdic = get(device, E1000E_MDIC);
+	uint32_t mdic = chip_get(device, E1000E_MDIC);
 	uint32_t reg = (mdic >> E1000E_MDIC_REGISTER_SHIFT) & (PHY_REGISTERS - 1);
 
 	if (mdic & E1000E_MDIC_READY || !(mdic & (E1000E_MDIC_READ | E1000E_MDIC_WRITE)))
@@ -133,7 +137,7 @@ static void serve_phy(struct fake_device *device)
 		chip->phy[reg] = (uint16_t)mdic;
 	else
 		mdic = (mdic & 0xffff0000) | chip->phy[reg];
-	set(device, E1000E_MDIC, mdic | E1000E_MDIC_READY);
+	chip_set(device, E1000E_MDIC, mdic | E1000E_MDIC_READY);
 }
 
 static void follow_link(struct fake_device *device)
@@ -145,7 +149,7 @@ static void follow_link(struct fake_device *device)
 		return;
 	chip->link = device->link;
 	chip->phy[1] = (uint16_t)((chip->phy[1] & ~4) | (chip->link ? 4 : 0));
-	cause(chip, E1000E_INT_LSC | E1000E_INT_OTHER);
+	add_cause(chip, E1000E_INT_LSC | E1000E_INT_OTHER);
 }
 
 static void follow_masks(struct fake_device *device)
@@ -153,31 +157,31 @@ static void follow_masks(struct fake_device *device)
 	struct e1000e *chip = device->state;
 	uint32_t unmasked;
 
-	chip->ims &= ~take(device, E1000E_IMC);
-	unmasked = take(device, E1000E_IMS);
+	chip->ims &= ~chip_take(device, E1000E_IMC);
+	unmasked = chip_take(device, E1000E_IMS);
 	chip->ims |= unmasked;
 	chip->fresh |= unmasked;
-	take(device, E1000E_ICR);
-	cause(chip, take(device, E1000E_ICS));
+	chip_take(device, E1000E_ICR);
+	add_cause(chip, chip_take(device, E1000E_ICS));
 }
 
-/* A frame with a tag has to be of a VLAN that is let through. */
-static bool filter_vlan(struct fake_device *device, const uint8_t *frame)
+/* With RCTL.VFE a tagged frame passes if the bit of its VLAN is set in VFTA. */
+static bool passes_vlan_filter(struct fake_device *device, const uint8_t *frame)
 {
 	uint32_t vlan = (frame[14] & 0xfu) << 8 | frame[15];
 
-	if (!(get(device, E1000E_RCTL) & E1000E_RCTL_VFE) || frame[12] != 0x81 || frame[13])
+	if (!(chip_get(device, E1000E_RCTL) & E1000E_RCTL_VFE) || frame[12] != 0x81 || frame[13])
 		return true;
-	return get(device, E1000E_VFTA(vlan / 32)) & E1000E_BIT(vlan % 32);
+	return chip_get(device, E1000E_VFTA(vlan / 32)) & E1000E_BIT(vlan % 32);
 }
 
-/* Section 7.1.1: which frames pass. */
-static bool filter(struct fake_device *device, const uint8_t *frame)
+/* Section 7.1.1, packet address filtering: does this frame pass? */
+static bool passes_filter(struct fake_device *device, const uint8_t *frame)
 {
 	static const uint8_t broadcast[6] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
-	uint32_t rctl = get(device, E1000E_RCTL), low, high;
+	uint32_t rctl = chip_get(device, E1000E_RCTL), low, high;
 
-	if (!filter_vlan(device, frame))
+	if (!passes_vlan_filter(device, frame))
 		return false;
 	if (!memcmp(frame, broadcast, 6) && rctl & E1000E_RCTL_BAM)
 		return true;
@@ -187,15 +191,15 @@ static bool filter(struct fake_device *device, const uint8_t *frame)
 	      (uint32_t)frame[3] << 24;
 	high = E1000E_RAH_AV | frame[4] | (uint32_t)frame[5] << 8;
 	for (uint32_t i = 0; i < E1000E_RA_COUNT; i++)
-		if (get(device, E1000E_RAL(i)) == low &&
-		    (get(device, E1000E_RAH(i)) & (E1000E_RAH_AV | 0xffff)) == high)
+		if (chip_get(device, E1000E_RAL(i)) == low &&
+		    (chip_get(device, E1000E_RAH(i)) & (E1000E_RAH_AV | 0xffff)) == high)
 			return true;
 	return false;
 }
 
 static uint32_t buffer_size(struct fake_device *device)
 {
-	uint32_t rctl = get(device, E1000E_RCTL), size = 2048u >> ((rctl >> 16) & 3);
+	uint32_t rctl = chip_get(device, E1000E_RCTL), size = 2048u >> ((rctl >> 16) & 3);
 	uint32_t flexible = rctl >> E1000E_RCTL_FLXBUF_SHIFT & 0xf;
 
 	if (flexible)
@@ -203,10 +207,10 @@ static uint32_t buffer_size(struct fake_device *device)
 	return rctl & E1000E_BIT(25) ? size * 16 : size; /* BSEX */
 }
 
-/* Sections 7.1.3 and 7.1.4: what the device makes of a receive descriptor. */
+/* Write a receive descriptor back: the legacy format (section 7.1.3) or the extended (7.1.4). */
 static bool write_back(struct fake_device *device, uint64_t descriptor, uint64_t length)
 {
-	if (!(get(device, E1000E_RFCTL) & E1000E_RFCTL_EXSTEN))
+	if (!(chip_get(device, E1000E_RFCTL) & E1000E_RFCTL_EXSTEN))
 		return fake_dma_store64(device, descriptor + 8,
 					length | E1000E_RX_LEGACY_DD | E1000E_RX_LEGACY_EOP);
 	return fake_dma_store64(device, descriptor, 0) && /* no RSS hash */
@@ -214,29 +218,31 @@ static bool write_back(struct fake_device *device, uint64_t descriptor, uint64_t
 				length << E1000E_RX_LENGTH_SHIFT | E1000E_RX_DD | E1000E_RX_EOP);
 }
 
-static uint64_t base(struct fake_device *device, uint32_t low)
+static uint64_t ring_base(struct fake_device *device, uint32_t low)
 {
-	return get(device, low) | (uint64_t)get(device, low + 4) << 32;
+	return chip_get(device, low) | (uint64_t)chip_get(device, low + 4) << 32;
 }
 
-/* A frame came in: into the next buffer of queue 0, or nowhere. */
-static void receive(struct fake_device *device, const uint8_t *frame, uint32_t length)
+/* A frame arrives. It goes into the next buffer of queue 0, or is lost. */
+static void receive_frame(struct fake_device *device, const uint8_t *frame, uint32_t length)
 {
 	struct e1000e *chip = device->state;
-	uint32_t entries = get(device, E1000E_RDLEN(0)) / 16, head = get(device, E1000E_RDH(0));
-	uint64_t descriptor = base(device, E1000E_RDBAL(0)) + UINT64_C(16) * head, buffer;
+	uint32_t entries = chip_get(device, E1000E_RDLEN(0)) / 16;
+	uint32_t head = chip_get(device, E1000E_RDH(0));
+	uint64_t descriptor = ring_base(device, E1000E_RDBAL(0)) + UINT64_C(16) * head, buffer;
 	uint32_t claim = device->rx_length ? device->rx_length & 0xffff : length;
 
-	if (!(get(device, E1000E_RCTL) & E1000E_RCTL_EN) || chip->rx_halted[0] || head >= entries)
+	if (!(chip_get(device, E1000E_RCTL) & E1000E_RCTL_EN) || chip->rx_halted[0] ||
+	    head >= entries)
 		return;
-	if (!filter(device, frame))
+	if (!passes_filter(device, frame))
 		return;
-	if (head == get(device, E1000E_RDT(0))) {
-		device->dropped++; /* the counter MPC clears when read, which plain memory cannot */
+	if (head == chip_get(device, E1000E_RDT(0))) {
+		device->dropped++; /* not in MPC: plain memory cannot clear when it is read */
 		return;
 	}
 	if (length > buffer_size(device) ||
-	    (length > FRAME_MAX && !(get(device, E1000E_RCTL) & E1000E_RCTL_LPE)))
+	    (length > FRAME_MAX && !(chip_get(device, E1000E_RCTL) & E1000E_RCTL_LPE)))
 		return;
 	if (!fake_dma_read(device, descriptor, &buffer, sizeof(buffer)) ||
 	    !fake_dma_write(device, VFC_LE64(buffer), frame, length) ||
@@ -244,25 +250,25 @@ static void receive(struct fake_device *device, const uint8_t *frame, uint32_t l
 		chip->rx_halted[0] = true;
 		return;
 	}
-	set(device, E1000E_RDH(0), (head + 1) % entries);
-	cause(chip, E1000E_INT_RXQ(0) | E1000E_INT_RXT0);
+	chip_set(device, E1000E_RDH(0), (head + 1) % entries);
+	add_cause(chip, E1000E_INT_RXQ(0) | E1000E_INT_RXT0);
 }
 
-/* The whole frame is there: over the wire, which ends at our own receiver. */
-static void emit(struct fake_device *device)
+/* The frame is complete. It goes over the wire, which ends at the receiver of the same device. */
+static void emit_frame(struct fake_device *device)
 {
 	struct e1000e *chip = device->state;
 
-	if (chip->length < FRAME_MIN && get(device, E1000E_TCTL) & E1000E_TCTL_PSP) {
+	if (chip->length < FRAME_MIN && chip_get(device, E1000E_TCTL) & E1000E_TCTL_PSP) {
 		memset(chip->frame + chip->length, 0, FRAME_MIN - chip->length);
 		chip->length = FRAME_MIN;
 	}
 	if (chip->length >= 14 && device->link)
-		receive(device, chip->frame, chip->length);
+		receive_frame(device, chip->frame, chip->length);
 	chip->length = 0;
 }
 
-/* One transmit descriptor, section 7.2. false: a DMA fault. */
+/* Carry out one transmit descriptor (section 7.2). False: its DMA met a fault. */
 static bool transmit_one(struct fake_device *device, uint64_t descriptor)
 {
 	struct e1000e *chip = device->state;
@@ -279,87 +285,92 @@ static bool transmit_one(struct fake_device *device, uint64_t descriptor)
 		chip->length += length;
 	}
 	if (control & E1000E_TX_EOP)
-		emit(device);
+		emit_frame(device);
 	if (!(control & E1000E_TX_RS))
 		return true;
 	return fake_dma_store64(device, descriptor + 8, control | E1000E_TX_DD);
 }
 
-static bool transmit(struct fake_device *device, uint32_t q)
+static bool transmit_ring(struct fake_device *device, uint32_t q)
 {
 	struct e1000e *chip = device->state;
-	uint32_t entries = get(device, E1000E_TDLEN(q)) / 16, tail = get(device, E1000E_TDT(q));
-	uint32_t head = get(device, E1000E_TDH(q)), n = 0;
+	uint32_t entries = chip_get(device, E1000E_TDLEN(q)) / 16;
+	uint32_t tail = chip_get(device, E1000E_TDT(q));
+	uint32_t head = chip_get(device, E1000E_TDH(q)), n = 0;
 
-	if (!(get(device, E1000E_TCTL) & E1000E_TCTL_EN) || chip->tx_halted[q] || tail >= entries ||
-	    head >= entries)
+	if (!(chip_get(device, E1000E_TCTL) & E1000E_TCTL_EN) || chip->tx_halted[q] ||
+	    tail >= entries || head >= entries)
 		return false;
 	for (; head != tail && n < BURST; n++) {
-		if (!transmit_one(device, base(device, E1000E_TDBAL(q)) + UINT64_C(16) * head)) {
+		uint64_t descriptor = ring_base(device, E1000E_TDBAL(q)) + UINT64_C(16) * head;
+
+		if (!transmit_one(device, descriptor)) {
 			chip->tx_halted[q] = true;
 			break;
 		}
 		head = (head + 1) % entries;
-		set(device, E1000E_TDH(q), head);
+		chip_set(device, E1000E_TDH(q), head);
 	}
 	if (n)
-		cause(chip, E1000E_INT_TXQ(q) | E1000E_INT_TXDW);
+		add_cause(chip, E1000E_INT_TXQ(q) | E1000E_INT_TXDW);
 	return n != 0;
 }
 
-/* Section 7.4: a message for one cause, which clears (EIAC) and masks it again. */
-static void message(struct fake_device *device, unsigned index)
+/*
+ * Section 7.4: a cause sends the message of its vector, which clears it (EIAC) and masks it (IAM).
+ */
+static void send_message(struct fake_device *device, unsigned index)
 {
 	struct e1000e *chip = device->state;
 	uint32_t bit = E1000E_BIT(20 + index), field;
 
 	if (!(chip->icr & chip->ims & chip->fresh & bit))
 		return;
-	field = get(device, E1000E_IVAR) >> (4 * index);
+	field = chip_get(device, E1000E_IVAR) >> (4 * index);
 	if (field & 8)
 		fake_raise(device, field & 7);
-	if (!(get(device, E1000E_EIAC) & bit))
+	if (!(chip_get(device, E1000E_EIAC) & bit))
 		return;
 	chip->icr &= ~bit;
-	if (get(device, E1000E_CTRL_EXT) & E1000E_CTRL_EXT_EIAME)
-		chip->ims &= ~(bit & get(device, E1000E_IAM));
+	if (chip_get(device, E1000E_CTRL_EXT) & E1000E_CTRL_EXT_EIAME)
+		chip->ims &= ~(bit & chip_get(device, E1000E_IAM));
 }
 
-static void interrupt(struct fake_device *device)
+static void raise_interrupts(struct fake_device *device)
 {
 	struct e1000e *chip = device->state;
 
-	if (device->irq_type == VFC_IRQ_MSIX && fake_bus_master(device)) {
+	if (device->irq_type == VFIO_PCI_MSIX_IRQ_INDEX && fake_bus_master(device)) {
 		for (unsigned i = 0; i < E1000E_VECTORS; i++)
-			message(device, i);
-	} else if (device->irq_type == VFC_IRQ_INTX ||
-		   (device->irq_type == VFC_IRQ_MSI && fake_bus_master(device))) {
-		/* Reading ICR would clear it; here that is done when the interrupt was taken. */
+			send_message(device, i);
+	} else if (device->irq_type == VFIO_PCI_INTX_IRQ_INDEX ||
+		   (device->irq_type == VFIO_PCI_MSI_IRQ_INDEX && fake_bus_master(device))) {
+		/* Hardware clears ICR when it is read. Here, raising the interrupt clears it. */
 		if (chip->icr & chip->ims && fake_raise(device, 0))
 			chip->icr = 0;
 	}
 	chip->fresh = 0;
 }
 
-static bool step(struct fake_device *device)
+static bool chip_step(struct fake_device *device)
 {
 	bool busy = false;
 
-	if (get(device, E1000E_CTRL) & E1000E_CTRL_RST)
-		reset(device);
+	if (chip_get(device, E1000E_CTRL) & E1000E_CTRL_RST)
+		chip_reset(device);
 	serve_nvm(device);
 	serve_phy(device);
 	follow_link(device);
 	follow_masks(device);
 	if (fake_bus_master(device))
 		for (uint32_t q = 0; q < E1000E_QUEUES; q++)
-			busy |= transmit(device, q);
-	interrupt(device);
+			busy |= transmit_ring(device, q);
+	raise_interrupts(device);
 	return busy;
 }
 
-/* What the function shows in config space; sections 9.1 and following. */
-static void config(uint8_t *c, uint8_t *w)
+/* The function's config space (chapter 9), and the bits of it that can be written. */
+static void chip_config(uint8_t *c, uint8_t *w)
 {
 	fake_put32(c + 0x00, E1000E_DEVICE << 16 | E1000E_VENDOR);
 	fake_put32(c + 0x04, 0x00100003); /* capabilities; memory and I/O decoding on */
@@ -409,17 +420,17 @@ const struct fake_model fake_model_e1000e = {
 	.state_size = sizeof(struct e1000e),
 	.memory_length = 0x60000,
 	.regions = {
-		[VFC_REGION_BAR0] = {BAR0_SIZE, 0, MAPPED, 0, {{0, 0}}},
-		[VFC_REGION_BAR0 + 1] = {0x20000, 0x20000, MAPPED, 0, {{0, 0}}}, /* flash */
-		[VFC_REGION_BAR0 + 2] = {32, 0x50000, READ_WRITE, 0, {{0, 0}}}, /* I/O */
-		/* The pages of the MSI-X table and of its pending bits are left out. */
-		[VFC_REGION_BAR0 + 3] = {0x4000, 0x40000, MAPPED | VFIO_REGION_INFO_FLAG_CAPS, 2,
+		[VFIO_PCI_BAR0_REGION_INDEX] = {BAR0_SIZE, 0, MAPPED, 0, {{0, 0}}},
+		[VFIO_PCI_BAR0_REGION_INDEX + 1] = {0x20000, 0x20000, MAPPED, 0, {{0, 0}}}, /* flash */
+		[VFIO_PCI_BAR0_REGION_INDEX + 2] = {32, 0x50000, READ_WRITE, 0, {{0, 0}}}, /* I/O */
+		/* The pages of the MSI-X table and of its pending bits cannot be mapped. */
+		[VFIO_PCI_BAR0_REGION_INDEX + 3] = {0x4000, 0x40000, MAPPED | VFIO_REGION_INFO_FLAG_CAPS, 2,
 					 {{0x1000, 0x1000}, {0x3000, 0x1000}}},
-		[VFC_REGION_CONFIG] = {FAKE_CONFIG_SIZE, 0, READ_WRITE, 0, {{0, 0}}},
+		[VFIO_PCI_CONFIG_REGION_INDEX] = {FAKE_CONFIG_SIZE, 0, READ_WRITE, 0, {{0, 0}}},
 	},
-	.vectors = {[VFC_IRQ_INTX] = 1, [VFC_IRQ_MSI] = 1, [VFC_IRQ_MSIX] = E1000E_VECTORS,
-		    [VFC_IRQ_ERR] = 1, [VFC_IRQ_REQ] = 1},
-	.config = config,
-	.reset = reset,
-	.step = step,
+	.vectors = {[VFIO_PCI_INTX_IRQ_INDEX] = 1, [VFIO_PCI_MSI_IRQ_INDEX] = 1, [VFIO_PCI_MSIX_IRQ_INDEX] = E1000E_VECTORS,
+		    [VFIO_PCI_ERR_IRQ_INDEX] = 1, [VFIO_PCI_REQ_IRQ_INDEX] = 1},
+	.config = chip_config,
+	.reset = chip_reset,
+	.step = chip_step,
 };

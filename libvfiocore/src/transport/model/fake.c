@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The fake transport: a VFIO device that exists in this process only, see vfiocore/fake.h. Here is
- * what the kernel does (drivers/vfio/pci/vfio_pci_core.c, vfio_pci_config.c); what the hardware
- * does is a struct fake_model, played by one thread a device.
+ * The fake transport: a VFIO device that exists in this process only, see vfiocore/fake.h. This
+ * file plays the kernel (drivers/vfio/pci/vfio_pci_core.c, vfio_pci_config.c). A struct fake_model
+ * plays the hardware, in one thread for each device.
  *
- * Limits of the model: registers are plain shared memory that the thread looks at every few dozen
- * microseconds, so a read has no side effect, and of two writes to one register within that time
+ * Limits of the model: registers are plain shared memory, which the thread looks at every few dozen
+ * microseconds. So a read has no side effect, and of two writes to one register within that time
  * only the last is seen.
  */
 #include "transport/model/fake.h"
@@ -17,50 +17,18 @@
 #include <sys/mman.h>
 
 #include <vfiocore/fake.h>
-#include <vfiocore/region.h>
 
 #include "base/error.h"
 #include "kernel/sys.h"
 
 #define PREFIX "fake:"
-#define COMMAND 4
-#define COMMAND_MEMORY 2
-#define COMMAND_MASTER 4
-
 #define POLL_NS 30000
 #define IDLE_POLL_NS 250000
 #define IDLE_PASSES 2000 /* without work, before the thread sleeps longer */
 
 static const struct fake_model *const models[] = {&fake_model_e1000e};
 
-void fake_put16(uint8_t *at, uint16_t value)
-{
-	at[0] = (uint8_t)value;
-	at[1] = (uint8_t)(value >> 8);
-}
-
-void fake_put32(uint8_t *at, uint32_t value)
-{
-	fake_put16(at, (uint16_t)value);
-	fake_put16(at + 2, (uint16_t)(value >> 16));
-}
-
-uint32_t fake_get32(const uint8_t *at)
-{
-	return at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
-}
-
-bool fake_bus_master(const struct fake_device *device)
-{
-	return device->config[COMMAND] & COMMAND_MASTER;
-}
-
-bool fake_decodes(const struct fake_device *device)
-{
-	return device->config[COMMAND] & COMMAND_MEMORY && fake_awake(device);
-}
-
-static bool step(struct fake_device *device)
+static bool play_once(struct fake_device *device)
 {
 	bool busy = false;
 
@@ -80,14 +48,14 @@ static void *play(void *argument)
 	unsigned idle = 0;
 
 	while (!__atomic_load_n(&device->stop, __ATOMIC_ACQUIRE)) {
-		idle = step(device) ? 0 : idle + 1;
-		/* After work, too: others want the lock, and a wire takes time. */
+		idle = play_once(device) ? 0 : idle + 1;
+		/* It sleeps after work, too: others want the lock, and a wire takes time. */
 		sys_sleep(idle == 0 ? 1 : idle < IDLE_PASSES ? POLL_NS : IDLE_POLL_NS);
 	}
 	return NULL;
 }
 
-static int start(struct fake_device *device)
+static int start_thread(struct fake_device *device)
 {
 	int rc = sys_thread(&device->thread, play, device, -1);
 
@@ -113,7 +81,7 @@ static int find_model(const char *name, const struct fake_model **model)
 			"there is no model \"%.30s\"; there is %s", wanted, list);
 }
 
-static void release(struct fake_device *device)
+static void free_device(struct fake_device *device)
 {
 	if (device->memory)
 		sys_munmap(device->memory, device->model->memory_length);
@@ -138,7 +106,7 @@ static int create(const struct fake_model *model, struct fake_device **out)
 	fake_irq_forget(device);
 	device->state = sys_alloc(model->state_size);
 	if (!device->state) {
-		release(device);
+		free_device(device);
 		return vfc_no_memory();
 	}
 	rc = device->memory_fd = sys_memfd("vfiocore-fake", model->memory_length);
@@ -146,7 +114,7 @@ static int create(const struct fake_model *model, struct fake_device **out)
 		rc = sys_mmap(model->memory_length, PROT_READ | PROT_WRITE, MAP_SHARED,
 			      device->memory_fd, 0, &memory);
 	if (rc < 0) {
-		release(device);
+		free_device(device);
 		return vfc_fail(rc, VFC_REASON_NONE, WHERE("memfd_create"),
 				"the model's register memory cannot be had");
 	}
@@ -155,20 +123,31 @@ static int create(const struct fake_model *model, struct fake_device **out)
 	return 0;
 }
 
-static bool usable(const char *name)
+/* The space is below this file and does not know the table that it becomes part of. */
+static int space_open(struct transport_space *beside, bool dirty, int fd,
+		      struct transport_space **out)
+{
+	int rc = fake_space_open(beside, dirty, fd, out);
+
+	if (rc == 0)
+		(*out)->ops = &transport_fake;
+	return rc;
+}
+
+static bool is_fake(const char *name)
 {
 	return name && !strncmp(name, PREFIX, strlen(PREFIX));
 }
 
-static int check(const char *name)
+static int check_model(const char *name)
 {
 	const struct fake_model *model;
 
 	return find_model(name, &model);
 }
 
-/* Into its space, and into life. */
-static int enter(struct fake_device *device)
+/* The device joins its space, and its thread starts. */
+static int bring_to_life(struct fake_device *device)
 {
 	int rc;
 
@@ -177,13 +156,13 @@ static int enter(struct fake_device *device)
 	pthread_mutex_unlock(&device->iommufd->lock);
 	if (rc < 0)
 		return rc;
-	rc = start(device);
+	rc = start_thread(device);
 	if (rc < 0)
 		fake_detach(&device->base);
 	return rc;
 }
 
-static int device_open(const char *name, const uint8_t *token, struct transport_space *space,
+static int fake_open(const char *name, const uint8_t *token, struct transport_space *space,
 		       struct transport_device **out)
 {
 	const struct fake_model *model;
@@ -201,19 +180,13 @@ static int device_open(const char *name, const uint8_t *token, struct transport_
 	device->iommufd = device->space->iommufd;
 	model->config(device->config, device->writable);
 	model->reset(device);
-	rc = enter(device);
+	rc = bring_to_life(device);
 	if (rc < 0) {
-		release(device);
+		free_device(device);
 		return rc;
 	}
 	*out = &device->base;
 	return 0;
-}
-
-int fake_released(const char *call)
-{
-	return vfc_fail(ENODEV, VFC_REASON_GONE, WHERE(call),
-			"the device was given back to the host (vfc_device_release): close it");
 }
 
 static int device_release(struct transport_device *base)
@@ -237,7 +210,7 @@ static void device_close(struct transport_device *base)
 	pthread_mutex_lock(&device->iommufd->lock);
 	fake_leave(device);
 	pthread_mutex_unlock(&device->iommufd->lock);
-	release(device);
+	free_device(device);
 }
 
 static int device_group(struct transport_device *base)
@@ -276,9 +249,9 @@ static int region_info(struct transport_device *base, uint32_t index,
 	const struct fake_region *region;
 	size_t length = sizeof(*info);
 
-	if (index >= VFC_REGION_VGA) /* VGA is there for VGA controllers only: EINVAL, as in Linux */
+	if (index >= VFIO_PCI_VGA_REGION_INDEX) /* as in Linux, where only VGA controllers have that region */
 		return vfc_fail(EINVAL, VFC_REASON_RANGE, WHERE("VFIO_DEVICE_GET_REGION_INFO"),
-				"the device has regions 0 to %d", VFC_REGION_VGA - 1);
+				"the device has regions 0 to %d", VFIO_PCI_VGA_REGION_INDEX - 1);
 	region = &device->model->regions[index];
 	if (region->area_count)
 		length += sizeof(struct vfio_region_info_cap_sparse_mmap) +
@@ -297,7 +270,7 @@ static int region_info(struct transport_device *base, uint32_t index,
 	return 0;
 }
 
-static int reset(struct transport_device *base)
+static int reset_device(struct transport_device *base)
 {
 	struct fake_device *device = (struct fake_device *)base;
 	bool gone;
@@ -307,7 +280,7 @@ static int reset(struct transport_device *base)
 	pthread_mutex_lock(&device->iommufd->lock);
 	gone = device->gone;
 	if (!gone) {
-		/* Config space is saved and restored around it; the eventfds are forgotten. */
+		/* The kernel saves config space around a reset and forgets the eventfds. */
 		device->model->reset(device);
 		fake_irq_forget(device);
 		device->resets++;
@@ -318,7 +291,7 @@ static int reset(struct transport_device *base)
 		    : 0;
 }
 
-/* The only one on its bus; or with a stranger, VFC_FAKE_STRANGER. */
+/* The device is alone on its bus, unless VFC_FAKE_STRANGER puts a device of somebody else there. */
 static int hot_reset_info(struct transport_device *base, struct vfio_pci_hot_reset_info **out)
 {
 	struct fake_device *device = (struct fake_device *)base;
@@ -339,7 +312,7 @@ static int hot_reset_info(struct transport_device *base, struct vfio_pci_hot_res
 	return 0;
 }
 
-static bool owns(struct transport_device *base, const struct vfio_pci_hot_reset_info *info,
+static bool owns_device(struct transport_device *base, const struct vfio_pci_hot_reset_info *info,
 		 uint32_t element)
 {
 	(void)base;
@@ -366,8 +339,8 @@ static int config_access(struct fake_device *device, uint64_t offset, void *in, 
 	return 0;
 }
 
-/* Register memory is also the thread's: an aligned access of a register's width is one access. */
-static void copy(void *to, const void *from, size_t length)
+/* The model's thread uses the registers, too: an access of a register's width is one access. */
+static void copy_register(void *to, const void *from, size_t length)
 {
 	uintptr_t align = (uintptr_t)to | (uintptr_t)from | length;
 
@@ -379,7 +352,7 @@ static void copy(void *to, const void *from, size_t length)
 		memcpy(to, from, length);
 }
 
-/* pread() when @in is given, else pwrite(); the checks of vfio_pci_rw(). */
+/* pread() where @in is given, else pwrite(), with the checks of vfio_pci_rw(). */
 static int access_region(struct fake_device *device, uint64_t position, void *in, const void *out,
 			 size_t length)
 {
@@ -400,15 +373,15 @@ static int access_region(struct fake_device *device, uint64_t position, void *in
 	if (!(region->flags & flag))
 		return vfc_fail(EINVAL, VFC_REASON_UNSUPPORTED, where,
 				"region %" PRIu64 " cannot be accessed so", index);
-	if (index == VFC_REGION_CONFIG)
+	if (index == VFIO_PCI_CONFIG_REGION_INDEX)
 		return config_access(device, offset, in, out, length);
 	if (!fake_decodes(device))
 		return vfc_fail(EIO, VFC_REASON_DECODING, where,
 				"memory decoding is off (PCI Command register bit 1), or it is in D3hot");
 	if (in)
-		copy(in, device->memory + region->memory + offset, length);
+		copy_register(in, device->memory + region->memory + offset, length);
 	else if (out)
-		copy(device->memory + region->memory + offset, out, length);
+		copy_register(device->memory + region->memory + offset, out, length);
 	return 0;
 }
 
@@ -462,7 +435,7 @@ static int device_mmap(struct transport_device *base, uint64_t position, size_t 
 
 const struct transport transport_fake = {
 	.name = "fake",
-	.space_open = fake_space_open,
+	.space_open = space_open,
 	.space_close = fake_space_close,
 	.space_info = fake_space_info,
 	.map = fake_map,
@@ -470,9 +443,9 @@ const struct transport transport_fake = {
 	.related = fake_related,
 	.dirty_track = fake_dirty_track,
 	.dirty_read = fake_dirty_read,
-	.usable = usable,
-	.check = check,
-	.open = device_open,
+	.usable = is_fake,
+	.check = check_model,
+	.open = fake_open,
 	.close = device_close,
 	.reserved = fake_reserved,
 	.release = device_release,
@@ -483,10 +456,10 @@ const struct transport transport_fake = {
 	.region_info = region_info,
 	.irq_info = fake_irq_info,
 	.set_irqs = fake_set_irqs,
-	.reset = reset,
+	.reset = reset_device,
 	.hot_reset_info = hot_reset_info,
-	.owns = owns,
-	.hot_reset = reset,
+	.owns = owns_device,
+	.hot_reset = reset_device,
 	.feature = fake_feature,
 	.read = device_read,
 	.write = device_write,

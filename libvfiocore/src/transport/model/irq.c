@@ -3,15 +3,14 @@
  * Interrupts of the fake transport: the state machine of VFIO_DEVICE_SET_IRQS for PCI devices
  * (drivers/vfio/vfio_main.c and drivers/vfio/pci/vfio_pci_intrs.c).
  *
- * Limits of the model: an eventfd is not referenced, so it must stay open while it is armed; the one
- * that unmasks INTx is looked at by the model's thread.
+ * Limits of the model: an eventfd is not referenced, so it must stay open while it is armed. The
+ * eventfd that unmasks INTx is polled by the model's thread.
  */
 #include "transport/model/fake.h"
 
 #include <errno.h>
 #include <string.h>
 
-#include <vfiocore/irq.h>
 
 #include "base/error.h"
 #include "kernel/sys.h"
@@ -34,14 +33,14 @@ int fake_irq_info(struct transport_device *base, uint32_t index, struct vfio_irq
 	info->index = index;
 	info->count = device->model->vectors[index];
 	info->flags = VFIO_IRQ_INFO_EVENTFD;
-	if (index == VFC_IRQ_INTX)
+	if (index == VFIO_PCI_INTX_IRQ_INDEX)
 		info->flags |= VFIO_IRQ_INFO_MASKABLE | VFIO_IRQ_INFO_AUTOMASKED;
-	else if (index != VFC_IRQ_MSIX || device->noresize)
+	else if (index != VFIO_PCI_MSIX_IRQ_INDEX || device->noresize)
 		info->flags |= VFIO_IRQ_INFO_NORESIZE;
 	return 0;
 }
 
-/* The data that follows the header: one element a vector. */
+/* The header is followed by one element of data for each vector. */
 static int eventfd_of(const struct vfio_irq_set *set, uint32_t i)
 {
 	int fd;
@@ -60,7 +59,7 @@ static bool is_off(const struct vfio_irq_set *set)
 	return set->flags & VFIO_IRQ_SET_DATA_NONE && !set->count;
 }
 
-static void forget(struct fake_irq *irq)
+static void forget_vectors(struct fake_irq *irq)
 {
 	for (int i = 0; i < FAKE_VECTORS; i++)
 		irq->fds[i] = -1;
@@ -71,7 +70,7 @@ static void forget(struct fake_irq *irq)
 void fake_irq_forget(struct fake_device *device)
 {
 	for (int i = 0; i < FAKE_IRQS; i++)
-		forget(&device->irqs[i]);
+		forget_vectors(&device->irqs[i]);
 }
 
 static bool armed(const struct fake_irq *irq, uint32_t vector)
@@ -79,7 +78,7 @@ static bool armed(const struct fake_irq *irq, uint32_t vector)
 	return vector < FAKE_VECTORS && irq->fds[vector] >= 0;
 }
 
-/* The kernel's loopback: it knows no mask, and masks nothing. */
+/* An interrupt that the user triggers by the ioctl. The mask of INTx does not matter to it. */
 static void loop_back(struct fake_irq *irq, uint32_t vector)
 {
 	if (armed(irq, vector))
@@ -92,8 +91,8 @@ bool fake_raise(struct fake_device *device, uint32_t vector)
 
 	if (device->irq_type < 0 || irq->masked || !armed(irq, vector))
 		return false;
-	if (device->irq_type == VFC_IRQ_INTX)
-		irq->masked = true; /* level triggered: silent until the user has looked */
+	if (device->irq_type == VFIO_PCI_INTX_IRQ_INDEX)
+		irq->masked = true; /* a level-triggered line is quiet until it was handled */
 	sys_eventfd_raise(irq->fds[vector]);
 	return true;
 }
@@ -105,15 +104,15 @@ void fake_raise_single(struct fake_device *device, uint32_t index)
 
 void fake_assert(struct fake_device *device, uint32_t vector)
 {
-	bool intx = device->irq_type == VFC_IRQ_INTX;
+	bool intx = device->irq_type == VFIO_PCI_INTX_IRQ_INDEX;
 
 	if (!fake_raise(device, vector) && intx)
-		device->irqs[VFC_IRQ_INTX].asserted = true;
+		device->irqs[VFIO_PCI_INTX_IRQ_INDEX].asserted = true;
 }
 
 static void unmask_intx(struct fake_device *device)
 {
-	struct fake_irq *irq = &device->irqs[VFC_IRQ_INTX];
+	struct fake_irq *irq = &device->irqs[VFIO_PCI_INTX_IRQ_INDEX];
 
 	irq->masked = false;
 	if (irq->asserted) {
@@ -124,7 +123,7 @@ static void unmask_intx(struct fake_device *device)
 
 void fake_irq_step(struct fake_device *device)
 {
-	int fd = device->irqs[VFC_IRQ_INTX].unmask_fd;
+	int fd = device->irqs[VFIO_PCI_INTX_IRQ_INDEX].unmask_fd;
 
 	if (fd >= 0 && sys_eventfd_take(fd))
 		unmask_intx(device);
@@ -158,7 +157,7 @@ static int validate(const struct fake_device *device, const struct vfio_irq_set 
 	return 0;
 }
 
-static int arm(struct fake_irq *irq, const struct vfio_irq_set *set)
+static int set_eventfds(struct fake_irq *irq, const struct vfio_irq_set *set)
 {
 	for (uint32_t i = 0; i < set->count; i++)
 		if (eventfd_of(set, i) < -1)
@@ -169,31 +168,31 @@ static int arm(struct fake_irq *irq, const struct vfio_irq_set *set)
 	return 0;
 }
 
-/* What config space shows of the type that is on: the kernel sets the enable bits. */
+/* The kernel sets the enable bits of MSI and MSI-X in config space, so the model does, too. */
 static void set_type(struct fake_device *device, int type)
 {
 	uint8_t *msi = device->config + FAKE_MSI_CAP + 2, *msix = device->config + FAKE_MSIX_CAP + 3;
 
 	device->irq_type = type;
-	*msi = (uint8_t)((*msi & ~1) | (type == VFC_IRQ_MSI ? 1 : 0));
-	*msix = (uint8_t)((*msix & ~0x80) | (type == VFC_IRQ_MSIX ? 0x80 : 0));
+	*msi = (uint8_t)((*msi & ~1) | (type == VFIO_PCI_MSI_IRQ_INDEX ? 1 : 0));
+	*msix = (uint8_t)((*msix & ~0x80) | (type == VFIO_PCI_MSIX_IRQ_INDEX ? 0x80 : 0));
 }
 
 static void turn_off(struct fake_device *device)
 {
-	forget(&device->irqs[device->irq_type]);
+	forget_vectors(&device->irqs[device->irq_type]);
 	set_type(device, -1);
 }
 
-/* Where vectors cannot be added, the kernel keeps as many as it got at first. */
-static bool fits(const struct fake_device *device, const struct vfio_irq_set *set)
+/* Where vectors cannot be added later, the first call fixes how many there are. */
+static bool vectors_fit(const struct fake_device *device, const struct vfio_irq_set *set)
 {
-	return (set->index == VFC_IRQ_MSIX && !device->noresize) ||
+	return (set->index == VFIO_PCI_MSIX_IRQ_INDEX && !device->noresize) ||
 	       set->start + set->count <= device->irqs[set->index].enabled;
 }
 
 /* vfio_pci_set_intx_trigger(), vfio_pci_set_msi_trigger() */
-static int trigger(struct fake_device *device, const struct vfio_irq_set *set)
+static int trigger_vectors(struct fake_device *device, const struct vfio_irq_set *set)
 {
 	struct fake_irq *irq = &device->irqs[set->index];
 	bool on = device->irq_type == (int)set->index;
@@ -208,9 +207,9 @@ static int trigger(struct fake_device *device, const struct vfio_irq_set *set)
 	if (set->flags & VFIO_IRQ_SET_DATA_EVENTFD) {
 		if (!set->count)
 			return invalid("no vector is given");
-		if (on && !fits(device, set))
+		if (on && !vectors_fit(device, set))
 			return invalid("the type is on with fewer vectors");
-		rc = arm(irq, set);
+		rc = set_eventfds(irq, set);
 		if (rc == 0 && !on) {
 			set_type(device, (int)set->index);
 			irq->enabled = set->start + set->count;
@@ -236,21 +235,21 @@ static int set_unmask_fd(struct fake_irq *irq, int fd)
 }
 
 /* vfio_pci_set_intx_mask(), vfio_pci_set_intx_unmask() */
-static int mask(struct fake_device *device, const struct vfio_irq_set *set, bool masked)
+static int mask_intx(struct fake_device *device, const struct vfio_irq_set *set, bool masked)
 {
 	bool eventfd = set->flags & VFIO_IRQ_SET_DATA_EVENTFD;
 
-	if (set->index != VFC_IRQ_INTX || (eventfd && masked))
+	if (set->index != VFIO_PCI_INTX_IRQ_INDEX || (eventfd && masked))
 		return vfc_fail(ENOTTY, VFC_REASON_UNSUPPORTED, WHERE(CALL),
 				"only INTx can be masked, and not by an eventfd");
-	if (device->irq_type != VFC_IRQ_INTX || set->count != 1)
+	if (device->irq_type != VFIO_PCI_INTX_IRQ_INDEX || set->count != 1)
 		return invalid("INTx is not on");
 	if (eventfd)
-		return set_unmask_fd(&device->irqs[VFC_IRQ_INTX], eventfd_of(set, 0));
+		return set_unmask_fd(&device->irqs[VFIO_PCI_INTX_IRQ_INDEX], eventfd_of(set, 0));
 	if (!chosen(set, 0))
 		return 0;
 	if (masked)
-		device->irqs[VFC_IRQ_INTX].masked = true;
+		device->irqs[VFIO_PCI_INTX_IRQ_INDEX].masked = true;
 	else
 		unmask_intx(device);
 	return 0;
@@ -262,11 +261,11 @@ static int trigger_single(struct fake_device *device, const struct vfio_irq_set 
 	struct fake_irq *irq = &device->irqs[set->index];
 
 	if (set->flags & VFIO_IRQ_SET_DATA_EVENTFD)
-		return set->count ? arm(irq, set) : invalid("no vector is given");
+		return set->count ? set_eventfds(irq, set) : invalid("no vector is given");
 	if (irq->fds[0] < 0)
 		return invalid("the type is not on");
 	if (is_off(set))
-		forget(irq);
+		forget_vectors(irq);
 	else if (set->count && chosen(set, 0))
 		loop_back(irq, 0);
 	return 0;
@@ -278,15 +277,15 @@ static int set_irqs_locked(struct fake_device *device, const struct vfio_irq_set
 
 	if (rc < 0)
 		return rc;
-	if (set->index == VFC_IRQ_ERR || set->index == VFC_IRQ_REQ) {
+	if (set->index == VFIO_PCI_ERR_IRQ_INDEX || set->index == VFIO_PCI_REQ_IRQ_INDEX) {
 		if (!(set->flags & VFIO_IRQ_SET_ACTION_TRIGGER))
 			return vfc_fail(ENOTTY, VFC_REASON_UNSUPPORTED, WHERE(CALL),
 					"this type cannot be masked");
 		return trigger_single(device, set);
 	}
 	if (set->flags & VFIO_IRQ_SET_ACTION_TRIGGER)
-		return trigger(device, set);
-	return mask(device, set, set->flags & VFIO_IRQ_SET_ACTION_MASK);
+		return trigger_vectors(device, set);
+	return mask_intx(device, set, set->flags & VFIO_IRQ_SET_ACTION_MASK);
 }
 
 int fake_set_irqs(struct transport_device *base, const struct vfio_irq_set *set)

@@ -3,8 +3,8 @@
  * The fake transport's address space: mappings with the limits and the answers of type1
  * (drivers/vfio/vfio_iommu_type1.c), behind an IOMMU like a VT-d of 39 bits.
  *
- * Limits of the model: memory is touched, not pinned; mappings stay when the last device leaves,
- * where the kernel would drop them.
+ * Limits of the model: memory is touched and not pinned. Mappings stay when the last device leaves,
+ * where the kernel would remove them.
  */
 #include "transport/model/fake.h"
 
@@ -27,13 +27,13 @@
 struct fake_mapping {
 	uint64_t iova, last;
 	uint8_t *va;
-	uint64_t *dirty; /* a bit a page, of the tracking numbered @epoch */
-	uint64_t epoch;
+	uint64_t *dirty; /* a bit for each page */
+	uint64_t epoch;  /* the run of tracking that @dirty belongs to */
 	uint32_t flags;
-	bool file; /* mapped here by us */
+	bool file; /* @va is a mapping that this file made */
 };
 
-/* The MSI doorbell page range of x86 is cut out, as the kernel does. */
+/* The range of x86's MSI doorbells is left out, as the kernel leaves it out. */
 static const struct vfio_iova_range windows[] = {
 	{0, UINT64_C(0xfedfffff)},
 	{UINT64_C(0xfef00000), UINT64_MAX},
@@ -45,7 +45,7 @@ static struct fake_iommufd *new_iommufd(void)
 {
 	struct fake_iommufd *iommufd = sys_alloc(sizeof(*iommufd));
 
-	if (iommufd) /* cannot fail with default attributes in glibc, musl */
+	if (iommufd) /* with default attributes this cannot fail in glibc and musl */
 		pthread_mutex_init(&iommufd->lock, NULL);
 	return iommufd;
 }
@@ -55,8 +55,8 @@ int fake_space_open(struct transport_space *beside, bool dirty, int fd,
 {
 	struct fake_space *space = sys_alloc(sizeof(*space));
 
-	(void)fd;    /* it has none */
-	(void)dirty; /* it can always tell what is dirty */
+	(void)fd;    /* the model has no descriptor */
+	(void)dirty; /* dirty pages can always be tracked */
 	if (!space)
 		return vfc_no_memory();
 	space->iommufd = beside ? ((struct fake_space *)beside)->iommufd : new_iommufd();
@@ -67,7 +67,6 @@ int fake_space_open(struct transport_space *beside, bool dirty, int fd,
 	pthread_mutex_lock(&space->iommufd->lock);
 	space->iommufd->spaces++;
 	pthread_mutex_unlock(&space->iommufd->lock);
-	space->base.ops = &transport_fake;
 	space->entry_limit = ENTRY_LIMIT;
 	space->memlock_limit = UINT64_MAX;
 	space->highest = space->next_highest = FAKE_HIGHEST;
@@ -130,7 +129,7 @@ int fake_space_info(struct transport_space *base, struct transport_space_info *i
 	return get_windows(highest, info);
 }
 
-/* Ranges that overlap are "equal", so that a search by range finds any mapping in it. */
+/* Ranges that overlap compare as equal, so a search for a range finds some mapping in it. */
 static int compare(const void *a, const void *b)
 {
 	const struct fake_mapping *x = a, *y = b;
@@ -140,17 +139,12 @@ static int compare(const void *a, const void *b)
 	return x->iova > y->last;
 }
 
-static struct fake_mapping *find(struct fake_space *space, uint64_t iova, uint64_t last)
+static struct fake_mapping *find_mapping(struct fake_space *space, uint64_t iova, uint64_t last)
 {
 	struct fake_mapping key = {.iova = iova, .last = last};
 	void *node = tfind(&key, &space->mappings, compare);
 
 	return node ? *(struct fake_mapping **)node : NULL;
-}
-
-bool fake_mapped(struct fake_space *space, uint64_t iova, uint64_t last)
-{
-	return find(space, iova, last);
 }
 
 static bool in_window(const struct fake_space *space, uint64_t iova, uint64_t last)
@@ -173,7 +167,7 @@ static int check_map(struct fake_space *space, const void *va, uint64_t iova, ui
 	if (!length || last < iova || ((iova | length | (uintptr_t)va) & PAGE_MASK))
 		return vfc_fail(EINVAL, VFC_REASON_ALIGNMENT, where,
 				"address, IOVA and length must be multiples of 4096, length not 0");
-	if (find(space, iova, last))
+	if (find_mapping(space, iova, last))
 		return vfc_fail(EEXIST, VFC_REASON_IOVA, where, "a mapping is there already");
 	if (space->entries >= space->entry_limit)
 		return vfc_fail(ENOSPC, VFC_REASON_ENTRY_LIMIT, where,
@@ -197,7 +191,7 @@ static size_t dirty_bytes(const struct fake_mapping *mapping)
 	return ((mapping->last - mapping->iova) / (PAGE_MASK + 1) / 64 + 1) * sizeof(uint64_t);
 }
 
-static int insert(struct fake_space *space, const struct fake_mapping *wanted)
+static int insert_mapping(struct fake_space *space, const struct fake_mapping *wanted)
 {
 	struct fake_mapping *mapping = sys_alloc(sizeof(*mapping));
 
@@ -229,7 +223,7 @@ static int map_locked(struct fake_space *space, const struct fake_mapping *wante
 				"some of the memory at %p is not mapped in this process, or not %s "
 				"(see /proc/self/maps)", (void *)wanted->va,
 				wanted->flags & VFIO_DMA_MAP_FLAG_WRITE ? "writable" : "readable");
-	return insert(space, wanted);
+	return insert_mapping(space, wanted);
 }
 
 int fake_map(struct transport_space *base, const struct transport_memory *memory, uint64_t *iova,
@@ -263,20 +257,21 @@ static void remove_mapping(struct fake_space *space, struct fake_mapping *mappin
 	free_mapping(mapping);
 }
 
-/* Neither of the range's ends may be in the middle of a mapping (vfio_dma_do_unmap()). */
+/* A mapping may not be cut at either end of the range (vfio_dma_do_unmap()). */
 static int unmap_locked(struct fake_space *space, uint64_t iova, uint64_t length)
 {
 	struct error_where where = WHERE("VFIO_IOMMU_UNMAP_DMA", NULL, AT_IOVA(iova, length));
-	struct fake_mapping *first = find(space, iova, iova), *mapping;
-	struct fake_mapping *end = length ? find(space, iova + length - 1, iova + length - 1) : NULL;
+	struct fake_mapping *first = find_mapping(space, iova, iova), *mapping;
+	uint64_t last = iova + length - 1;
+	struct fake_mapping *end = length ? find_mapping(space, last, last) : NULL;
 
 	if (!first || !end)
 		return vfc_fail(ENOENT, VFC_REASON_IOVA, where, "nothing is mapped there");
-	if (first->iova != iova || end->last != iova + length - 1)
+	if (first->iova != iova || end->last != last)
 		return vfc_fail(EINVAL, VFC_REASON_IOVA, where,
 				"the mapping there is 0x%" PRIx64 "-0x%" PRIx64 " and is unmapped whole",
 				first->iova, first->last);
-	while ((mapping = find(space, iova, iova + length - 1)))
+	while ((mapping = find_mapping(space, iova, last)))
 		remove_mapping(space, mapping);
 	return 0;
 }
@@ -292,14 +287,14 @@ int fake_unmap(struct transport_space *base, uint64_t iova, uint64_t length)
 	return rc;
 }
 
-static bool fault(struct fake_space *space, uint64_t iova)
+static bool note_fault(struct fake_space *space, uint64_t iova)
 {
 	space->faults++;
 	space->fault_iova = iova;
 	return false;
 }
 
-/* What was noted before the tracking began anew does not count. */
+/* Bits of an earlier run of tracking are cleared when they are first looked at in this one. */
 static uint64_t *dirty_bits(const struct fake_space *space, struct fake_mapping *mapping)
 {
 	if (mapping->epoch != space->epoch)
@@ -308,28 +303,28 @@ static uint64_t *dirty_bits(const struct fake_space *space, struct fake_mapping 
 	return mapping->dirty;
 }
 
-static void mark(uint64_t *bits, uint64_t offset, uint64_t length)
+static void mark_dirty(uint64_t *bits, uint64_t offset, uint64_t length)
 {
 	for (uint64_t page = offset / (PAGE_MASK + 1);
 	     page <= (offset + length - 1) / (PAGE_MASK + 1); page++)
 		bits[page / 64] |= UINT64_C(1) << page % 64;
 }
 
-/* The memory behind an IOVA, and how much of @length is in the same mapping; NULL: a fault. */
+/* The memory behind an IOVA. @length is lowered to what the mapping holds. NULL: a fault. */
 static uint8_t *translate(struct fake_device *device, uint64_t iova, uint64_t *length,
 			  uint32_t access)
 {
 	struct fake_space *space = device->space;
-	struct fake_mapping *mapping = device->attached ? find(space, iova, iova) : NULL;
+	struct fake_mapping *mapping = device->attached ? find_mapping(space, iova, iova) : NULL;
 
 	if (!mapping || !(mapping->flags & access)) {
-		fault(space, iova);
+		note_fault(space, iova);
 		return NULL;
 	}
 	if (*length > mapping->last - iova + 1)
 		*length = mapping->last - iova + 1;
 	if (access == VFIO_DMA_MAP_FLAG_WRITE && space->dirty)
-		mark(dirty_bits(space, mapping), iova - mapping->iova, *length);
+		mark_dirty(dirty_bits(space, mapping), iova - mapping->iova, *length);
 	return mapping->va + (iova - mapping->iova);
 }
 
@@ -377,7 +372,7 @@ bool fake_dma_store64(struct fake_device *device, uint64_t iova, uint64_t value)
 	if (!to)
 		return false;
 	if (n < sizeof(value) || (iova & 7))
-		return fault(device->space, iova);
+		return note_fault(device->space, iova);
 	__atomic_store_n((uint64_t *)(void *)to, VFC_LE64(value), __ATOMIC_RELEASE);
 	return true;
 }
@@ -393,7 +388,7 @@ int fake_reserved(struct transport_space *base, const char *name,
 	struct fake_space *space = (struct fake_space *)base;
 
 	(void)name;
-	(void)room; /* there is one */
+	(void)room; /* there is one range, and the caller has room for one */
 	pthread_mutex_lock(&space->iommufd->lock);
 	*ranges = (struct transport_reserved){space->next_highest + 1, UINT64_MAX, "reserved"};
 	pthread_mutex_unlock(&space->iommufd->lock);
@@ -420,7 +415,7 @@ static void take_dirty(struct fake_space *space, struct fake_mapping *mapping, u
 	memset(bits, 0, dirty_bytes(mapping));
 }
 
-/* One mapping, or the pieces of one: each but the last fills whole words of the bitmap. */
+/* One mapping or its pieces, of which each but the last fills whole words of the bitmap. */
 static int read_dirty_locked(struct fake_space *space, uint64_t iova, uint64_t length,
 			     uint64_t page, uint64_t *bitmap)
 {
@@ -430,7 +425,7 @@ static int read_dirty_locked(struct fake_space *space, uint64_t iova, uint64_t l
 	if (!space->dirty)
 		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, where, "was vfc_iommu_dirty_start() called?");
 	for (uint64_t done = 0; done < length; done += mapping->last - mapping->iova + 1) {
-		mapping = find(space, iova + done, iova + done);
+		mapping = find_mapping(space, iova + done, iova + done);
 		if (!mapping || mapping->iova != iova + done || done % (64 * page) ||
 		    mapping->last - iova >= length || page != PAGE_MASK + 1)
 			return vfc_fail(EINVAL, VFC_REASON_IOVA, where,
@@ -450,4 +445,67 @@ int fake_dirty_read(struct transport_space *base, uint64_t iova, uint64_t length
 	rc = read_dirty_locked(space, iova, length, page, bitmap);
 	pthread_mutex_unlock(&space->iommufd->lock);
 	return rc;
+}
+
+/*
+ * Devices as members of the space. Each device can use addresses up to its own highest, and the
+ * space those that all of its members can use (vfio_iommu_aper_conflict() and
+ * vfio_iommu_aper_expand()).
+ */
+static void set_highest(struct fake_space *space)
+{
+	space->highest = FAKE_HIGHEST;
+	for (struct fake_device *member = space->members; member; member = member->next_member)
+		if (member->highest < space->highest)
+			space->highest = member->highest;
+}
+
+int fake_enter(struct fake_device *device, struct fake_space *space)
+{
+	if (space->next_highest < space->highest &&
+	    find_mapping(space, space->next_highest + 1, UINT64_MAX))
+		return vfc_fail(EINVAL, VFC_REASON_NONE, WHERE("VFIO_GROUP_SET_CONTAINER"),
+				"the group does not fit with those attached already");
+	fake_leave(device);
+	device->highest = space->next_highest;
+	device->next_member = space->members;
+	space->members = device;
+	device->space = space;
+	device->attached = true;
+	set_highest(space);
+	return 0;
+}
+
+void fake_leave(struct fake_device *device)
+{
+	struct fake_device **link = &device->space->members;
+
+	if (!device->attached)
+		return;
+	while (*link != device)
+		link = &(*link)->next_member;
+	*link = device->next_member;
+	device->attached = false;
+	set_highest(device->space);
+}
+
+int fake_attach(struct transport_device *base, struct transport_space *space)
+{
+	struct fake_device *device = (struct fake_device *)base;
+	int rc;
+
+	pthread_mutex_lock(&device->iommufd->lock);
+	rc = fake_enter(device, (struct fake_space *)space);
+	pthread_mutex_unlock(&device->iommufd->lock);
+	return rc;
+}
+
+int fake_detach(struct transport_device *base)
+{
+	struct fake_device *device = (struct fake_device *)base;
+
+	pthread_mutex_lock(&device->iommufd->lock);
+	fake_leave(device);
+	pthread_mutex_unlock(&device->iommufd->lock);
+	return 0;
 }
