@@ -225,7 +225,7 @@ def stopped(differs: Differs) -> Iterator[Callable[[Edu, Operation, int], bool]]
     log = KernelLog()
 
     def stopped(edu: Edu, operate: Operation, iova: int) -> bool:
-        end = time.monotonic() + 15
+        end = time.monotonic() + 60
         while time.monotonic() < end:
             operate(iova, WORD)
             if differs("no fault is logged"):
