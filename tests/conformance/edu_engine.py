@@ -42,7 +42,7 @@ class Edu:
         for register, value in ((SOURCE, source), (DESTINATION, destination), (COUNT, length)):
             self._bar.write64(register, value)
         self._bar.write64(COMMAND, command)
-        end = time.monotonic() + 5
+        end = time.monotonic() + 60
         while self._bar.read64(COMMAND) & START:
             if time.monotonic() > end:
                 raise TimeoutError("edu's DMA does not end")

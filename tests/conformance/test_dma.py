@@ -189,7 +189,7 @@ def test_opened_at_the_same_time(both: None, transport: str) -> None:
     barrier = threading.Barrier(len(names))
 
     def run(name: str) -> None:
-        barrier.wait(20)
+        barrier.wait(60)
         devices.append(vfiocore.open(name, iommu=iommu))
 
     with vfiocore.Iommu(transport) as iommu:
@@ -197,7 +197,7 @@ def test_opened_at_the_same_time(both: None, transport: str) -> None:
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(20)
+            thread.join(60)
         assert sorted(device.name for device in devices) == sorted(names)
         assert iommu.devices == len(names)
         with iommu.alloc(PAGE, highest=HIGHEST) as buffer:

@@ -74,7 +74,7 @@ def peer(kernel_nic: str) -> Iterator[socket.socket]:
     """A raw socket on the kernel's end of the wire that sees our experiments only."""
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0x88B5) as raw:
         raw.bind((kernel_nic, 0x88B5))
-        raw.settimeout(5)
+        raw.settimeout(60)
         yield raw
 
 

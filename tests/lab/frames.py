@@ -17,7 +17,7 @@ def frame(to: bytes, source: bytes, number: int, size: int) -> bytes:
     return (to + source + ETHERTYPE + number.to_bytes(4, "big")).ljust(size, bytes([number & 255]))
 
 
-def receive(nic: vfiocore.Nic, timeout: float = 5) -> bytes:
+def receive(nic: vfiocore.Nic, timeout: float = 60) -> bytes:
     """The next of our experiment's frames; QEMU's network may say something, too."""
     end = time.monotonic() + timeout
     while True:

@@ -64,7 +64,7 @@ def is_done(ring: vfiocore.DmaBuffer) -> bool:
 
 def finish(ring: vfiocore.DmaBuffer) -> None:
     """Wait until the device wrote its status into the descriptor."""
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while not is_done(ring):
         assert time.monotonic() < end, "the device did not write the descriptor back"
         time.sleep(0.001)

@@ -23,7 +23,7 @@ def load(module: str, driver: str) -> bool:
 
 def net_folder(bdf: str) -> Path:
     """Where sysfs has a device's interface, once there is one."""
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while True:
         device = Path(f"/sys/bus/pci/devices/{bdf}")
         for folder in (device / "net", *device.glob("virtio*/net")):
@@ -35,7 +35,7 @@ def net_folder(bdf: str) -> Path:
 
 def wait_carrier(interface: str) -> None:
     """Until the kernel's interface sees its link."""
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while Path(f"/sys/class/net/{interface}/carrier").read_text() != "1\n":
         assert time.monotonic() < end, f"{interface} sees no link"
         time.sleep(0.05)
@@ -66,5 +66,5 @@ def raw_socket(interface: str, mtu: int = 1500) -> Iterator[socket.socket]:
     wait_carrier(interface)
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0x88B5) as raw:
         raw.bind((interface, 0x88B5))
-        raw.settimeout(5)
+        raw.settimeout(60)
         yield raw

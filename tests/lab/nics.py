@@ -27,7 +27,7 @@ class Row:
     @contextmanager
     def open(self, bdf: str) -> Iterator[vfiocore.Nic]:
         with vfiocore.open(bdf) as device, device.nic(**self.options) as nic:
-            nic.wait_link(5)
+            nic.wait_link(60)
             yield nic
 
 

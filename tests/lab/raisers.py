@@ -146,7 +146,7 @@ class Nvme(Raiser):
 
     def _switch(self, control: int) -> None:
         self.bar.write32(self.CC, control)
-        end = time.monotonic() + 5
+        end = time.monotonic() + 60
         while self.bar.read32(self.CSTS) & 1 != control & 1:
             assert time.monotonic() < end
             time.sleep(0.001)

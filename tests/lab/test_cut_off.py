@@ -120,7 +120,7 @@ class Traffic:
         """Frames of which nobody was told that they are sent, and some that nobody has received."""
         self.cutting.set()
         self.until(lambda: self.back.under_way >= count, lambda: time.sleep(0))
-        nic.drain(5)
+        nic.drain(60)
         reported = self.there.sent
         end = reported + count
         self.until(
@@ -130,7 +130,7 @@ class Traffic:
 
     def resume(self, nic: vfiocore.Nic) -> None:
         """What the partner sends from now on arrives."""
-        nic.wait_link(5)
+        nic.wait_link(60)
         self.cutting.clear()
         self.seen.clear()
         self.returned.set()
@@ -174,7 +174,7 @@ def traffic(short: str, bound: Callable[[str], str], mac: bytes) -> Iterator[Tra
     """Between that address and a partner, once it is served by a NIC and resume() was called."""
     with opened(short, bound) as device, Pool(device, CHUNKS) as pool:
         with device.nic(pool=pool, packed=short == "packed") as nic:
-            nic.wait_link(5)
+            nic.wait_link(60)
             ours = nic.mac_bytes
             running = Traffic(Way(ours, mac), Way(mac, ours), nic)
             with ThreadPoolExecutor(1) as threads:
@@ -203,7 +203,7 @@ def test_reset(short: str, other: str, bound: Callable[[str], str]) -> None:
     options = {"packed": short == "packed"}
     with opened(short, bound) as device, Pool(device, CHUNKS) as pool:
         with device.nic(pool=pool, **options) as nic:
-            nic.wait_link(5)
+            nic.wait_link(60)
             before = pool.free
             with traffic(other, bound, nic.mac_bytes) as running:
                 for round_ in range(ROUNDS):

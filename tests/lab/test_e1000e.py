@@ -26,7 +26,7 @@ def device(nic0: str) -> Iterator[vfiocore.Device]:
 @pytest.fixture
 def nic(device: vfiocore.Device) -> Iterator[vfiocore.Nic]:
     with device.nic() as nic:
-        nic.wait_link(5)
+        nic.wait_link(60)
         yield nic
 
 
@@ -48,7 +48,7 @@ def test_its_buffers_lie_closely_in_huge_pages_that_are_free(
     before = free_huge_pages()
     with device.nic() as nic:
         assert free_huge_pages() == before - 1
-        nic.wait_link(5)
+        nic.wait_link(60)
         exchange(nic, peer, range(60, 1515, 7))
     assert free_huge_pages() == before
     with device.nic(rx_entries=8, tx_entries=8):  # which fill no half of one
@@ -69,6 +69,6 @@ def test_a_stray_address_is_stopped_and_the_nic_recovers(
     assert done.returncode == 0, done.stderr + done.stdout
     assert "fault addr" in done.stdout
     with vfiocore.open(nic0) as device, device.nic() as nic:
-        nic.wait_link(5)
+        nic.wait_link(60)
         peer.send(frame(nic.mac_bytes, b"\x02" * 6, 1, 60))
         assert receive(nic)[14:18] == b"\0\0\0\1"

@@ -54,7 +54,7 @@ def has_device(pid: int) -> bool:
 
 def take(stream: vfiocore.Events, kind: EventKind) -> vfiocore.Event:
     """The next event of a kind; none of the others is waited for longer than for it."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while True:
         event = stream.wait(max(deadline - time.monotonic(), 0))
         if event.kind is kind:
@@ -75,11 +75,11 @@ def test_drivers_come_and_go(lab_machine: Machine) -> None:
     nic0 = lab_machine.device("nic0").bdf
     with vfiocore.events() as stream:
         pci.bind(nic0)
-        bound = stream.wait(5)
+        bound = stream.wait(60)
         pci.unbind(nic0)
-        unbound = stream.wait(5)
+        unbound = stream.wait(60)
         change(nic0)
-        changed = stream.wait(5)
+        changed = stream.wait(60)
     assert (bound.kind, bound.name, bound.driver) == (EventKind.BIND, nic0, "vfio-pci")
     assert (unbound.kind, unbound.name, unbound.driver) == (EventKind.UNBIND, nic0, "")
     assert (changed.kind, changed.vendor, changed.device) == (EventKind.CHANGE, 0x8086, 0x10D3)
@@ -97,11 +97,11 @@ def test_messages_of_others_than_the_kernel_are_nothing(lab_machine: Machine) ->
         socket.socket(socket.AF_NETLINK, socket.SOCK_DGRAM, NETLINK_KOBJECT_UEVENT) as witness,
     ):
         witness.bind((0, 1))
-        witness.settimeout(5)
+        witness.settimeout(60)
         stranger.sendto(forged, (0, 1))  # the group of the kernel's messages; root may
         assert witness.recv(4096) == forged
         change(edu)
-        assert stream.wait(5).kind is EventKind.CHANGE
+        assert stream.wait(60).kind is EventKind.CHANGE
 
 
 @both
@@ -114,7 +114,7 @@ def test_what_was_lost_is_told(lab_machine: Machine) -> None:
         assert EventKind.LOST in kinds
         assert 1 <= kinds.count(EventKind.CHANGE) < 200
         change(edu)
-        assert stream.wait(5).kind is EventKind.CHANGE
+        assert stream.wait(60).kind is EventKind.CHANGE
 
 
 @both
@@ -137,7 +137,7 @@ def test_unbind_returns_when_the_device_is_released(nic0: str, transport: str) -
         buffer = device.iommu.alloc(4096)
         device.release_on_request()
         with device.nic() as nic:
-            nic.wait_link(10)
+            nic.wait_link(60)
             sent = 0
 
             def send() -> None:
@@ -160,11 +160,11 @@ def test_unbind_returns_when_the_device_is_released(nic0: str, transport: str) -
             while not sent:
                 time.sleep(0.01)
             unbind = write_later(f"{SYSFS}/{nic0}/driver/unbind", nic0)
-            assert unbind.wait(20) == 0
+            assert unbind.wait(60) == 0
             assert not (SYSFS / nic0 / "driver").exists()
             assert device.released
             for thread in threads:
-                thread.join(20)
+                thread.join(60)
                 assert not thread.is_alive()
             assert [type(error) for error in failures] == [vfiocore.DeviceGone] * 2
             with pytest.raises(vfiocore.DeviceGone, match="given back to the host"):
@@ -173,7 +173,7 @@ def test_unbind_returns_when_the_device_is_released(nic0: str, transport: str) -
         buffer.close()
     pci.bind(nic0)
     with vfiocore.open(nic0) as device, device.nic() as nic:
-        assert nic.wait_link(10).up
+        assert nic.wait_link(60).up
 
 
 @pytest.mark.machine("shared")
@@ -189,7 +189,7 @@ def test_one_of_a_group_is_released(bound: Callable[[str], str]) -> None:
                 assert second.config.vendor == 0x8086
         group = f"/dev/vfio/{pci.info(pair[0]).iommu_group}"
         os.close(os.open(group, os.O_RDWR))  # which one process at a time can
-        assert write_later(f"{SYSFS}/{pair[0]}/driver/unbind", pair[0]).wait(20) == 0
+        assert write_later(f"{SYSFS}/{pair[0]}/driver/unbind", pair[0]).wait(60) == 0
         with pytest.raises(vfiocore.DeviceGone):
             first.bar(0).read32(0)
     pci.bind(pair[0])
@@ -200,13 +200,13 @@ def test_a_request_is_seen_and_answered_by_closing(edu: str) -> None:
     device = vfiocore.open(edu)
     with device.events() as stream:
         unbind = write_later(f"{SYSFS}/{edu}/driver/unbind", edu)
-        event = stream.wait(20)
+        event = stream.wait(60)
         assert (event.kind, event.name, event.released) == (EventKind.REQUEST, edu, False)
         assert unbind.poll() is None
         with pytest.raises(subprocess.TimeoutExpired):
             unbind.wait(0.2)
     device.close()
-    assert unbind.wait(20) == 0
+    assert unbind.wait(60) == 0
 
 
 @both
@@ -219,8 +219,8 @@ def test_the_command_gives_a_device_back(edu: str) -> None:
             time.sleep(0.05)
         unbind = write_later(f"{SYSFS}/{edu}/driver/unbind", edu)
         lines = [json.loads(line) for line in process.stdout]
-        assert process.wait(20) == 0
-    assert unbind.wait(20) == 0
+        assert process.wait(60) == 0
+    assert unbind.wait(60) == 0
     assert [(line["kind"], line["name"]) for line in lines] == [("request", edu), ("unbind", edu)]
     assert lines[0]["released"]
     pci.bind(edu)
@@ -235,7 +235,7 @@ def test_pulled_and_plugged_in_again(lab_machine: Machine) -> None:
         with vfiocore.open(nic1) as device:
             stream.watch(device, release=True)
             with device.nic() as nic:
-                nic.wait_link(10)
+                nic.wait_link(60)
                 monitor.command("device_del", id="nic1")
                 kinds = []
                 while EventKind.REMOVE not in kinds:
@@ -247,7 +247,7 @@ def test_pulled_and_plugged_in_again(lab_machine: Machine) -> None:
                 assert kinds == [EventKind.REQUEST, EventKind.UNBIND, EventKind.REMOVE]
                 assert monitor.wait("DEVICE_DELETED")["data"]["device"] == "nic1"
                 with pytest.raises(vfiocore.DeviceGone):
-                    nic.recv(5)
+                    nic.recv(60)
         with pytest.raises(vfiocore.WaitTimeout):
             pci.wait_for(nic1, 0.05)
 
@@ -261,7 +261,7 @@ def test_pulled_and_plugged_in_again(lab_machine: Machine) -> None:
         assert take(stream, EventKind.ADD).name == nic1
         pci.bind(nic1)
         with vfiocore.open(nic1) as device, device.nic() as nic:
-            assert nic.wait_link(10).up
+            assert nic.wait_link(60).up
     pci.unbind(nic1)
 
 
@@ -270,7 +270,7 @@ def test_the_cable_is_pulled(nic0: str) -> None:
     with Monitor() as monitor, vfiocore.open(nic0) as device, device.nic() as nic:
         for up in (True, False, True):
             monitor.command("set_link", name="nic0", up=up)
-            deadline = time.monotonic() + 20
+            deadline = time.monotonic() + 60
             while nic.link.up is not up and time.monotonic() < deadline:
                 time.sleep(0.01)
             assert nic.link.up is up
@@ -303,17 +303,17 @@ def test_the_cable_is_pulled_while_one_receives(nic0: str) -> None:
             while nic.recv(60)[12:14] != b"\x08\x06":  # ARP's answer; others may come before
                 pass
 
-        nic.wait_link(10)
+        nic.wait_link(60)
         receiver = threading.Thread(target=receive)
         receiver.start()
         monitor.command("set_link", name="nic0", up=False)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while nic.link.up:
             assert time.monotonic() < deadline
             time.sleep(0.01)
         assert receiver.is_alive()
         monitor.command("set_link", name="nic0", up=True)
-        assert nic.wait_link(20).up
+        assert nic.wait_link(60).up
         asks = bytes.fromhex(ARP) + bytes(18)
         while receiver.is_alive():
             assert time.monotonic() < deadline
@@ -373,7 +373,7 @@ def inject(bdf: str, status: int) -> None:
 def test_errors_of_a_nic_in_traffic(nic0: str) -> None:
     """They are told, and frames go on: nobody but the driver decides what becomes of its device."""
     with vfiocore.open(nic0) as device, device.nic() as nic, device.events() as stream:
-        nic.wait_link(10)
+        nic.wait_link(60)
         for name, status in NON_FATAL.items():
             nic.send(b"\xff" * 12 + b"\x88\xb5" + bytes(46))
             inject(nic0, status)
@@ -383,7 +383,7 @@ def test_errors_of_a_nic_in_traffic(nic0: str) -> None:
             assert "(fatal)" not in event.detail
             sent = nic.stats.tx_frames
             nic.send(b"\xff" * 12 + b"\x88\xb5" + bytes(46))
-            deadline = time.monotonic() + 10
+            deadline = time.monotonic() + 60
             while nic.stats.tx_frames == sent:
                 assert time.monotonic() < deadline
                 time.sleep(0.01)

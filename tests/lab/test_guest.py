@@ -80,7 +80,7 @@ def test_the_interpreter_is_the_hosts() -> None:
 
 def test_loopback_is_up() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
-        socket.create_connection(server.getsockname(), timeout=10).close()
+        socket.create_connection(server.getsockname(), timeout=60).close()
 
 
 def test_kernel_file_systems_are_mounted() -> None:

@@ -59,7 +59,7 @@ CHILD = (
 import socket, vfiocore
 from contextlib import suppress
 peer = socket.socket(fileno=int(sys.argv[1]))
-with vfiocore.receive(peer, timeout=20) as device:
+with vfiocore.receive(peer, timeout=60) as device:
     peer.sendall(b"open")
     peer.recv(1)
     places = work(device, sys.argv[2], 7, int(sys.argv[4]))
@@ -149,7 +149,7 @@ def test_the_first_goes_on_when_the_second_has_left(edu: str, lock: str, transpo
     with ours, theirs, vfiocore.open(edu, transport=transport) as device:
         kept = device.iommu.map(mmap.mmap(-1, PAGE))
         device.send(ours)
-        with vfiocore.receive(theirs, timeout=5) as other:
+        with vfiocore.receive(theirs, timeout=60) as other:
             assert (other.name, other.transport, other.shared) == (edu, transport, True)
             # Each chooses the first place that there is.
             mappings = [other.iommu.map(mmap.mmap(-1, PAGE)) for _ in range(20)]
@@ -175,7 +175,7 @@ def test_places_are_found_among_others_mappings(edu: str, transport: str) -> Non
         taken = set()
         for _ in range(300):
             taken.add(device.iommu.map(mmap.mmap(-1, PAGE)).iova)
-        with vfiocore.receive(theirs, timeout=5) as other:
+        with vfiocore.receive(theirs, timeout=60) as other:
             space = other.iommu
             low = space.map(mmap.mmap(-1, PAGE), highest=(2 << 20) + 4095)
             told: list[int] = []
@@ -200,7 +200,7 @@ def test_a_copy_finds_a_place(edu: str) -> None:
         device.send(ours)
         for _ in range(10):
             device.iommu.map(mmap.mmap(-1, PAGE))
-        other = stack.enter_context(vfiocore.receive(theirs, timeout=5))
+        other = stack.enter_context(vfiocore.receive(theirs, timeout=60))
         source = other.iommu.map(mmap.mmap(-1, PAGE), iova=1 << 30)
         copies = [other.iommu.copy(other.iommu, source.iova, PAGE) for _ in range(3)]
         assert len({copy.iova for copy in copies}) == 3
@@ -328,6 +328,6 @@ def test_the_examples(edu: str, ordinary_user: int, tmp_path: Path, language: st
             text=True,
             timeout=60,
         )
-        giver.communicate(timeout=20)
+        giver.communicate(timeout=60)
     assert result.stdout.startswith(f"{edu}: [1234:11e8]"), result.stderr
     assert (result.returncode, giver.returncode) == (0, 0)

@@ -30,7 +30,7 @@ def device(igb0: str) -> Iterator[vfiocore.Device]:
 @pytest.fixture
 def nic(device: vfiocore.Device) -> Iterator[vfiocore.Nic]:
     with device.nic() as nic:
-        nic.wait_link(5)
+        nic.wait_link(60)
         yield nic
 
 
@@ -48,7 +48,7 @@ def test_the_command_pings_the_gateway(igb0: str, capsys: pytest.CaptureFixture[
 
 def test_between_two_igb(nic: vfiocore.Nic, bound: Callable[[str], str]) -> None:
     with vfiocore.open(bound("igb1")) as device, device.nic() as other:
-        other.wait_link(5)
+        other.wait_link(60)
         for number in range(200):
             there = frame(other.mac_bytes, nic.mac_bytes, number, 60 + 7 * number)
             nic.send(there)

@@ -94,7 +94,7 @@ def copy_by_edu(device: Opened, source: int, destination: int) -> None:
     for at, to, command in ((source, inside, 1), (inside, destination, 3)):
         for register, value in ((0x80, at), (0x88, to), (0x90, 256), (0x98, command)):
             os.pwrite(device.fd, value.to_bytes(8, "little"), register)
-        end = time.monotonic() + 5
+        end = time.monotonic() + 60
         while os.pread(device.fd, 8, 0x98)[0] & 1:
             assert time.monotonic() < end, "edu's DMA does not end"
             time.sleep(0.01)

@@ -246,7 +246,7 @@ def test_a_fault_is_read_and_answered(faulting: mock.MockDevice, faults: FaultQu
     assert not faults.wait(0)
     access = FaultAccess.READ | FaultAccess.WRITE
     faulting.fault(0xABCD000, group=3, access=int(access))
-    assert faults.wait(5)
+    assert faults.wait(60)
     (fault,) = faults.read()
     assert fault == PageFault(
         device=faulting.id,
@@ -359,7 +359,7 @@ def test_events_and_their_loss(
         assert events.read() == []
         assert not events.wait(0)
         device.event()
-        assert events.wait(5)
+        assert events.wait(60)
         (event,) = events.read()
         assert (event.sequence, event.lost, event.data) == (0, 0, data)
         for _ in range(4):  # two more than it holds

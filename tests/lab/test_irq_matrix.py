@@ -23,8 +23,10 @@ from vfiocore.lab.monitor import Monitor
 MANY = 100_000
 COUNTS = (1, 1_000, MANY)
 
-# 100,000 take up to a minute, and a level takes longest. So they are raised on the first machine of
-# a transport, and of the types that stand with it; VFIOCORE_ALL_IRQS has all types raise them.
+# 100,000 take up to a minute, and a level takes longest. Between a device and its eventfd all
+# transports have the same code of the kernel's, so each type of each device raises them by one
+# transport, on the first machine that has it, and each transport has one device that does.
+# VFIOCORE_ALL_IRQS has all of them raise that many.
 INTX, MSI, MSIX = "intx", "msi", "msix"
 Transports = dict[str, tuple[tuple[str, ...], tuple[str, ...]]]
 DEVICES: dict[str, tuple[type[Raiser], tuple[str, ...], Transports]] = {
@@ -33,17 +35,17 @@ DEVICES: dict[str, tuple[type[Raiser], tuple[str, ...], Transports]] = {
         (INTX, MSI),
         {
             "group": (("intel", "iommufd"), (INTX, MSI)),
-            "cdev": (("iommufd",), (INTX, MSI)),
-            "compat": (("iommufd",), (MSI,)),
+            "cdev": (("iommufd",), ()),
+            "compat": (("iommufd",), ()),
         },
     ),
     "nic0": (
         Intel82574,
         (INTX, MSI, MSIX),
         {
-            "group": (("intel", "iommufd"), (INTX, MSI, MSIX)),
+            "group": (("intel", "iommufd"), ()),
             "cdev": (("iommufd",), (INTX, MSI, MSIX)),
-            "compat": (("iommufd",), (MSIX,)),
+            "compat": (("iommufd",), ()),
         },
     ),
     "nvme": (
@@ -51,17 +53,17 @@ DEVICES: dict[str, tuple[type[Raiser], tuple[str, ...], Transports]] = {
         (INTX, MSIX),
         {
             "group": (("width", "width-built"), (INTX, MSIX)),
-            "cdev": (("width-built",), (INTX, MSIX)),
-            "compat": (("width-built",), (MSIX,)),
+            "cdev": (("width-built",), ()),
+            "compat": (("width-built",), ()),
         },
     ),
     "igb0": (
         Intel82576,
         (INTX, MSI, MSIX),
         {
-            "group": (("igb",), (MSI, MSIX)),
-            "cdev": (("igb",), (INTX, MSIX)),
-            "compat": (("igb",), (MSIX,)),
+            "group": (("igb",), ()),
+            "cdev": (("igb",), (INTX, MSI, MSIX)),
+            "compat": (("igb",), ()),
         },
     ),
     "virtio": (
@@ -110,7 +112,7 @@ def take(interrupt: vfiocore.Interrupt) -> int:
         count = interrupt._take()
         if count:
             return count
-    return interrupt.wait(5)
+    return interrupt.wait(60)
 
 
 def run_levels(raiser: Raiser, irqs: vfiocore.IrqSet, count: int) -> int:
@@ -136,7 +138,7 @@ def run_messages(raiser: Raiser, irqs: vfiocore.IrqSet, count: int) -> int:
             seen += take(interrupt)
             raiser.acknowledge()
     while seen < count:
-        seen += interrupt.wait(5)
+        seen += interrupt.wait(60)
     return seen
 
 
@@ -217,7 +219,7 @@ def test_the_kernel_raises_those_of_a_list(
 @pytest.mark.parametrize(
     "transport",
     [
-        pytest.param("group", marks=pytest.mark.machine("intel", "iommufd")),
+        pytest.param("group", marks=pytest.mark.machine("intel")),
         pytest.param("cdev", marks=pytest.mark.machine("iommufd")),
         pytest.param("compat", marks=pytest.mark.machine("iommufd")),
     ],
@@ -245,7 +247,7 @@ def test_a_storm_lets_others_run(edu: str, transport: str) -> None:
             for more in range(1, 101):
                 over.clear()
                 bar.write32(0x60, 1)
-                assert over.wait(5)
+                assert over.wait(60)
                 while calls < storm + more:
                     over.wait(0.001)
         assert calls == storm + 100

@@ -73,7 +73,7 @@ def test_loopback(nvme: str, transport: str, count: int) -> None:
     with opened(nvme, transport) as device, device.irqs("msix", 2) as irqs:
         for _ in range(count):
             irqs[1].trigger()
-        assert irqs[1].wait(5) == count
+        assert irqs[1].wait(60) == count
         nothing(irqs)
 
 
@@ -88,11 +88,11 @@ def test_types_in_turn(nic0: str, transport: str) -> None:
                 assert all(name.startswith(f"vfio-{kind}") for name in names)
                 for vector in irqs:
                     vector.trigger()
-                assert irqs.wait_all(5) == [1] * len(irqs)
+                assert irqs.wait_all(60) == [1] * len(irqs)
             assert kernel_interrupts(nic0) == []
         for side in (err, req):
             side[0].trigger()
-            assert side[0].wait(5) == 1
+            assert side[0].wait(60) == 1
             side[0].disarm()
 
 
@@ -103,7 +103,7 @@ def test_types_of_a_device_that_raises_them(edu: str, transport: str) -> None:
         for kind in ("intx", "msi", "intx", "msi"):
             with device.irqs(kind) as irqs:
                 bar.write32(EDU_IRQ_RAISE, 1)
-                assert irqs.wait_any(5) == (0, 1)
+                assert irqs.wait_any(60) == (0, 1)
                 bar.write32(EDU_IRQ_ACK, 1)
                 nothing(irqs)
 
@@ -114,10 +114,10 @@ def test_unmask_by_eventfd(edu: str, transport: str) -> None:
         bar, unmask = device.bar(0), irqs.unmask_fd()
         bar.write32(EDU_IRQ_RAISE, 1)
         for _ in range(100):  # the line stays up: it fires again each time
-            assert irqs[0].wait(5) == 1
+            assert irqs[0].wait(60) == 1
             os.eventfd_write(unmask, 1)
         irqs.rearm()  # the kernel knows that eventfd already
-        assert irqs[0].wait(5) == 1
+        assert irqs[0].wait(60) == 1
         bar.write32(EDU_IRQ_ACK, 1)
         os.eventfd_write(unmask, 1)
         nothing(irqs)
@@ -125,7 +125,7 @@ def test_unmask_by_eventfd(edu: str, transport: str) -> None:
         bar.write32(EDU_IRQ_RAISE, 1)
         nothing(irqs)
         os.eventfd_write(unmask, 1)
-        assert irqs[0].wait(5) == 1
+        assert irqs[0].wait(60) == 1
         bar.write32(EDU_IRQ_ACK, 1)
 
 
@@ -184,19 +184,19 @@ def test_all_vectors_and_subsets(nvme: str, transport: str) -> None:
         assert len(irqs) == len(kernel_interrupts(nvme)) == 65
         for vector in irqs:
             vector.trigger()
-        assert irqs.wait_all(5) == [1] * 65
+        assert irqs.wait_all(60) == [1] * 65
         odd = range(1, 65, 2)
         for vector in odd:
             irqs[vector].disarm()
         assert len(kernel_interrupts(nvme)) == 33
         for vector in irqs:
             vector.trigger()
-        assert irqs.wait_all(5) == [1, 0] * 32 + [1]
+        assert irqs.wait_all(60) == [1, 0] * 32 + [1]
         for vector in odd:
             irqs[vector].arm()
         for vector in irqs:
             vector.trigger()
-        assert sorted(irqs.wait_any(5) for _ in range(65)) == [(v, 1) for v in range(65)]
+        assert sorted(irqs.wait_any(60) for _ in range(65)) == [(v, 1) for v in range(65)]
         nothing(irqs)
 
 
@@ -211,18 +211,18 @@ def test_growing_at_run_time(nvme: str, transport: str, lab_machine: Machine) ->
             assert len(kernel_interrupts(nvme)) == count
             if noresize:  # one may have come while all were off
                 for vector in range(count - 1):
-                    assert irqs[vector].wait(5) == 1
+                    assert irqs[vector].wait(60) == 1
             irqs[count - 1].trigger()
-            assert irqs.wait_any(5) == (count - 1, 1)
+            assert irqs.wait_any(60) == (count - 1, 1)
         for vector in irqs:
             vector.trigger()
-        assert irqs.wait_all(5) == [1] * 65
+        assert irqs.wait_all(60) == [1] * 65
         for count in (64, 33, 1):
             irqs.resize(count)
             assert len(kernel_interrupts(nvme)) == count
             for vector in irqs:
                 vector.trigger()
-            assert irqs.wait_all(5) == [1] * count
+            assert irqs.wait_all(60) == [1] * count
             nothing(irqs)
 
 
@@ -238,7 +238,7 @@ def test_armed_again_after_a_reset(nvme: str, transport: str) -> None:
                     irqs.rearm()
                     for vector in irqs:
                         vector.trigger()
-                    assert irqs.wait_all(5) == [1] * len(irqs)
+                    assert irqs.wait_all(60) == [1] * len(irqs)
                     if kind == "intx":
                         os.eventfd_write(unmask, 1)
 
@@ -257,12 +257,12 @@ def test_waiting_for_any_and_all(nvme: str, transport: str) -> None:
                 irqs.wait_all(0.02)
         for vector in (0, 2, 3, 4, 6, 7):
             irqs[vector].trigger()
-        assert irqs.wait_all(5) == [1] * 8
+        assert irqs.wait_all(60) == [1] * 8
         seen = [0] * 8
         for _ in range(80):  # all the time, all of them
             for vector in irqs:
                 vector.trigger()
-            seen[irqs.wait_any(5)[0]] += 1
+            seen[irqs.wait_any(60)[0]] += 1
         assert seen == [10] * 8
 
 

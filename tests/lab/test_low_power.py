@@ -20,7 +20,7 @@ STATUS = 8  # 82574L, section 10.2.2.2
 def becomes(bdf: str, status: str) -> bool:
     """Whether the kernel's runtime management gets there; it does so by itself, and soon."""
     path = Path(f"/sys/bus/pci/devices/{bdf}/power/runtime_status")
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while path.read_text().strip() != status and time.monotonic() < deadline:
         time.sleep(0.01)
     return path.read_text().strip() == status
@@ -44,7 +44,7 @@ def test_d3hot_and_back(nic0: str, transport: str) -> None:
             device.power_state = PowerState.D2
         assert device.power_state is PowerState.D0
         with device.nic() as nic:
-            assert nic.wait_link(10).up
+            assert nic.wait_link(60).up
 
 
 def test_no_power_management(edu: str) -> None:
@@ -65,7 +65,7 @@ def test_low_power(nic0: str) -> None:
         assert becomes(nic0, "active")
         assert bar.read32(STATUS) == before
         with device.nic() as nic:
-            assert nic.wait_link(10).up
+            assert nic.wait_link(60).up
 
 
 def test_an_access_wakes_it_up(nic0: str) -> None:
@@ -76,7 +76,7 @@ def test_an_access_wakes_it_up(nic0: str) -> None:
                 low.wait(0.1)
             assert becomes(nic0, "suspended")
             assert device.config.vendor == 0x8086
-            low.wait(5)
+            low.wait(60)
             assert becomes(nic0, "active")
             assert device.bar(0).read32(STATUS) == before
         assert device.bar(0).read32(STATUS) == before

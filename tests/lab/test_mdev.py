@@ -321,11 +321,11 @@ def test_the_host_wants_it(opened: Opener) -> None:
     remove = mdev.DEVICES / device.name / "remove"
     with device.events() as stream:
         writer = subprocess.Popen(["sh", "-c", f"echo 1 > {remove}"])
-        event = stream.wait(20)
+        event = stream.wait(60)
         assert (event.kind, event.name) == (EventKind.REQUEST, device.name)
         assert writer.poll() is None  # it waits for us
         device.release()
-        assert writer.wait(20) == 0
+        assert writer.wait(60) == 0
     assert device.released
     assert not remove.exists()
     with pytest.raises(vfiocore.DeviceGone):
@@ -336,12 +336,12 @@ def test_the_host_wants_it(opened: Opener) -> None:
 def test_release_wakes_who_waits(opened: Opener) -> None:
     device = opened("irqs")
     with device.irqs(39) as irqs:
-        waiter = threading.Thread(target=lambda: irqs[3].wait(20))
+        waiter = threading.Thread(target=lambda: irqs[3].wait(60))
         waiter.start()
         while not irqs._inside:
             time.sleep(0.01)
         device.release()
-        waiter.join(10)
+        waiter.join(60)
         assert not waiter.is_alive()
 
 

@@ -80,7 +80,7 @@ def test_2048_vectors(opened: Opener) -> None:
             registers.write32(mdev.FIRST, vector)
             registers.write32(mdev.RAISE, 1)
         assert registers.read32(mdev.RAISED) == 2048
-        assert irqs.wait_all(5) == [1] * 2048
+        assert irqs.wait_all(60) == [1] * 2048
         assert _fired(irqs) == {}
         registers.write32(mdev.FIRST, 0)
         registers.write32(mdev.RAISE, 2048)  # all with one write
@@ -92,7 +92,7 @@ def test_2048_vectors(opened: Opener) -> None:
         poll.close()
         registers.write32(mdev.FIRST, 2047)
         registers.write32(mdev.STORM, 100_000)
-        assert irqs[2047].wait(5) == 100_000
+        assert irqs[2047].wait(60) == 100_000
         assert sum(vector.stats.fired for vector in irqs) == 2 * 2048 + 100_000
     registers.write32(mdev.RAISE, 1)
     assert registers.read32(mdev.RAISED) == 2 * 2048 + 100_000  # nobody is armed any more
@@ -144,7 +144,7 @@ def test_too_few_descriptors(opened: Opener) -> None:
     assert failed.value.hint
     with device.irqs(0, 4) as irqs:  # nothing was left behind
         device.region(0).write32(mdev.RAISE, 2048)
-        assert irqs.wait_all(5) == [1] * 4
+        assert irqs.wait_all(60) == [1] * 4
 
 
 def test_level(opened: Opener) -> None:
@@ -152,13 +152,13 @@ def test_level(opened: Opener) -> None:
     registers = device.region(0)
     with device.irqs(1) as irqs:
         registers.write32(mdev.LEVEL, 1)
-        assert irqs[0].wait(5) == 1
+        assert irqs[0].wait(60) == 1
         registers.write32(mdev.LEVEL, 1)
         with pytest.raises(vfiocore.WaitTimeout):  # masked when it fired
             irqs[0].wait(0)
         registers.write32(mdev.ACK, 1)
         irqs.unmask()  # one event is left
-        assert irqs[0].wait(5) == 1
+        assert irqs[0].wait(60) == 1
         registers.write32(mdev.ACK, 1)
         irqs.unmask()
         irqs.mask()
@@ -166,7 +166,7 @@ def test_level(opened: Opener) -> None:
         with pytest.raises(vfiocore.WaitTimeout):
             irqs[0].wait(0)
         irqs.unmask()
-        assert irqs[0].wait(5) == 1
+        assert irqs[0].wait(60) == 1
     with device.irqs(0, 1) as edges:
         for use in (edges.mask, edges.unmask):
             with pytest.raises(vfiocore.Unsupported, match="does not mask this type"):
@@ -183,7 +183,7 @@ def test_level_storm(opened: Opener) -> None:
     with device.irqs(1) as irqs:
         source.start()
         for _ in range(events):
-            assert irqs[0].wait(10) == 1
+            assert irqs[0].wait(60) == 1
             registers.write32(mdev.ACK, 1)
             irqs.unmask()
         source.join()

@@ -23,7 +23,7 @@ OURS = "10.0.2.15"
 @pytest.fixture
 def nic(nic0: str) -> Iterator[vfiocore.Nic]:
     with vfiocore.open(nic0) as device, device.nic() as nic:
-        nic.wait_link(5)
+        nic.wait_link(60)
         yield nic
 
 
@@ -37,10 +37,10 @@ def test_scapys_functions(nic: vfiocore.Nic) -> None:
     request = Ether(src=nic.mac, dst="ff:ff:ff:ff:ff:ff") / ARP(
         hwsrc=nic.mac, psrc=OURS, pdst=GATEWAY
     )
-    answer = socket.sr1(request, timeout=5, verbose=False)
+    answer = socket.sr1(request, timeout=60, verbose=False)
     assert answer is not None
     assert answer[ARP].psrc == GATEWAY
-    answer = srp1(request, iface=socket.interface, timeout=5, verbose=False)
+    answer = srp1(request, iface=socket.interface, timeout=60, verbose=False)
     assert answer is not None
     assert answer[ARP].psrc == GATEWAY
 
@@ -48,13 +48,13 @@ def test_scapys_functions(nic: vfiocore.Nic) -> None:
     sniffer.start()
     for _ in range(5):  # one interrupt may announce them all
         socket.send(request)
-    sniffer.join(15)
+    sniffer.join(60)
     assert sniffer.results is not None
     assert [p[ARP].psrc for p in sniffer.results if ARP in p] == [GATEWAY] * 5
 
     for _ in range(3):
         socket.send(request)
-    assert len(sniff(opened_socket=socket, count=3, timeout=5)) == 3
+    assert len(sniff(opened_socket=socket, count=3, timeout=60)) == 3
     assert len(sniff(opened_socket=socket, timeout=0.2)) == 0
 
 

@@ -58,19 +58,19 @@ def test_frames(pair: Pair, lab_machine: Machine, bound: Callable[[str], str]) -
         vfiocore.open(bound(pair.ours)) as device,
     ):
         with device.nic() as nic:
-            nic.wait_link(10)
+            nic.wait_link(60)
             exchange(nic, peer, (*range(60, 1515, 97), 1514))
             group = frame(b"\x01\x00\x5e\x01\x02\x03", b"\x02" * 6, 1, 60)
             peer.send(group)  # every multicast frame is taken
             assert receive(nic) == group
         with device.nic(mtu=9000, rx_entries=64) as nic:
             assert (nic.mtu, nic.frame_max) == (9000, 9018)
-            nic.wait_link(10)
+            nic.wait_link(60)
             exchange(nic, peer, (*range(60, 9014, 331), 2048, 4096, 4097, 8192, 9014))
             stats = nic.stats
             assert stats.rx_errors == stats.rx_malformed == stats.tx_errors == 0
         with device.nic(mtu=4000) as nic:
-            nic.wait_link(10)
+            nic.wait_link(60)
             for size in (4019, 6000, 9000):
                 peer.send(frame(nic.mac_bytes, b"\x02" * 6, size, size))
             exchange(nic, peer, (60, 4014))
@@ -100,16 +100,16 @@ def test_vlan_tags_pass_whole(
         socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0x8100) as peer,
         socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0x88B5) as untagged,
     ):
-        nic.wait_link(10)
+        nic.wait_link(60)
         # Otherwise QEMU's virtio-net drops the tags of VLANs that the kernel has not asked for.
         subprocess.run(["ip", "link", "set", interface, "promisc", "on"], check=True)
         peer.bind((interface, 0x8100))
         untagged.bind((interface, 0x0003))  # all: a driver that takes the tag out tells the rest
-        untagged.settimeout(5)
+        untagged.settimeout(60)
         for number, size in enumerate((60, 1000, 1514)):
             plain = frame(nic.mac_bytes, b"\x02" * 6, number, size)
             peer.send(vlan(plain, 0x2005))
-            assert nic.recv(5) == vlan(plain, 0x2005)
+            assert nic.recv(60) == vlan(plain, 0x2005)
             plain = frame(BROADCAST, nic.mac_bytes, number, size)
             nic.send(vlan(plain, 0x2005))
             while (got := untagged.recv(2000))[6:12] != nic.mac_bytes:
@@ -129,7 +129,7 @@ def test_a_wait_that_polls_first(lab_machine: Machine, bound: Callable[[str], st
         interrupts = {}
         for spin in (0, 1):
             with device.nic(spin=spin) as nic:
-                nic.wait_link(10)
+                nic.wait_link(60)
                 for number in range(500):
                     peer.send(frame(nic.mac_bytes, b"\x02" * 6, number, 60))
                     assert receive(nic)[14:18] == number.to_bytes(4, "big")
@@ -137,7 +137,7 @@ def test_a_wait_that_polls_first(lab_machine: Machine, bound: Callable[[str], st
         print(f"interrupts of 500 frames: {interrupts}")
         assert interrupts[1] == 0
         with device.nic(spin=0.001) as nic:
-            nic.wait_link(10)
+            nic.wait_link(60)
             before = nic.stats.rx_arms
             for _ in range(3):
                 with pytest.raises(vfiocore.WaitTimeout):
@@ -197,9 +197,9 @@ def test_tcp_across_our_forwarder(lab_machine: Machine, bound: Callable[[str], s
         assert done.returncode == 0, done.stdout
         end = json.loads(done.stdout)["end"]
         assert end["sum_received"]["bytes"] > 1_000_000
-        assert listening.wait(20) == 0
+        assert listening.wait(60) == 0
         forward.send_signal(signal.SIGINT)
-        out, errors = forward.communicate(timeout=20)
+        out, errors = forward.communicate(timeout=60)
         assert forward.returncode == 0, errors
         ways = json.loads(out)["ways"]
         moved = end["sum_received"]["bytes"]

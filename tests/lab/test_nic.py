@@ -63,7 +63,7 @@ def test_statistics(nic: vfiocore.Nic, peer: socket.socket) -> None:
         peer.send(frame(nic.mac_bytes, b"\x02" * 6, number, 200))
     for _ in range(10):
         receive(nic)
-    nic.drain(5)
+    nic.drain(60)
     stats = nic.stats
     assert (stats.tx_frames, stats.tx_bytes) == (10, 1000)
     assert stats.rx_frames >= 10
@@ -107,7 +107,7 @@ def test_asyncio(nic: vfiocore.Nic, peer: socket.socket) -> None:
             loop.call_later(0.05 * number, peer.send, frame(nic.mac_bytes, b"\2" * 6, number, 60))
         numbers: list[int] = []
         while len(numbers) < 3:
-            got = await nic.recv_async(5)
+            got = await nic.recv_async(60)
             if got[12:14] == ETHERTYPE:
                 numbers.append(int.from_bytes(got[14:18], "big"))
         return numbers
@@ -130,7 +130,7 @@ def test_reset_under_traffic(nic: vfiocore.Nic, peer: socket.socket) -> None:
             nic.send(frame(BROADCAST, nic.mac_bytes, number, 1000))
             peer.send(frame(nic.mac_bytes, b"\x02" * 6, number, 1000))
         nic.reset()
-        nic.wait_link(5)
+        nic.wait_link(60)
         marker = 0x1000 + round_
         peer.send(frame(nic.mac_bytes, b"\x02" * 6, marker, 60))
         while receive(nic)[14:18] != marker.to_bytes(4, "big"):
@@ -162,8 +162,8 @@ def test_reset_by_another_thread(nic: vfiocore.Nic, peer: socket.socket) -> None
             for _ in range(5):
                 before = sent, received
                 nic.reset()
-                nic.wait_link(5)
-                end = time.monotonic() + 20
+                nic.wait_link(60)
+                end = time.monotonic() + 60
                 while sent == before[0] or received == before[1]:
                     assert time.monotonic() < end
                     time.sleep(0.01)
@@ -177,7 +177,7 @@ def test_open_and_close_under_traffic(row: Row, bdf: str, peer: socket.socket) -
     with vfiocore.open(bdf) as device:
         for number in range(20):
             with device.nic(**row.options) as nic:
-                nic.wait_link(5)
+                nic.wait_link(60)
                 peer.send(frame(nic.mac_bytes, b"\x02" * 6, number, 60))
                 while receive(nic)[14:18] != number.to_bytes(4, "big"):
                     pass
@@ -193,7 +193,7 @@ def flows_by_queue(nic: vfiocore.Nic, peer: socket.socket, flows: int) -> dict[i
         peer.send(tcp_frame(nic.mac_bytes, 1000 + number % flows))
         if number % 32 == 31:
             time.sleep(0.01)
-    end = time.monotonic() + 5
+    end = time.monotonic() + 60
     while sum(map(len, got_by.values())) < flows and time.monotonic() < end:
         for queue in range(nic.queues):
             for got in nic.recv_many(64, queue):
@@ -207,7 +207,7 @@ def test_queues(row: Row, bdf: str, peer: socket.socket) -> None:
     with vfiocore.open(bdf) as device:
         for queues in row.queues:
             with device.nic(queues=queues) as nic:
-                nic.wait_link(5)
+                nic.wait_link(60)
                 flows = flows_by_queue(nic, peer, 16 * queues)
                 assert set(flows) == set(range(queues))
                 assert len(set.union(*flows.values())) == 16 * queues

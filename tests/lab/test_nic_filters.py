@@ -42,7 +42,7 @@ def come(nic: vfiocore.Nic, peer: socket.socket, frames: list[bytes]) -> list[in
         peer.send(frame)
     got: list[bytes] = []
     while end not in got:
-        got.append(nic.recv(5))
+        got.append(nic.recv(60))
     for queue in range(1, nic.queues):
         got += nic.recv_many(queue=queue)
     return sorted(frames.index(frame) for frame in got if frame in frames)
@@ -51,7 +51,7 @@ def come(nic: vfiocore.Nic, peer: socket.socket, frames: list[bytes]) -> list[in
 @pytest.mark.parametrize("row", INTEL)
 def test_vlans(device: vfiocore.Device, peer: socket.socket) -> None:
     with device.nic(vlan_filter=True) as nic:
-        nic.wait_link(5)
+        nic.wait_link(60)
         tags = Dot1Q(vlan=5), Dot1Q(vlan=4095), Dot1Q(vlan=37), Dot1Q(vlan=5, prio=7)
         frames = marked(nic, *tags)
         assert come(nic, peer, frames) == []
@@ -59,7 +59,7 @@ def test_vlans(device: vfiocore.Device, peer: socket.socket) -> None:
         nic.set_vlan(4095)
         assert come(nic, peer, frames) == [0, 1, 3]
         nic.reset()
-        nic.wait_link(5)
+        nic.wait_link(60)
         assert come(nic, peer, frames) == [0, 1, 3]
         nic.set_promisc(True)
         assert come(nic, peer, frames) == [0, 1, 3]
@@ -68,7 +68,7 @@ def test_vlans(device: vfiocore.Device, peer: socket.socket) -> None:
         with pytest.raises(vfiocore.OutOfRange, match="VLAN 4096"):
             nic.set_vlan(4096)
     with device.nic() as nic:
-        nic.wait_link(5)
+        nic.wait_link(60)
         assert come(nic, peer, frames) == [0, 1, 2, 3]
         with pytest.raises(vfiocore.InvalidArgument, match="VLAN_FILTER"):
             nic.set_vlan(5)
@@ -78,7 +78,7 @@ def test_vlans(device: vfiocore.Device, peer: socket.socket) -> None:
 def test_checksums(device: vfiocore.Device, peer: socket.socket) -> None:
     for queues in (1, 2):
         with device.nic(rx_checksum=True, queues=queues) as nic:
-            nic.wait_link(5)
+            nic.wait_link(60)
             four, six = IP(src="10.1.0.1", dst="10.1.0.2"), IPv6(src="fd00::1", dst="fd00::2")
             broken = IP(src="10.1.0.1", dst="10.1.0.2", chksum=WRONG)
             frames = marked(
@@ -92,7 +92,7 @@ def test_checksums(device: vfiocore.Device, peer: socket.socket) -> None:
             assert nic.stats.rx_checksum == 6
             assert nic.stats.rx_errors == nic.stats.rx_malformed == 0
     with device.nic() as nic:
-        nic.wait_link(5)
+        nic.wait_link(60)
         assert come(nic, peer, frames) == list(range(11))
         assert nic.stats.rx_checksum == 0
 

@@ -58,7 +58,7 @@ def test_hot_reset(nic0: str, transport: str) -> None:
         assert device.bar(0).read32(RAL) == station
         assert device.config.command & 2  # and decodes
         with device.nic() as nic:
-            assert nic.wait_link(10).up
+            assert nic.wait_link(60).up
 
 
 @pytest.mark.machine("intel", "iommufd")

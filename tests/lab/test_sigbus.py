@@ -182,7 +182,7 @@ def test_after_it_was_pulled(lab_machine: Machine, transport: str) -> None:
         with vfiocore.open(nic1, transport=transport) as device:
             stream.watch(device)
             monitor.command("device_del", id="nic1")
-            assert stream.wait(20).kind is vfiocore.EventKind.REQUEST
+            assert stream.wait(60).kind is vfiocore.EventKind.REQUEST
             hammer(device)
             device.release()
             good, bad = hammer(device)

@@ -42,7 +42,7 @@ def bdf(ring: Ring, bound: Callable[[str], str]) -> str:
 @pytest.fixture
 def nic(ring: Ring, bdf: str) -> Iterator[vfiocore.Nic]:
     with vfiocore.open(bdf) as device, device.nic(packed=ring.packed) as nic:
-        nic.wait_link(5)
+        nic.wait_link(60)
         yield nic
         stats = nic.stats
         assert stats.rx_errors == stats.rx_malformed == stats.tx_errors == 0
@@ -74,7 +74,7 @@ def test_what_a_device_lacks_is_refused(ring: Ring, bdf: str) -> None:
         with pytest.raises(vfiocore.Unsupported, match="VIRTIO_NET_F_MQ"):
             device.nic(queues=2)
         with device.nic(packed=ring.packed, rx_entries=1024, tx_entries=8) as nic:
-            nic.wait_link(5)
+            nic.wait_link(60)
 
 
 def test_packed_rings_must_be_offered(bound: Callable[[str], str]) -> None:
@@ -94,8 +94,8 @@ def test_two_of_ours(bound: Callable[[str], str]) -> None:
         two.nic(packed=True) as packed,
     ):
         for sender, receiver in ((split, packed), (packed, split)):
-            sender.wait_link(5)
-            receiver.wait_link(5)
+            sender.wait_link(60)
+            receiver.wait_link(60)
             next_ = 0
             while next_ < 5000:
                 burst = [

@@ -52,5 +52,5 @@ def answering(name: str) -> Iterator[vfiocore.Nic]:
     with physical(name) as pf:
         sriov.enable(name, 2)
         with pf.nic() as nic, served(nic):
-            nic.wait_link(5)
+            nic.wait_link(60)
             yield nic

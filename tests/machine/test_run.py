@@ -69,6 +69,14 @@ def test_programs_are_the_hosts(lab_run: Run) -> None:
     assert done.stdout.strip() == str(Path(shell).resolve())
 
 
+def test_the_command_itself_is_found(lab_run: Run) -> None:
+    """Whoever runs .venv/bin/vfio need not have its folder on the PATH."""
+    assert Path(sys.executable).with_name("vfio").exists(), "vfiocore is not installed here"
+    done = lab_run("--", "vfio", "--version", PATH=os.defpath)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("vfio")
+
+
 def test_where_figures_are_compared_nothing_uses_avx(lab_run: Run) -> None:
     done = lab_run("--machine", "compare", "--", "grep", "-m", "1", "flags", "/proc/cpuinfo")
     flags = done.stdout.split()

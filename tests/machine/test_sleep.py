@@ -11,7 +11,7 @@ import sys
 
 from machine_helpers import BOUND, VFIO, Start
 
-LIMIT = ("--timeout", "120")  # a guest that does not come back
+LIMIT = ("--timeout", "600")  # for a guest that does not come back
 
 CODE = """
 import ctypes, time
@@ -26,9 +26,9 @@ with vfiocore.events() as stream:
     assert ctypes.CDLL(None).mlockall(1) == 0  # MCL_CURRENT: nothing is read from there any more
     write("pm_test", "core")
     write("state", "mem")
-    event = stream.wait(20)
+    event = stream.wait(300)
     while event.kind is not EventKind.RESUME:
-        event = stream.wait(20)
+        event = stream.wait(300)
     print(event.slept // 10**9, flush=True)
     time.sleep(1000)  # exiting would be talking to the share
 """
@@ -60,7 +60,7 @@ def gateway_answers(nic):
     target = bytes(6) + bytes([10, 0, 2, 2])
     nic.send(b"\\xff" * 6 + station + b"\\x08\\x06" + request + target + bytes(18))
     while True:
-        frame = nic.recv(10)
+        frame = nic.recv(300)
         if frame[12:14] == b"\\x08\\x06" and frame[28:32] == bytes([10, 0, 2, 2]):
             return True
 
@@ -71,22 +71,22 @@ pci.bind(NIC)
 with vfiocore.open(NIC) as device, vfiocore.events() as stream, device.nic() as nic:
     buffer = device.iommu.alloc(4096)
     buffer.view()[:4] = b"kept"
-    nic.wait_link(10)
+    nic.wait_link(300)
     # Once before, so that all that is used later is in memory.
     assert gateway_answers(nic)
     assert decodes(device)
     nic.reset()
-    nic.wait_link(10)
+    nic.wait_link(300)
     assert ctypes.CDLL(None).mlockall(1) == 0  # MCL_CURRENT: nothing is read from there any more
     write("/sys/class/rtc/rtc0/wakealarm", "+3")
     write("/sys/power/state", "mem")
-    event = stream.wait(20)
+    event = stream.wait(300)
     while event.kind is not EventKind.RESUME:
-        event = stream.wait(20)
+        event = stream.wait(300)
     print("slept", event.slept // 10**9, flush=True)
     print("decodes", decodes(device), flush=True)
     nic.reset()
-    nic.wait_link(10)
+    nic.wait_link(300)
     print("traffic", gateway_answers(nic), bytes(buffer.view()[:4]), flush=True)
     time.sleep(1000)
 """

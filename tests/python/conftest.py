@@ -30,7 +30,7 @@ def device() -> Iterator[vfiocore.Device]:
 def nic(device: vfiocore.Device) -> Iterator[vfiocore.Nic]:
     """Its interface, whose transmitter is wired to its own receiver, with the link up."""
     with device.nic() as opened:
-        opened.wait_link(10)
+        opened.wait_link(60)
         yield opened
 
 

@@ -125,6 +125,6 @@ def test_errors_of_a_watched_device_until_ctrl_c() -> None:
         assert process.stdout is not None
         line = process.stdout.readline()
         process.send_signal(signal.SIGINT)
-        rest, errors = process.communicate(timeout=20)
+        rest, errors = process.communicate(timeout=60)
     assert "error fake:e1000e: Malformed TLP" in line
     assert (process.returncode, rest, errors) == (130, "", "")

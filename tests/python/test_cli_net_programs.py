@@ -37,8 +37,8 @@ def pair() -> Iterator[tuple[vfiocore.Nic, vfiocore.Nic]]:
         left, right = (
             stack.enter_context(device.nic(pool=pool, promisc=True)) for device in devices
         )
-        left.wait_link(5)
-        right.wait_link(5)
+        left.wait_link(60)
+        right.wait_link(60)
         yield left, right
 
 
@@ -56,7 +56,7 @@ def test_generate_at_a_rate(nic: vfiocore.Nic) -> None:
     start = time.monotonic()
     assert generate(nic, frame, count=50, rate=500) == 50
     assert time.monotonic() - start >= 49 / 500
-    nic.drain(5)
+    nic.drain(60)
     got = nic.recv_many()
     assert got == [frame] * 50
     sent = generate(nic, frame, seconds=0.1, rate=1000)
@@ -105,11 +105,11 @@ def test_forward_drops_what_does_not_fit(pair: tuple[vfiocore.Nic, vfiocore.Nic]
     way, free = Way(left, right), left.pool.free
     for _ in range(3):
         left.tx_burst([experiment(60, b"\2" * 6, b"\2" * 6)] * 100)
-        left.drain(5)
+        left.drain(60)
         way.move(256)
     assert (way.forwarded, way.dropped) == (255, 45)
     right.device.bus_master = True
-    right.drain(5)
+    right.drain(60)
     while right.recv_many():
         pass
     assert left.pool.free > free - 300

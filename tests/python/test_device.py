@@ -90,7 +90,7 @@ def test_close_under_another_threads_accesses(device: vfiocore.Device) -> None:
         thread.start()
     device.close()
     for thread in threads:
-        thread.join(5)
+        thread.join(60)
     assert caught == [vfiocore.ClosedError] * 4
 
 

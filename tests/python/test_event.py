@@ -23,7 +23,7 @@ OURS = {EventKind.ERROR, EventKind.REQUEST, EventKind.GONE}
 def take(stream: vfiocore.Events) -> vfiocore.Event:
     """The next event of the fake; what the machine does to its own devices is not ours."""
     while True:
-        event = stream.wait(5)
+        event = stream.wait(60)
         if event.kind in OURS:
             return event
 
@@ -168,7 +168,7 @@ def test_release_wakes_whoever_waits(nic: vfiocore.Nic, device: vfiocore.Device)
         thread.start()
     fake.set(device, Knob.REQUEST, 1)
     for thread in threads:
-        thread.join(20)
+        thread.join(60)
         assert not thread.is_alive()
     assert failures == [vfiocore.DeviceGone] * 2
     assert device.released
@@ -201,7 +201,7 @@ def test_release_by_hand(device: vfiocore.Device) -> None:
     irqs = device.irqs("msix", 2)
     device.release()
     device.release()
-    assert irqs[1].wait(1) == 1
+    assert irqs[1].wait(60) == 1
     with pytest.raises(vfiocore.DeviceGone, match="given back to the host"):
         device.config.read16(0)
     with pytest.raises(vfiocore.DeviceGone):

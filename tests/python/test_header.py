@@ -52,7 +52,7 @@ def test_structs(header: str) -> None:
 
 
 def test_structures_that_grow(root: Path) -> None:
-    """Each that starts with its size is taken as src/base/sized.h does, whatever header it is of."""
+    """Each that starts with its size is taken as base/sized.h does, whatever header it is of."""
     source = root / "libvfiocore"
     headers = "".join(path.read_text() for path in sorted(source.glob("include/vfiocore/*.h")))
     sized = set(re.findall(r"^\tuint32_t size;.*sizeof\(struct (vfc_\w+)\)", headers, re.M))

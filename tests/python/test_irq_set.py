@@ -31,7 +31,7 @@ def fire(device: vfiocore.Device) -> Callable[[int], None]:
 
 
 def soon(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.001)
@@ -49,13 +49,13 @@ def test_arm_and_disarm(irqs: vfiocore.IrqSet, fire: Callable[[int], None]) -> N
     with pytest.raises(vfiocore.WaitTimeout):
         irqs[1].wait(0)
     fire(1)
-    assert irqs[1].wait(1) == 1
+    assert irqs[1].wait(60) == 1
 
 
 def test_stats(irqs: vfiocore.IrqSet, fire: Callable[[int], None]) -> None:
     for _ in range(3):
         fire(0)
-    assert irqs[0].wait(1) == 3
+    assert irqs[0].wait(60) == 3
     stats = irqs[0].stats
     assert (stats.fired, stats.wakeups, stats.merged, stats.spurious) == (3, 1, 2, 0)
 
@@ -68,7 +68,7 @@ def test_stats_of_tasks(irqs: vfiocore.IrqSet, fire: Callable[[int], None]) -> N
         for number in range(rounds):
             if number % 2:
                 fire(0)
-                assert irqs[0].wait(1) == 1
+                assert irqs[0].wait(60) == 1
             asyncio.get_running_loop().call_soon(fire, 0)
             assert await irqs[0].wait_async() == 1
 
@@ -131,7 +131,7 @@ def test_resize(device: vfiocore.Device, fire: Callable[[int], None], noresize: 
         if noresize:
             assert first.wait(0) == 1  # one may have come while all were off
         fire(4)
-        assert irqs.wait_any(1) == (4, 1)
+        assert irqs.wait_any(60) == (4, 1)
         last = irqs[4]
         irqs.resize(2)
         with pytest.raises(IndexError):
@@ -144,7 +144,7 @@ def test_resize(device: vfiocore.Device, fire: Callable[[int], None], noresize: 
         irqs.resize(5)
         assert irqs[4] is last
         fire(4)
-        assert last.wait(1) == 1
+        assert last.wait(60) == 1
 
 
 def test_resize_wakes_those_who_wait(irqs: vfiocore.IrqSet) -> None:
@@ -167,7 +167,7 @@ def test_resize_wakes_those_who_wait(irqs: vfiocore.IrqSet) -> None:
     thread.start()
     time.sleep(0.05)
     asyncio.run(task())
-    thread.join(5)
+    thread.join(60)
     assert len(caught) == 1
 
 
@@ -178,7 +178,7 @@ def test_wait_any(irqs: vfiocore.IrqSet, fire: Callable[[int], None]) -> None:
     for _ in range(30):
         for vector in range(3):
             fire(vector)
-        seen.append(irqs.wait_any(1)[0])
+        seen.append(irqs.wait_any(60)[0])
     assert [seen.count(vector) for vector in range(3)] == [10, 10, 10]
 
 
@@ -190,11 +190,11 @@ def test_wait_all_goes_on(irqs: vfiocore.IrqSet, fire: Callable[[int], None]) ->
         with pytest.raises(vfiocore.WaitTimeout):
             irqs.wait_all(0.01)
     fire(1)
-    assert irqs.wait_all(1) == [2, 1, 1]
+    assert irqs.wait_all(60) == [2, 1, 1]
     irqs[1].disarm()
     fire(0)
     fire(2)
-    assert irqs.wait_all(1) == [1, 0, 1]
+    assert irqs.wait_all(60) == [1, 0, 1]
 
 
 def test_poll(irqs: vfiocore.IrqSet, fire: Callable[[int], None]) -> None:
@@ -218,7 +218,7 @@ def test_masks(device: vfiocore.Device, fire: Callable[[int], None]) -> None:
         with pytest.raises(vfiocore.WaitTimeout):
             irqs[0].wait(0)
         os.eventfd_write(irqs.unmask_fd(), 1)
-        assert irqs[0].wait(5) == 1
+        assert irqs[0].wait(60) == 1
 
 
 def test_thread(irqs: vfiocore.IrqSet, fire: Callable[[int], None]) -> None:
@@ -238,7 +238,7 @@ def test_thread(irqs: vfiocore.IrqSet, fire: Callable[[int], None]) -> None:
     assert not thread.alive
     thread.stop()
     fire(0)
-    assert irqs[0].wait(1) == 1
+    assert irqs[0].wait(60) == 1
 
 
 def test_thread_unmasks(device: vfiocore.Device, fire: Callable[[int], None]) -> None:
@@ -348,7 +348,7 @@ def test_async_cancelled_in_the_same_moment(
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
-            assert await irqs[0].wait_async(1) == 1
+            assert await irqs[0].wait_async(60) == 1
 
     asyncio.run(main())
 
@@ -358,13 +358,13 @@ def test_child_of_fork(irqs: vfiocore.IrqSet, fire: Callable[[int], None]) -> No
     child = os.fork()
     if not child:
         try:
-            irqs[0].wait(1)
+            irqs[0].wait(60)
         except vfiocore.VfioError as error:
             os._exit(error.errno == errno.ECHILD)
         os._exit(2)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 1
     fire(0)
-    assert irqs.wait_any(1) == (0, 1)
+    assert irqs.wait_any(60) == (0, 1)
 
 
 def test_use_after_close(device: vfiocore.Device) -> None:

@@ -297,6 +297,6 @@ def test_the_nic_dirties_what_it_writes(nic: vfiocore.Nic, device: vfiocore.Devi
     assert len(mapped) == iommu.mappings
     with iommu.dirty_tracking() as dirty:
         nic.send(nic.mac_bytes + bytes(54))
-        nic.recv(timeout=10)
+        nic.recv(timeout=60)
         # A descriptor of each ring, and a buffer that was received into.
         assert sum(len(dirty.read(info)) for info in mapped.values()) >= 3

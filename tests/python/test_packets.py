@@ -22,7 +22,7 @@ def frame(nic: vfiocore.Nic, number: int = 0, length: int = 64) -> bytes:
     return (nic.mac_bytes * 2 + TYPE + number.to_bytes(4, "big")).ljust(length, b"\xa5")
 
 
-def receive(nic: vfiocore.Nic, count: int, timeout: float = 5) -> list[bytes]:
+def receive(nic: vfiocore.Nic, count: int, timeout: float = 60) -> list[bytes]:
     frames: list[bytes] = []
     end = time.monotonic() + timeout
     while len(frames) < count and time.monotonic() < end:
@@ -42,8 +42,8 @@ def pair(leaks: None) -> Iterator[tuple[vfiocore.Nic, vfiocore.Nic]]:
         left, right = (
             stack.enter_context(device.nic(pool=pool, promisc=True)) for device in devices
         )
-        left.wait_link(5)
-        right.wait_link(5)
+        left.wait_link(60)
+        right.wait_link(60)
         yield left, right
 
 
@@ -58,7 +58,7 @@ def test_alloc_send_receive(nic: vfiocore.Nic) -> None:
     assert nic.stats.tx_doorbells == doorbells + 1
     assert not burst
     assert receive(nic, 100) == [frame(nic, number) for number in range(100)]
-    nic.drain(5)
+    nic.drain(60)
     assert nic.rx_burst().lengths == []
     assert nic.tx_burst([frame(nic, 7)]) == 1
     assert receive(nic, 1) == [frame(nic, 7)]
@@ -84,7 +84,7 @@ def test_an_array_is_used_again_once_its_burst_is_gone(nic: vfiocore.Nic) -> Non
 
 def test_views_end_with_the_burst(nic: vfiocore.Nic) -> None:
     nic.send(frame(nic))
-    nic.drain(5)
+    nic.drain(60)
     with nic.rx_burst() as burst:
         view = burst[0]
         assert burst[-1] == view
@@ -131,7 +131,7 @@ def test_numpy(nic: vfiocore.Nic) -> None:
 
 def test_closing_with_a_burst(device: vfiocore.Device) -> None:
     with device.nic() as nic:
-        nic.wait_link(5)
+        nic.wait_link(60)
         burst = nic.alloc(4, frame(nic))
         view = burst[0]
         pool = nic.pool
@@ -199,9 +199,9 @@ def test_what_does_not_fit_stays(nic: vfiocore.Nic, device: vfiocore.Device) -> 
         assert nic.tx_burst(burst) == 0
         burst[0][14:18] = b"next"
         device.bus_master = True
-        nic.drain(5)
+        nic.drain(60)
         assert nic.tx_burst(burst) == 145
-    nic.drain(5)
+    nic.drain(60)
     nic.recv_many(1000)
     assert nic.stats.tx_frames == 400
 
@@ -219,7 +219,7 @@ def test_forward_between_two(pair: tuple[vfiocore.Nic, vfiocore.Nic]) -> None:
     left, right = pair
     assert left.pool is right.pool
     left.tx_burst([frame(left, number) for number in range(50)])
-    moved, end = 0, time.monotonic() + 5
+    moved, end = 0, time.monotonic() + 60
     while moved < 50 and time.monotonic() < end:
         with left.rx_burst() as burst:
             moved += right.tx_burst(burst)

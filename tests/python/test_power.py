@@ -46,7 +46,7 @@ def test_wakeup(device: vfiocore.Device) -> None:
             low.wait(0.01)
         timer = threading.Timer(0.05, device.config.read16, (0,))
         timer.start()
-        low.wait(5)
+        low.wait(60)
         low.wait(0)
         timer.join()
         assert fake.get(device, Knob.LOW_POWER) == 0

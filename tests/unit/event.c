@@ -55,7 +55,7 @@ static int next(int64_t timeout)
 
 static void expect(uint32_t kind)
 {
-	CHECK_EQ(next(SECOND), 0);
+	CHECK_EQ(next(60 * SECOND), 0);
 	CHECK_EQ(event.kind, kind);
 }
 
@@ -228,7 +228,7 @@ static void released_nic(void)
 
 	up(VFC_WATCH_RELEASE);
 	CHECK_EQ(vfc_nic_open(device, NULL, &nic), 0);
-	CHECK_EQ(vfc_nic_wait_link(nic, 5 * SECOND), 0);
+	CHECK_EQ(vfc_nic_wait_link(nic, 60 * SECOND), 0);
 	set(VFC_FAKE_REQUEST, 1);
 	expect(VFC_EVENT_REQUEST);
 	CHECK_EQ(event.released, 1);

@@ -439,12 +439,12 @@ static void traffic(struct vfc_nic *nic, int *rc)
 	struct vfc_nic_stats stats = {.size = sizeof(stats)};
 	uint8_t frame[60] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, in[2048];
 
-	note(rc, vfc_nic_wait_link(nic, SECOND));
+	note(rc, vfc_nic_wait_link(nic, 60 * SECOND));
 	note(rc, vfc_nic_send(nic, frame, sizeof(frame)));
-	note(rc, vfc_nic_rx_wait(nic, 0, SECOND));
+	note(rc, vfc_nic_rx_wait(nic, 0, 60 * SECOND));
 	if (*rc == 0)
 		CHECK_EQ(vfc_nic_recv(nic, in, sizeof(in)), sizeof(frame));
-	note(rc, vfc_nic_drain(nic, 0, SECOND));
+	note(rc, vfc_nic_drain(nic, 0, 60 * SECOND));
 	note(rc, vfc_nic_stats(nic, &stats));
 }
 

@@ -235,6 +235,32 @@ static void thread_unmasks(uint32_t rate)
 	down();
 }
 
+/* The next call that can fail is this thread's own: its wait for the next interrupt, with EINTR. */
+static void interrupt_the_wait(void *argument, uint32_t vector, uint64_t count)
+{
+	add_up(argument, vector, count);
+	sys_fault_arm(1);
+}
+
+/* A signal that interrupts the wait ends it, but not the thread, and is no error. */
+static void thread_survives_eintr(void)
+{
+	struct vfc_irq_thread *thread;
+	uint64_t counts[5] = {0};
+
+	up(VFC_IRQ_MSIX, 1);
+	CHECK_EQ(vfc_irq_thread_start(irq, interrupt_the_wait, counts, NULL, &thread), 0);
+	for (uint64_t i = 1; i <= 20; i++) {
+		fire(0);
+		CHECK_SOON(sum(counts, 0) == i);
+		CHECK_SOON(sys_fault_count() == 2); /* the wait that failed, and the next one */
+	}
+	sys_fault_arm(0);
+	CHECK_EQ(served(thread).error, 0);
+	CHECK_EQ(vfc_irq_thread_stop(thread), 0);
+	down();
+}
+
 /* Arms, disarms and resizes while others wait and interrupts come: for the sanitizers. */
 static void *churn(void *argument)
 {
@@ -294,6 +320,7 @@ int main(void)
 	thread_is_limited();
 	thread_unmasks(0);
 	thread_unmasks(200);
+	thread_survives_eintr();
 	all_at_once();
 	return 0;
 }

@@ -104,7 +104,7 @@ static void bursts(uint32_t total, uint32_t burst)
 	int64_t end;
 
 	up(0, 1, 256);
-	end = sys_now() + 20 * SECOND;
+	end = sys_now() + 60 * SECOND;
 	while (received < total) {
 		int n = 0, taken;
 
@@ -120,7 +120,7 @@ static void bursts(uint32_t total, uint32_t burst)
 			vfc_nic_rx_wait(nic, 0, 10 * MS);
 		CHECK(sys_now() < end);
 	}
-	CHECK_EQ(vfc_nic_drain(nic, 0, SECOND), 0);
+	CHECK_EQ(vfc_nic_drain(nic, 0, 60 * SECOND), 0);
 	s = stats();
 	CHECK_EQ(s.rx_frames, received);
 	CHECK_EQ(s.tx_frames, sent);
@@ -164,7 +164,7 @@ static void exhaustion(void)
 
 	up(0, 1, 64);
 	in_pool = nic->pool->free;
-	CHECK_EQ(vfc_nic_drain(nic, 0, SECOND), 0);
+	CHECK_EQ(vfc_nic_drain(nic, 0, 60 * SECOND), 0);
 	CHECK_EQ(vfc_fake_set(device, VFC_FAKE_LINK, 0), 0);
 	n = vfc_nic_alloc(nic, packets, 2000);
 	CHECK_EQ(n, in_pool);
@@ -179,7 +179,7 @@ static void exhaustion(void)
 	taken = vfc_nic_tx_burst(nic, 0, packets + 10, (uint32_t)n - 10);
 	CHECK(taken >= 53 && taken <= 63);
 	vfc_nic_free(nic, packets + 10 + taken, (uint32_t)(n - 10 - taken));
-	CHECK_EQ(vfc_nic_drain(nic, 0, SECOND), 0);
+	CHECK_EQ(vfc_nic_drain(nic, 0, 60 * SECOND), 0);
 	CHECK_EQ(nic->pool->free, in_pool);
 	vfc_nic_free(nic, packets, 1); /* freed twice: no harm to the pool */
 	packets[0].chunk = 1 << 30;
@@ -200,7 +200,7 @@ static void starvation(void)
 	fill(frame, mac, sizeof(frame), 1);
 	for (int i = 0; i < 1000 && nic->pool->free; i++) {
 		CHECK_EQ(vfc_nic_send(nic, frame, sizeof(frame)), 0);
-		CHECK_EQ(vfc_nic_drain(nic, 0, SECOND), 0);
+		CHECK_EQ(vfc_nic_drain(nic, 0, 60 * SECOND), 0);
 		n += (uint32_t)vfc_nic_rx_burst(nic, 0, held + n, 1000 - n);
 	}
 	CHECK(n > 200);
@@ -269,7 +269,7 @@ static void link_state(void)
 	struct vfc_nic_link link;
 
 	up(0, 1, 0);
-	CHECK_EQ(vfc_nic_wait_link(nic, SECOND), 0);
+	CHECK_EQ(vfc_nic_wait_link(nic, 60 * SECOND), 0);
 	CHECK_EQ(vfc_nic_link(nic, &link), 0);
 	CHECK_EQ(link.up, 1);
 	CHECK_EQ(link.speed, 1000);

@@ -13,7 +13,7 @@ static bool comes(uint32_t tag)
 	out[14] = (uint8_t)(tag >> 8);
 	out[15] = (uint8_t)tag;
 	CHECK_EQ(vfc_nic_send(nic, out, sizeof(out)), 0);
-	CHECK_EQ(vfc_nic_drain(nic, 0, SECOND), 0);
+	CHECK_EQ(vfc_nic_drain(nic, 0, 60 * SECOND), 0);
 	if (vfc_nic_rx_wait(nic, 0, 20 * MS) < 0)
 		return false;
 	CHECK_EQ(vfc_nic_recv(nic, in, sizeof(in)), sizeof(out));
@@ -38,7 +38,7 @@ static void vlans(void)
 	CHECK(!comes(37)); /* the same bit of another register */
 	CHECK(!comes(4));
 	CHECK_EQ(vfc_nic_reset(nic), 0);
-	CHECK_EQ(vfc_nic_wait_link(nic, SECOND), 0);
+	CHECK_EQ(vfc_nic_wait_link(nic, 60 * SECOND), 0);
 	CHECK(comes(5));
 	CHECK(!comes(6));
 	CHECK_EQ(vfc_nic_vlan(nic, 5, false), 0);

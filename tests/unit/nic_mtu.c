@@ -99,7 +99,7 @@ static void traffic(uint32_t mtu)
 	CHECK_EQ(open_mtu(mtu, NULL), 0);
 	lengths(mtu);
 	CHECK_EQ(vfc_nic_reset(nic), 0);
-	CHECK_EQ(vfc_nic_wait_link(nic, SECOND), 0);
+	CHECK_EQ(vfc_nic_wait_link(nic, 60 * SECOND), 0);
 	round_trip(8);
 	none_lost();
 	if (mtu > 1500)

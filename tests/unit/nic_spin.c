@@ -14,7 +14,7 @@ static int open_spin(uint64_t spin)
 		return rc;
 	CHECK_EQ(vfc_nic_info(nic, &info), 0);
 	memcpy(mac, info.mac, 6);
-	CHECK_EQ(vfc_nic_wait_link(nic, SECOND), 0);
+	CHECK_EQ(vfc_nic_wait_link(nic, 60 * SECOND), 0);
 	return 0;
 }
 

@@ -87,7 +87,7 @@ static inline int receive(uint8_t *frame, uint32_t size)
 {
 	int n;
 
-	CHECK_EQ(vfc_nic_rx_wait(nic, 0, SECOND), 0);
+	CHECK_EQ(vfc_nic_rx_wait(nic, 0, 60 * SECOND), 0);
 	n = vfc_nic_recv(nic, frame, size);
 	CHECK(n != 0);
 	return n;
@@ -97,7 +97,7 @@ static inline void nothing_comes(void)
 {
 	uint8_t frame[2048];
 
-	CHECK_EQ(vfc_nic_drain(nic, 0, SECOND), 0);
+	CHECK_EQ(vfc_nic_drain(nic, 0, 60 * SECOND), 0);
 	CHECK_EQ(vfc_nic_recv(nic, frame, sizeof(frame)), 0);
 }
 

@@ -93,9 +93,9 @@ static uint64_t loop(uint64_t from, uint64_t to)
 		received += n;
 		/* The model's thread has to run, too: on one CPU it does while we sleep. */
 		if (!n)
-			CHECK_EQ(vfc_nic_rx_wait(nic, 0, 20 * SECOND), 0);
+			CHECK_EQ(vfc_nic_rx_wait(nic, 0, 60 * SECOND), 0);
 	}
-	CHECK_EQ(vfc_nic_drain(nic, 0, 20 * SECOND), 0);
+	CHECK_EQ(vfc_nic_drain(nic, 0, 60 * SECOND), 0);
 	return received;
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Run a sequence of public calls again and again, another of its system calls failing each time. */
+/* Run a sequence of public calls again and again; each time another of its system calls fails. */
 #ifndef VFC_TEST_SWEEP_H
 #define VFC_TEST_SWEEP_H
 
@@ -11,7 +11,7 @@
 
 #define SWEEP_TOO_MANY 2000
 
-/* Which call is to fail: a sequence that prepares something first arms it again then. */
+/* The call that fails. A sequence that makes other calls first arms it again after those. */
 static unsigned sweep_armed;
 
 static inline int count_fds(void)
@@ -26,7 +26,7 @@ static inline int count_fds(void)
 	return n;
 }
 
-/* The first failure is what counts; it has just left its record. */
+/* Remember the first failure, and check the record that it has just left. */
 static inline int note(int *rc, int now)
 {
 	if (now < 0 && *rc == 0) {
@@ -39,10 +39,14 @@ static inline int note(int *rc, int now)
 	return now;
 }
 
-/* A run in which the n-th call failed must fail; the first without a failing call ends it. */
+/*
+ * A run in which the n-th call failed must fail, and keep neither a descriptor nor address space. The
+ * first run without a failing call ends the sweep.
+ */
 static inline void sweep(const char *what, int (*run)(void))
 {
 	int fds = count_fds(), rc;
+	int64_t mapped = sys_mapped();
 	unsigned n = 0, calls;
 
 	do {
@@ -51,6 +55,7 @@ static inline void sweep(const char *what, int (*run)(void))
 		calls = sys_fault_count();
 		sys_fault_arm(0);
 		CHECK_EQ(count_fds(), fds);
+		CHECK_EQ(sys_mapped(), mapped);
 		if (calls >= n && rc == 0)
 			fprintf(stderr, "%s: call %u failed and did no harm\n", what, n);
 		CHECK(n < SWEEP_TOO_MANY);

@@ -36,7 +36,7 @@ static inline void test_differ(const char *file, int line, const char *a, const 
 			test_failed(__FILE__, __LINE__, #condition);  \
 	} while (0)
 
-/* Of integers of any width; each side is evaluated once. */
+/* Compare integers of any width. Each side is evaluated once. */
 #define CHECK_EQ(actual, expected)                                                          \
 	do {                                                                                \
 		int64_t actual_ = (int64_t)(actual), expected_ = (int64_t)(expected);       \
@@ -44,10 +44,13 @@ static inline void test_differ(const char *file, int line, const char *a, const 
 			test_differ(__FILE__, __LINE__, #actual, #expected, actual_, expected_); \
 	} while (0)
 
-/* Of a thread's progress: repeat until true, for five seconds at most. */
+/*
+ * Wait for another thread: repeat until true. Tries are counted and not seconds, so that a machine that
+ * stalls does not fail the test; they take 20 seconds at least.
+ */
 #define CHECK_SOON(condition)                                               \
 	do {                                                                \
-		int tries_ = 50000;                                         \
+		int tries_ = 200000;                                        \
 		while (!(condition)) {                                      \
 			if (!--tries_)                                      \
 				test_failed(__FILE__, __LINE__, #condition); \
@@ -61,7 +64,7 @@ static inline void test_differ(const char *file, int line, const char *a, const 
 		exit(77);                             \
 	} while (0)
 
-/* Pseudo-random numbers that are the same in each run (xorshift64). */
+/* Pseudo-random numbers (xorshift64), the same ones in each run. */
 static inline uint64_t test_random(uint64_t *state)
 {
 	*state ^= *state << 13;

@@ -3,7 +3,7 @@
  * One address space and eight threads that map, unmap, look up and allocate in it, while another
  * attaches and detaches a device. No two live mappings share a page, and none lies in the guard of
  * another: each thread claims the pages of its mappings in a table, after it mapped and until before
- * it unmaps. For VFC_TEST_SECONDS seconds, 2 by default; 60 under the thread sanitizer (ci/test).
+ * it unmaps. For VFC_TEST_SECONDS seconds, 2 by default; 20 under the thread sanitizer (ci/test).
  */
 #include <errno.h>
 #include <pthread.h>

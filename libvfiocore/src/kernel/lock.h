@@ -16,10 +16,30 @@ struct lock {
 void lock_wait(struct lock *lock);
 void lock_wake(struct lock *lock);
 
+/*
+ * A thread takes several locks in the order of their addresses, so that no two threads wait for each
+ * other. The tests' build checks that, and ends the process where it is not so.
+ */
+#ifdef VFC_FAULT_INJECTION
+void lock_check_take(const struct lock *lock);
+void lock_check_give(const struct lock *lock);
+#else
+static inline void lock_check_take(const struct lock *lock)
+{
+	(void)lock;
+}
+
+static inline void lock_check_give(const struct lock *lock)
+{
+	(void)lock;
+}
+#endif
+
 static inline void lock_take(struct lock *lock)
 {
 	uint32_t is = 0;
 
+	lock_check_take(lock);
 	if (!__atomic_compare_exchange_n(&lock->state, &is, 1, false, __ATOMIC_ACQUIRE,
 					 __ATOMIC_RELAXED))
 		lock_wait(lock);
@@ -27,6 +47,7 @@ static inline void lock_take(struct lock *lock)
 
 static inline void lock_give(struct lock *lock)
 {
+	lock_check_give(lock);
 	if (__atomic_exchange_n(&lock->state, 0, __ATOMIC_RELEASE) == 2)
 		lock_wake(lock);
 }

@@ -42,6 +42,25 @@ bool sys_fault(void)
 
 	return calls == __atomic_load_n(&fault_countdown, __ATOMIC_RELAXED);
 }
+
+static int64_t mapped; /* bytes, in whole pages */
+
+int64_t sys_mapped(void)
+{
+	return __atomic_load_n(&mapped, __ATOMIC_RELAXED);
+}
+
+static void count_mapped(size_t length, int sign)
+{
+	size_t page = sys_page_size();
+
+	__atomic_add_fetch(&mapped, sign * (int64_t)((length + page - 1) / page * page), __ATOMIC_RELAXED);
+}
+#else
+static inline void count_mapped(size_t length, int sign)
+{
+	(void)length, (void)sign;
+}
 #endif
 
 int sys_open(const char *path, int flags)
@@ -156,10 +175,12 @@ int sys_mmap(size_t length, int protection, int flags, int fd, uint64_t position
 
 	FAIL_ON_DEMAND(-ENOMEM);
 	p = mmap(NULL, length, protection, flags, fd, (off_t)position);
-	if (p == MAP_FAILED)
+	if (p == MAP_FAILED) {
 		rc = -errno;
-	else
+	} else {
 		*address = p;
+		count_mapped(length, 1);
+	}
 	errno = saved;
 	return rc;
 }
@@ -169,6 +190,7 @@ void sys_munmap(void *address, size_t length)
 	int saved = errno;
 
 	munmap(address, length);
+	count_mapped(length, -1);
 	errno = saved;
 }
 
@@ -339,6 +361,8 @@ int sys_move(void *from, size_t length, void *to)
 	FAIL_ON_DEMAND(-ENOMEM);
 	if (mremap(from, length, length, MREMAP_MAYMOVE | MREMAP_FIXED, to) == MAP_FAILED)
 		rc = -errno;
+	else
+		count_mapped(length, -1); /* what was at @to is unmapped */
 	errno = saved;
 	return rc;
 }

@@ -102,6 +102,8 @@ void *sys_alloc(size_t length); /* zeroed; NULL when out of memory; free() it */
  */
 void sys_fault_arm(unsigned n);
 unsigned sys_fault_count(void);
+/* Bytes of address space that the library has mapped and not unmapped. */
+int64_t sys_mapped(void);
 #endif
 
 #endif

@@ -50,7 +50,7 @@ class Monitor:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def command(self, execute: str, *, timeout: float = 10.0, **arguments: Any) -> Any:
+    def command(self, execute: str, *, timeout: float = 60.0, **arguments: Any) -> Any:
         """Run one command; its result. An underscore in an argument's name stands for a dash.
 
         Raises:
@@ -73,7 +73,7 @@ class Monitor:
         """Run a line of the monitor for humans; what it prints."""
         return str(self.command("human-monitor-command", command_line=line))
 
-    def wait(self, event: str, timeout: float = 10.0) -> dict[str, Any]:
+    def wait(self, event: str, timeout: float = 60.0) -> dict[str, Any]:
         """Wait for an event of QEMU's that was not waited for before, such as DEVICE_DELETED."""
         deadline = time.monotonic() + timeout
         while True:

@@ -53,7 +53,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=pool.Limits.test,
         metavar="S",
         help="seconds without an end of a test after which its guest is killed "
-        "(default %(default)s)",
+        "(default %(default)s; longer in proportion where a boot takes longer than on a quiet "
+        "machine)",
     )
 
 
@@ -159,7 +160,7 @@ class _OnHost:
             return
         name = node.gateway.id
         seat = self._seats[name]
-        seat.ended.wait(timeout=10)
+        seat.ended.wait(timeout=60)
         self._failures[name] = pool.describe(seat.error) if seat.error else str(error)
         self._restarts -= 1
         if self._restarts >= 0:

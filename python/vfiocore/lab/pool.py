@@ -21,7 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from . import GuestError, LabError, guest
+from . import GuestError, LabError, guest, pace
 from .launcher import address
 from .qemu import Plan
 from .script import for_worker
@@ -31,7 +31,7 @@ _PYTHON_LINE = "import sys;exec(eval(sys.stdin.readline()))"  # execnet's side o
 
 @dataclass(frozen=True)
 class Limits:
-    """How long a boot and a test may take, in seconds."""
+    """How long a boot may take, and a test on a quiet machine (see pace.py), in seconds."""
 
     boot: float = guest.BOOT_SECONDS
     test: float = 120.0
@@ -123,9 +123,10 @@ class Seat(threading.Thread):
 
     def _check(self, booted: guest.Guest) -> None:
         booted.check_alive()
-        if self._busy and time.monotonic() - self._busy[1] > self._limit:
+        limit = pace.limit(self._limit)
+        if self._busy and time.monotonic() - self._busy[1] > limit:
             what = self._busy[0]
-            raise booted.failure(f"{what} did not end within {self._limit:g} s; guest killed")
+            raise booted.failure(f"{what} did not end within {limit:.0f} s; guest killed")
 
     def _finish(self, booted: guest.Guest, client: socket.socket, word: str, rest: str) -> None:
         while arrived := booted.receive(0.2):

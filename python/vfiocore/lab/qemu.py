@@ -27,7 +27,7 @@ from .vmlinux import extract
 
 # In the guest /dev/vfiocore/NAME.
 PORTS = ("stdio", "stderr", "control", "monitor")
-PROBE_SECONDS = 10.0
+PROBE_SECONDS = 30.0  # KVM that works takes two; the answer is remembered
 
 
 @dataclass(frozen=True)

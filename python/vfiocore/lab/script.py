@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -22,7 +23,9 @@ _PASSED_PREFIXES = ("PYTHON", "PYTEST_", "VFIOCORE_", "LC_")
 def environment(plan: Plan, extra: Mapping[str, str]) -> dict[str, str]:
     """What a guest's command sees: the caller's few variables, and where it is."""
     env = {k: v for k, v in os.environ.items() if k in _PASSED or k.startswith(_PASSED_PREFIXES)}
-    env["PATH"] = f"{env.get('PATH', os.defpath)}:{_BIN}"
+    # The caller may have named this command by its path: in the guest it is found by name, too.
+    programs = Path(sys.executable).parent
+    env["PATH"] = f"{env.get('PATH', os.defpath)}:{programs}:{_BIN}"
     # Byte code would only fill the guest's memory: the host never sees it.
     env["PYTHONDONTWRITEBYTECODE"] = "1"
     env["VFIOCORE_LAB_MACHINE"] = plan.machine.name
