@@ -15,6 +15,10 @@
 
 #define LARGE (UINT64_C(2) << 20) /* what the kernel makes transparent huge pages of */
 
+/* What the C library's headers may be too old for. */
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
+#endif
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE 25 /* Linux 6.1 */
 #endif
