@@ -124,5 +124,14 @@ VFC_API int vfc_region_ioeventfd(struct vfc_device *device, uint32_t index, uint
  */
 VFC_API int vfc_pci_caps(struct vfc_device *device, struct vfc_pci_cap *caps, size_t count);
 
+/*
+ * vfc_pci_find_cap() - one capability of config space.
+ * @id: which; @extended: it is of the extended list. @after: 0: the first; or the offset of one that was
+ * found before: the next of that id behind it, since vendor-specific ones (9) may come several times.
+ * @cap: out. Return: 1: found; 0: there is none, or no more. Errors: as vfc_pci_caps().
+ */
+VFC_API int vfc_pci_find_cap(struct vfc_device *device, uint32_t id, bool extended, uint32_t after,
+			     struct vfc_pci_cap *cap);
+
 VFC_END_DECLS
 #endif

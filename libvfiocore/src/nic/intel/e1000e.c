@@ -197,7 +197,8 @@ static void rx_arm(struct vfc_nic *nic, uint32_t queue)
 
 	set(nic, E1000E_ICR, E1000E_INT_RXQ(queue));
 	set(nic, E1000E_IMS, causes);
-	get(nic, E1000E_STATUS); /* unmasked before the caller looks at the ring for the last time */
+	get(nic, E1000E_STATUS); /* the writes have arrived when this returns */
+	vfc_from_register();     /* and only then does the caller look at the ring for the last time */
 }
 
 static void rx_refill(struct nic_rx *rx)

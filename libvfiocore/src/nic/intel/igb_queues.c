@@ -86,7 +86,8 @@ void igb_rx_arm(struct vfc_nic *nic, uint32_t queue)
 {
 	set(nic, IGB_EICR, 1u << queue);
 	set(nic, IGB_EIMS, 1u << queue);
-	get(nic, E1000E_STATUS); /* unmasked before the caller looks at the ring for the last time */
+	get(nic, E1000E_STATUS); /* the writes have arrived when this returns */
+	vfc_from_register();     /* and only then does the caller look at the ring for the last time */
 }
 
 VFC_TEMPLATE bool give(void *context, struct vfc_buffer *buffer)

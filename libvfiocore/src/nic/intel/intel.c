@@ -12,14 +12,12 @@
 bool await(const struct vfc_nic *nic, uint32_t offset, uint32_t mask, uint32_t value,
 	   int64_t timeout)
 {
-	int64_t end = sys_now() + timeout;
+	bool came;
 
-	while ((get(nic, offset) & mask) != value) {
-		if (sys_now() > end)
-			return false;
-		sys_sleep(MS / 50);
-	}
-	return true;
+	error_quiet_begin();
+	came = vfc_mmio_wait32(nic->registers + offset, mask, value, timeout) > 0;
+	error_quiet_end();
+	return came;
 }
 
 int intel_check_present(const struct vfc_nic *nic)

@@ -34,7 +34,7 @@ static inline void set(struct vfc_nic *nic, uint32_t offset, uint32_t value)
 	vfc_mmio_write32(nic->registers + offset, value);
 }
 
-/* Wait until (register & mask) == value; false when the time has passed. */
+/* vfc_mmio_wait32(); false when it fails, which leaves no record: not every caller fails with it. */
 bool await(const struct vfc_nic *nic, uint32_t offset, uint32_t mask, uint32_t value,
 	   int64_t timeout);
 

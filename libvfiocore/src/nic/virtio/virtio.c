@@ -76,6 +76,7 @@ static void stop(struct vfc_nic *nic)
 	set_status(nic, 0);
 	while (status(nic) != 0 && !gone(nic) && sys_now() < end)
 		sys_sleep(MS / 50);
+	vfc_from_register(); /* it writes to no ring any more */
 }
 
 static uint16_t config16(const struct vfc_nic *nic, uint32_t offset)
