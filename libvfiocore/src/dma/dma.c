@@ -180,7 +180,7 @@ static int dma_alloc(struct vfc_iommu *iommu, uint64_t length, const struct vfc_
 	if (!aligned.align && dma->page > sys_page_size())
 		aligned.align = dma->page;
 	if (rc == 0) {
-		rc = vfc_iommu_map(iommu, dma->va, dma->length, &dma->iova, &aligned);
+		rc = vfc_iommu_map(iommu, dma->va, dma->length, &aligned, &dma->iova);
 		if (rc < 0)
 			sys_munmap(dma->va, dma->length);
 	}

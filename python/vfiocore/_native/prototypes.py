@@ -125,8 +125,8 @@ PROTOTYPES: dict[str, tuple[str, ...]] = {
         _IOMMU,
         "void *",
         "uint64_t",
-        "uint64_t *",
         "const struct vfc_map_opts *",
+        "uint64_t *",
     ),
     "vfc_iommu_map_file": (
         "int",
@@ -134,8 +134,8 @@ PROTOTYPES: dict[str, tuple[str, ...]] = {
         "int",
         "uint64_t",
         "uint64_t",
-        "uint64_t *",
         "const struct vfc_map_opts *",
+        "uint64_t *",
     ),
     "vfc_iommu_map_region": (
         "int",
@@ -144,8 +144,8 @@ PROTOTYPES: dict[str, tuple[str, ...]] = {
         "uint32_t",
         "uint64_t",
         "uint64_t",
-        "uint64_t *",
         "const struct vfc_map_opts *",
+        "uint64_t *",
     ),
     "vfc_iommu_copy": (
         "int",
@@ -153,8 +153,8 @@ PROTOTYPES: dict[str, tuple[str, ...]] = {
         _IOMMU,
         "uint64_t",
         "uint64_t",
-        "uint64_t *",
         "const struct vfc_map_opts *",
+        "uint64_t *",
     ),
     "vfc_iommu_map_batch": (
         "int",
