@@ -64,6 +64,8 @@ VFC_API int vfc_region_areas(struct vfc_device *device, uint32_t index,
  * @offset: must be a multiple of @width. @value: host byte order.
  * Errors: -EINVAL (width, alignment, index, out of range), -EACCES (region not readable/writable),
  * -EIO (VFC_REASON_DECODING: memory decoding off, D3), -ENODEV (gone).
+ * A read is ordered before later loads of DMA memory, and a write behind earlier stores to it, as by
+ * vfc_from_register() and vfc_to_device().
  * Thread-safe. Where decoding may end behind the library's back, or in the middle of an access, by
  * another thread or process, opt in to an error in place of a SIGBUS: vfiocore/nofault.h.
  */
