@@ -43,6 +43,7 @@ static int finish(struct vfc_irq *irq, volatile uint8_t *bar, uint32_t reason)
 		return failed("interrupt");
 	status = vfc_mmio_read32(bar + IRQ_STATUS);
 	vfc_mmio_write32(bar + IRQ_ACK, status);
+	vfc_from_register(); /* what the device wrote is looked at after its status was read */
 	return status == reason ? 0 : wrong("interrupt status", status);
 }
 
@@ -74,7 +75,7 @@ static int copy(struct vfc_irq *irq, volatile uint8_t *bar, uint64_t source, uin
 	vfc_mmio_write64(bar + SOURCE, source);
 	vfc_mmio_write64(bar + DESTINATION, destination);
 	vfc_mmio_write64(bar + COUNT, LENGTH);
-	vfc_to_device(); /* what it is to read is in memory before it is told */
+	vfc_to_device(); /* what it is to read is in memory before the command */
 	vfc_mmio_write64(bar + COMMAND, command | START | RAISE);
 	return finish(irq, bar, IRQ_DMA);
 }
@@ -89,7 +90,6 @@ static int both_ways(struct vfc_irq *irq, volatile uint8_t *bar, const struct vf
 	if (copy(irq, bar, memory->iova, INSIDE, 0) < 0 ||
 	    copy(irq, bar, INSIDE, memory->iova + LENGTH, TO_MEMORY) < 0)
 		return -1;
-	vfc_from_device();
 	if (memcmp(first, second, LENGTH))
 		return wrong("what came back is not what was sent", second[0]);
 	printf("%d bytes went there and back at IOVA 0x%" PRIx64 "\n", LENGTH, memory->iova);

@@ -64,28 +64,21 @@ static void set(struct nvme *nvme, uint32_t offset, uint32_t value)
 	vfc_mmio_write32(nvme->registers + offset, value);
 }
 
-/* Section 3.1.6: until (CSTS & mask) == value. CAP.TO: how long that may take. */
+/* Section 3.1.6: wait until (CSTS & mask) == value. CAP.TO says how long that may take. */
 static int await_status(struct nvme *nvme, uint32_t mask, uint32_t value, const char *what)
 {
 	int64_t allowed = (NVME_CAP_TO(nvme->cap) + 1) * (NVME_SECOND / 2);
-	int64_t end = nvme_now() + allowed;
-	struct timespec pause = {0, MS / 10};
-	uint32_t status;
+	int rc = vfc_mmio_wait32(nvme->registers + NVME_CSTS, mask, value, allowed);
+	uint32_t status = get(nvme, NVME_CSTS);
 
-	for (;;) {
-		status = get(nvme, NVME_CSTS);
-		if (status == UINT32_MAX)
-			return nvme_fail(nvme, ENODEV, "%s: the device is gone: registers read as all ones",
-					 what);
-		if ((status & mask) == value)
-			return 0;
-		if (status & NVME_CSTS_CFS && value) /* it will never be ready */
-			return nvme_fail(nvme, EIO, "%s: the controller reports a fatal status", what);
-		if (nvme_now() > end)
-			return nvme_fail(nvme, ETIMEDOUT, "%s: CSTS is 0x%" PRIx32 " after %" PRId64
-					 " ms, as many as CAP.TO gives it", what, status, allowed / MS);
-		nanosleep(&pause, NULL);
-	}
+	if (rc > 0)
+		return 0;
+	if (rc == -ENODEV)
+		return nvme_fail(nvme, ENODEV, "%s: the device is gone: registers read as all ones", what);
+	if (status & NVME_CSTS_CFS)
+		return nvme_fail(nvme, EIO, "%s: the controller reports a fatal status", what);
+	return nvme_fail(nvme, ETIMEDOUT, "%s: CSTS is 0x%" PRIx32 " after %" PRId64
+			 " ms, as many as CAP.TO gives it", what, status, allowed / MS);
 }
 
 /* Section 7.3.2. It takes no command and does no DMA when this returns. */

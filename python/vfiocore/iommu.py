@@ -278,7 +278,7 @@ class Iommu(SpaceInfo, OtherMemory):
         where = c_uint64(unsigned(options.get("iova") or 0, 64, "IOVA"))
 
         def call() -> int:
-            check(function(handle, *what, length, byref(where), byref(opts)))
+            check(function(handle, *what, length, byref(opts), byref(where)))
             return where.value
 
         def undo(iova: int) -> None:

@@ -266,7 +266,7 @@ class Nic(Bursting):
     @property
     def link(self) -> LinkState:
         """The link now."""
-        link = NicLink()
+        link = NicLink.sized()
         check(self._ask(lib.vfc_nic_link, byref(link)))
         return LinkState(bool(link.up), link.speed, bool(link.full_duplex))
 

@@ -111,7 +111,7 @@ static void ours(void *va, uint64_t length)
 {
 	uint64_t iova = 0;
 
-	if (vfc_iommu_map(iommu, va, length, &iova, NULL) || vfc_iommu_unmap(iommu, iova, length))
+	if (vfc_iommu_map(iommu, va, length, NULL, &iova) || vfc_iommu_unmap(iommu, iova, length))
 		die("vfc_iommu_map");
 }
 
@@ -195,7 +195,7 @@ static uint64_t one_by_one(struct vfc_mapping *vector)
 	uint64_t start = now(), end;
 
 	for (size_t i = 0; i < BUFFERS; i++)
-		if (vfc_iommu_map(iommu, vector[i].va, vector[i].length, &vector[i].iova, NULL))
+		if (vfc_iommu_map(iommu, vector[i].va, vector[i].length, NULL, &vector[i].iova))
 			die("vfc_iommu_map");
 	end = now();
 	if (vfc_iommu_unmap_all(iommu) < 0)

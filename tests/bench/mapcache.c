@@ -75,7 +75,7 @@ static void map_and_unmap(unsigned buffers, unsigned times)
 
 	(void)buffers;
 	for (unsigned i = 0; i < times; i++) {
-		check(vfc_iommu_map(iommu, memory, PAGE, &iova, NULL) == 0, "map");
+		check(vfc_iommu_map(iommu, memory, PAGE, NULL, &iova) == 0, "map");
 		check(vfc_iommu_unmap(iommu, iova, PAGE) == 0, "unmap");
 	}
 }

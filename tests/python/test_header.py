@@ -104,6 +104,21 @@ def test_compiler_finds_a_lie(root: Path, claim: str, lie: str) -> None:
     assert "static assertion failed" in compile_claims(root, source.replace(claim, lie)).stderr
 
 
+@pytest.mark.parametrize("language", ["c", "c++"])
+def test_each_header_stands_alone(root: Path, language: str) -> None:
+    """In any order, without another before it, and without a warning."""
+    compiler = shutil.which("cc" if language == "c" else "c++")
+    assert compiler
+    include = root / "libvfiocore" / "include"
+    headers = sorted(include.rglob("*.h"))
+    assert include / "vfiocore" / "driver.h" in headers
+    standard = "-std=gnu11" if language == "c" else "-std=gnu++17"
+    strict = ["-Wall", "-Wextra", "-Wconversion", "-Werror", "-fsyntax-only"]
+    command = [compiler, standard, *strict, f"-I{include}", "-x", language, *map(str, headers)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+
+
 def test_version(root: Path) -> None:
     assert lib.vfc_version().decode() == vfiocore.__version__
     assert f"version: '{vfiocore.__version__}'" in (root / "meson.build").read_text()

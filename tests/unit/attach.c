@@ -9,7 +9,7 @@ static int map_at(struct vfc_iommu *space, void *va, uint64_t iova)
 {
 	struct vfc_map_opts opts = {.size = sizeof(opts), .flags = VFC_MAP_FIXED};
 
-	return vfc_iommu_map(space, va, PAGE, &iova, &opts);
+	return vfc_iommu_map(space, va, PAGE, &opts, &iova);
 }
 
 static uint32_t devices(struct vfc_iommu *space)

@@ -226,6 +226,54 @@ static void random_bytes(void)
 	}
 }
 
+/* Vendor-specific ones come several times, and an id means another thing in each list. */
+static void found_one_by_one(void)
+{
+	struct vfc_pci_cap caps[8];
+	const struct vfc_pci_cap *cap;
+
+	start(0x40);
+	standard(0x40, 0x09, 0x50);
+	standard(0x50, 0x01, 0x60);
+	standard(0x60, 0x09, 0);
+	extended(0x100, 0x0009, 0x140);
+	extended(0x140, 0x000b, 0);
+	CHECK_EQ(walk(4096, caps, 8), 5);
+	cap = caps_find(caps, 5, 0x09, false, 0);
+	CHECK(cap && cap->offset == 0x40);
+	cap = caps_find(caps, 5, 0x09, false, cap->offset);
+	CHECK(cap && cap->offset == 0x60);
+	CHECK(!caps_find(caps, 5, 0x09, false, cap->offset));
+	cap = caps_find(caps, 5, 0x09, true, 0);
+	CHECK(cap && cap->offset == 0x100);
+	CHECK(!caps_find(caps, 5, 0x09, true, 0x100));
+	CHECK(!caps_find(caps, 5, 0x09, false, 0x44)); /* nothing is there */
+	CHECK(!caps_find(caps, 5, 0x05, false, 0));
+	CHECK(!caps_find(caps, 0, 0x09, false, 0));
+}
+
+/* What vfc_pci_caps() has of an open device is found there, and nothing else. */
+static void found_in_a_device(void)
+{
+	struct vfc_pci_cap caps[64], cap;
+	struct vfc_device *device;
+	int n;
+
+	CHECK_EQ(vfc_device_open("fake:e1000e", NULL, &device), 0);
+	n = vfc_pci_caps(device, caps, 64);
+	CHECK(n > 0);
+	for (int i = 0; i < n; i++) {
+		CHECK_EQ(vfc_pci_find_cap(device, caps[i].id, caps[i].extended, 0, &cap), 1);
+		CHECK_EQ(cap.offset, caps[i].offset);
+		CHECK_EQ(vfc_pci_find_cap(device, cap.id, cap.extended, cap.offset, &cap), 0);
+	}
+	CHECK_EQ(vfc_pci_find_cap(device, 0x7f, false, 0, &cap), 0);
+	CHECK_EQ(vfc_device_release(device), 0);
+	CHECK_EQ(vfc_pci_find_cap(device, 0x01, false, 0, &cap), -ENODEV);
+	CHECK(!strcmp(vfc_error_last()->operation, "vfc_pci_find_cap"));
+	CHECK_EQ(vfc_device_close(device), 0);
+}
+
 int main(void)
 {
 	good_lists();
@@ -238,5 +286,7 @@ int main(void)
 	cardbus_bridge();
 	copies();
 	random_bytes();
+	found_one_by_one();
+	found_in_a_device();
 	return 0;
 }

@@ -80,7 +80,7 @@ static void pieces(void)
 	uint8_t *large = get_memory(length);
 
 	CHECK(bitmap);
-	CHECK_EQ(vfc_iommu_map(iommu, large, length, &iova, &opts), 0);
+	CHECK_EQ(vfc_iommu_map(iommu, large, length, &opts, &iova), 0);
 	CHECK(dma_write(device, iova + PIECE - 1, "xy", 2)); /* across the two */
 	CHECK(dma_write(device, iova + length - 1, "z", 1));
 	CHECK_EQ(vfc_iommu_dirty_read(iommu, iova, length, PAGE, bitmap), 3);
@@ -114,7 +114,7 @@ int main(void)
 	device = open_in(NULL);
 	iommu = vfc_device_iommu(device);
 	memory = get_memory(PAGES * PAGE);
-	CHECK_EQ(vfc_iommu_map(iommu, memory, PAGES * PAGE, &iova, NULL), 0);
+	CHECK_EQ(vfc_iommu_map(iommu, memory, PAGES * PAGE, NULL, &iova), 0);
 	start_and_stop(iova);
 	bad_requests(iova);
 	pieces();

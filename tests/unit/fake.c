@@ -29,7 +29,7 @@ static int map_at(void *va, uint64_t length, uint64_t iova)
 {
 	struct vfc_map_opts opts = {.size = sizeof(opts), .flags = VFC_MAP_FIXED};
 
-	return vfc_iommu_map(vfc_device_iommu(device), va, length, &iova, &opts);
+	return vfc_iommu_map(vfc_device_iommu(device), va, length, &opts, &iova);
 }
 
 static int unmap(uint64_t iova, uint64_t length)
@@ -79,7 +79,7 @@ static void bad_memory(void)
 
 	CHECK(two != MAP_FAILED);
 	CHECK_EQ(map_at(two, 2 * PAGE, 0x100000), -EFAULT); /* not writable */
-	CHECK_EQ(vfc_iommu_map(vfc_device_iommu(device), two, 2 * PAGE, &iova, &opts), 0);
+	CHECK_EQ(vfc_iommu_map(vfc_device_iommu(device), two, 2 * PAGE, &opts, &iova), 0);
 	CHECK_EQ(unmap(iova, 2 * PAGE), 0);
 	CHECK_EQ(munmap(two + PAGE, PAGE), 0);
 	CHECK_EQ(map_at(two, 2 * PAGE, 0x100000), -EFAULT);

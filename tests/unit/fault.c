@@ -122,7 +122,7 @@ static void unmap_neighbours(struct vfc_iommu *iommu, int *rc)
 		return;
 	for (size_t i = 0; i < 3; i++) {
 		iova = at[i];
-		if (note(rc, vfc_iommu_map(iommu, memory + i * PAGE, PAGE, &iova, &opts)) < 0)
+		if (note(rc, vfc_iommu_map(iommu, memory + i * PAGE, PAGE, &opts, &iova)) < 0)
 			break;
 	}
 	if (note(rc, (int)vfc_iommu_unmap_range(iommu, 0x100000, 0x200000)) < 0)
@@ -135,7 +135,7 @@ static void use_space(struct vfc_iommu *iommu, int *rc)
 	struct vfc_pool pool;
 	struct vfc_dma dma;
 
-	if (note(rc, vfc_iommu_map(iommu, memory, 4 * PAGE, &iova, NULL)) == 0)
+	if (note(rc, vfc_iommu_map(iommu, memory, 4 * PAGE, NULL, &iova)) == 0)
 		if (note(rc, vfc_iommu_unmap(iommu, iova, 4 * PAGE)) < 0)
 			CHECK_EQ(vfc_iommu_unmap(iommu, iova, 4 * PAGE), 0);
 	for (uint64_t length = 10000; length < most; length += 2 << 20)
@@ -145,7 +145,7 @@ static void use_space(struct vfc_iommu *iommu, int *rc)
 		if (note(rc, vfc_pool_destroy(&pool)) < 0)
 			CHECK_EQ(vfc_pool_destroy(&pool), 0);
 	use_cache(iommu, rc);
-	if (note(rc, vfc_iommu_map(iommu, memory, PAGE, &iova, NULL)) == 0)
+	if (note(rc, vfc_iommu_map(iommu, memory, PAGE, NULL, &iova)) == 0)
 		if (note(rc, (int)vfc_iommu_unmap_all(iommu)) < 0)
 			CHECK_EQ(vfc_iommu_unmap_all(iommu), PAGE);
 	unmap_neighbours(iommu, rc);
@@ -290,11 +290,11 @@ static void in_pieces(struct vfc_iommu *iommu, int *rc)
 			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	CHECK(large != MAP_FAILED);
-	if (note(rc, vfc_iommu_map(iommu, large, length, &iova, &opts)) == 0)
+	if (note(rc, vfc_iommu_map(iommu, large, length, &opts, &iova)) == 0)
 		unmap(iommu, iova, length, rc);
 	/* Undone, with the failing call among those that undo. */
 	opts.progress = stop_at_the_end;
-	CHECK(vfc_iommu_map(iommu, large, length, &iova, &opts) < 0);
+	CHECK(vfc_iommu_map(iommu, large, length, &opts, &iova) < 0);
 	if (vfc_error_last()->code != ECANCELED)
 		note(rc, -vfc_error_last()->code);
 	CHECK_EQ(munmap(large, length), 0);
@@ -330,13 +330,13 @@ static void by_source(struct vfc_iommu *iommu, struct vfc_iommu *to, struct vfc_
 {
 	uint64_t iova = 0, copy = 0;
 
-	if (note(rc, vfc_iommu_map_file(iommu, fd, 0, PAGE, &iova, NULL)) == 0)
+	if (note(rc, vfc_iommu_map_file(iommu, fd, 0, PAGE, NULL, &iova)) == 0)
 		unmap(iommu, iova, PAGE, rc);
-	if (is_fake() && note(rc, vfc_iommu_map_region(iommu, device, 1, 0, PAGE, &iova, NULL)) == 0)
+	if (is_fake() && note(rc, vfc_iommu_map_region(iommu, device, 1, 0, PAGE, NULL, &iova)) == 0)
 		unmap(iommu, iova, PAGE, rc);
-	if (note(rc, vfc_iommu_map(iommu, memory, 2 * PAGE, &iova, NULL)) < 0)
+	if (note(rc, vfc_iommu_map(iommu, memory, 2 * PAGE, NULL, &iova)) < 0)
 		return;
-	if (note(rc, vfc_iommu_copy(to, iommu, iova, PAGE, &copy, NULL)) == 0)
+	if (note(rc, vfc_iommu_copy(to, iommu, iova, PAGE, NULL, &copy)) == 0)
 		unmap(to, copy, PAGE, rc);
 	if (is_fake() || !strcmp(by, "group"))
 		dirty(iommu, iova, rc);

@@ -30,13 +30,13 @@ static void mappings(void)
 	uint64_t iova = AT + 8 * PAGE;
 	struct vfc_dma dma;
 
-	no(vfc_iommu_map(iommu, memory, PAGE, &iova, NULL));
-	no(vfc_iommu_map(iommu, memory, PAGE, &iova, &fixed));
-	no(vfc_iommu_map_file(iommu, 0, 0, PAGE, &iova, NULL));
-	no(vfc_iommu_map_region(iommu, device, VFC_REGION_BAR0, 0, PAGE, &iova, NULL));
+	no(vfc_iommu_map(iommu, memory, PAGE, NULL, &iova));
+	no(vfc_iommu_map(iommu, memory, PAGE, &fixed, &iova));
+	no(vfc_iommu_map_file(iommu, 0, 0, PAGE, NULL, &iova));
+	no(vfc_iommu_map_region(iommu, device, VFC_REGION_BAR0, 0, PAGE, NULL, &iova));
 	no(vfc_iommu_map_batch(iommu, vector, 1, NULL));
-	no(vfc_iommu_copy(iommu, other, AT, PAGE, &iova, NULL));
-	no(vfc_iommu_copy(other, iommu, AT, PAGE, &iova, NULL));
+	no(vfc_iommu_copy(iommu, other, AT, PAGE, NULL, &iova));
+	no(vfc_iommu_copy(other, iommu, AT, PAGE, NULL, &iova));
 	no(vfc_dma_alloc(iommu, PAGE, NULL, &dma));
 	vector[0].iova = AT;
 	no(vfc_iommu_unmap(iommu, AT, PAGE));
@@ -96,7 +96,7 @@ static void its_own(void)
 	struct vfc_device *own = open_in(NULL);
 	uint64_t iova;
 
-	CHECK_EQ(vfc_iommu_map(vfc_device_iommu(own), memory, PAGE, &iova, NULL), 0);
+	CHECK_EQ(vfc_iommu_map(vfc_device_iommu(own), memory, PAGE, NULL, &iova), 0);
 	CHECK_EQ(vfc_iommu_unmap(vfc_device_iommu(own), iova, PAGE), 0);
 	CHECK_EQ(vfc_device_close(own), 0);
 }
@@ -148,7 +148,7 @@ int main(void)
 	iommu = vfc_device_iommu(device);
 	other = open_space(iommu);
 	memory = get_memory(4 * PAGE);
-	CHECK_EQ(vfc_iommu_map(iommu, memory, PAGE, &iova, &fixed), 0);
+	CHECK_EQ(vfc_iommu_map(iommu, memory, PAGE, &fixed, &iova), 0);
 	in_a_child(mappings);
 	in_a_child(spaces);
 	in_a_child(devices);

@@ -227,7 +227,7 @@ static void the_address_stays(void)
 	int fd = memfd();
 
 	CHECK_EQ(open_in(space, FIRST, &device), 0);
-	CHECK_EQ(vfc_iommu_map_file(space, fd, 0, LENGTH, &iova, NULL), 0);
+	CHECK_EQ(vfc_iommu_map_file(space, fd, 0, LENGTH, NULL, &iova), 0);
 	CHECK_EQ(mapped_here(), 1);
 	for (size_t i = 0; i < 4; i++) {
 		others[i] = mmap(NULL, LENGTH, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -260,7 +260,7 @@ static void every_way_to_unmap(void)
 	for (uint64_t i = 0; i < 40; i++) {
 		uint64_t iova = (i * 7 % 40 + 1) * PAGE;
 
-		CHECK_EQ(vfc_iommu_map_file(space, fd, i % 4 * PAGE, PAGE, &iova, &fixed), 0);
+		CHECK_EQ(vfc_iommu_map_file(space, fd, i % 4 * PAGE, PAGE, &fixed, &iova), 0);
 	}
 	CHECK_EQ(mapped_here(), 40);
 	CHECK_EQ(vfc_iommu_unmap(space, 40 * PAGE, PAGE), 0);
@@ -280,7 +280,7 @@ static void every_way_to_unmap(void)
 	for (uint64_t i = 1; i < 4; i++) {
 		uint64_t iova = i * PAGE;
 
-		CHECK_EQ(vfc_iommu_map_file(space, fd, 0, PAGE, &iova, &fixed), 0);
+		CHECK_EQ(vfc_iommu_map_file(space, fd, 0, PAGE, &fixed, &iova), 0);
 	}
 	CHECK_EQ(vfc_device_close(device) | vfc_iommu_close(space) | close(fd), 0);
 	CHECK_EQ(mapped_here(), 0);
@@ -296,7 +296,7 @@ static int a_file(void)
 
 	CHECK_EQ(ftruncate(fd, (off_t)LENGTH), 0);
 	if (note(&rc, vfc_iommu_open(&opts, &space)) == 0 && note(&rc, open_in(space, FIRST, &device)) == 0 &&
-	    note(&rc, vfc_iommu_map_file(space, fd, 0, LENGTH, &iova, NULL)) == 0 &&
+	    note(&rc, vfc_iommu_map_file(space, fd, 0, LENGTH, NULL, &iova)) == 0 &&
 	    note(&rc, vfc_iommu_unmap(space, iova, LENGTH)) < 0) {
 		CHECK_EQ(mapped_here(), 1); /* the kernel has it still */
 		CHECK(dma_write(iova, "x"));

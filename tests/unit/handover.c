@@ -206,27 +206,27 @@ static void places_elsewhere(void)
 	CHECK(page != MAP_FAILED);
 	CHECK_EQ(vfc_device_open("fake:e1000e", NULL, &device), 0);
 	iommu = vfc_device_iommu(device);
-	CHECK_EQ(vfc_iommu_map(iommu, page, 4096, &first, NULL), 0);
+	CHECK_EQ(vfc_iommu_map(iommu, page, 4096, NULL, &first), 0);
 	map_elsewhere(iommu, page, first + 4096, 100);
 	before = *vfc_error_last();
 	/* Whose space it is alone, that is no way out. */
-	CHECK_EQ(vfc_iommu_map(iommu, page, 4096, &iova, NULL), -EEXIST);
+	CHECK_EQ(vfc_iommu_map(iommu, page, 4096, NULL, &iova), -EEXIST);
 	vfc_error_restore(&before);
 	iommu->adopted = true;
-	CHECK_EQ(vfc_iommu_map(iommu, page, 4096, &iova, NULL), 0);
+	CHECK_EQ(vfc_iommu_map(iommu, page, 4096, NULL, &iova), 0);
 	CHECK(iova > first + 100 * 4096);
 	CHECK_EQ(memcmp(&before, vfc_error_last(), sizeof(before)), 0);
 	iova = first + 4096;
 	low.flags = VFC_MAP_FIXED;
-	CHECK_EQ(vfc_iommu_map(iommu, page, 4096, &iova, &low), -EEXIST);
+	CHECK_EQ(vfc_iommu_map(iommu, page, 4096, &low, &iova), -EEXIST);
 	low.flags = 0;
-	CHECK_EQ(vfc_iommu_map(iommu, page, 4096, &iova, &low), 0);
+	CHECK_EQ(vfc_iommu_map(iommu, page, 4096, &low, &iova), 0);
 	CHECK(iova > first + 100 * 4096 && iova < low.highest);
 	/* No place at all: it ends, and says so. */
 	map_elsewhere(iommu, page, 0x400000, 16);
 	low.highest = 0x40ffff;
 	low.align = 0x400000;
-	CHECK_EQ(vfc_iommu_map(iommu, page, 4096, &iova, &low), -ENOSPC);
+	CHECK_EQ(vfc_iommu_map(iommu, page, 4096, &low, &iova), -ENOSPC);
 	CHECK_EQ(vfc_error_last()->reason, VFC_REASON_OUT_OF_IOVA);
 	iommu->adopted = false;
 	CHECK_EQ(vfc_device_close(device), 0);

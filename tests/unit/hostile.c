@@ -140,7 +140,7 @@ static void reset_under_traffic(void)
 /* Pulled in the middle: calls end, and closing works. */
 static void pulled(void)
 {
-	struct vfc_nic_link link;
+	struct vfc_nic_link link = {.size = sizeof(link)};
 	uint8_t frame[60];
 
 	up(0, 1, 0);

@@ -52,7 +52,7 @@ static void one_table(void)
 	EXPECT("table 2 for 10;attach 10 to 2;");
 	CHECK_EQ(open_in(space, 1, &second), 0);
 	EXPECT("attach 11 to 2;");
-	CHECK_EQ(vfc_iommu_map(space, (void *)0x10000, 4 * PAGE, &iova, NULL), 0);
+	CHECK_EQ(vfc_iommu_map(space, (void *)0x10000, 4 * PAGE, NULL, &iova), 0);
 	CHECK_EQ(vfc_iommu_dirty_read(space, iova, 4 * PAGE, PAGE, &bitmap), -EINVAL); /* not started */
 	EXPECT("");
 	CHECK_EQ(vfc_iommu_dirty_start(space), 0);
@@ -81,7 +81,7 @@ static void two_tables(void)
 	before = *vfc_error_last();
 	CHECK_EQ(open_in(space, 0, &first), 0);
 	EXPECT("table 2 for 10;attach 10 to 2;");
-	CHECK_EQ(vfc_iommu_map(space, (void *)0x10000, 4 * PAGE, &iova, NULL), 0);
+	CHECK_EQ(vfc_iommu_map(space, (void *)0x10000, 4 * PAGE, NULL, &iova), 0);
 	CHECK_EQ(vfc_iommu_dirty_start(space), 0);
 	EXPECT("on 2;");
 	CHECK_EQ(open_in(space, 1, &second), 0); /* tracked from before it can write */
@@ -242,7 +242,7 @@ static void failures(void)
 	CHECK_EQ(vfc_iommu_dirty_start(space), -EIO);
 	EXPECT("on 4;on 3;off 4;off 3;");
 	kernel.fails = NULL;
-	CHECK_EQ(vfc_iommu_map(space, (void *)0x10000, 4 * PAGE, &iova, NULL), 0);
+	CHECK_EQ(vfc_iommu_map(space, (void *)0x10000, 4 * PAGE, NULL, &iova), 0);
 	CHECK_EQ(vfc_iommu_dirty_read(space, iova, 4 * PAGE, PAGE, &bitmap), -EINVAL);
 	CHECK_EQ(vfc_iommu_dirty_start(space), 0);
 	kernel.fails = "read 3;";

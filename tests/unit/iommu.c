@@ -42,7 +42,7 @@ static int map_at(void *va, uint64_t length, uint64_t iova)
 {
 	struct vfc_map_opts opts = {.size = sizeof(opts), .flags = VFC_MAP_FIXED};
 
-	return vfc_iommu_map(iommu, va, length, &iova, &opts);
+	return vfc_iommu_map(iommu, va, length, &opts, &iova);
 }
 
 static void map_and_find(void)
@@ -50,7 +50,7 @@ static void map_and_find(void)
 	struct vfc_mapping found;
 	uint64_t iova = 0;
 
-	CHECK_EQ(vfc_iommu_map(iommu, memory, 4 * PAGE, &iova, NULL), 0);
+	CHECK_EQ(vfc_iommu_map(iommu, memory, 4 * PAGE, NULL, &iova), 0);
 	CHECK(iova != 0);
 	CHECK_EQ(iova % (4 * PAGE), 0); /* natural alignment */
 	CHECK_EQ(vfc_iommu_find_iova(iommu, iova + 2 * PAGE + 1, &found), 0);
@@ -75,11 +75,11 @@ static void bad_memory(void)
 
 	CHECK(hole != MAP_FAILED);
 	CHECK_EQ(munmap(hole, PAGE), 0);
-	refused(vfc_iommu_map(iommu, memory, 0, &iova, NULL), EINVAL, VFC_REASON_ARGUMENT, 0);
-	refused(vfc_iommu_map(iommu, memory + 1, PAGE, &iova, NULL), EINVAL, VFC_REASON_ALIGNMENT, 0);
-	refused(vfc_iommu_map(iommu, memory, PAGE + 1, &iova, NULL), EINVAL, VFC_REASON_ALIGNMENT, 0);
-	refused(vfc_iommu_map(iommu, hole, PAGE, &iova, NULL), EFAULT, VFC_REASON_BAD_MEMORY, 0);
-	refused(vfc_iommu_map(iommu, (void *)-PAGE, 2 * PAGE, &iova, NULL), EINVAL,
+	refused(vfc_iommu_map(iommu, memory, 0, NULL, &iova), EINVAL, VFC_REASON_ARGUMENT, 0);
+	refused(vfc_iommu_map(iommu, memory + 1, PAGE, NULL, &iova), EINVAL, VFC_REASON_ALIGNMENT, 0);
+	refused(vfc_iommu_map(iommu, memory, PAGE + 1, NULL, &iova), EINVAL, VFC_REASON_ALIGNMENT, 0);
+	refused(vfc_iommu_map(iommu, hole, PAGE, NULL, &iova), EFAULT, VFC_REASON_BAD_MEMORY, 0);
+	refused(vfc_iommu_map(iommu, (void *)-PAGE, 2 * PAGE, NULL, &iova), EINVAL,
 		VFC_REASON_BAD_MEMORY, 0);
 }
 
@@ -111,22 +111,22 @@ static void highest_address(void)
 	uint64_t iova = 0;
 
 	for (int i = 0; i < 3; i++) { /* pages 1 to 3: page 0 is never given out */
-		CHECK_EQ(vfc_iommu_map(iommu, memory + i * PAGE, PAGE, &iova, &opts), 0);
+		CHECK_EQ(vfc_iommu_map(iommu, memory + i * PAGE, PAGE, &opts, &iova), 0);
 		CHECK(iova > 0 && iova + PAGE - 1 <= opts.highest);
 	}
-	refused(vfc_iommu_map(iommu, memory + 3 * PAGE, PAGE, &iova, &opts), ENOSPC,
+	refused(vfc_iommu_map(iommu, memory + 3 * PAGE, PAGE, &opts, &iova), ENOSPC,
 		VFC_REASON_OUT_OF_IOVA, 3);
 	opts.align = 3;
-	refused(vfc_iommu_map(iommu, memory + 3 * PAGE, PAGE, &iova, &opts), EINVAL,
+	refused(vfc_iommu_map(iommu, memory + 3 * PAGE, PAGE, &opts, &iova), EINVAL,
 		VFC_REASON_ALIGNMENT, 3);
 	/* With a place that was asked for they hold, too. */
 	opts = (struct vfc_map_opts){.size = sizeof(opts), .flags = VFC_MAP_FIXED, .align = 2 * PAGE,
 				     .highest = 9 * PAGE - 1};
 	iova = 7 * PAGE;
-	refused(vfc_iommu_map(iommu, memory, PAGE, &iova, &opts), EINVAL, VFC_REASON_ALIGNMENT, 3);
+	refused(vfc_iommu_map(iommu, memory, PAGE, &opts, &iova), EINVAL, VFC_REASON_ALIGNMENT, 3);
 	iova = 8 * PAGE;
-	refused(vfc_iommu_map(iommu, memory, 2 * PAGE, &iova, &opts), EINVAL, VFC_REASON_IOVA, 3);
-	CHECK_EQ(vfc_iommu_map(iommu, memory, PAGE, &iova, &opts), 0);
+	refused(vfc_iommu_map(iommu, memory, 2 * PAGE, &opts, &iova), EINVAL, VFC_REASON_IOVA, 3);
+	CHECK_EQ(vfc_iommu_map(iommu, memory, PAGE, &opts, &iova), 0);
 	CHECK_EQ(vfc_iommu_unmap_all(iommu), 4 * PAGE);
 }
 
@@ -134,7 +134,7 @@ static int map_guarded(void *va, uint64_t iova, uint64_t guard)
 {
 	struct vfc_map_opts opts = {.size = sizeof(opts), .flags = VFC_MAP_FIXED, .guard = guard};
 
-	return vfc_iommu_map(iommu, va, PAGE, &iova, &opts);
+	return vfc_iommu_map(iommu, va, PAGE, &opts, &iova);
 }
 
 static void guards(void)
@@ -143,11 +143,11 @@ static void guards(void)
 	uint64_t iova = 0, first;
 
 	/* Pages 1 and 4: two pages of guard each, after rounding, and they overlap. */
-	CHECK_EQ(vfc_iommu_map(iommu, memory, PAGE, &first, &opts), 0);
+	CHECK_EQ(vfc_iommu_map(iommu, memory, PAGE, &opts, &first), 0);
 	CHECK_EQ(first, PAGE);
-	CHECK_EQ(vfc_iommu_map(iommu, memory, PAGE, &iova, &opts), 0);
+	CHECK_EQ(vfc_iommu_map(iommu, memory, PAGE, &opts, &iova), 0);
 	CHECK_EQ(iova, 4 * PAGE);
-	refused(vfc_iommu_map(iommu, memory, PAGE, &iova, &opts), ENOSPC, VFC_REASON_OUT_OF_IOVA, 2);
+	refused(vfc_iommu_map(iommu, memory, PAGE, &opts, &iova), ENOSPC, VFC_REASON_OUT_OF_IOVA, 2);
 	refused(map_at(memory, PAGE, 2 * PAGE), EEXIST, VFC_REASON_IOVA, 2);
 	CHECK(strstr(vfc_error_last()->hint, "guard"));
 	refused(map_at(memory, PAGE, 4 * PAGE), EEXIST, VFC_REASON_IOVA, 2);
@@ -166,16 +166,16 @@ static void limits(void)
 
 	CHECK_EQ(vfc_fake_set(device, VFC_FAKE_ENTRY_LIMIT, left), 0);
 	for (uint64_t i = 0; i < left; i++)
-		CHECK_EQ(vfc_iommu_map(iommu, memory + i * PAGE, PAGE, &iova, NULL), 0);
-	refused(vfc_iommu_map(iommu, memory + left * PAGE, PAGE, &iova, NULL), ENOSPC,
+		CHECK_EQ(vfc_iommu_map(iommu, memory + i * PAGE, PAGE, NULL, &iova), 0);
+	refused(vfc_iommu_map(iommu, memory + left * PAGE, PAGE, NULL, &iova), ENOSPC,
 		VFC_REASON_ENTRY_LIMIT, left);
 	CHECK_EQ(vfc_iommu_unmap(iommu, iova, PAGE), 0);
-	CHECK_EQ(vfc_iommu_map(iommu, memory, PAGE, &iova, NULL), 0); /* recovers */
+	CHECK_EQ(vfc_iommu_map(iommu, memory, PAGE, NULL, &iova), 0); /* recovers */
 	CHECK_EQ(vfc_fake_set(device, VFC_FAKE_ENTRY_LIMIT, 65535), 0);
 
 	CHECK_EQ(vfc_fake_set(device, VFC_FAKE_MEMLOCK_LIMIT, 5 * PAGE), 0);
-	CHECK_EQ(vfc_iommu_map(iommu, memory, PAGE, &iova, NULL), 0);
-	refused(vfc_iommu_map(iommu, memory, PAGE, &iova, NULL), ENOMEM, VFC_REASON_MEMLOCK, 5);
+	CHECK_EQ(vfc_iommu_map(iommu, memory, PAGE, NULL, &iova), 0);
+	refused(vfc_iommu_map(iommu, memory, PAGE, NULL, &iova), ENOMEM, VFC_REASON_MEMLOCK, 5);
 	CHECK_EQ(vfc_fake_set(device, VFC_FAKE_MEMLOCK_LIMIT, UINT64_MAX), 0);
 	CHECK_EQ(vfc_iommu_unmap_all(iommu), 5 * PAGE);
 }
@@ -189,18 +189,18 @@ static void identity(void)
 	uint64_t iova = 0;
 
 	CHECK(low == (void *)UINT64_C(0x50000000));
-	CHECK_EQ(vfc_iommu_map(iommu, low, PAGE, &iova, &opts), 0);
+	CHECK_EQ(vfc_iommu_map(iommu, low, PAGE, &opts, &iova), 0);
 	CHECK_EQ(iova, (uintptr_t)low);
-	refused(vfc_iommu_map(iommu, low, PAGE, &iova, &opts), EEXIST, VFC_REASON_IOVA, 1);
+	refused(vfc_iommu_map(iommu, low, PAGE, &opts, &iova), EEXIST, VFC_REASON_IOVA, 1);
 	CHECK_EQ(vfc_iommu_unmap(iommu, iova, PAGE), 0);
 	opts.highest = 0xfffffff;
-	refused(vfc_iommu_map(iommu, low, PAGE, &iova, &opts), EINVAL, VFC_REASON_IOVA, 0);
+	refused(vfc_iommu_map(iommu, low, PAGE, &opts, &iova), EINVAL, VFC_REASON_IOVA, 0);
 	opts.highest = 0;
 	CHECK((uintptr_t)memory >> 39);
-	refused(vfc_iommu_map(iommu, memory, PAGE, &iova, &opts), EINVAL, VFC_REASON_IOVA, 0);
+	refused(vfc_iommu_map(iommu, memory, PAGE, &opts, &iova), EINVAL, VFC_REASON_IOVA, 0);
 	CHECK(strstr(vfc_error_last()->hint, "0xfef00000-0x7fffffffff"));
 	opts.flags |= 16;
-	refused(vfc_iommu_map(iommu, low, PAGE, &iova, &opts), EINVAL, VFC_REASON_ARGUMENT, 0);
+	refused(vfc_iommu_map(iommu, low, PAGE, &opts, &iova), EINVAL, VFC_REASON_ARGUMENT, 0);
 	CHECK_EQ(munmap(low, PAGE), 0);
 }
 
@@ -231,7 +231,7 @@ static int progress(void *argument, uint64_t done, uint64_t length)
 		CHECK_EQ(vfc_iommu_unmap(iommu, 0x40000000, LARGE), -EBUSY);
 		CHECK_EQ(vfc_iommu_unmap_all(iommu), -EBUSY);
 		CHECK_EQ(map_at(memory, PAGE, 0x40000000 + LARGE - PAGE), -EEXIST);
-		CHECK_EQ(vfc_iommu_map(iommu, memory, PAGE, &iova, NULL), 0);
+		CHECK_EQ(vfc_iommu_map(iommu, memory, PAGE, NULL, &iova), 0);
 		CHECK_EQ(vfc_iommu_unmap(iommu, iova, PAGE), 0);
 	}
 	return told->times == told->stop_at;
@@ -249,7 +249,7 @@ static void in_pieces(void)
 	uint64_t iova = 0x40000000, entries;
 
 	CHECK(large != MAP_FAILED);
-	CHECK_EQ(vfc_iommu_map(iommu, large, LARGE, &iova, &opts), 0);
+	CHECK_EQ(vfc_iommu_map(iommu, large, LARGE, &opts, &iova), 0);
 	CHECK_EQ(told.times, 3);
 	CHECK_EQ(told.at[0], UINT64_C(64) << 20);
 	CHECK_EQ(told.at[1], LARGE - PAGE);
@@ -260,13 +260,13 @@ static void in_pieces(void)
 	CHECK_EQ(mappings(), 0);
 	for (int stop = 1; stop <= 3; stop++) {
 		told = (struct told){.stop_at = stop};
-		refused(vfc_iommu_map(iommu, large, LARGE, &iova, &opts), ECANCELED, VFC_REASON_NONE, 0);
+		refused(vfc_iommu_map(iommu, large, LARGE, &opts, &iova), ECANCELED, VFC_REASON_NONE, 0);
 		CHECK_EQ(told.times, stop);
 	}
 	/* The second piece is not there. */
 	CHECK_EQ(munmap(large + (UINT64_C(64) << 20), PAGE), 0);
 	told = (struct told){0};
-	refused(vfc_iommu_map(iommu, large, LARGE, &iova, &opts), EFAULT, VFC_REASON_BAD_MEMORY, 0);
+	refused(vfc_iommu_map(iommu, large, LARGE, &opts, &iova), EFAULT, VFC_REASON_BAD_MEMORY, 0);
 	CHECK_EQ(told.times, 1);
 	CHECK_EQ(munmap(large, LARGE), 0);
 }
@@ -277,7 +277,7 @@ static void many(void)
 	static uint64_t iova[512];
 
 	for (size_t i = 0; i < 512; i++)
-		CHECK_EQ(vfc_iommu_map(iommu, memory + i % 8 * PAGE, PAGE, &iova[i], NULL), 0);
+		CHECK_EQ(vfc_iommu_map(iommu, memory + i % 8 * PAGE, PAGE, NULL, &iova[i]), 0);
 	CHECK_EQ(mappings(), 512);
 	for (size_t i = 0; i < 512; i++)
 		CHECK_EQ(vfc_iommu_unmap(iommu, iova[i * 7 % 512], PAGE), 0);
@@ -292,16 +292,16 @@ static void shared_space(void)
 	uint64_t iova = 0;
 
 	CHECK_EQ(vfc_iommu_open(&options, &in.iommu), 0);
-	CHECK_EQ(vfc_iommu_map(in.iommu, memory, PAGE, &iova, NULL), -ENODEV); /* no device yet */
+	CHECK_EQ(vfc_iommu_map(in.iommu, memory, PAGE, NULL, &iova), -ENODEV); /* no device yet */
 	CHECK_EQ(vfc_device_open("fake:e1000e", &in, &first), 0);
 	CHECK_EQ(vfc_device_open("fake:e1000e", &in, &second), 0);
 	CHECK(vfc_device_iommu(first) == vfc_device_iommu(second));
-	CHECK_EQ(vfc_iommu_map(in.iommu, memory, PAGE, &iova, NULL), 0);
+	CHECK_EQ(vfc_iommu_map(in.iommu, memory, PAGE, NULL, &iova), 0);
 	CHECK_EQ(vfc_iommu_close(in.iommu), -EBUSY);
 	CHECK_EQ(vfc_device_close(first), 0);
 	CHECK_EQ(vfc_device_close(second), 0);
 	CHECK_EQ(vfc_iommu_unmap(in.iommu, iova, PAGE), 0);
-	CHECK_EQ(vfc_iommu_map(in.iommu, memory, PAGE, &iova, NULL), -ENODEV); /* no more device */
+	CHECK_EQ(vfc_iommu_map(in.iommu, memory, PAGE, NULL, &iova), -ENODEV); /* no more device */
 	CHECK_EQ(vfc_error_last()->reason, VFC_REASON_NO_DEVICE);
 	CHECK_EQ(vfc_iommu_close(in.iommu), 0);
 }

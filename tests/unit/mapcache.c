@@ -320,7 +320,7 @@ static void unmapped_behind_its_back(void)
 	put(reach);
 	touch(4, 2);
 	CHECK_EQ(vfc_iommu_unmap_all(iommu), 3 * PAGE);
-	CHECK_EQ(vfc_iommu_map(iommu, memory + 8 * PAGE, PAGE, &iova, &fixed), 0);
+	CHECK_EQ(vfc_iommu_map(iommu, memory + 8 * PAGE, PAGE, &fixed, &iova), 0);
 	CHECK_EQ(vfc_mapcache_flush(cache), 0);
 	CHECK_EQ(stats().idle_entries, 0);
 	CHECK_EQ(knob(VFC_FAKE_MAPPINGS), 1); /* the other's is not touched */

@@ -28,7 +28,7 @@ static void a_file(void)
 	char text[4] = "";
 	int fd = memfd(LENGTH), other = dup(fd);
 
-	CHECK_EQ(vfc_iommu_map_file(iommu, fd, PAGE, 2 * PAGE, &iova, NULL), 0);
+	CHECK_EQ(vfc_iommu_map_file(iommu, fd, PAGE, 2 * PAGE, NULL, &iova), 0);
 	close(fd);
 	CHECK_EQ(vfc_iommu_find_iova(iommu, iova, &found), 0);
 	CHECK(!found.va);
@@ -53,8 +53,8 @@ static void two_files(void)
 	uint64_t first = 0, second = 0;
 	int fd = memfd(LENGTH);
 
-	CHECK_EQ(vfc_iommu_map_file(iommu, fd, 0, LENGTH, &first, NULL), 0);
-	CHECK_EQ(vfc_iommu_map_file(iommu, fd, 0, LENGTH, &second, NULL), 0);
+	CHECK_EQ(vfc_iommu_map_file(iommu, fd, 0, LENGTH, NULL, &first), 0);
+	CHECK_EQ(vfc_iommu_map_file(iommu, fd, 0, LENGTH, NULL, &second), 0);
 	CHECK_EQ(live(device), 2);
 	CHECK_EQ(vfc_iommu_unmap(iommu, first, LENGTH), 0);
 	CHECK(dma_write(device, second, "a", 1));
@@ -69,28 +69,28 @@ static void bad_files(void)
 	int fd = memfd(LENGTH), event = sys_eventfd(), reading;
 	char path[64];
 
-	refused(vfc_iommu_map_file(iommu, fd, 0, 0, &iova, NULL), EINVAL, VFC_REASON_ARGUMENT);
-	refused(vfc_iommu_map_file(iommu, fd, 1, PAGE, &iova, NULL), EINVAL, VFC_REASON_ALIGNMENT);
-	refused(vfc_iommu_map_file(iommu, fd, 0, 100, &iova, NULL), EINVAL, VFC_REASON_ALIGNMENT);
-	refused(vfc_iommu_map_file(iommu, fd, -PAGE, 2 * PAGE, &iova, NULL), EINVAL,
+	refused(vfc_iommu_map_file(iommu, fd, 0, 0, NULL, &iova), EINVAL, VFC_REASON_ARGUMENT);
+	refused(vfc_iommu_map_file(iommu, fd, 1, PAGE, NULL, &iova), EINVAL, VFC_REASON_ALIGNMENT);
+	refused(vfc_iommu_map_file(iommu, fd, 0, 100, NULL, &iova), EINVAL, VFC_REASON_ALIGNMENT);
+	refused(vfc_iommu_map_file(iommu, fd, -PAGE, 2 * PAGE, NULL, &iova), EINVAL,
 		VFC_REASON_BAD_MEMORY);
-	refused(vfc_iommu_map_file(iommu, fd, 0, LENGTH, &iova, &identity), EINVAL,
+	refused(vfc_iommu_map_file(iommu, fd, 0, LENGTH, &identity, &iova), EINVAL,
 		VFC_REASON_ARGUMENT);
-	refused(vfc_iommu_map_file(iommu, -1, 0, PAGE, &iova, NULL), EBADF, VFC_REASON_BAD_MEMORY);
-	refused(vfc_iommu_map_file(iommu, fd, LENGTH, PAGE, &iova, NULL), EFAULT,
+	refused(vfc_iommu_map_file(iommu, -1, 0, PAGE, NULL, &iova), EBADF, VFC_REASON_BAD_MEMORY);
+	refused(vfc_iommu_map_file(iommu, fd, LENGTH, PAGE, NULL, &iova), EFAULT,
 		VFC_REASON_BAD_MEMORY);
 	CHECK(event >= 0);
-	refused(vfc_iommu_map_file(iommu, event, 0, PAGE, &iova, NULL), EOPNOTSUPP,
+	refused(vfc_iommu_map_file(iommu, event, 0, PAGE, NULL, &iova), EOPNOTSUPP,
 		VFC_REASON_BAD_MEMORY);
 	/* What is open for reading only cannot be written by a device. */
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	reading = open(path, O_RDONLY);
 	CHECK(reading >= 0);
-	refused(vfc_iommu_map_file(iommu, reading, 0, LENGTH, &iova, NULL), EACCES,
+	refused(vfc_iommu_map_file(iommu, reading, 0, LENGTH, NULL, &iova), EACCES,
 		VFC_REASON_BAD_MEMORY);
 	CHECK(strstr(vfc_error_last()->hint, "for writing"));
 	identity.flags = VFC_MAP_READ;
-	CHECK_EQ(vfc_iommu_map_file(iommu, reading, 0, LENGTH, &iova, &identity), 0);
+	CHECK_EQ(vfc_iommu_map_file(iommu, reading, 0, LENGTH, &identity, &iova), 0);
 	CHECK(!dma_write(device, iova, "a", 1));
 	CHECK_EQ(vfc_iommu_unmap(iommu, iova, LENGTH), 0);
 	CHECK_EQ(live(device), 0);
@@ -106,28 +106,28 @@ static void a_region(void)
 	struct vfc_device *peer = open_in(NULL);
 	uint64_t iova = 0, value;
 
-	CHECK_EQ(vfc_iommu_map_region(iommu, peer, 1, PAGE, 2 * PAGE, &iova, NULL), 0);
+	CHECK_EQ(vfc_iommu_map_region(iommu, peer, 1, PAGE, 2 * PAGE, NULL, &iova), 0);
 	CHECK(dma_write(device, iova + 8, "\x78\x56\x34\x12", 4));
 	CHECK_EQ(vfc_region_read(peer, 1, PAGE + 8, 4, &value), 0);
 	CHECK_EQ(value, 0x12345678);
 	CHECK_EQ(vfc_iommu_unmap(iommu, iova, 2 * PAGE), 0);
 
-	refused(vfc_iommu_map_region(iommu, peer, 1, 0, 0, &iova, NULL), EINVAL, VFC_REASON_ARGUMENT);
-	refused(vfc_iommu_map_region(iommu, peer, 1, 8, PAGE, &iova, NULL), EINVAL,
+	refused(vfc_iommu_map_region(iommu, peer, 1, 0, 0, NULL, &iova), EINVAL, VFC_REASON_ARGUMENT);
+	refused(vfc_iommu_map_region(iommu, peer, 1, 8, PAGE, NULL, &iova), EINVAL,
 		VFC_REASON_ALIGNMENT);
-	refused(vfc_iommu_map_region(iommu, peer, 1, 0x20000, PAGE, &iova, NULL), EINVAL,
+	refused(vfc_iommu_map_region(iommu, peer, 1, 0x20000, PAGE, NULL, &iova), EINVAL,
 		VFC_REASON_RANGE);
-	refused(vfc_iommu_map_region(iommu, peer, 4, 0, PAGE, &iova, NULL), EINVAL, VFC_REASON_RANGE);
-	refused(vfc_iommu_map_region(iommu, peer, 99, 0, PAGE, &iova, NULL), EINVAL,
+	refused(vfc_iommu_map_region(iommu, peer, 4, 0, PAGE, NULL, &iova), EINVAL, VFC_REASON_RANGE);
+	refused(vfc_iommu_map_region(iommu, peer, 99, 0, PAGE, NULL, &iova), EINVAL,
 		VFC_REASON_RANGE);
-	refused(vfc_iommu_map_region(iommu, peer, VFC_REGION_CONFIG, 0, PAGE, &iova, NULL),
+	refused(vfc_iommu_map_region(iommu, peer, VFC_REGION_CONFIG, 0, PAGE, NULL, &iova),
 		EOPNOTSUPP, VFC_REASON_UNSUPPORTED);
 	/* The page with the MSI-X table cannot be mapped, the one beside it can. */
-	refused(vfc_iommu_map_region(iommu, peer, 3, 0, PAGE, &iova, NULL), EOPNOTSUPP,
+	refused(vfc_iommu_map_region(iommu, peer, 3, 0, PAGE, NULL, &iova), EOPNOTSUPP,
 		VFC_REASON_UNSUPPORTED);
-	CHECK_EQ(vfc_iommu_map_region(iommu, peer, 3, PAGE, PAGE, &iova, NULL), 0);
+	CHECK_EQ(vfc_iommu_map_region(iommu, peer, 3, PAGE, PAGE, NULL, &iova), 0);
 	CHECK_EQ(vfc_iommu_unmap(iommu, iova, PAGE), 0);
-	refused(vfc_iommu_map_region(iommu, peer, 1, 0, PAGE, &iova, &identity), EINVAL,
+	refused(vfc_iommu_map_region(iommu, peer, 1, 0, PAGE, &identity, &iova), EINVAL,
 		VFC_REASON_ARGUMENT);
 	CHECK_EQ(live(device), 0);
 	CHECK_EQ(vfc_device_close(peer), 0);
@@ -152,17 +152,17 @@ static void a_region_whose_device_leaves(int (*leaves)(struct vfc_device *))
 	volatile void *bar;
 
 	/* This space is closed before the device is. */
-	CHECK_EQ(vfc_iommu_map_region(closed, peer, 1, 0, PAGE, &last, NULL), 0);
+	CHECK_EQ(vfc_iommu_map_region(closed, peer, 1, 0, PAGE, NULL, &last), 0);
 	CHECK_EQ(vfc_device_close(gone) | vfc_iommu_close(closed), 0);
 
-	CHECK_EQ(vfc_iommu_map_region(iommu, peer, 1, PAGE, 2 * PAGE, &iova, NULL), 0);
-	CHECK_EQ(vfc_iommu_map_region(iommu, peer, 1, 0, PAGE, &last, NULL), 0);
-	CHECK_EQ(vfc_iommu_map_region(beside, peer, 3, PAGE, PAGE, &other, NULL), 0);
-	CHECK_EQ(vfc_iommu_map(iommu, memory, PAGE, &mine, NULL), 0);
+	CHECK_EQ(vfc_iommu_map_region(iommu, peer, 1, PAGE, 2 * PAGE, NULL, &iova), 0);
+	CHECK_EQ(vfc_iommu_map_region(iommu, peer, 1, 0, PAGE, NULL, &last), 0);
+	CHECK_EQ(vfc_iommu_map_region(beside, peer, 3, PAGE, PAGE, NULL, &other), 0);
+	CHECK_EQ(vfc_iommu_map(iommu, memory, PAGE, NULL, &mine), 0);
 	if (leaves == vfc_device_release) { /* by hand, which only a release asks for */
 		CHECK_EQ(vfc_region_map(peer, 1, 0, PAGE, &bar), 0);
 		last = 0;
-		CHECK_EQ(vfc_iommu_map(vfc_device_iommu(peer), (void *)(uintptr_t)bar, PAGE, &last, NULL), 0);
+		CHECK_EQ(vfc_iommu_map(vfc_device_iommu(peer), (void *)(uintptr_t)bar, PAGE, NULL, &last), 0);
 		deaf.unmap = unmap_fails;
 		beside->ops = &deaf;
 		CHECK_EQ(vfc_device_release(peer), -EIO);
@@ -194,33 +194,33 @@ static void copies(struct vfc_iommu *to)
 	struct vfc_mapping found;
 	int fd = memfd(PAGE);
 
-	CHECK_EQ(vfc_iommu_map(iommu, memory, LENGTH, &source, NULL), 0);
-	CHECK_EQ(vfc_iommu_copy(to, iommu, source + PAGE, 2 * PAGE, &iova, NULL), 0);
+	CHECK_EQ(vfc_iommu_map(iommu, memory, LENGTH, NULL, &source), 0);
+	CHECK_EQ(vfc_iommu_copy(to, iommu, source + PAGE, 2 * PAGE, NULL, &iova), 0);
 	CHECK_EQ(vfc_iommu_find_iova(to, iova, &found), 0);
 	CHECK(found.va == memory + PAGE && found.length == 2 * PAGE);
 	CHECK(dma_write(there, iova, "a", 1));
 	CHECK_EQ(memory[PAGE], 'a');
 	CHECK(!dma_write(there, iova + 2 * PAGE, "a", 1));
 	/* It stays when its source goes. */
-	refused(vfc_iommu_copy(to, iommu, source, LENGTH + PAGE, &iova, NULL), EINVAL,
+	refused(vfc_iommu_copy(to, iommu, source, LENGTH + PAGE, NULL, &iova), EINVAL,
 		VFC_REASON_IOVA);
-	refused(vfc_iommu_copy(to, iommu, source + PAGE, LENGTH, &iova, NULL), EINVAL,
+	refused(vfc_iommu_copy(to, iommu, source + PAGE, LENGTH, NULL, &iova), EINVAL,
 		VFC_REASON_IOVA);
-	refused(vfc_iommu_copy(to, iommu, source, 0, &iova, NULL), EINVAL, VFC_REASON_ARGUMENT);
-	refused(vfc_iommu_copy(to, iommu, source + 1, PAGE, &iova, NULL), EINVAL,
+	refused(vfc_iommu_copy(to, iommu, source, 0, NULL, &iova), EINVAL, VFC_REASON_ARGUMENT);
+	refused(vfc_iommu_copy(to, iommu, source + 1, PAGE, NULL, &iova), EINVAL,
 		VFC_REASON_ALIGNMENT);
 	fixed.flags = VFC_MAP_IDENTITY;
-	refused(vfc_iommu_copy(to, iommu, source, PAGE, &iova, &fixed), EINVAL, VFC_REASON_ARGUMENT);
+	refused(vfc_iommu_copy(to, iommu, source, PAGE, &fixed, &iova), EINVAL, VFC_REASON_ARGUMENT);
 	fixed.flags = VFC_MAP_FIXED;
-	refused(vfc_iommu_copy(to, iommu, source, PAGE, &iova, &fixed), EEXIST, VFC_REASON_IOVA);
+	refused(vfc_iommu_copy(to, iommu, source, PAGE, &fixed, &iova), EEXIST, VFC_REASON_IOVA);
 	CHECK_EQ(vfc_iommu_unmap(iommu, source, LENGTH), 0);
-	refused(vfc_iommu_copy(to, iommu, source, PAGE, &iova, NULL), ENOENT, VFC_REASON_IOVA);
+	refused(vfc_iommu_copy(to, iommu, source, PAGE, NULL, &iova), ENOENT, VFC_REASON_IOVA);
 	CHECK(dma_write(there, iova, "b", 1));
 	CHECK_EQ(live(there), 1);
 	CHECK_EQ(vfc_iommu_unmap(to, iova, 2 * PAGE), 0);
 
-	CHECK_EQ(vfc_iommu_map_file(iommu, fd, 0, PAGE, &source, NULL), 0);
-	refused(vfc_iommu_copy(to, iommu, source, PAGE, &iova, NULL), EOPNOTSUPP,
+	CHECK_EQ(vfc_iommu_map_file(iommu, fd, 0, PAGE, NULL, &source), 0);
+	refused(vfc_iommu_copy(to, iommu, source, PAGE, NULL, &iova), EOPNOTSUPP,
 		VFC_REASON_UNSUPPORTED);
 	CHECK_EQ(vfc_iommu_unmap_all(iommu), PAGE);
 	CHECK_EQ(vfc_device_close(there), 0);
@@ -235,7 +235,7 @@ static void nowhere(void)
 	struct vfc_mapping vector = {.length = PAGE};
 	uint64_t iova = 0;
 
-	refused(vfc_iommu_map(iommu, NULL, PAGE, &iova, NULL), EFAULT, VFC_REASON_BAD_MEMORY);
+	refused(vfc_iommu_map(iommu, NULL, PAGE, NULL, &iova), EFAULT, VFC_REASON_BAD_MEMORY);
 	refused(vfc_iommu_map_batch(iommu, &vector, 1, NULL), EFAULT, VFC_REASON_BAD_MEMORY);
 }
 
@@ -262,7 +262,7 @@ static void physical(void)
 	opts.align = UINT64_C(1) << 40;
 	deaf.unmap = unmap_fails;
 	iommu->ops = &deaf;
-	refused(vfc_iommu_map(iommu, memory, PAGE, &at, &opts), ENOSPC, VFC_REASON_OUT_OF_IOVA);
+	refused(vfc_iommu_map(iommu, memory, PAGE, &opts, &at), ENOSPC, VFC_REASON_OUT_OF_IOVA);
 	iommu->ops = real;
 	CHECK_EQ(real->unmap(iommu->space, at, PAGE), 0);
 	iommu->physical = false;

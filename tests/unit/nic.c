@@ -266,7 +266,7 @@ static void filters(void)
 
 static void link_state(void)
 {
-	struct vfc_nic_link link;
+	struct vfc_nic_link link = {.size = sizeof(link)};
 
 	up(0, 1, 0);
 	CHECK_EQ(vfc_nic_wait_link(nic, 60 * SECOND), 0);

@@ -11,7 +11,7 @@ static int map_at(struct vfc_iommu *space, uint64_t iova)
 {
 	struct vfc_map_opts opts = {.size = sizeof(opts), .flags = VFC_MAP_FIXED};
 
-	return vfc_iommu_map(space, memory, PAGE, &iova, &opts);
+	return vfc_iommu_map(space, memory, PAGE, &opts, &iova);
 }
 
 static int map_slowly(struct vfc_iommu *space, void *va, uint64_t iova, vfc_map_progress progress,
@@ -20,7 +20,7 @@ static int map_slowly(struct vfc_iommu *space, void *va, uint64_t iova, vfc_map_
 	struct vfc_map_opts opts = {.size = sizeof(opts), .flags = VFC_MAP_FIXED,
 				    .progress = progress, .progress_argument = argument};
 
-	return vfc_iommu_map(space, va, PAGE, &iova, &opts);
+	return vfc_iommu_map(space, va, PAGE, &opts, &iova);
 }
 
 /* The space cannot go away under it, not even with the device that it is of. */

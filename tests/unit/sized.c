@@ -101,7 +101,7 @@ static void in_public(void)
 	in.iommu = iommu;
 	CHECK_EQ(vfc_device_open("fake:e1000e", &in, &device), 0);
 	/* An older one: it knows nothing of "highest", which could not be met. */
-	CHECK_EQ(vfc_iommu_map(iommu, memory, PAGE, &iova, &opts.known), 0);
+	CHECK_EQ(vfc_iommu_map(iommu, memory, PAGE, &opts.known, &iova), 0);
 	CHECK_EQ(vfc_iommu_find_iova(iommu, iova, &found), 0);
 	CHECK_EQ(found.flags, VFC_MAP_READ);
 	info.known.mappings = 77;
@@ -112,10 +112,10 @@ static void in_public(void)
 	/* A newer one. */
 	opts.known.size = sizeof(opts);
 	opts.known.highest = 0;
-	CHECK_EQ(vfc_iommu_map(iommu, memory, PAGE, &iova, &opts.known), 0);
+	CHECK_EQ(vfc_iommu_map(iommu, memory, PAGE, &opts.known, &iova), 0);
 	CHECK_EQ(vfc_iommu_unmap_all(iommu), PAGE);
 	opts.later = 1;
-	refused(vfc_iommu_map(iommu, memory, PAGE, &iova, &opts.known), E2BIG, VFC_REASON_UNSUPPORTED);
+	refused(vfc_iommu_map(iommu, memory, PAGE, &opts.known, &iova), E2BIG, VFC_REASON_UNSUPPORTED);
 	info.known.size = sizeof(info);
 	CHECK_EQ(vfc_iommu_info(iommu, &info.known), 0);
 	CHECK(info.known.size == sizeof(info) && !info.known.mappings && !info.later);

@@ -86,7 +86,7 @@ static void map(struct worker *w)
 	} else if (below(w, 2)) {
 		opts.highest = (CROWDED + 100) * PAGE - 1;
 	}
-	rc = vfc_iommu_map(iommu, memory + at * PAGE, m->length, &m->iova, &opts);
+	rc = vfc_iommu_map(iommu, memory + at * PAGE, m->length, &opts, &m->iova);
 	if (rc < 0) {
 		CHECK(opts.flags ? rc == -EEXIST : rc == -ENOSPC && opts.highest);
 		CHECK_EQ(vfc_error_last()->code, -rc);

@@ -42,7 +42,7 @@ static void map_at(uint64_t page, uint64_t pages)
 	struct vfc_map_opts opts = {.size = sizeof(opts), .flags = VFC_MAP_FIXED};
 	uint64_t iova = AT + page * PAGE;
 
-	CHECK_EQ(vfc_iommu_map(iommu, memory + page * PAGE, pages * PAGE, &iova, &opts), 0);
+	CHECK_EQ(vfc_iommu_map(iommu, memory + page * PAGE, pages * PAGE, &opts, &iova), 0);
 }
 
 static bool is_mapped(uint64_t page)
@@ -197,7 +197,7 @@ static void in_the_making(void)
 	uint64_t iova = AT + 20 * PAGE;
 
 	fill();
-	CHECK_EQ(vfc_iommu_map(iommu, memory, PAGE, &iova, &opts), 0);
+	CHECK_EQ(vfc_iommu_map(iommu, memory, PAGE, &opts, &iova), 0);
 	CHECK_EQ(live(device), 4);
 	CHECK_EQ(unmap_pages(0, 30), 7 * PAGE);
 }

@@ -16,7 +16,7 @@ static void wide_again(struct vfc_iommu *space)
 
 	CHECK_EQ(vfc_iommu_ranges(space, windows, 4), 2);
 	CHECK_EQ(windows[1].last, (UINT64_C(1) << 39) - 1);
-	CHECK_EQ(vfc_iommu_map(space, memory, PAGE, &high, &at), 0);
+	CHECK_EQ(vfc_iommu_map(space, memory, PAGE, &at, &high), 0);
 	CHECK_EQ(vfc_iommu_unmap(space, high, PAGE), 0);
 }
 
@@ -28,8 +28,8 @@ static void late_opens(struct vfc_iommu *space, struct vfc_device *first)
 	uint64_t low = 3 * GIB, high = 5 * GIB;
 	struct vfc_device *second;
 
-	CHECK_EQ(vfc_iommu_map(space, memory, PAGE, &low, &at), 0);
-	CHECK_EQ(vfc_iommu_map(space, memory, 2 * PAGE, &high, &at), 0);
+	CHECK_EQ(vfc_iommu_map(space, memory, PAGE, &at, &low), 0);
+	CHECK_EQ(vfc_iommu_map(space, memory, 2 * PAGE, &at, &high), 0);
 	CHECK_EQ(vfc_fake_set(first, VFC_FAKE_HIGHEST, 0xffffffff), 0);
 	CHECK_EQ(vfc_device_open("fake:e1000e", &in, &second), -EINVAL);
 	CHECK_EQ(vfc_error_last()->reason, VFC_REASON_IOVA);
@@ -43,7 +43,7 @@ static void late_opens(struct vfc_iommu *space, struct vfc_device *first)
 	CHECK_EQ(vfc_device_open("fake:e1000e", &in, &second), 0);
 	CHECK_EQ(vfc_iommu_ranges(space, windows, 4), 2);
 	CHECK_EQ(windows[1].last, 0xffffffff);
-	CHECK_EQ(vfc_iommu_map(space, memory, PAGE, &high, &at), -EINVAL);
+	CHECK_EQ(vfc_iommu_map(space, memory, PAGE, &at, &high), -EINVAL);
 	CHECK_EQ(vfc_iommu_unmap(space, low, PAGE), 0);
 	CHECK_EQ(vfc_device_close(second), 0);
 	wide_again(space);
@@ -59,7 +59,7 @@ static void late_attach(struct vfc_iommu *space, struct vfc_device *first)
 
 	CHECK_EQ(vfc_iommu_open(&beside, &in.iommu), 0);
 	CHECK_EQ(vfc_device_open("fake:e1000e", &in, &second), 0);
-	CHECK_EQ(vfc_iommu_map(space, memory, PAGE, &iova, NULL), 0);
+	CHECK_EQ(vfc_iommu_map(space, memory, PAGE, NULL, &iova), 0);
 	CHECK_EQ(vfc_fake_set(first, VFC_FAKE_HIGHEST, iova - 1), 0);
 	CHECK_EQ(vfc_device_attach(second, space), -EINVAL);
 	CHECK(strstr(vfc_error_last()->hint, "is mapped already"));

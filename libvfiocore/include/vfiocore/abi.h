@@ -6,6 +6,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#if __SIZEOF_POINTER__ < 8
+#error "libvfiocore needs a 64-bit CPU: a 64-bit register or descriptor word must be one access"
+#endif
+
 #ifdef __cplusplus
 #define VFC_BEGIN_DECLS extern "C" {
 #define VFC_END_DECLS }

@@ -163,8 +163,8 @@ VFC_API int vfc_iommu_ranges(struct vfc_iommu *iommu, struct vfc_iova_range *ran
  * not mapped), -ENOMEM (locked-memory limit), -ENOSPC (no IOVA left, or too many mappings),
  * -ENODEV (no device attached), -ECANCELED (@opts->progress said so). Thread-safe.
  */
-VFC_API int vfc_iommu_map(struct vfc_iommu *iommu, void *va, uint64_t length, uint64_t *iova,
-			  const struct vfc_map_opts *opts);
+VFC_API int vfc_iommu_map(struct vfc_iommu *iommu, void *va, uint64_t length,
+			  const struct vfc_map_opts *opts, uint64_t *iova);
 
 /*
  * vfc_iommu_map_file() - let the attached devices reach a file's memory: a memfd, or a dma-buf.
@@ -175,7 +175,7 @@ VFC_API int vfc_iommu_map(struct vfc_iommu *iommu, void *va, uint64_t length, ui
  * Source: IOMMU_IOAS_MAP_FILE; for group, mmap() and VFIO_IOMMU_MAP_DMA.
  */
 VFC_API int vfc_iommu_map_file(struct vfc_iommu *iommu, int fd, uint64_t offset, uint64_t length,
-			       uint64_t *iova, const struct vfc_map_opts *opts);
+			       const struct vfc_map_opts *opts, uint64_t *iova);
 
 /*
  * vfc_iommu_map_region() - let the attached devices reach a part of a BAR of @device (peer to peer).
@@ -187,8 +187,8 @@ VFC_API int vfc_iommu_map_file(struct vfc_iommu *iommu, int fd, uint64_t offset,
  * Source: VFIO_DEVICE_FEATURE_DMA_BUF; for group, mmap() and VFIO_IOMMU_MAP_DMA.
  */
 VFC_API int vfc_iommu_map_region(struct vfc_iommu *iommu, struct vfc_device *device, uint32_t index,
-				 uint64_t offset, uint64_t length, uint64_t *iova,
-				 const struct vfc_map_opts *opts);
+				 uint64_t offset, uint64_t length, const struct vfc_map_opts *opts,
+				 uint64_t *iova);
 
 /*
  * vfc_iommu_copy() - let the devices of @to reach, too, what @from has at [@at, @at + @length).
@@ -198,7 +198,7 @@ VFC_API int vfc_iommu_map_region(struct vfc_iommu *iommu, struct vfc_device *dev
  * Source: IOMMU_IOAS_COPY.
  */
 VFC_API int vfc_iommu_copy(struct vfc_iommu *to, struct vfc_iommu *from, uint64_t at,
-			   uint64_t length, uint64_t *iova, const struct vfc_map_opts *opts);
+			   uint64_t length, const struct vfc_map_opts *opts, uint64_t *iova);
 
 /*
  * vfc_iommu_map_batch() - map @count buffers, all or none.

@@ -55,6 +55,7 @@ struct vfc_nic_info {
 };
 
 struct vfc_nic_link {
+	uint32_t size;        /* in: sizeof(struct vfc_nic_link) */
 	uint32_t up;          /* 1 or 0 */
 	uint32_t speed;       /* Mbit/s; 0 when down or not told */
 	uint32_t full_duplex; /* 1; 0: no, or not told */
@@ -147,7 +148,10 @@ VFC_API int vfc_nic_close(struct vfc_nic *nic);
 
 VFC_API int vfc_nic_info(struct vfc_nic *nic, struct vfc_nic_info *info);
 
-/* vfc_nic_link() - the link now. vfc_nic_wait_link() - until it is up; -ETIMEDOUT, -EINTR. */
+/*
+ * vfc_nic_link() - the state of the link now. Errors: -EINVAL (@link->size).
+ * vfc_nic_wait_link() - wait until the link is up. @timeout: ns. Errors: -ETIMEDOUT, -EINTR.
+ */
 VFC_API int vfc_nic_link(struct vfc_nic *nic, struct vfc_nic_link *link);
 VFC_API int vfc_nic_wait_link(struct vfc_nic *nic, int64_t timeout);
 

@@ -64,6 +64,8 @@ VFC_API int vfc_region_areas(struct vfc_device *device, uint32_t index,
  * @offset: must be a multiple of @width. @value: host byte order.
  * Errors: -EINVAL (width, alignment, index, out of range), -EACCES (region not readable/writable),
  * -EIO (VFC_REASON_DECODING: memory decoding off, D3), -ENODEV (gone).
+ * A read is ordered before later loads of DMA memory, and a write behind earlier stores to it, as by
+ * vfc_from_register() and vfc_to_device().
  * Thread-safe. Where decoding may end behind the library's back, or in the middle of an access, by
  * another thread or process, opt in to an error in place of a SIGBUS: vfiocore/nofault.h.
  */
@@ -123,6 +125,15 @@ VFC_API int vfc_region_ioeventfd(struct vfc_device *device, uint32_t index, uint
  * Source: PCI Local Bus 3.0 section 6.7; PCI Express Base section 7.6.3.
  */
 VFC_API int vfc_pci_caps(struct vfc_device *device, struct vfc_pci_cap *caps, size_t count);
+
+/*
+ * vfc_pci_find_cap() - one capability of config space.
+ * @id: which; @extended: it is of the extended list. @after: 0: the first; or the offset of one that was
+ * found before: the next of that id behind it, since vendor-specific ones (9) may come several times.
+ * @cap: out. Return: 1: found; 0: there is none, or no more. Errors: as vfc_pci_caps().
+ */
+VFC_API int vfc_pci_find_cap(struct vfc_device *device, uint32_t id, bool extended, uint32_t after,
+			     struct vfc_pci_cap *cap);
 
 VFC_END_DECLS
 #endif

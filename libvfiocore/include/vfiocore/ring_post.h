@@ -318,9 +318,9 @@ VFC_TEMPLATE bool vfc_ring_publish_split(struct vfc_ring *ring)
 	uint16_t before = ring->index;
 
 	ring->index = (uint16_t)(ring->index + ring->pending);
-	vfc_to_device();
+	vfc_to_memory(); /* the descriptors before the index that covers them */
 	VFC_RING_STORE16(ring->available + 2, ring->index);
-	__sync_synchronize(); /* the index is out before the event is read */
+	vfc_store_load(); /* the index before the event is read */
 	return vfc_ring_split_wants(ring, before);
 }
 
@@ -329,10 +329,10 @@ VFC_TEMPLATE bool vfc_ring_publish_packed(struct vfc_ring *ring, const struct vf
 	uint32_t first = ring->tail >= ring->pending ? ring->tail - ring->pending :
 						       ring->tail + ring->entries - ring->pending;
 
-	vfc_to_device();
+	vfc_to_memory(); /* the other descriptors before the first one's flags */
 	VFC_RING_STORE64(ring->descriptors + (uint64_t)first * layout->size + layout->control,
 			 ring->held);
-	__sync_synchronize();
+	vfc_store_load(); /* the flags before the event is read */
 	return vfc_ring_packed_wants(ring);
 }
 

@@ -407,8 +407,10 @@ VFC_INLINE int vfc_ring_ready(struct vfc_ring *ring, const struct vfc_ring_layou
 }
 
 /*
- * vfc_ring_arm() - let the next completion raise an interrupt, where that is said in memory (virtio);
- * elsewhere the driver unmasks a register first. Return: vfc_ring_ready(): do not sleep then.
+ * vfc_ring_arm() - have the next completion raise an interrupt. Virtio says that in memory, and this
+ * writes it. Of any other device the driver unmasks the interrupt in a register first, and reads a
+ * register back so that the write has arrived.
+ * Return: vfc_ring_ready(). If it is 1, do not sleep: no interrupt may come for what is there already.
  * vfc_ring_disarm() - completions need not raise one.
  */
 VFC_INLINE int vfc_ring_arm(struct vfc_ring *ring, const struct vfc_ring_layout *layout)
@@ -420,10 +422,13 @@ VFC_INLINE int vfc_ring_arm(struct vfc_ring *ring, const struct vfc_ring_layout 
 			VFC_RING_STORE16(available + 4 + 2 * (uint64_t)ring->entries, ring->seen);
 		else
 			VFC_RING_STORE16(available, 0);
+		vfc_store_load(); /* the device knows before the last look */
 	} else if (layout->style == VFC_RING_PACKED) {
 		VFC_RING_STORE16(available + 2, 0);
+		vfc_store_load();
+	} else {
+		vfc_from_register(); /* the register was read before the last look */
 	}
-	__sync_synchronize(); /* the device knows before the last look */
 	return vfc_ring_ready(ring, layout);
 }
 

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdbool.h>
+#include <vfiocore/barrier.h>
 #include <vfiocore/device.h>
 #include <vfiocore/mmio.h>
 #include <vfiocore/pci.h>
@@ -232,6 +233,7 @@ static int region_read(struct vfc_device *device, uint32_t index, uint64_t offse
 		rc = region_check(device, index, offset, width, VFIO_REGION_INFO_FLAG_READ, &region);
 	if (rc == 0)
 		rc = read_region(device, region, index, offset, width, value);
+	vfc_from_register();
 	if (rc == -EIO && index != VFC_REGION_CONFIG && access_gone(device))
 		return tell_gone(device);
 	return rc < 0 ? rc : index == VFC_REGION_CONFIG ? 0 : check_gone(device, width, *value);
@@ -299,6 +301,7 @@ static int region_write(struct vfc_device *device, uint32_t index, uint64_t offs
 	if (rc == 0 && width < 8 && value >> 8 * width)
 		rc = vfc_fail(EINVAL, VFC_REASON_ARGUMENT, WHERE(.object = device->name),
 			      "0x%" PRIx64 " does not fit into %u bytes", value, width);
+	vfc_to_device();
 	if (rc == 0)
 		rc = region_check(device, index, offset, width, VFIO_REGION_INFO_FLAG_WRITE, &region);
 	return rc < 0 ? rc : write_region(device, region, index, offset, width, value);

@@ -178,14 +178,14 @@ static int map_region(struct vfc_iommu *iommu, struct vfc_device *device, uint32
 	fd = device->ops->share_region(device->transport, index, offset, length);
 	if (fd < 0)
 		return fd;
-	rc = vfc_iommu_map_file(iommu, fd, 0, length, iova, opts);
+	rc = vfc_iommu_map_file(iommu, fd, 0, length, opts, iova);
 	sys_close(fd);
 	return rc;
 }
 
 int vfc_iommu_map_region(struct vfc_iommu *iommu, struct vfc_device *device, uint32_t index,
-			 uint64_t offset, uint64_t length, uint64_t *iova,
-			 const struct vfc_map_opts *opts)
+			 uint64_t offset, uint64_t length, const struct vfc_map_opts *opts,
+			 uint64_t *iova)
 {
 	struct vfc_map_opts own;
 

@@ -15,6 +15,10 @@
 
 #define LARGE (UINT64_C(2) << 20) /* what the kernel makes transparent huge pages of */
 
+/* What the C library's headers may be too old for. */
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
+#endif
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE 25 /* Linux 6.1 */
 #endif
@@ -176,7 +180,7 @@ static int dma_alloc(struct vfc_iommu *iommu, uint64_t length, const struct vfc_
 	if (!aligned.align && dma->page > sys_page_size())
 		aligned.align = dma->page;
 	if (rc == 0) {
-		rc = vfc_iommu_map(iommu, dma->va, dma->length, &dma->iova, &aligned);
+		rc = vfc_iommu_map(iommu, dma->va, dma->length, &aligned, &dma->iova);
 		if (rc < 0)
 			sys_munmap(dma->va, dma->length);
 	}

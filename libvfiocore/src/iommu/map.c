@@ -240,8 +240,8 @@ static int map_va(struct vfc_iommu *iommu, void *va, uint64_t length, uint64_t *
 	return rc;
 }
 
-HOT int vfc_iommu_map(struct vfc_iommu *iommu, void *va, uint64_t length, uint64_t *iova,
-		  const struct vfc_map_opts *opts)
+HOT int vfc_iommu_map(struct vfc_iommu *iommu, void *va, uint64_t length,
+		  const struct vfc_map_opts *opts, uint64_t *iova)
 {
 	struct vfc_map_opts own;
 

@@ -117,7 +117,7 @@ static int map_span(struct mapcache *cache, struct span *span, enum width width,
 		merge(cache, span);
 	do
 		rc = vfc_iommu_map(cache->iommu, (void *)(uintptr_t)span->first,
-				   span->end - span->first, iova, &opts);
+				   span->end - span->first, &opts, iova);
 	while ((rc == -ENOSPC || rc == -ENOMEM) && relieve(cache, span, width));
 	return rc;
 }

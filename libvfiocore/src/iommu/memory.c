@@ -34,7 +34,7 @@ static int map_file(struct vfc_iommu *iommu, int fd, uint64_t offset, uint64_t l
 }
 
 int vfc_iommu_map_file(struct vfc_iommu *iommu, int fd, uint64_t offset, uint64_t length,
-		       uint64_t *iova, const struct vfc_map_opts *opts)
+		       const struct vfc_map_opts *opts, uint64_t *iova)
 {
 	struct vfc_map_opts own;
 
@@ -104,7 +104,7 @@ static int copy(struct vfc_iommu *to, struct vfc_iommu *from, uint64_t at, uint6
 		  to->ops->related(to->space, from->space);
 	va = source.va ? (char *)source.va + (at - source.iova) : NULL;
 	if (!related || !to->ops->copy)
-		return va ? vfc_iommu_map(to, va, length, iova, opts)
+		return va ? vfc_iommu_map(to, va, length, opts, iova)
 			  : space_cannot(to, "copy memory of a file from a space whose iommufd it does "
 					     "not share; map the file here, too");
 	lock_take(&to->lock);
@@ -116,7 +116,7 @@ static int copy(struct vfc_iommu *to, struct vfc_iommu *from, uint64_t at, uint6
 }
 
 int vfc_iommu_copy(struct vfc_iommu *to, struct vfc_iommu *from, uint64_t at, uint64_t length,
-		   uint64_t *iova, const struct vfc_map_opts *opts)
+		   const struct vfc_map_opts *opts, uint64_t *iova)
 {
 	struct vfc_map_opts own;
 

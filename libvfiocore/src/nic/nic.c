@@ -360,7 +360,13 @@ int vfc_nic_info(struct vfc_nic *nic, struct vfc_nic_info *info)
 
 int vfc_nic_link(struct vfc_nic *nic, struct vfc_nic_link *link)
 {
-	nic->driver->link(nic, link);
+	struct vfc_nic_link now = {0};
+	int rc = ANSWER_CHECK(vfc_nic_link, link);
+
+	if (rc < 0)
+		return vfc_done(rc);
+	nic->driver->link(nic, &now);
+	sized_answer(link, &now, sizeof(now));
 	return 0;
 }
 

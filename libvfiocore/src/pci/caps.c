@@ -240,3 +240,16 @@ int vfc_pci_caps_of(const void *space, size_t length, struct vfc_pci_cap *caps, 
 	source.length = (uint32_t)length;
 	return vfc_done(caps_walk(&source, caps, count));
 }
+
+const struct vfc_pci_cap *caps_find(const struct vfc_pci_cap *caps, size_t count, uint32_t id,
+				    bool extended, uint32_t after)
+{
+	const struct vfc_pci_cap *cap = caps, *end = caps + count;
+
+	while (after && cap < end && cap++->offset != after)
+		;
+	for (; cap < end; cap++)
+		if (cap->id == id && !!cap->extended == extended)
+			return cap;
+	return NULL;
+}

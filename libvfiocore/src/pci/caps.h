@@ -3,6 +3,7 @@
 #ifndef VFC_PCI_CAPS_H
 #define VFC_PCI_CAPS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <vfiocore/pci.h>
 
@@ -16,5 +17,9 @@ struct caps_source {
 
 /* As vfc_pci_caps(). */
 int caps_walk(const struct caps_source *source, struct vfc_pci_cap *caps, size_t count);
+
+/* As vfc_pci_find_cap(), in a list that was walked; NULL: there is none. */
+const struct vfc_pci_cap *caps_find(const struct vfc_pci_cap *caps, size_t count, uint32_t id,
+				    bool extended, uint32_t after);
 
 #endif

@@ -35,7 +35,10 @@ PROTOTYPES: dict[str, tuple[str, ...]] = {
     # barrier.h
     "vfc_relax": ("void",),
     "vfc_to_device": ("void",),
+    "vfc_to_memory": ("void",),
     "vfc_from_device": ("void",),
+    "vfc_from_register": ("void",),
+    "vfc_store_load": ("void",),
     "vfc_flush_wc": ("void",),
     # device.h
     "vfc_device_open": (
@@ -122,8 +125,8 @@ PROTOTYPES: dict[str, tuple[str, ...]] = {
         _IOMMU,
         "void *",
         "uint64_t",
-        "uint64_t *",
         "const struct vfc_map_opts *",
+        "uint64_t *",
     ),
     "vfc_iommu_map_file": (
         "int",
@@ -131,8 +134,8 @@ PROTOTYPES: dict[str, tuple[str, ...]] = {
         "int",
         "uint64_t",
         "uint64_t",
-        "uint64_t *",
         "const struct vfc_map_opts *",
+        "uint64_t *",
     ),
     "vfc_iommu_map_region": (
         "int",
@@ -141,8 +144,8 @@ PROTOTYPES: dict[str, tuple[str, ...]] = {
         "uint32_t",
         "uint64_t",
         "uint64_t",
-        "uint64_t *",
         "const struct vfc_map_opts *",
+        "uint64_t *",
     ),
     "vfc_iommu_copy": (
         "int",
@@ -150,8 +153,8 @@ PROTOTYPES: dict[str, tuple[str, ...]] = {
         _IOMMU,
         "uint64_t",
         "uint64_t",
-        "uint64_t *",
         "const struct vfc_map_opts *",
+        "uint64_t *",
     ),
     "vfc_iommu_map_batch": (
         "int",
@@ -377,6 +380,7 @@ PROTOTYPES: dict[str, tuple[str, ...]] = {
     "vfc_mmio_write16": ("void", _MMIO, "uint16_t"),
     "vfc_mmio_write32": ("void", _MMIO, "uint32_t"),
     "vfc_mmio_write64": ("void", _MMIO, "uint64_t"),
+    "vfc_mmio_wait32": ("int", "const volatile void *", "uint32_t", "uint32_t", "int64_t"),
     # nic.h
     "vfc_nic_open": ("int", _DEVICE, "const struct vfc_nic_opts *", "struct vfc_nic **"),
     "vfc_nic_chunk": ("uint32_t", "uint32_t"),
@@ -456,6 +460,14 @@ PROTOTYPES: dict[str, tuple[str, ...]] = {
         "int",
     ),
     "vfc_pci_caps": ("int", _DEVICE, "struct vfc_pci_cap *", "size_t"),
+    "vfc_pci_find_cap": (
+        "int",
+        _DEVICE,
+        "uint32_t",
+        "bool",
+        "uint32_t",
+        "struct vfc_pci_cap *",
+    ),
     "vfc_pci_caps_of": ("int", "const void *", "size_t", "struct vfc_pci_cap *", "size_t"),
     # ring.h
     "vfc_ring_init": ("int", _RING, _LAYOUT, _IOMMU, "uint32_t", _MMIO),

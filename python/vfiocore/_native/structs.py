@@ -366,8 +366,13 @@ class NicInfo(Sized):
     ]
 
 
-class NicLink(Structure):
-    _fields_ = [("up", c_uint32), ("speed", c_uint32), ("full_duplex", c_uint32)]
+class NicLink(Sized):
+    _fields_ = [
+        ("size", c_uint32),
+        ("up", c_uint32),
+        ("speed", c_uint32),
+        ("full_duplex", c_uint32),
+    ]
 
 
 class NicStats(Sized):

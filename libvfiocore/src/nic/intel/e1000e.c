@@ -165,7 +165,8 @@ static void e1000e_rx_arm(struct vfc_nic *nic, uint32_t queue)
 
 	intel_write(nic, E1000E_ICR, E1000E_INT_RXQ(queue));
 	intel_write(nic, E1000E_IMS, causes);
-	intel_flush(nic); /* it is unmasked before the caller looks at the ring for the last time */
+	intel_flush(nic);    /* the writes have arrived when this returns */
+	vfc_from_register(); /* and only then does the caller look at the ring for the last time */
 }
 
 /* -- the hot path -- */

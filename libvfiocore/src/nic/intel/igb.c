@@ -73,7 +73,8 @@ void igb_rx_arm(struct vfc_nic *nic, uint32_t queue)
 {
 	intel_write(nic, IGB_EICR, 1u << queue);
 	intel_write(nic, IGB_EIMS, 1u << queue);
-	intel_flush(nic); /* it is unmasked before the caller looks at the ring for the last time */
+	intel_flush(nic);    /* the writes have arrived when this returns */
+	vfc_from_register(); /* and only then does the caller look at the ring for the last time */
 }
 
 /* PAYLEN, the length of the whole packet, which lies in one buffer here. */

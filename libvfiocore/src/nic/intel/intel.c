@@ -9,19 +9,15 @@
 #include "base/error.h"
 #include "device/object.h"
 
-#define POLL (MS / 50)
-
 bool intel_await(const struct vfc_nic *nic, uint32_t offset, uint32_t mask, uint32_t value,
 		 int64_t timeout)
 {
-	int64_t end = sys_now() + timeout;
+	bool came;
 
-	while ((intel_read(nic, offset) & mask) != value) {
-		if (sys_now() > end)
-			return false;
-		sys_sleep(POLL);
-	}
-	return true;
+	error_quiet_begin();
+	came = vfc_mmio_wait32(nic->registers + offset, mask, value, timeout) > 0;
+	error_quiet_end();
+	return came;
 }
 
 /* -- life -- */

@@ -84,6 +84,7 @@ static void virtio_stop(struct vfc_nic *nic)
 	set_status(nic, 0);
 	while (status(nic) != 0 && !gone(nic) && sys_now() < end)
 		sys_sleep(MS / 50);
+	vfc_from_register(); /* it writes to no ring any more */
 }
 
 /* -- features, sections 2.2, 5.1.3 and 6 -- */
