@@ -3,6 +3,7 @@
 #ifndef VFC_TRANSPORT_CONTAINER_H
 #define VFC_TRANSPORT_CONTAINER_H
 
+#include "transport/lent.h"
 #include "transport/transport.h"
 
 #define CONTAINER "/dev/vfio/vfio"
@@ -22,6 +23,7 @@ struct container {
 	struct transport_space base;
 	struct group *groups;
 	struct physical *physical; /* mappings where nothing translates, see noiommu.c */
+	struct lent_list lent;     /* memory of files that type1 has, see type1.c */
 	const char *node;
 	uint64_t mapped; /* bytes */
 	uint32_t type;	 /* VFIO_TYPE1v2_IOMMU and others */

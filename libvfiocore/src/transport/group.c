@@ -314,7 +314,6 @@ static int compat_map(struct transport_space *base, const struct transport_memor
 	.device_handle = HANDLE_DEVICE,   \
 	.adopt = group_device_adopt,      \
 	.check = check,                   \
-	.space_close = container_close,   \
 	.space_info = space_info,         \
 	.unmap = type1_unmap,             \
 	.open = group_device_open,        \
@@ -332,6 +331,7 @@ const struct transport transport_group = {
 	.space_handle = HANDLE_CONTAINER,
 	.usable = usable,
 	.space_open = space_open,
+	.space_close = type1_close,
 	.map = type1_map,
 	.dirty_track = dirty_track,
 	.dirty_read = dirty_read,
@@ -343,6 +343,7 @@ const struct transport transport_group_v1 = {
 	.space_handle = HANDLE_CONTAINER,
 	.by_name = true,
 	.space_open = v1_open,
+	.space_close = type1_close,
 	.map = type1_map,
 	COMMON,
 };
@@ -352,6 +353,7 @@ const struct transport transport_compat = {
 	.space_handle = HANDLE_IOMMUFD,
 	.by_name = true, /* where it works the character device does, too */
 	.space_open = compat_open,
+	.space_close = container_close,
 	.map = compat_map,
 	.iommufd = compat_ioas,
 	.share_region = fd_share_region,

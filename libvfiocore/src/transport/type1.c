@@ -139,17 +139,22 @@ static int map_va(int fd, void *va, uint64_t iova, uint64_t length, uint32_t fla
 	return rc < 0 ? hint_map(rc, "VFIO_IOMMU_MAP_DMA", va, iova, length) : 0;
 }
 
-static __attribute__((noinline)) int map_file(int fd, const struct transport_memory *memory,
-					      uint64_t iova, uint64_t length, uint32_t flags)
+static __attribute__((noinline)) int map_file(struct container *container,
+					      const struct transport_memory *memory, uint64_t iova,
+					      uint64_t length, uint32_t flags)
 {
-	void *va;
-	int rc = fd_map_file(memory, length, flags, &va);
+	struct lent lent = {.iova = iova, .length = length};
+	int rc = lent_reserve(&container->lent);
 
+	if (rc == 0)
+		rc = fd_map_file(memory, length, flags, &lent.va);
 	if (rc < 0)
 		return rc;
-	rc = map_va(fd, va, iova, length, flags);
-	/* The pages are pinned; the address was only the way to name them. */
-	sys_munmap(va, length);
+	rc = map_va(container->fd, lent.va, iova, length, flags);
+	if (rc == 0)
+		lent_add(&container->lent, &lent);
+	else
+		sys_munmap(lent.va, length);
 	return rc == -EFAULT ? fd_file_fault(memory, iova, length) : rc;
 }
 
@@ -157,9 +162,8 @@ HOT int type1_map(struct transport_space *base, const struct transport_memory *m
 		  uint64_t length, uint32_t flags)
 {
 	struct container *container = (struct container *)base;
-	int fd = container->fd;
-	int rc = memory->va ? map_va(fd, memory->va, *iova, length, flags)
-			    : map_file(fd, memory, *iova, length, flags);
+	int rc = memory->va ? map_va(container->fd, memory->va, *iova, length, flags)
+			    : map_file(container, memory, *iova, length, flags);
 
 	if (rc == 0)
 		container->mapped += length;
@@ -190,7 +194,25 @@ HOT int type1_unmap(struct transport_space *base, uint64_t iova, uint64_t length
 	if (rc < 0 || request.size != length)
 		return unmap_failed(rc, iova, length, request.size);
 	container->mapped -= length;
+	if (container->lent.count)
+		lent_return(&container->lent, iova, length);
 	return 0;
+}
+
+/* What the kernel does not unmap stays mapped here, for the kernel may still look the address up. */
+void type1_close(struct transport_space *base)
+{
+	struct container *container = (struct container *)base;
+	struct vfc_error before = *vfc_error_last();
+
+	for (size_t left = container->lent.count; left--;) {
+		struct lent last = container->lent.all[left];
+
+		type1_unmap(base, last.iova, last.length);
+	}
+	vfc_error_restore(&before);
+	free(container->lent.all);
+	container_close(base);
 }
 
 int type1_dirty_track(int fd, bool on)

@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Groups and their container on a scripted kernel, which does what type1 does for mediated devices: it
+ * keeps the addresses that are mapped, and looks them up when a device does DMA.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include <vfiocore.h>
+
+#include "kernel/sys.h"
+#include "kernel/uapi.h"
+#include "sweep.h"
+#include "test.h"
+
+#define PAGE UINT64_C(4096)
+#define LENGTH (4 * PAGE)
+#define FIRST "0000:01:00.0"
+#define SECOND "0000:02:00.0"
+#define MAPPINGS 64
+#define FDS 64
+
+enum { NONE, CONTAINER, GROUP, DEVICE };
+
+static struct {
+	struct {
+		uint64_t iova, size;
+		uint8_t *va;
+	} mappings[MAPPINGS];
+	int kinds[FDS]; /* of our descriptors */
+	unsigned long fails; /* a request */
+	unsigned devices;    /* that were given out */
+} kernel;
+
+static int give(int kind)
+{
+	int fd = (int)syscall(SYS_memfd_create, "scripted", 0);
+
+	CHECK(fd >= 0 && fd < FDS);
+	kernel.kinds[fd] = kind;
+	return fd;
+}
+
+int access(const char *path, int mode)
+{
+	return strncmp(path, "/dev/", 5) ? (int)syscall(SYS_faccessat, AT_FDCWD, path, mode) : 0;
+}
+
+int open(const char *path, int flags, ...)
+{
+	if (!strcmp(path, "/dev/vfio/vfio"))
+		return give(CONTAINER);
+	if (!strncmp(path, "/dev/vfio/", 10))
+		return give(GROUP);
+	return (int)syscall(SYS_openat, AT_FDCWD, path, flags, 0);
+}
+
+int close(int fd)
+{
+	if (fd >= 0 && fd < FDS)
+		kernel.kinds[fd] = NONE;
+	return (int)syscall(SYS_close, fd);
+}
+
+/* What a device's descriptor is, which the library reads in /proc. */
+ssize_t readlink(const char *path, char *target, size_t size)
+{
+	int fd;
+
+	if (sscanf(path, "/proc/self/fd/%d", &fd) == 1 && fd < FDS && kernel.kinds[fd] == DEVICE)
+		return snprintf(target, size, "anon_inode:[vfio-device]");
+	return syscall(SYS_readlinkat, AT_FDCWD, path, target, size);
+}
+
+static int map(const struct vfio_iommu_type1_dma_map *request)
+{
+	size_t i = 0;
+
+	while (kernel.mappings[i].size)
+		i++;
+	CHECK(i < MAPPINGS);
+	kernel.mappings[i].iova = request->iova;
+	kernel.mappings[i].size = request->size;
+	kernel.mappings[i].va = (uint8_t *)(uintptr_t)request->vaddr;
+	return 0;
+}
+
+static int unmap(struct vfio_iommu_type1_dma_unmap *request)
+{
+	uint64_t unmapped = 0;
+
+	for (size_t i = 0; i < MAPPINGS; i++)
+		if (kernel.mappings[i].size && kernel.mappings[i].iova - request->iova < request->size) {
+			unmapped += kernel.mappings[i].size;
+			kernel.mappings[i].size = 0;
+		}
+	request->size = unmapped;
+	return 0;
+}
+
+static int answer(int kind, unsigned long request, void *argument)
+{
+	struct vfio_iommu_type1_info *space = argument;
+	struct vfio_device_info *device = argument;
+	struct vfio_group_status *group = argument;
+
+	if (request == kernel.fails) {
+		errno = EIO;
+		return -1;
+	}
+	switch (request) {
+	case VFIO_GET_API_VERSION:
+		return VFIO_API_VERSION;
+	case VFIO_CHECK_EXTENSION:
+		return 1;
+	case VFIO_GROUP_GET_STATUS:
+		group->flags = VFIO_GROUP_FLAGS_VIABLE;
+		return 0;
+	case VFIO_GROUP_SET_CONTAINER:
+	case VFIO_SET_IOMMU:
+		return 0;
+	case VFIO_GROUP_GET_DEVICE_FD: /* as often as it is asked: the kernel counts, and no more */
+		kernel.devices++;
+		return give(DEVICE);
+	case VFIO_DEVICE_GET_INFO: /* VFIO_IOMMU_GET_INFO is another's 112 */
+		if (kind == DEVICE) {
+			device->flags = device->num_regions = device->num_irqs = 0;
+			return 0;
+		}
+		break;
+	case VFIO_IOMMU_MAP_DMA:
+		return map(argument);
+	case VFIO_IOMMU_UNMAP_DMA:
+		return unmap(argument);
+	default:
+		break;
+	}
+	if (kind == CONTAINER && request == VFIO_IOMMU_GET_INFO) {
+		space->flags = VFIO_IOMMU_INFO_PGSIZES;
+		space->iova_pgsizes = PAGE;
+		return 0;
+	}
+	errno = ENOTTY;
+	return -1;
+}
+
+int ioctl(int fd, unsigned long request, ...)
+{
+	void *argument;
+	va_list args;
+
+	va_start(args, request);
+	argument = va_arg(args, void *);
+	va_end(args);
+	if (fd >= 0 && fd < FDS && kernel.kinds[fd])
+		return answer(kernel.kinds[fd], request, argument);
+	return (int)syscall(SYS_ioctl, fd, request, argument);
+}
+
+/* A mediated device writes: where the address leads now. */
+static bool dma_write(uint64_t iova, const char *text)
+{
+	int pipes[2];
+	bool done = false;
+
+	CHECK_EQ(pipe(pipes), 0); /* the kernel copies, so a hole is an error and no signal */
+	for (size_t i = 0; i < MAPPINGS; i++)
+		if (kernel.mappings[i].size && iova - kernel.mappings[i].iova < kernel.mappings[i].size) {
+			CHECK_EQ(write(pipes[1], text, strlen(text)), strlen(text));
+			done = read(pipes[0], kernel.mappings[i].va + (iova - kernel.mappings[i].iova),
+				    strlen(text)) == (ssize_t)strlen(text);
+		}
+	CHECK_EQ(close(pipes[0]) | close(pipes[1]), 0);
+	return done;
+}
+
+static struct vfc_iommu *open_space(void)
+{
+	struct vfc_iommu_opts opts = {.size = sizeof(opts), .transport = "group"};
+	struct vfc_iommu *space;
+
+	CHECK_EQ(vfc_iommu_open(&opts, &space), 0);
+	return space;
+}
+
+static int open_in(struct vfc_iommu *space, const char *name, struct vfc_device **device)
+{
+	struct vfc_device_opts opts = {.size = sizeof(opts), .iommu = space};
+
+	return vfc_device_open(name, &opts, device);
+}
+
+/* How often the file is mapped here. */
+static unsigned mapped_here(void)
+{
+	char line[400];
+	unsigned count = 0;
+	FILE *maps = fopen("/proc/self/maps", "re");
+
+	CHECK(maps);
+	while (fgets(line, sizeof(line), maps))
+		count += strstr(line, "vfiocore-lent") != NULL;
+	CHECK_EQ(fclose(maps), 0);
+	return count;
+}
+
+static int memfd(void)
+{
+	int fd = sys_memfd("vfiocore-lent", LENGTH);
+
+	CHECK(fd >= 0);
+	return fd;
+}
+
+/* The next memory of the process does not come to lie where the device writes to. */
+static void the_address_stays(void)
+{
+	struct vfc_iommu *space = open_space();
+	struct vfc_device *device;
+	uint8_t *others[4];
+	uint64_t iova = 0;
+	char text[4] = "";
+	int fd = memfd();
+
+	CHECK_EQ(open_in(space, FIRST, &device), 0);
+	CHECK_EQ(vfc_iommu_map_file(space, fd, 0, LENGTH, &iova, NULL), 0);
+	CHECK_EQ(mapped_here(), 1);
+	for (size_t i = 0; i < 4; i++) {
+		others[i] = mmap(NULL, LENGTH, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		CHECK(others[i] != MAP_FAILED);
+	}
+	CHECK(dma_write(iova + PAGE, "abc"));
+	CHECK_EQ(pread(fd, text, 3, (off_t)PAGE), 3);
+	CHECK(!strcmp(text, "abc"));
+	for (size_t i = 0; i < 4; i++) {
+		for (uint64_t at = 0; at < LENGTH; at++)
+			CHECK_EQ(others[i][at], 0);
+		CHECK_EQ(munmap(others[i], LENGTH), 0);
+	}
+	CHECK_EQ(vfc_iommu_unmap(space, iova, LENGTH), 0);
+	CHECK(!dma_write(iova, "x"));
+	CHECK_EQ(mapped_here(), 0);
+	CHECK_EQ(vfc_device_close(device) | vfc_iommu_close(space) | close(fd), 0);
+}
+
+/* Each goes with its own mapping, in whatever way that goes. */
+static void every_way_to_unmap(void)
+{
+	struct vfc_iommu *space = open_space();
+	struct vfc_map_opts fixed = {.size = sizeof(fixed), .flags = VFC_MAP_FIXED};
+	struct vfc_device *device;
+	int fd = memfd();
+
+	CHECK_EQ(open_in(space, FIRST, &device), 0);
+	/* Not in order, and more than there is room for at first. */
+	for (uint64_t i = 0; i < 40; i++) {
+		uint64_t iova = (i * 7 % 40 + 1) * PAGE;
+
+		CHECK_EQ(vfc_iommu_map_file(space, fd, i % 4 * PAGE, PAGE, &iova, &fixed), 0);
+	}
+	CHECK_EQ(mapped_here(), 40);
+	CHECK_EQ(vfc_iommu_unmap(space, 40 * PAGE, PAGE), 0);
+	CHECK_EQ(vfc_iommu_unmap(space, PAGE, PAGE), 0);
+	CHECK_EQ(mapped_here(), 38);
+	CHECK_EQ(vfc_iommu_unmap_range(space, 10 * PAGE, 5 * PAGE), 5 * PAGE);
+	CHECK_EQ(mapped_here(), 33);
+	for (uint64_t i = 2; i < 40; i++)
+		CHECK_EQ(dma_write(i * PAGE, "x"), i < 10 || i >= 15);
+	kernel.fails = VFIO_IOMMU_UNMAP_DMA;
+	CHECK_EQ(vfc_iommu_unmap(space, 20 * PAGE, PAGE), -EIO);
+	CHECK_EQ(mapped_here(), 33);
+	CHECK(dma_write(20 * PAGE, "x"));
+	kernel.fails = 0;
+	CHECK_EQ(vfc_iommu_unmap_all(space), 33 * PAGE);
+	CHECK_EQ(mapped_here(), 0);
+	for (uint64_t i = 1; i < 4; i++) {
+		uint64_t iova = i * PAGE;
+
+		CHECK_EQ(vfc_iommu_map_file(space, fd, 0, PAGE, &iova, &fixed), 0);
+	}
+	CHECK_EQ(vfc_device_close(device) | vfc_iommu_close(space) | close(fd), 0);
+	CHECK_EQ(mapped_here(), 0);
+}
+
+static int a_file(void)
+{
+	struct vfc_iommu_opts opts = {.size = sizeof(opts), .transport = "group"};
+	struct vfc_iommu *space = NULL;
+	struct vfc_device *device = NULL;
+	uint64_t iova = 0;
+	int rc = 0, fd = (int)syscall(SYS_memfd_create, "vfiocore-lent", 0);
+
+	CHECK_EQ(ftruncate(fd, (off_t)LENGTH), 0);
+	if (note(&rc, vfc_iommu_open(&opts, &space)) == 0 && note(&rc, open_in(space, FIRST, &device)) == 0 &&
+	    note(&rc, vfc_iommu_map_file(space, fd, 0, LENGTH, &iova, NULL)) == 0 &&
+	    note(&rc, vfc_iommu_unmap(space, iova, LENGTH)) < 0) {
+		CHECK_EQ(mapped_here(), 1); /* the kernel has it still */
+		CHECK(dma_write(iova, "x"));
+	} else {
+		CHECK_EQ(mapped_here(), 0);
+	}
+	CHECK_EQ(vfc_device_close(device) | vfc_iommu_close(space) | close(fd), 0);
+	CHECK_EQ(mapped_here(), 0);
+	return rc;
+}
+
+static char root[] = "/tmp/vfiocore-group-XXXXXX";
+
+static void shell(const char *format)
+{
+	char command[1000];
+
+	snprintf(command, sizeof(command), format, root);
+	CHECK_EQ(system(command), 0);
+}
+
+int main(void)
+{
+	CHECK(mkdtemp(root));
+	shell("cd %s && mkdir -p bus/pci/drivers/vfio-pci && for i in 1 2; do mkdir -p kernel/iommu_groups/$i "
+	      "&& d=bus/pci/devices/0000:0$i:00.0 && mkdir -p $d && echo 0x8086 >$d/vendor && "
+	      "ln -s ../../drivers/vfio-pci $d/driver && ln -s ../../../../kernel/iommu_groups/$i "
+	      "$d/iommu_group; done");
+	CHECK_EQ(setenv("VFIOCORE_SYSFS", root, 1), 0);
+	the_address_stays();
+	every_way_to_unmap();
+	sweep("a file by a group", a_file);
+	shell("rm -r %s");
+	return 0;
+}
