@@ -133,6 +133,58 @@ static void a_region(void)
 	CHECK_EQ(vfc_device_close(peer), 0);
 }
 
+static int unmap_fails(struct transport_space *space, uint64_t iova_, uint64_t length)
+{
+	(void)space;
+	return vfc_fail(EIO, VFC_REASON_NONE, WHERE(.iova = iova_, .length = length), "as told");
+}
+
+/* Other devices reach a BAR for as long as its own device is open, in whatever space they are. */
+static void a_region_whose_device_leaves(int (*leaves)(struct vfc_device *))
+{
+	struct vfc_iommu *beside = open_space(NULL), *closed = open_space(NULL);
+	struct vfc_device *peer = open_in(NULL), *near = open_in(vfc_device_iommu(peer));
+	struct vfc_device *third = open_in(beside), *gone = open_in(closed);
+	const struct transport *real = beside->ops;
+	struct transport deaf = *real;
+	uint8_t *memory = get_memory(PAGE);
+	uint64_t iova = 0, mine = 0, other = 0, last = 0;
+	volatile void *bar;
+
+	/* This space is closed before the device is. */
+	CHECK_EQ(vfc_iommu_map_region(closed, peer, 1, 0, PAGE, &last, NULL), 0);
+	CHECK_EQ(vfc_device_close(gone) | vfc_iommu_close(closed), 0);
+
+	CHECK_EQ(vfc_iommu_map_region(iommu, peer, 1, PAGE, 2 * PAGE, &iova, NULL), 0);
+	CHECK_EQ(vfc_iommu_map_region(iommu, peer, 1, 0, PAGE, &last, NULL), 0);
+	CHECK_EQ(vfc_iommu_map_region(beside, peer, 3, PAGE, PAGE, &other, NULL), 0);
+	CHECK_EQ(vfc_iommu_map(iommu, memory, PAGE, &mine, NULL), 0);
+	if (leaves == vfc_device_release) { /* by hand, which only a release asks for */
+		CHECK_EQ(vfc_region_map(peer, 1, 0, PAGE, &bar), 0);
+		last = 0;
+		CHECK_EQ(vfc_iommu_map(vfc_device_iommu(peer), (void *)(uintptr_t)bar, PAGE, &last, NULL), 0);
+		deaf.unmap = unmap_fails;
+		beside->ops = &deaf;
+		CHECK_EQ(vfc_device_release(peer), -EIO);
+		beside->ops = real;
+		CHECK(dma_write(third, other, "a", 1));
+	}
+	CHECK_EQ(vfc_device_close(leaves == vfc_device_close ? near : NULL), 0);
+	CHECK_EQ(leaves(peer), 0);
+	CHECK(!dma_write(device, iova, "a", 1));
+	CHECK(!dma_write(third, other, "a", 1));
+	CHECK(dma_write(device, mine, "a", 1));
+	CHECK_EQ(live(third), 0);
+	CHECK_EQ(live(device), 1);
+	refused(vfc_iommu_unmap(iommu, iova, 2 * PAGE), ENOENT, VFC_REASON_IOVA);
+	if (leaves == vfc_device_release) {
+		CHECK_EQ(live(near), 0);
+		CHECK_EQ(vfc_device_close(near) | vfc_device_close(peer), 0);
+	}
+	CHECK_EQ(vfc_iommu_unmap(iommu, mine, PAGE), 0);
+	CHECK_EQ(vfc_device_close(third) | vfc_iommu_close(beside) | munmap(memory, PAGE), 0);
+}
+
 static void copies(struct vfc_iommu *to)
 {
 	struct vfc_map_opts fixed = {.size = sizeof(fixed), .flags = VFC_MAP_FIXED};
@@ -185,12 +237,6 @@ static void nowhere(void)
 
 	refused(vfc_iommu_map(iommu, NULL, PAGE, &iova, NULL), EFAULT, VFC_REASON_BAD_MEMORY);
 	refused(vfc_iommu_map_batch(iommu, &vector, 1, NULL), EFAULT, VFC_REASON_BAD_MEMORY);
-}
-
-static int unmap_fails(struct transport_space *space, uint64_t iova_, uint64_t length)
-{
-	(void)space;
-	return vfc_fail(EIO, VFC_REASON_NONE, WHERE(.iova = iova_, .length = length), "as told");
 }
 
 /* As if nothing translated: what went wrong first is what is told. */
@@ -266,6 +312,8 @@ int main(void)
 	two_files();
 	bad_files();
 	a_region();
+	a_region_whose_device_leaves(vfc_device_close);
+	a_region_whose_device_leaves(vfc_device_release);
 	copies(open_space(iommu)); /* that shares what an iommufd is to real ones */
 	copies(open_space(NULL));
 	huge_pages();

@@ -113,7 +113,8 @@ VFC_API int vfc_device_close(struct vfc_device *device);
  * For when the host wants it (VFC_EVENT_REQUEST), which waits without end until it has it. In order:
  * DMA is turned off, interrupts are disarmed, what is mapped in its address space is unmapped if no
  * other device is attached there, mapped regions become memory of this process that reads as all
- * ones (of a region beyond 16 MiB: zero), and the descriptor is closed; a group's with its last
+ * ones (of a region beyond 16 MiB: zero), other devices no longer reach its BARs
+ * (vfc_iommu_map_region()), and the descriptor is closed; a group's with its last
  * device. From then on every call on the device or on what hangs on it fails with -ENODEV or finds
  * all ones, and who waits for an interrupt is woken; vfc_device_close() and the like release the objects.
  * It may be called while other threads use the device; a second call does nothing.

@@ -94,7 +94,7 @@ struct vfc_map_opts {
 struct vfc_mapping {
 	uint64_t iova;
 	uint64_t length;
-	void *va; /* NULL: a file's or a device's memory, which has no address here */
+	void *va; /* NULL: a file's memory, or with iommufd a device's, which has no address here */
 	uint32_t flags; /* VFC_MAP_READ, VFC_MAP_WRITE */
 	uint32_t reserved;
 };
@@ -180,7 +180,8 @@ VFC_API int vfc_iommu_map_file(struct vfc_iommu *iommu, int fd, uint64_t offset,
 /*
  * vfc_iommu_map_region() - let the attached devices reach a part of a BAR of @device (peer to peer).
  * @index: a region, enum vfc_region. @offset, @length: bytes, multiples of the smallest IOMMU page.
- * Unmap it before @device is closed.
+ * Unmap it before @device is closed. What is left then is unmapped, as vfc_device_release() does, in
+ * whatever space it is. A vfc_iommu_copy() of it to a space that shares no iommufd is not: unmap that.
  * Errors: those of vfc_iommu_map(); -EOPNOTSUPP (the region cannot be mapped, or the kernel cannot
  * hand it out: cdev and compat want Linux 6.19). Thread-safe.
  * Source: VFIO_DEVICE_FEATURE_DMA_BUF; for group, mmap() and VFIO_IOMMU_MAP_DMA.

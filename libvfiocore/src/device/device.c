@@ -15,6 +15,7 @@
 #include "device/attach.h"
 #include "device/names.h"
 #include "device/nofault.h"
+#include "device/peer.h"
 #include "device/region.h"
 #include "iommu/iommu.h"
 #include "kernel/sys.h"
@@ -368,6 +369,7 @@ int vfc_device_close(struct vfc_device *device)
 	if (device->flags & VFC_DEVICE_PCI && !is_shared(device))
 		command(device, COMMAND_MASTER, 0);
 	error_quiet_end();
+	peers_close(device);
 	regions_close(device);
 	free(device->irqs_open);
 	attach_leave(device);
@@ -485,6 +487,8 @@ static int give_back(struct vfc_device *device)
 		return rc;
 	silence(device);
 	rc = regions_give_back(device);
+	if (rc == 0)
+		rc = peers_leave(device);
 	if (rc < 0)
 		return rc;
 	attach_leave(device);

@@ -36,6 +36,7 @@ struct vfc_device {
 	struct vfc_iommu *iommu; /* its space; a detached device holds the space that it was in */
 	struct vfc_iommu *own;   /* opened for this device and closed with it, or NULL */
 	struct pasid *pasids;    /* PASIDs that are attached to spaces of their own, device/attach.c */
+	struct peer *peers;      /* spaces in which its BARs were mapped, device/peer.c */
 	struct region *regions;
 	uint32_t region_count;
 	uint32_t irq_count;

@@ -1,11 +1,125 @@
 /* SPDX-License-Identifier: MIT */
 /* Peer to peer: a part of one device's BAR as memory that other devices reach. */
 #include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
 #include <vfiocore/iommu.h>
 
+#include "device/peer.h"
 #include "device/region.h"
 #include "iommu/space.h"
 #include "kernel/sys.h"
+
+/*
+ * A space in which the device's BARs were mapped by their addresses. The device outlives neither the
+ * address nor its claim to the BAR, so the mappings go when it does.
+ */
+struct peer {
+	struct peer *next;
+	struct vfc_iommu *iommu; /* the object is kept, the space may be closed */
+};
+
+static void forget(struct peer **link)
+{
+	struct peer *peer = *link;
+
+	*link = peer->next;
+	iommu_unref(peer->iommu);
+	free(peer);
+}
+
+/* Caller holds the device's lock. */
+static int add_peer(struct vfc_device *device, struct vfc_iommu *iommu)
+{
+	struct peer **link = &device->peers, *peer;
+
+	while (*link && (*link)->iommu != iommu) {
+		if (iommu_is_closed((*link)->iommu))
+			forget(link);
+		else
+			link = &(*link)->next;
+	}
+	if (*link)
+		return 0;
+	peer = sys_alloc(sizeof(*peer));
+	if (!peer)
+		return vfc_no_memory();
+	peer->iommu = iommu;
+	iommu_ref(iommu);
+	*link = peer;
+	return 0;
+}
+
+static int note_peer(struct vfc_device *device, struct vfc_iommu *iommu)
+{
+	int rc;
+
+	pthread_mutex_lock(&device->lock);
+	rc = add_peer(device, iommu);
+	pthread_mutex_unlock(&device->lock);
+	return rc;
+}
+
+static struct peer *take_peers(struct vfc_device *device)
+{
+	struct peer *peers;
+
+	pthread_mutex_lock(&device->lock);
+	peers = device->peers;
+	device->peers = NULL;
+	pthread_mutex_unlock(&device->lock);
+	return peers;
+}
+
+/* Behind those that came meanwhile. */
+static void give_peers(struct vfc_device *device, struct peer *peers)
+{
+	struct peer **link = &device->peers;
+
+	pthread_mutex_lock(&device->lock);
+	while (*link)
+		link = &(*link)->next;
+	*link = peers;
+	pthread_mutex_unlock(&device->lock);
+}
+
+/* An area keeps its address from its first use until the device is closed. */
+static int unmap_bars(const struct vfc_device *device, struct vfc_iommu *iommu)
+{
+	int rc = 0;
+
+	for (uint32_t i = 0; i < device->region_count; i++)
+		for (uint32_t a = 0; rc == 0 && a < device->regions[i].area_count; a++) {
+			const struct region_area *area = &device->regions[i].areas[a];
+			void *address = __atomic_load_n(&area->address, __ATOMIC_ACQUIRE);
+
+			if (address)
+				rc = iommu_unmap_memory(iommu, address, area->length);
+		}
+	return rc;
+}
+
+/* The device's own space is looked at in any case: the application may have mapped a BAR by hand. */
+int peers_leave(struct vfc_device *device)
+{
+	struct peer *peers = take_peers(device);
+	int rc = unmap_bars(device, device->iommu);
+
+	for (const struct peer *peer = peers; peer && rc == 0; peer = peer->next)
+		rc = unmap_bars(device, peer->iommu);
+	give_peers(device, peers);
+	return rc;
+}
+
+void peers_close(struct vfc_device *device)
+{
+	error_quiet_begin();
+	for (const struct peer *peer = device->peers; peer; peer = peer->next)
+		unmap_bars(device, peer->iommu);
+	error_quiet_end();
+	while (device->peers)
+		forget(&device->peers);
+}
 
 /* The same questions for every way to map it, so that the answers are the same. */
 static int find_bar(struct vfc_iommu *iommu, struct vfc_device *device, uint32_t index,
@@ -30,12 +144,14 @@ static int find_bar(struct vfc_iommu *iommu, struct vfc_device *device, uint32_t
 }
 
 /* type1 takes a BAR like memory, by the address at which it is mapped (vaddr_get_pfns()). */
-static int map_bar(struct vfc_iommu *iommu, volatile void *address, uint64_t length, uint64_t *iova,
-		   const struct vfc_map_opts *opts)
+static int map_bar(struct vfc_iommu *iommu, struct vfc_device *device, volatile void *address,
+		   uint64_t length, uint64_t *iova, const struct vfc_map_opts *opts)
 {
 	const struct transport_memory memory = {.va = (void *)(uintptr_t)address, .fd = -1};
-	int rc;
+	int rc = note_peer(device, iommu);
 
+	if (rc < 0)
+		return rc;
 	lock_take(&iommu->lock);
 	rc = map_check(iommu, (uintptr_t)address, length, 0);
 	if (rc == 0)
@@ -56,7 +172,7 @@ static int map_region(struct vfc_iommu *iommu, struct vfc_device *device, uint32
 	if (rc < 0)
 		return rc;
 	if (!iommu->ops->iommufd)
-		return map_bar(iommu, address, length, iova, opts);
+		return map_bar(iommu, device, address, length, iova, opts);
 	if (!device->ops->share_region)
 		return space_cannot(iommu, "reach a BAR of a device of another transport");
 	fd = device->ops->share_region(device->transport, index, offset, length);

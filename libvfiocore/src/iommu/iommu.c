@@ -77,6 +77,7 @@ static int new_space(const struct transport *ops, const struct vfc_iommu_opts *o
 	iommu = memory;
 	iommu->ops = ops;
 	iommu->adopted = fd >= 0;
+	iommu->references = 1;
 	if (opts->ioas)
 		rc = join(ops, opts, fd, &iommu->space);
 	else
@@ -168,6 +169,16 @@ static void drop_mappings(struct vfc_iommu *iommu)
 	vfc_error_restore(&before);
 }
 
+/* Whoever keeps the object finds nothing in it from here on. */
+static void empty(struct vfc_iommu *iommu)
+{
+	lock_take(&iommu->lock);
+	drop_mappings(iommu);
+	iova_destroy(&iommu->map);
+	iommu->closed = true;
+	lock_give(&iommu->lock);
+}
+
 struct iommu_state iommu_look(struct vfc_iommu *iommu)
 {
 	struct iommu_state state;
@@ -192,12 +203,32 @@ int vfc_iommu_close(struct vfc_iommu *iommu)
 					 "still there: %u attached device%s, and %u of DMA buffers, map caches, "
 					 "detached devices and mappings in the making: close them first",
 					 state.devices, PLURAL(state.devices), state.holders));
+	empty(iommu);
 	/* Closing the space drops its mappings, whatever became of them before. */
-	drop_mappings(iommu);
 	iommu->ops->space_close(iommu->space);
-	iova_destroy(&iommu->map);
-	fork_free(iommu, sizeof(*iommu));
+	iommu_unref(iommu);
 	return 0;
+}
+
+void iommu_ref(struct vfc_iommu *iommu)
+{
+	__atomic_add_fetch(&iommu->references, 1, __ATOMIC_RELAXED);
+}
+
+void iommu_unref(struct vfc_iommu *iommu)
+{
+	if (__atomic_sub_fetch(&iommu->references, 1, __ATOMIC_ACQ_REL) == 0)
+		fork_free(iommu, sizeof(*iommu));
+}
+
+bool iommu_is_closed(struct vfc_iommu *iommu)
+{
+	bool closed;
+
+	lock_take(&iommu->lock);
+	closed = iommu->closed;
+	lock_give(&iommu->lock);
+	return closed;
 }
 
 void iommu_hold(struct vfc_iommu *iommu)

@@ -55,6 +55,16 @@ struct iommu_watcher {
 void iommu_watch(struct vfc_iommu *iommu, struct iommu_watcher *watcher);
 void iommu_unwatch(struct vfc_iommu *iommu, struct iommu_watcher *watcher);
 
+/*
+ * Keep the object, though not the space open: once the space is closed, the object is empty, and nothing
+ * of it may be used but what says so.
+ */
+void iommu_ref(struct vfc_iommu *iommu);
+void iommu_unref(struct vfc_iommu *iommu);
+bool iommu_is_closed(struct vfc_iommu *iommu);
+/* Unmap whatever reaches that memory. A space that is closed has no such mapping. */
+int iommu_unmap_memory(struct vfc_iommu *iommu, const void *va, uint64_t length);
+
 /* Unmap a DMA buffer. It may be unmapped already: vfc_iommu_unmap_all() asks nobody. */
 int iommu_unmap_buffer(struct vfc_iommu *iommu, const void *va, uint64_t iova);
 

@@ -28,6 +28,8 @@ struct vfc_iommu {
 	uint64_t page_sizes;
 	uint32_t devices;
 	uint32_t holders;
+	uint32_t references; /* atomic: to the object, its owner's among them */
+	bool closed;
 	bool physical, unpinned;
 	bool adopted; /* its descriptor was passed, to us or on, and others may have it, too */
 };

@@ -115,6 +115,42 @@ static int unmap_locked(struct vfc_iommu *iommu, struct range range)
 	return rc;
 }
 
+static bool reaches(const struct vfc_mapping *mapping, const void *va, uint64_t length)
+{
+	uintptr_t first = (uintptr_t)mapping->va, wanted = (uintptr_t)va;
+
+	return mapping->va && first < wanted + length && wanted < first + mapping->length;
+}
+
+static int unmap_reaching(struct vfc_iommu *iommu, const struct vfc_mapping *mapping)
+{
+	int rc = map_check_settled(iommu, mapping->iova);
+
+	for (struct iommu_watcher *w = rc == 0 ? iommu->watchers : NULL; w; w = w->next)
+		w->leaving(w);
+	return rc < 0 ? rc : map_remove(iommu, mapping);
+}
+
+/* A look at each mapping, which needs no index by address, and so no memory. */
+int iommu_unmap_memory(struct vfc_iommu *iommu, const void *va, uint64_t length)
+{
+	struct vfc_mapping mapping;
+	bool found;
+	int rc = 0;
+
+	lock_take(&iommu->lock);
+	found = iova_first(&iommu->map, &mapping);
+	while (found && rc == 0) {
+		uint64_t next = last_of(&mapping) + 1;
+
+		if (reaches(&mapping, va, length))
+			rc = unmap_reaching(iommu, &mapping);
+		found = next && iova_next(&iommu->map, next, &mapping);
+	}
+	lock_give(&iommu->lock);
+	return rc;
+}
+
 int unmap_all(struct vfc_iommu *iommu)
 {
 	return unmap_locked(iommu, (struct range){0, UINT64_MAX});
