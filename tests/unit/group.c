@@ -23,27 +23,34 @@
 #define FIRST "0000:01:00.0"
 #define SECOND "0000:02:00.0"
 #define MAPPINGS 64
-#define FDS 64
 
-enum { NONE, CONTAINER, GROUP, DEVICE };
+static const char container[] = "/memfd:container", group[] = "/memfd:group", handle[] = "/memfd:handle";
 
 static struct {
 	struct {
 		uint64_t iova, size;
 		uint8_t *va;
 	} mappings[MAPPINGS];
-	int kinds[FDS]; /* of our descriptors */
 	unsigned long fails; /* a request */
 	unsigned devices;    /* that were given out */
 } kernel;
 
-static int give(int kind)
+static int give(const char *kind)
 {
-	int fd = (int)syscall(SYS_memfd_create, "scripted", 0);
+	int fd = (int)syscall(SYS_memfd_create, kind + strlen("/memfd:"), 0);
 
-	CHECK(fd >= 0 && fd < FDS);
-	kernel.kinds[fd] = kind;
+	CHECK(fd >= 0);
 	return fd;
+}
+
+/* Of a duplicate, too. */
+static bool is(int fd, const char *kind)
+{
+	char path[40], target[60] = "";
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return syscall(SYS_readlinkat, AT_FDCWD, path, target, sizeof(target) - 1) > 0 &&
+	       !strncmp(target, kind, strlen(kind));
 }
 
 int access(const char *path, int mode)
@@ -54,17 +61,10 @@ int access(const char *path, int mode)
 int open(const char *path, int flags, ...)
 {
 	if (!strcmp(path, "/dev/vfio/vfio"))
-		return give(CONTAINER);
+		return give(container);
 	if (!strncmp(path, "/dev/vfio/", 10))
-		return give(GROUP);
+		return give(group);
 	return (int)syscall(SYS_openat, AT_FDCWD, path, flags, 0);
-}
-
-int close(int fd)
-{
-	if (fd >= 0 && fd < FDS)
-		kernel.kinds[fd] = NONE;
-	return (int)syscall(SYS_close, fd);
 }
 
 /* What a device's descriptor is, which the library reads in /proc. */
@@ -72,7 +72,7 @@ ssize_t readlink(const char *path, char *target, size_t size)
 {
 	int fd;
 
-	if (sscanf(path, "/proc/self/fd/%d", &fd) == 1 && fd < FDS && kernel.kinds[fd] == DEVICE)
+	if (sscanf(path, "/proc/self/fd/%d", &fd) == 1 && is(fd, handle))
 		return snprintf(target, size, "anon_inode:[vfio-device]");
 	return syscall(SYS_readlinkat, AT_FDCWD, path, target, size);
 }
@@ -103,11 +103,11 @@ static int unmap(struct vfio_iommu_type1_dma_unmap *request)
 	return 0;
 }
 
-static int answer(int kind, unsigned long request, void *argument)
+static int answer(int fd, unsigned long request, void *argument)
 {
 	struct vfio_iommu_type1_info *space = argument;
-	struct vfio_device_info *device = argument;
-	struct vfio_group_status *group = argument;
+	struct vfio_device_info *info = argument;
+	struct vfio_group_status *status = argument;
 
 	if (request == kernel.fails) {
 		errno = EIO;
@@ -119,20 +119,19 @@ static int answer(int kind, unsigned long request, void *argument)
 	case VFIO_CHECK_EXTENSION:
 		return 1;
 	case VFIO_GROUP_GET_STATUS:
-		group->flags = VFIO_GROUP_FLAGS_VIABLE;
+		status->flags = VFIO_GROUP_FLAGS_VIABLE;
 		return 0;
 	case VFIO_GROUP_SET_CONTAINER:
 	case VFIO_SET_IOMMU:
 		return 0;
 	case VFIO_GROUP_GET_DEVICE_FD: /* as often as it is asked: the kernel counts, and no more */
 		kernel.devices++;
-		return give(DEVICE);
+		return give(handle);
 	case VFIO_DEVICE_GET_INFO: /* VFIO_IOMMU_GET_INFO is another's 112 */
-		if (kind == DEVICE) {
-			device->flags = device->num_regions = device->num_irqs = 0;
-			return 0;
-		}
-		break;
+		if (!is(fd, handle))
+			break;
+		info->flags = info->num_regions = info->num_irqs = 0;
+		return 0;
 	case VFIO_IOMMU_MAP_DMA:
 		return map(argument);
 	case VFIO_IOMMU_UNMAP_DMA:
@@ -140,7 +139,7 @@ static int answer(int kind, unsigned long request, void *argument)
 	default:
 		break;
 	}
-	if (kind == CONTAINER && request == VFIO_IOMMU_GET_INFO) {
+	if (is(fd, container) && request == VFIO_IOMMU_GET_INFO) {
 		space->flags = VFIO_IOMMU_INFO_PGSIZES;
 		space->iova_pgsizes = PAGE;
 		return 0;
@@ -157,8 +156,8 @@ int ioctl(int fd, unsigned long request, ...)
 	va_start(args, request);
 	argument = va_arg(args, void *);
 	va_end(args);
-	if (fd >= 0 && fd < FDS && kernel.kinds[fd])
-		return answer(kernel.kinds[fd], request, argument);
+	if (is(fd, container) || is(fd, group) || is(fd, handle))
+		return answer(fd, request, argument);
 	return (int)syscall(SYS_ioctl, fd, request, argument);
 }
 
@@ -309,6 +308,38 @@ static int a_file(void)
 	return rc;
 }
 
+/* A group gives any number of descriptors, and each would take the others' interrupts. */
+static void one_handle(void)
+{
+	struct vfc_iommu *space = open_space();
+	struct vfc_device_opts opts = {.size = sizeof(opts), .iommu = space, .flags = VFC_DEVICE_SHARED};
+	struct vfc_device *first, *again, *second, *adopted;
+	unsigned given;
+	int fd;
+
+	CHECK_EQ(open_in(space, FIRST, &first), 0);
+	given = kernel.devices;
+	CHECK_EQ(open_in(space, FIRST, &again), -EBUSY);
+	CHECK_EQ(vfc_error_last()->reason, VFC_REASON_BUSY);
+	CHECK(strstr(vfc_error_last()->hint, "in this address space"));
+	CHECK_EQ(open_in(space, "1:0.0", &again), -EBUSY); /* by another spelling */
+	CHECK_EQ(kernel.devices, given);
+	CHECK_EQ(open_in(space, SECOND, &second), 0); /* another device is another */
+	/* A duplicate may be adopted, and the device is open for as long as one of them is. */
+	fd = fcntl(vfc_device_fd(first), F_DUPFD_CLOEXEC, 0);
+	CHECK_EQ(vfc_device_adopt(fd, FIRST, &opts, &adopted), 0);
+	CHECK_EQ(vfc_device_close(first), 0);
+	CHECK_EQ(open_in(space, FIRST, &again), -EBUSY);
+	CHECK_EQ(vfc_device_close(adopted), 0);
+	/* What the host has back may be opened anew, while the object is still there. */
+	CHECK_EQ(open_in(space, FIRST, &first), 0);
+	CHECK_EQ(vfc_device_release(first), 0);
+	CHECK_EQ(open_in(space, FIRST, &again), 0);
+	CHECK_EQ(vfc_device_close(first), 0);
+	CHECK_EQ(open_in(space, FIRST, &first), -EBUSY);
+	CHECK_EQ(vfc_device_close(second) | vfc_device_close(again) | vfc_iommu_close(space), 0);
+}
+
 static char root[] = "/tmp/vfiocore-group-XXXXXX";
 
 static void shell(const char *format)
@@ -329,6 +360,7 @@ int main(void)
 	CHECK_EQ(setenv("VFIOCORE_SYSFS", root, 1), 0);
 	the_address_stays();
 	every_way_to_unmap();
+	one_handle();
 	sweep("a file by a group", a_file);
 	shell("rm -r %s");
 	return 0;

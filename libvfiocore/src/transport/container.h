@@ -22,6 +22,7 @@ struct group {
 struct container {
 	struct transport_space base;
 	struct group *groups;
+	struct group_device *devices; /* see group.c */
 	struct physical *physical; /* mappings where nothing translates, see noiommu.c */
 	struct lent_list lent;     /* memory of files that type1 has, see type1.c */
 	const char *node;

@@ -22,6 +22,7 @@
 
 struct group_device {
 	struct fd_device device;
+	struct group_device *next; /* in the same container */
 	struct container *container;
 	struct group *group;
 	bool released;
@@ -122,6 +123,38 @@ static void with_token(char words[DEVICE_WORDS], const char *name, const uint8_t
 			      i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", token[i]);
 }
 
+/*
+ * A group gives as many descriptors of a device as it is asked for, and the kernel only counts them
+ * (vfio_df_group_open() in drivers/vfio/group.c). A second one would take the first one's interrupts, and
+ * end its bus mastering when it is closed. A device that is shared on purpose is adopted.
+ */
+static int check_closed(const struct container *container, const char *name)
+{
+	const struct group_device *other = container->devices;
+
+	while (other && (other->released || strcmp(other->device.name, name)))
+		other = other->next;
+	return !other ? 0
+		      : vfc_fail(EBUSY, VFC_REASON_BUSY, WHERE(.object = name),
+				 "the device is open already, in this address space: use that one, or close "
+				 "it first (vfc_device_adopt() shares a device)");
+}
+
+static void join(struct group_device *device)
+{
+	device->next = device->container->devices;
+	device->container->devices = device;
+}
+
+static void leave(struct group_device *device)
+{
+	struct group_device **link = &device->container->devices;
+
+	while (*link != device)
+		link = &(*link)->next;
+	*link = device->next;
+}
+
 static int get_device(struct group_device *device, int number, const uint8_t *token)
 {
 	const char *name = device->device.name;
@@ -153,6 +186,9 @@ int group_device_open(const char *name, const uint8_t *token, struct transport_s
 
 	if (number < 0)
 		return number;
+	rc = check_closed(container, info.name);
+	if (rc < 0)
+		return rc;
 	device = new_device(container, info.name);
 	if (!device)
 		return -ENOMEM;
@@ -161,6 +197,7 @@ int group_device_open(const char *name, const uint8_t *token, struct transport_s
 		free(device);
 		return rc;
 	}
+	join(device);
 	*out = &device->device.base;
 	return 0;
 }
@@ -196,6 +233,7 @@ int group_device_adopt(int fd, const char *name, const uint8_t *token, struct tr
 		free(device);
 		return rc;
 	}
+	join(device);
 	*out = &device->device.base;
 	return 0;
 }
@@ -204,6 +242,7 @@ void group_device_close(struct transport_device *base)
 {
 	struct group_device *device = (struct group_device *)base;
 
+	leave(device);
 	container_put_group(device->container, device->group, device->device.fd, device->released);
 	free(device);
 }
