@@ -67,7 +67,6 @@ DIFFERENCES = {
     ("*", "group-v1", "no PASIDs"): "the same",
     ("*", "compat", "no PASIDs"): "they came with cdev",
     ("*", "fake", "no PASIDs"): "the model has none",
-    ("*", "fake", "names are models"): "each opening makes a device of its own",
     ("amd", "*", "no PASIDs"): "QEMU 7.2's AMD-Vi has none",
     ("virtio", "*", "no PASIDs"): "virtio-iommu has none",
     ("*", "group", "all pages are dirty"): "type1 knows of what mediated devices' drivers pin",

@@ -32,6 +32,20 @@ def test_one_owner(device: vfiocore.Device, name: str, transport: str) -> None:
         vfiocore.open(name, transport=transport)
 
 
+def test_one_handle_in_a_space(device: vfiocore.Device, name: str, transport: str) -> None:
+    """A second one would take the first one's interrupts, and end its bus mastering."""
+    device.bus_master = True
+    with device.irqs("msix", 2) as irqs:
+        if transport == "fake":
+            vfiocore.open(name, iommu=device.iommu).close()
+        else:
+            with pytest.raises(vfiocore.DeviceBusy, match="open already"):
+                vfiocore.open(name, iommu=device.iommu)
+        irqs[1].trigger()
+        irqs[1].wait(1)
+    assert device.bus_master
+
+
 def test_a_space_of_another_transport(name: str, transport: str) -> None:
     """A space of the model takes models only."""
     stranger = "0000:00:00.0" if transport == "fake" else name

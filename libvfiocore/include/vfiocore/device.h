@@ -79,7 +79,7 @@ VFC_BEGIN_DECLS
  * A virtual function whose physical one is bound to vfio-pci takes the token that was set there; a
  * physical function sets it by it, but while virtual ones are open, takes the same.
  * Errors: -ENODEV (no such device, or bound to no VFIO driver), -ENOENT (module missing), -EACCES
- * (also: no token, or another), -EBUSY (open elsewhere), -EPERM (group not viable), -EINVAL (also: a
+ * (also: no token, or another), -EBUSY (open already, here or elsewhere), -EPERM (group not viable), -EINVAL (also: a
  * token for a device that has none).
  */
 VFC_API int vfc_device_open(const char *name, const struct vfc_device_opts *opts,
