@@ -29,15 +29,22 @@ enum vfc_reason {
 	VFC_REASON_DECODING = 19, /* memory decoding is off, or the device in D3: BARs do not answer */
 };
 
+enum vfc_error_flags {
+	VFC_ERROR_IOVA = 1 << 0, /* iova is meaningful, also where it is 0 */
+};
+
+/* The library fills it in, and later versions may make it longer at its end. */
 struct vfc_error {
 	int32_t code;       /* positive errno value; 0: no failure yet */
 	uint32_t reason;    /* enum vfc_reason */
 	char operation[40]; /* the public function, "vfc_iommu_map" */
 	char call[40];      /* the system call or ioctl, "VFIO_IOMMU_MAP_DMA"; may be empty */
 	char object[64];    /* the device, group or path, "0000:01:00.0"; may be empty */
-	uint64_t iova;      /* meaningful for mappings; 0 otherwise */
+	uint64_t iova;      /* of a mapping; 0 otherwise, see flags */
 	uint64_t length;    /* bytes; 0 where there is none */
 	char hint[400];     /* computed from the system's state: cause and cure; may be empty */
+	uint32_t flags;     /* enum vfc_error_flags */
+	uint32_t reserved;
 };
 
 VFC_BEGIN_DECLS

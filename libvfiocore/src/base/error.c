@@ -32,6 +32,7 @@ int vfc_fail(int code, enum vfc_reason reason, struct error_where where, const c
 	copy(record.object, sizeof(record.object), where.object);
 	record.iova = where.iova;
 	record.length = where.length;
+	record.flags = where.has_iova || where.iova ? VFC_ERROR_IOVA : 0;
 	va_start(args, hint);
 	vsnprintf(record.hint, sizeof(record.hint), hint, args);
 	va_end(args);
@@ -77,6 +78,17 @@ const struct vfc_error *vfc_error_last(void)
 	return &record;
 }
 
+/* Of a mapping; of memory, or of an access, which have no IOVA. */
+static void range_text(char *text, size_t size)
+{
+	if (record.flags & VFC_ERROR_IOVA && record.length)
+		snprintf(text, size, " [IOVA 0x%" PRIx64 ", %" PRIu64 " bytes]", record.iova, record.length);
+	else if (record.flags & VFC_ERROR_IOVA)
+		snprintf(text, size, " [IOVA 0x%" PRIx64 "]", record.iova);
+	else if (record.length)
+		snprintf(text, size, " [%" PRIu64 " bytes]", record.length);
+}
+
 int vfc_error_text(char *buf, size_t size)
 {
 	char range[64] = "";
@@ -84,11 +96,7 @@ int vfc_error_text(char *buf, size_t size)
 
 	if (!record.code)
 		return snprintf(buf, size, "no error");
-	if (record.length && !record.iova) /* of memory, or of an access */
-		snprintf(range, sizeof(range), " [%" PRIu64 " bytes]", record.length);
-	else if (record.length)
-		snprintf(range, sizeof(range), " [IOVA 0x%" PRIx64 ", %" PRIu64 " bytes]",
-			 record.iova, record.length);
+	range_text(range, sizeof(range));
 	return snprintf(buf, size, "%s%s%s%s%s: %s%s%s%s", record.object,
 			record.object[0] ? ": " : "", record.operation, record.call[0] ? ": " : "",
 			record.call, text ? text : "unknown error", range,

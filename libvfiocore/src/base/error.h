@@ -3,6 +3,7 @@
 #ifndef VFC_ERROR_H
 #define VFC_ERROR_H
 
+#include <stdbool.h>
 #include <vfiocore/error.h>
 
 struct error_where {
@@ -10,6 +11,7 @@ struct error_where {
 	const char *object; /* device, group, path; NULL: none */
 	uint64_t iova;
 	uint64_t length;
+	bool has_iova; /* which may be 0 */
 };
 
 /*
@@ -29,6 +31,9 @@ int vfc_fail(int code, enum vfc_reason reason, struct error_where where, const c
  */
 #define HOT __attribute__((hot, flatten))
 #define COLD __attribute__((cold, noinline))
+
+/* Of a mapping, inside of WHERE(): its IOVA, which is told even if it is 0, and its length. */
+#define AT_IOVA(address, bytes) .iova = (address), .length = (bytes), .has_iova = true
 
 #define WHERE(...) ((struct error_where){__VA_ARGS__})
 #define NOWHERE ((struct error_where){0})

@@ -132,7 +132,7 @@ static int find_bar(struct vfc_iommu *iommu, struct vfc_device *device, uint32_t
 	if (rc < 0)
 		return rc;
 	lock_take(&iommu->lock);
-	rc = map_check(iommu, offset, length, 0);
+	rc = map_check(iommu, offset, length, NO_IOVA);
 	lock_give(&iommu->lock);
 	if (rc == 0)
 		rc = region_address(device, region, offset, length, address);
@@ -153,7 +153,7 @@ static int map_bar(struct vfc_iommu *iommu, struct vfc_device *device, volatile 
 	if (rc < 0)
 		return rc;
 	lock_take(&iommu->lock);
-	rc = map_check(iommu, (uintptr_t)address, length, 0);
+	rc = map_check(iommu, (uintptr_t)address, length, NO_IOVA);
 	if (rc == 0)
 		rc = map_memory(iommu, &memory, length, iova, opts);
 	lock_give(&iommu->lock);

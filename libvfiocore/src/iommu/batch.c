@@ -34,7 +34,7 @@ static int check_buffers(const struct vfc_iommu *iommu, const struct vfc_mapping
 			 size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
-		int rc = map_check_va(iommu, vector[i].va, vector[i].length, 0);
+		int rc = map_check_va(iommu, vector[i].va, vector[i].length, NO_IOVA);
 
 		if (rc < 0)
 			return rc;
@@ -56,7 +56,7 @@ static int find_run(struct vfc_iommu *iommu, const struct vfc_mapping *vector, s
 	}
 	if (rc < 0 || same)
 		return rc;
-	return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, WHERE(.iova = vector->iova, .length = length),
+	return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, WHERE(AT_IOVA(vector->iova, length)),
 			"this is not the vector that was mapped: %zu buffer%s from %p on not where it "
 			"says", buffers, PLURAL(buffers), vector->va);
 }
@@ -72,7 +72,7 @@ static int refuse_twice(const uint64_t *iovas, size_t count)
 {
 	for (size_t i = 1; i < count; i++)
 		if (iovas[i] == iovas[i - 1])
-			return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, WHERE(.iova = iovas[i]),
+			return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, WHERE(AT_IOVA(iovas[i], 0)),
 					"the vector has the buffer there twice, and it is mapped once");
 	return 0;
 }

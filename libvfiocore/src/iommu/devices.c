@@ -65,7 +65,7 @@ static int explain(struct vfc_iommu *iommu, const char *name, int rc)
 		count = iommu->ops->reserved(iommu->space, name, ranges, RESERVED_MAX);
 	for (int i = 0; i < count; i++)
 		if (iova_last_in(&iommu->map, ranges[i].start, ranges[i].end, &iova, &length))
-			return vfc_fail(rc, VFC_REASON_IOVA, WHERE(error.call, name, iova, length),
+			return vfc_fail(rc, VFC_REASON_IOVA, WHERE(error.call, name, AT_IOVA(iova, length)),
 					"the device cannot use 0x%" PRIx64 "-0x%" PRIx64 " (%s), where "
 					"0x%" PRIx64 "-0x%" PRIx64 " is mapped already: unmap that, or open "
 					"the device before",

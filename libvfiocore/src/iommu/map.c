@@ -37,10 +37,16 @@ uint32_t map_kernel_flags(uint32_t access)
 	       (access & VFC_MAP_WRITE ? VFIO_DMA_MAP_FLAG_WRITE : 0);
 }
 
+/* The place of a mapping that may have none yet. */
+static struct error_where where_at(uint64_t iova, uint64_t length)
+{
+	return iova == NO_IOVA ? WHERE(.length = length) : WHERE(AT_IOVA(iova, length));
+}
+
 static COLD int refuse(const struct vfc_iommu *iommu, uint64_t position, uint64_t length,
 		       uint64_t iova)
 {
-	struct error_where where = WHERE(.iova = iova, .length = length);
+	struct error_where where = where_at(iova, length);
 	uint64_t page = space_page(iommu);
 
 	if (space_check_process(iommu) < 0)
@@ -75,7 +81,7 @@ int map_check_va(const struct vfc_iommu *iommu, const void *va, uint64_t length,
 
 	/* To a transport NULL is a file's memory. */
 	if (rc == 0 && !va)
-		return vfc_fail(EFAULT, VFC_REASON_BAD_MEMORY, WHERE(.iova = iova, .length = length),
+		return vfc_fail(EFAULT, VFC_REASON_BAD_MEMORY, where_at(iova, length),
 				"the memory's address is NULL, where nothing is mapped");
 	return rc;
 }
@@ -114,7 +120,7 @@ static int tell(struct vfc_iommu *iommu, const struct vfc_map_opts *opts, uint64
 	lock_give(&iommu->lock);
 	stop = opts->progress(opts->progress_argument, done, length);
 	lock_take(&iommu->lock);
-	return stop ? vfc_fail(ECANCELED, VFC_REASON_NONE, WHERE(.iova = iova, .length = length),
+	return stop ? vfc_fail(ECANCELED, VFC_REASON_NONE, WHERE(AT_IOVA(iova, length)),
 			       "stopped by its progress function after %" PRIu64 " bytes", done)
 		    : 0;
 }
@@ -227,7 +233,7 @@ static int map_va(struct vfc_iommu *iommu, void *va, uint64_t length, uint64_t *
 	if (rc < 0)
 		return rc;
 	lock_take(&iommu->lock);
-	rc = map_check_va(iommu, va, length, opts->flags & VFC_MAP_FIXED ? *iova : 0);
+	rc = map_check_va(iommu, va, length, opts->flags & VFC_MAP_FIXED ? *iova : NO_IOVA);
 	if (rc == 0)
 		rc = map_memory(iommu, &memory, length, iova, opts);
 	lock_give(&iommu->lock);
@@ -249,14 +255,14 @@ COLD int map_check_settled(const struct vfc_iommu *iommu, uint64_t iova)
 {
 	for (const struct pending *p = iommu->pending; p; p = p->next)
 		if (p->iova == iova)
-			return vfc_fail(EBUSY, VFC_REASON_BUSY, WHERE(.iova = iova),
+			return vfc_fail(EBUSY, VFC_REASON_BUSY, WHERE(AT_IOVA(iova, 0)),
 					"another thread is still making this mapping");
 	return 0;
 }
 
 static COLD int not_found(uint64_t iova, uint64_t length, const struct vfc_mapping *there)
 {
-	struct error_where where = WHERE(.iova = iova, .length = length);
+	struct error_where where = WHERE(AT_IOVA(iova, length));
 
 	if (!there)
 		return vfc_fail(ENOENT, VFC_REASON_IOVA, where, "nothing is mapped there");

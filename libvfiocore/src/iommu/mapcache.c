@@ -276,7 +276,7 @@ static int forget(struct mapcache *cache, struct span span)
 
 	if (entry)
 		return vfc_fail(EBUSY, VFC_REASON_BUSY,
-				WHERE(.iova = entry->hot.iova, .length = entry->hot.length),
+				WHERE(AT_IOVA(entry->hot.iova, entry->hot.length)),
 				"the mapping of 0x%" PRIx64 "-0x%" PRIx64
 				" has %u reference%s: put first what was got",
 				entry->hot.va, entry->hot.va + entry->hot.length - 1, entry->hot.refs,

@@ -26,7 +26,7 @@ static int map_file(struct vfc_iommu *iommu, int fd, uint64_t offset, uint64_t l
 	if (rc < 0)
 		return rc;
 	lock_take(&iommu->lock);
-	rc = map_check(iommu, offset, length, 0);
+	rc = map_check(iommu, offset, length, NO_IOVA);
 	if (rc == 0)
 		rc = map_memory(iommu, &memory, length, iova, opts);
 	lock_give(&iommu->lock);
@@ -45,7 +45,7 @@ int vfc_iommu_map_file(struct vfc_iommu *iommu, int fd, uint64_t offset, uint64_
 static int find_source(struct vfc_iommu *from, uint64_t at, uint64_t length,
 		       struct vfc_mapping *mapping)
 {
-	struct error_where where = WHERE(.iova = at, .length = length);
+	struct error_where where = WHERE(AT_IOVA(at, length));
 	bool found;
 
 	lock_take(&from->lock);

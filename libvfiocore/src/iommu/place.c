@@ -42,7 +42,7 @@ static int check_guard(const struct vfc_iommu *iommu, const struct vfc_map_opts 
 static int place_fixed(struct vfc_iommu *iommu, uint64_t iova, uint64_t length,
 		       const struct vfc_map_opts *opts)
 {
-	struct error_where where = WHERE(.iova = iova, .length = length);
+	struct error_where where = WHERE(AT_IOVA(iova, length));
 	uint64_t align = opts->align > space_page(iommu) ? opts->align : space_page(iommu);
 	struct vfc_mapping other;
 	char windows[200];
@@ -116,7 +116,7 @@ int map_place(struct vfc_iommu *iommu, const void *va, uint64_t length,
 	if (rc < 0)
 		return rc;
 	if (iommu->physical)
-		rc = refuse_place(opts, WHERE(.iova = *iova, .length = length));
+		rc = refuse_place(opts, WHERE(.length = length));
 	else if (opts->flags & VFC_MAP_IDENTITY)
 		rc = place_fixed(iommu, *iova = (uintptr_t)va, length, opts);
 	else if (opts->flags & VFC_MAP_FIXED)
@@ -129,7 +129,7 @@ int map_place(struct vfc_iommu *iommu, const void *va, uint64_t length,
 int map_check_physical(struct vfc_iommu *iommu, uint64_t iova, uint64_t length,
 			  const struct vfc_map_opts *opts)
 {
-	struct error_where where = WHERE(.iova = iova, .length = length);
+	struct error_where where = WHERE(AT_IOVA(iova, length));
 	struct vfc_mapping other;
 	int rc = 0;
 

@@ -57,7 +57,7 @@ bool search_on(struct vfc_iommu *iommu, struct search *search, int *rc, uint64_t
 	if (*rc != -EEXIST || !can_move(iommu, opts))
 		return false;
 	if (search->tries++ == TRIES) {
-		*rc = vfc_fail(ENOSPC, VFC_REASON_OUT_OF_IOVA, WHERE(.iova = at, .length = length),
+		*rc = vfc_fail(ENOSPC, VFC_REASON_OUT_OF_IOVA, WHERE(AT_IOVA(at, length)),
 			       "another process has mapped what was tried of the IOVAs that this one has "
 			       "free: choose a place (VFC_MAP_FIXED), or a higher opts->highest");
 		return false;

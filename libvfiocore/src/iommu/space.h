@@ -53,7 +53,9 @@ int map_check_opts(const struct vfc_map_opts *opts);
 /* Of memory that has no address here (memory.c). */
 int map_check_named(const struct vfc_map_opts *opts);
 uint32_t map_access(const struct vfc_map_opts *opts);
-/* Is a device attached, and are these multiples of a page? @iova: for the record. */
+/* For the record: the place is not chosen yet. No mapping begins at the last of all addresses. */
+#define NO_IOVA UINT64_MAX
+/* Is a device attached, and are these multiples of a page? @iova: for the record, or NO_IOVA. */
 int map_check(const struct vfc_iommu *iommu, uint64_t position, uint64_t length, uint64_t iova);
 /* The same of memory of this process. */
 int map_check_va(const struct vfc_iommu *iommu, const void *va, uint64_t length, uint64_t iova);

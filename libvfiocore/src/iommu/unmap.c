@@ -17,7 +17,7 @@ static uint64_t last_of(const struct vfc_mapping *mapping)
 
 static int straddles(const struct vfc_mapping *mapping, const char *edge, uint64_t address)
 {
-	return vfc_fail(EINVAL, VFC_REASON_IOVA, WHERE(.iova = mapping->iova, .length = mapping->length),
+	return vfc_fail(EINVAL, VFC_REASON_IOVA, WHERE(AT_IOVA(mapping->iova, mapping->length)),
 			"0x%" PRIx64 ", the %s address of the range, is in the midst of the mapping 0x%" PRIx64
 			"-0x%" PRIx64 ", which is taken whole or not at all",
 			address, edge, mapping->iova, last_of(mapping));
@@ -177,7 +177,7 @@ int64_t vfc_iommu_unmap_range(struct vfc_iommu *iommu, uint64_t iova, uint64_t l
 	int64_t bytes;
 
 	if (!length || range.last < range.first)
-		bytes = vfc_fail(EINVAL, VFC_REASON_ARGUMENT, WHERE(.iova = iova, .length = length),
+		bytes = vfc_fail(EINVAL, VFC_REASON_ARGUMENT, WHERE(AT_IOVA(iova, length)),
 				 "a range has at least 1 byte, and ends where 64 bits do");
 	else
 		bytes = unmap_range(iommu, range);

@@ -156,7 +156,7 @@ static int check_dirty(const struct vfc_iommufd_dirty *range, const uint64_t *bi
 		return request_invalid("range->page_size is a power of two");
 	if (!range->length || range->iova % page || range->length % page)
 		return vfc_fail(EINVAL, VFC_REASON_ALIGNMENT,
-				WHERE(.iova = range->iova, .length = range->length),
+				WHERE(AT_IOVA(range->iova, range->length)),
 				"IOVA and length are multiples of the page size, %" PRIu64
 				" bytes, and not 0",
 				page);
@@ -193,8 +193,8 @@ int vfc_iommufd_hwpt_dirty_bitmap(int iommufd, uint32_t hwpt, const struct vfc_i
 	request.length = range->length;
 	request.page_size = range->page_size;
 	return vfc_done(request_make(iommufd, REQUEST(IOMMU_HWPT_GET_DIRTY_BITMAP, "6.7"), &request,
-				     WHERE(.object = OBJECT("hwpt", hwpt), .iova = range->iova,
-					   .length = range->length),
+				     WHERE(.object = OBJECT("hwpt", hwpt),
+					   AT_IOVA(range->iova, range->length)),
 				     meanings));
 }
 

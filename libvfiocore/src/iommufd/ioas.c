@@ -151,6 +151,12 @@ static const struct meaning map_meanings[] = {
 	{0},
 };
 
+/* The kernel chooses where it is not fixed, and says where only when it succeeds. */
+static struct error_where where_fixed(uint64_t iova, uint64_t length, bool fixed)
+{
+	return fixed ? WHERE(AT_IOVA(iova, length)) : WHERE(.length = length);
+}
+
 static COLD int map_failed(int rc, int iommufd, uint32_t ioas, struct request request,
 		      struct error_where where, bool fixed)
 {
@@ -190,7 +196,7 @@ int vfc_iommufd_ioas_map(int iommufd, uint32_t ioas, const void *va, uint64_t le
 int iommufd_map_failed(int rc, int iommufd, const struct iommu_ioas_map *map)
 {
 	return map_failed(rc, iommufd, map->ioas_id, REQUEST(IOMMU_IOAS_MAP, "6.2"),
-			  WHERE(.iova = map->iova, .length = map->length),
+			  where_fixed(map->iova, map->length, map->flags & IOMMU_IOAS_MAP_FIXED_IOVA),
 			  map->flags & IOMMU_IOAS_MAP_FIXED_IOVA);
 }
 
@@ -205,12 +211,13 @@ int vfc_iommufd_ioas_map_file(int iommufd, uint32_t ioas, int file, uint64_t sta
 		.start = start,
 		.length = length,
 	};
-	struct error_where where = WHERE(.length = length);
+	struct error_where where;
 	int rc = check_map(iova, flags);
 
 	if (rc < 0)
 		return vfc_done(rc);
-	where.iova = map.iova = flags & VFC_MAP_FIXED ? *iova : 0;
+	map.iova = flags & VFC_MAP_FIXED ? *iova : 0;
+	where = where_fixed(map.iova, length, flags & VFC_MAP_FIXED);
 	rc = sys_ioctl(iommufd, IOMMU_IOAS_MAP_FILE, &map);
 	where.call = "IOMMU_IOAS_MAP_FILE";
 	if (rc == -EBADF)
@@ -246,14 +253,13 @@ int vfc_iommufd_ioas_copy(int iommufd, uint32_t to, uint32_t from, uint64_t sour
 	rc = sys_ioctl(iommufd, IOMMU_IOAS_COPY, &copy);
 	if (rc == -ENOENT)
 		return vfc_done(vfc_fail(rc, VFC_REASON_IOVA,
-					 SPACE(from, .call = "IOMMU_IOAS_COPY", .iova = source,
-					       .length = length),
+					 SPACE(from, .call = "IOMMU_IOAS_COPY", AT_IOVA(source, length)),
 					 "not all of the source is mapped, or address space %u or %u "
 					 "does not exist",
 					 from, to));
 	if (rc < 0)
 		return vfc_done(map_failed(rc, iommufd, to, REQUEST(IOMMU_IOAS_COPY, "6.2"),
-					   WHERE(.iova = copy.dst_iova, .length = length),
+					   where_fixed(copy.dst_iova, length, flags & VFC_MAP_FIXED),
 					   flags & VFC_MAP_FIXED));
 	*iova = copy.dst_iova;
 	return 0;

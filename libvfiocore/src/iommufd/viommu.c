@@ -92,7 +92,7 @@ int vfc_iommufd_hw_queue_alloc(int iommufd, uint32_t viommu, uint32_t type, uint
 	if (!queue)
 		return vfc_done(request_invalid("queue is NULL"));
 	rc = request_make(iommufd, REQUEST(IOMMU_HW_QUEUE_ALLOC, "6.17"), &request,
-			  WHERE(.object = OBJECT("viommu", viommu), .iova = iova, .length = length),
+			  WHERE(.object = OBJECT("viommu", viommu), AT_IOVA(iova, length)),
 			  meanings);
 	if (rc >= 0)
 		*queue = request.out_hw_queue_id;

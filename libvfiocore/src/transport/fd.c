@@ -282,7 +282,7 @@ int fd_share_region(struct transport_device *device, uint32_t index, uint64_t of
 		.range = {offset, length},
 	};
 	int rc = sys_ioctl(of(device)->fd, VFIO_DEVICE_FEATURE, &request);
-	struct error_where where = WHERE("VFIO_DEVICE_FEATURE_DMA_BUF", of(device)->name, 0, length);
+	struct error_where where = WHERE("VFIO_DEVICE_FEATURE_DMA_BUF", of(device)->name, .length = length);
 
 	if (rc == -ENOTTY || rc == -EOPNOTSUPP)
 		return vfc_fail(EOPNOTSUPP, VFC_REASON_UNSUPPORTED, where,
@@ -352,7 +352,7 @@ int fd_map_file(const struct transport_memory *memory, uint64_t length, uint32_t
 int fd_file_fault(const struct transport_memory *memory, uint64_t iova, uint64_t length)
 {
 	return vfc_fail(EFAULT, VFC_REASON_BAD_MEMORY,
-			WHERE("VFIO_IOMMU_MAP_DMA", NULL, iova, length),
+			WHERE("VFIO_IOMMU_MAP_DMA", NULL, AT_IOVA(iova, length)),
 			"the file of descriptor %d is shorter than offset 0x%" PRIx64
 			" and length, or its memory cannot be pinned", memory->fd, memory->offset);
 }

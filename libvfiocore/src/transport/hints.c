@@ -218,7 +218,7 @@ static int entry_limit(int rc, struct error_where where)
 
 int hint_map(int rc, const char *call, const void *va, uint64_t iova, uint64_t length)
 {
-	struct error_where where = WHERE(call, NULL, iova, length);
+	struct error_where where = WHERE(call, NULL, AT_IOVA(iova, length));
 
 	switch (rc) {
 	case -EFAULT:

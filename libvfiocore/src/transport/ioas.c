@@ -217,7 +217,7 @@ int ioas_map_file(int iommufd, uint32_t ioas, const struct transport_memory *mem
 				"dma-buf's");
 	if (rc == -EINVAL || rc == -EBADF || rc == -EOPNOTSUPP)
 		return vfc_fail(rc, VFC_REASON_BAD_MEMORY,
-				WHERE("IOMMU_IOAS_MAP_FILE", NULL, iova, length),
+				WHERE("IOMMU_IOAS_MAP_FILE", NULL, AT_IOVA(iova, length)),
 				"descriptor %d is no memfd or dma-buf, or shorter than offset 0x%" PRIx64
 				" and length", memory->fd, memory->offset);
 	return rc;
@@ -257,7 +257,7 @@ static COLD int unmap_failed(int rc, const struct ioas *space, uint64_t iova, ui
 {
 	if (rc < 0)
 		return iommufd_unmap_failed(rc, space->iommufd->fd, space->ioas, iova, length);
-	return vfc_fail(EIO, VFC_REASON_MALFORMED, WHERE("IOMMU_IOAS_UNMAP", NULL, iova, length),
+	return vfc_fail(EIO, VFC_REASON_MALFORMED, WHERE("IOMMU_IOAS_UNMAP", NULL, AT_IOVA(iova, length)),
 			"the kernel unmapped %" PRIu64 " bytes instead", unmapped);
 }
 
@@ -424,7 +424,7 @@ int ioas_dirty_read(struct transport_space *base, uint64_t iova, uint64_t length
 	int rc = 0;
 
 	if (!space->tracking)
-		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, WHERE(.iova = iova, .length = length),
+		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, WHERE(AT_IOVA(iova, length)),
 				"was vfc_iommu_dirty_start() called?");
 	for (uint64_t i = 0; space->lost && i < length / page; i++)
 		bitmap[i / 64] |= UINT64_C(1) << i % 64;

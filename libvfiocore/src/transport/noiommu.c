@@ -68,13 +68,13 @@ static void drop(struct physical **link)
 
 static int unknown(uint64_t address, uint64_t length)
 {
-	return vfc_fail(ENOENT, VFC_REASON_IOVA, WHERE(.iova = address, .length = length),
+	return vfc_fail(ENOENT, VFC_REASON_IOVA, WHERE(AT_IOVA(address, length)),
 			"nothing is mapped there");
 }
 
 static int in_pieces(const char *call, uint64_t address, uint64_t length, uint64_t contiguous)
 {
-	return vfc_fail(EINVAL, VFC_REASON_BAD_MEMORY, WHERE(call, NULL, address, length),
+	return vfc_fail(EINVAL, VFC_REASON_BAD_MEMORY, WHERE(call, NULL, AT_IOVA(address, length)),
 			"no IOMMU joins pages, and only the first %" PRIu64 " KiB of this memory lie "
 			"together: take it from one huge page (vfc_dma_alloc() does; reserve them in "
 			"/sys/kernel/mm/hugepages/*/nr_hugepages)", contiguous / 1024);

@@ -172,7 +172,7 @@ HOT int type1_map(struct transport_space *base, const struct transport_memory *m
 
 static COLD int unmap_failed(int rc, uint64_t iova, uint64_t length, uint64_t unmapped)
 {
-	struct error_where where = WHERE("VFIO_IOMMU_UNMAP_DMA", NULL, iova, length);
+	struct error_where where = WHERE("VFIO_IOMMU_UNMAP_DMA", NULL, AT_IOVA(iova, length));
 
 	if (rc < 0)
 		return vfc_fail(rc, VFC_REASON_NONE, where, "the kernel kept the mapping");
@@ -242,7 +242,7 @@ int type1_dirty_read(int fd, uint64_t iova, uint64_t length, uint64_t page, uint
 	int rc = sys_ioctl(fd, VFIO_IOMMU_DIRTY_PAGES, &request);
 
 	return rc < 0 ? vfc_fail(rc, rc == -EINVAL ? VFC_REASON_ARGUMENT : VFC_REASON_NONE,
-				 WHERE("VFIO_IOMMU_DIRTY_PAGES", NULL, iova, length), "%s",
+				 WHERE("VFIO_IOMMU_DIRTY_PAGES", NULL, AT_IOVA(iova, length)), "%s",
 				 rc == -EINVAL ? "was vfc_iommu_dirty_start() called?" : "")
 		      : 0;
 }

@@ -49,6 +49,8 @@ class Error(Structure):
         ("iova", c_uint64),
         ("length", c_uint64),
         ("hint", c_char * 400),
+        ("flags", c_uint32),
+        ("reserved", c_uint32),
     ]
 
 

@@ -164,7 +164,7 @@ static bool in_window(const struct fake_space *space, uint64_t iova, uint64_t la
 /* The checks of vfio_dma_do_map(), in its order. */
 static int check_map(struct fake_space *space, const void *va, uint64_t iova, uint64_t length)
 {
-	struct error_where where = WHERE("VFIO_IOMMU_MAP_DMA", NULL, iova, length);
+	struct error_where where = WHERE("VFIO_IOMMU_MAP_DMA", NULL, AT_IOVA(iova, length));
 	uint64_t last = iova + length - 1;
 
 	if (!space->members)
@@ -225,7 +225,7 @@ static int map_locked(struct fake_space *space, const struct fake_mapping *wante
 	rc = touch(wanted->va, length, wanted->flags);
 	if (rc < 0)
 		return vfc_fail(EFAULT, VFC_REASON_BAD_MEMORY,
-				WHERE("VFIO_IOMMU_MAP_DMA", NULL, iova, length),
+				WHERE("VFIO_IOMMU_MAP_DMA", NULL, AT_IOVA(iova, length)),
 				"some of the memory at %p is not mapped in this process, or not %s "
 				"(see /proc/self/maps)", (void *)wanted->va,
 				wanted->flags & VFIO_DMA_MAP_FLAG_WRITE ? "writable" : "readable");
@@ -266,7 +266,7 @@ static void remove_mapping(struct fake_space *space, struct fake_mapping *mappin
 /* Neither of the range's ends may be in the middle of a mapping (vfio_dma_do_unmap()). */
 static int unmap_locked(struct fake_space *space, uint64_t iova, uint64_t length)
 {
-	struct error_where where = WHERE("VFIO_IOMMU_UNMAP_DMA", NULL, iova, length);
+	struct error_where where = WHERE("VFIO_IOMMU_UNMAP_DMA", NULL, AT_IOVA(iova, length));
 	struct fake_mapping *first = find(space, iova, iova), *mapping;
 	struct fake_mapping *end = length ? find(space, iova + length - 1, iova + length - 1) : NULL;
 
@@ -424,7 +424,7 @@ static void take_dirty(struct fake_space *space, struct fake_mapping *mapping, u
 static int read_dirty_locked(struct fake_space *space, uint64_t iova, uint64_t length,
 			     uint64_t page, uint64_t *bitmap)
 {
-	struct error_where where = WHERE("VFIO_IOMMU_DIRTY_PAGES", NULL, iova, length);
+	struct error_where where = WHERE("VFIO_IOMMU_DIRTY_PAGES", NULL, AT_IOVA(iova, length));
 	struct fake_mapping *mapping;
 
 	if (!space->dirty)
