@@ -56,7 +56,7 @@ class VfioError(OSError):
         operation: the public C function, ``"vfc_iommu_map"``.
         call: the system call or ioctl, ``"VFIO_IOMMU_MAP_DMA"``; may be empty.
         object: the device, group or path; may be empty.
-        iova, length: of a mapping, in bytes; 0 where there is none.
+        iova, length: of a mapping, in bytes; 0 where there is none. The text tells an IOVA 0, too.
         hint: cause and cure; may be empty.
     """
 

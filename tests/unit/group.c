@@ -31,7 +31,8 @@ static struct {
 		uint64_t iova, size;
 		uint8_t *va;
 	} mappings[MAPPINGS];
-	unsigned long fails; /* a request */
+	unsigned long fails; /* a request, with EIO unless another errno is given */
+	int code;
 	unsigned devices;    /* that were given out */
 } kernel;
 
@@ -110,7 +111,7 @@ static int answer(int fd, unsigned long request, void *argument)
 	struct vfio_group_status *status = argument;
 
 	if (request == kernel.fails) {
-		errno = EIO;
+		errno = kernel.code ? kernel.code : EIO;
 		return -1;
 	}
 	switch (request) {
@@ -308,6 +309,60 @@ static int a_file(void)
 	return rc;
 }
 
+/* The kernel says EFAULT to all this, and the record what it is. */
+static void refused_at(struct vfc_iommu *space, const void *va, uint64_t length, const char *hint)
+{
+	const struct vfc_error *record = vfc_error_last();
+	struct vfc_map_opts opts = {.size = sizeof(opts), .flags = VFC_MAP_FIXED};
+	char where[40], text[600];
+	uint64_t iova = 0;
+
+	CHECK_EQ(vfc_iommu_map(space, (void *)(uintptr_t)va, length, &iova, &opts), -EFAULT);
+	CHECK_EQ(record->reason, VFC_REASON_BAD_MEMORY);
+	snprintf(where, sizeof(where), "the memory at 0x%" PRIxPTR " ", (uintptr_t)va);
+	CHECK(strstr(record->hint, where));
+	if (!strstr(record->hint, hint))
+		test_failed(__FILE__, __LINE__, hint);
+	/* It was asked for at IOVA 0, and the text says so. */
+	CHECK(record->flags & VFC_ERROR_IOVA);
+	vfc_error_text(text, sizeof(text));
+	CHECK(strstr(text, "[IOVA 0x0, "));
+}
+
+static void memory_that_cannot_be_pinned(void)
+{
+	struct vfc_iommu *space = open_space();
+	struct vfc_map_opts only_read = {.size = sizeof(only_read), .flags = VFC_MAP_READ};
+	struct vfc_device *opened;
+	uint64_t iova = 0;
+	uint8_t *memory = mmap(NULL, 5 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int bar = sys_memfd("[vfio-device]", PAGE); /* as the kernel calls what a device's memory is of */
+
+	CHECK(memory != MAP_FAILED && bar >= 0);
+	CHECK_EQ(open_in(space, FIRST, &opened), 0);
+	kernel.fails = VFIO_IOMMU_MAP_DMA;
+	kernel.code = EFAULT;
+	CHECK_EQ(mprotect(memory + PAGE, PAGE, PROT_READ), 0);
+	CHECK_EQ(mprotect(memory + 2 * PAGE, PAGE, PROT_NONE), 0);
+	CHECK(mmap(memory + 3 * PAGE, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, bar, 0) !=
+	      MAP_FAILED);
+	CHECK_EQ(munmap(memory + 4 * PAGE, PAGE), 0);
+	refused_at(space, memory + PAGE, PAGE, "is not writable in this process");
+	refused_at(space, memory + 2 * PAGE, 2 * PAGE, "is not readable in this process");
+	refused_at(space, memory + 3 * PAGE, PAGE, "vfc_iommu_map_region()");
+	refused_at(space, memory + 4 * PAGE, PAGE, "is not mapped in this process");
+	/* The first part that is at fault is named. */
+	CHECK_EQ(vfc_iommu_map(space, memory, 4 * PAGE, &iova, &only_read), -EFAULT);
+	CHECK(strstr(vfc_error_last()->hint, "is not readable"));
+	/* Nothing is wrong that could be seen, so nothing is claimed. */
+	CHECK_EQ(vfc_iommu_map(space, memory, 2 * PAGE, &iova, &only_read), -EFAULT);
+	CHECK(strstr(vfc_error_last()->hint, "the kernel cannot pin all of the memory"));
+	kernel.fails = 0;
+	kernel.code = 0;
+	CHECK_EQ(vfc_device_close(opened) | vfc_iommu_close(space), 0);
+	CHECK_EQ(munmap(memory, 4 * PAGE) | close(bar), 0);
+}
+
 /* A group gives any number of descriptors, and each would take the others' interrupts. */
 static void one_handle(void)
 {
@@ -361,6 +416,7 @@ int main(void)
 	the_address_stays();
 	every_way_to_unmap();
 	one_handle();
+	memory_that_cannot_be_pinned();
 	sweep("a file by a group", a_file);
 	shell("rm -r %s");
 	return 0;

@@ -142,7 +142,9 @@ VFC_API int vfc_iommu_info(struct vfc_iommu *iommu, struct vfc_iommu_info *info)
 
 /*
  * vfc_iommu_ranges() - the IOVA windows that every attached device can use, ascending.
- * Reserved ranges (the MSI window 0xfee00000 on x86) are left out already. Windows are read again when
+ * Reserved ranges (the MSI window 0xfee00000 on x86) are left out already, and so is the last page of 2^64
+ * on every transport: iommufd computes the end of a mapping as last + 1, which is 0 there, and maps other
+ * memory than was asked for (batch_to_domain() in drivers/iommu/iommufd/pages.c, Linux 7.3). Windows are read again when
  * a device comes, and may be narrower then, or leaves, and may be wider; when the last one leaves they
  * stay as they were.
  * Return: how many there are, which may be more than @count. Thread-safe.

@@ -15,7 +15,7 @@ enum vfc_map_flags {
 
 struct vfc_iova_range {
 	uint64_t first;
-	uint64_t last; /* inclusive, so that a space may end at 2^64-1 */
+	uint64_t last; /* inclusive */
 };
 
 #endif

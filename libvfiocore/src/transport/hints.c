@@ -12,6 +12,7 @@
 #include "kernel/sys.h"
 #include "base/memlock.h"
 #include "pci/sysfs.h"
+#include "transport/maps.h"
 
 int hint_node(int rc, const char *node)
 {
@@ -216,18 +217,22 @@ static int entry_limit(int rc, struct error_where where)
 			figure);
 }
 
-int hint_map(int rc, const char *call, const void *va, uint64_t iova, uint64_t length)
+int hint_fault(struct error_where where, const void *va, uint32_t flags, const char *device)
 {
-	struct error_where where = WHERE(call, NULL, AT_IOVA(iova, length));
+	char text[300];
 
+	maps_explain(text, sizeof(text), va, where.length, flags, device);
+	return vfc_fail(EFAULT, VFC_REASON_BAD_MEMORY, where, "%s (see /proc/self/maps)", text);
+}
+
+int hint_map(int rc, struct error_where where, const void *va, uint32_t flags)
+{
 	switch (rc) {
 	case -EFAULT:
-		return vfc_fail(rc, VFC_REASON_BAD_MEMORY, where,
-				"some of the memory at 0x%" PRIxPTR " is not mapped in this process, or "
-				"not writable (see /proc/self/maps)",
-				(uintptr_t)va);
+		return hint_fault(where, va, flags,
+				  "vfc_iommu_map_region() lets other devices reach a BAR");
 	case -ENOMEM:
-		return memlock_failed(rc, where, length);
+		return memlock_failed(rc, where, where.length);
 	case -ENOSPC:
 		return entry_limit(rc, where);
 	case -EEXIST:

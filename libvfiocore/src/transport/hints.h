@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <vfiocore/bus.h>
 
+#include "base/error.h"
 #include "transport/transport.h"
 
 int hint_node(int rc, const char *node);                     /* open() of a VFIO node */
@@ -22,7 +23,10 @@ int hint_no_driver(const struct vfc_bus_info *info);         /* not with VFIO: -
  * a token.
  */
 int hint_token(int rc, const char *call, const char *name, const uint8_t *token);
-int hint_map(int rc, const char *call, const void *va, uint64_t iova, uint64_t length);
+/* Memory was not mapped for devices. @flags: VFIO_DMA_MAP_FLAG_*, as was asked for. */
+int hint_map(int rc, struct error_where where, const void *va, uint32_t flags);
+/* Likewise, with -EFAULT. @device: what to do if the memory is a device's. */
+int hint_fault(struct error_where where, const void *va, uint32_t flags, const char *device);
 
 /* What the kernel keeps from the group's devices for itself; what it would give up is left out. */
 int hint_reserved(struct transport_space *space, const char *device,

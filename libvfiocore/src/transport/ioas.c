@@ -225,8 +225,10 @@ int ioas_map_file(int iommufd, uint32_t ioas, const struct transport_memory *mem
 
 static COLD int map_failed(int rc, int iommufd, const struct iommu_ioas_map *map)
 {
-	return rc == -EFAULT ? hint_map(rc, "IOMMU_IOAS_MAP", (void *)(uintptr_t)map->user_va,
-					map->iova, map->length)
+	struct error_where where = WHERE("IOMMU_IOAS_MAP", NULL, AT_IOVA(map->iova, map->length));
+
+	return rc == -EFAULT ? hint_map(rc, where, (void *)(uintptr_t)map->user_va,
+					map->flags & IOMMU_IOAS_MAP_WRITEABLE ? VFIO_DMA_MAP_FLAG_WRITE : 0)
 			     : iommufd_map_failed(rc, iommufd, map);
 }
 

@@ -283,13 +283,12 @@ static int lock(struct physical *mapping, uint32_t flags)
 	int fd, rc = touch(mapping->va, mapping->length, flags);
 
 	if (rc < 0)
-		return vfc_fail(EFAULT, VFC_REASON_BAD_MEMORY, WHERE("madvise", .length = mapping->length),
-				"some of the memory at %p is not mapped in this process, not writable, or a "
-				"device's, of which no address is told here (the transport noiommu can)",
-				mapping->va);
+		return hint_fault(WHERE("madvise", .length = mapping->length), mapping->va, flags,
+				  "its address is not told here, but the transport noiommu tells it");
 	rc = sys_mlock(mapping->va, mapping->length);
 	if (rc < 0)
-		return hint_map(rc == -EPERM ? -ENOMEM : rc, "mlock", mapping->va, 0, mapping->length);
+		return hint_map(rc == -EPERM ? -ENOMEM : rc, WHERE("mlock", .length = mapping->length),
+				mapping->va, flags);
 	fd = sys_open(PAGEMAP, O_RDONLY);
 	if (fd < 0)
 		rc = vfc_fail(fd, VFC_REASON_PERMISSION, WHERE("open", PAGEMAP),

@@ -136,7 +136,8 @@ static int map_va(int fd, void *va, uint64_t iova, uint64_t length, uint32_t fla
 	};
 	int rc = sys_ioctl_inline(fd, VFIO_IOMMU_MAP_DMA, &request);
 
-	return rc < 0 ? hint_map(rc, "VFIO_IOMMU_MAP_DMA", va, iova, length) : 0;
+	return rc < 0 ? hint_map(rc, WHERE("VFIO_IOMMU_MAP_DMA", NULL, AT_IOVA(iova, length)), va, flags)
+		      : 0;
 }
 
 static __attribute__((noinline)) int map_file(struct container *container,

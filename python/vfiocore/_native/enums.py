@@ -10,6 +10,7 @@ __all__ = [
     "DeviceFlag",
     "DeviceKind",
     "DirtyFlag",
+    "ErrorFlag",
     "EventFlag",
     "EventType",
     "FaultAccess",
@@ -62,6 +63,12 @@ class Reason(IntEnum):
     TIMEOUT = 17
     UNSUPPORTED = 18
     DECODING = 19
+
+
+class ErrorFlag(IntFlag):
+    """What a record has (vfiocore/error.h)."""
+
+    IOVA = 1
 
 
 class DeviceFlag(IntFlag):

@@ -29,6 +29,7 @@ CONSTANTS = {
 # C enum: (prefix of its enumerators, its Python class)
 ENUMS: dict[str, tuple[str, type[IntEnum] | type[IntFlag]]] = {
     "vfc_reason": ("VFC_REASON_", enums.Reason),
+    "vfc_error_flags": ("VFC_ERROR_", enums.ErrorFlag),
     "vfc_device_kind": ("VFC_DEVICE_KIND_", enums.DeviceKind),
     "vfc_device_flags": ("VFC_DEVICE_", enums.DeviceFlag),
     "vfc_region_index": ("VFC_REGION_", enums.RegionIndex),
