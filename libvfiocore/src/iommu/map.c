@@ -148,17 +148,6 @@ static int map_pieces(struct vfc_iommu *iommu, const struct transport_memory *me
 	return rc;
 }
 
-int map_undo(struct vfc_iommu *iommu, uint64_t iova, uint64_t length)
-{
-	struct vfc_error error = *vfc_error_last();
-	int rc = iommu->ops->unmap(iommu->space, iova, length);
-
-	if (rc < 0)
-		rc = iommu->ops->unmap(iommu->space, iova, length);
-	vfc_error_restore(&error);
-	return rc;
-}
-
 /* What the kernel keeps of it, we do, as long as it is; without memory for that, all of it. */
 static void shorten(struct vfc_iommu *iommu, void *va, uint64_t iova, uint64_t length,
 		    const struct vfc_map_opts *opts)
@@ -195,8 +184,9 @@ static COLD int map_slowly(struct vfc_iommu *iommu, const struct transport_memor
 	return rc;
 }
 
-int map_once(struct vfc_iommu *iommu, const struct transport_memory *memory, uint64_t length,
-	     uint64_t *at, const struct vfc_map_opts *opts)
+/* One try, at a place of its choice. @at: in and out, the place. */
+static int map_once(struct vfc_iommu *iommu, const struct transport_memory *memory, uint64_t length,
+		    uint64_t *at, const struct vfc_map_opts *opts)
 {
 	int rc = place(iommu, memory->va, length, opts, at);
 
@@ -209,6 +199,21 @@ int map_once(struct vfc_iommu *iommu, const struct transport_memory *memory, uin
 		rc = map_check_physical(iommu, *at, length, opts);
 	if (rc == 0)
 		map_record(iommu, memory->va, *at, length, opts);
+	return rc;
+}
+
+static __attribute__((noinline)) int map_shared(struct vfc_iommu *iommu, const struct transport_memory *memory, uint64_t length,
+	       uint64_t *at, const struct vfc_map_opts *opts)
+{
+	uint64_t wanted = *at;
+	struct search search;
+	int rc;
+
+	search_begin(&search);
+	do {
+		*at = wanted;
+		rc = map_once(iommu, memory, length, at, opts);
+	} while (search_on(iommu, &search, &rc, *at, length, opts));
 	return rc;
 }
 

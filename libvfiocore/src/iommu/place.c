@@ -126,6 +126,17 @@ int map_place(struct vfc_iommu *iommu, const void *va, uint64_t length,
 	return rc < 0 ? rc : iova_reserve(&iommu->map);
 }
 
+int map_undo(struct vfc_iommu *iommu, uint64_t iova, uint64_t length)
+{
+	struct vfc_error error = *vfc_error_last();
+	int rc = iommu->ops->unmap(iommu->space, iova, length);
+
+	if (rc < 0)
+		rc = iommu->ops->unmap(iommu->space, iova, length);
+	vfc_error_restore(&error);
+	return rc;
+}
+
 int map_check_physical(struct vfc_iommu *iommu, uint64_t iova, uint64_t length,
 			  const struct vfc_map_opts *opts)
 {

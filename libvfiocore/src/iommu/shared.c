@@ -68,18 +68,3 @@ bool search_on(struct vfc_iommu *iommu, struct search *search, int *rc, uint64_t
 	iova_search_from(&iommu->map, at + search->step > at ? at + search->step : 0);
 	return true;
 }
-
-int map_shared(struct vfc_iommu *iommu, const struct transport_memory *memory, uint64_t length,
-	       uint64_t *at, const struct vfc_map_opts *opts)
-{
-	uint64_t wanted = *at;
-	struct search search;
-	int rc;
-
-	search_begin(&search);
-	do {
-		*at = wanted;
-		rc = map_once(iommu, memory, length, at, opts);
-	} while (search_on(iommu, &search, &rc, *at, length, opts));
-	return rc;
-}

@@ -65,6 +65,11 @@ int map_place(struct vfc_iommu *iommu, const void *va, uint64_t length,
 /* Where the kernel, and not we, told the address: does it serve? If not it is undone. */
 int map_check_physical(struct vfc_iommu *iommu, uint64_t iova, uint64_t length,
 		       const struct vfc_map_opts *opts);
+/*
+ * Take a range back from the kernel because of a failure, whose record stays. Nobody waits for the
+ * answer, so one failure is not taken for it.
+ */
+int map_undo(struct vfc_iommu *iommu, uint64_t iova, uint64_t length);
 /* Whole pages; map_place() has checked it. */
 uint64_t map_guard(const struct vfc_iommu *iommu, const struct vfc_map_opts *opts);
 /* It lets the IOMMU use its large pages; beyond 2 MiB it would waste IOVA space. */
@@ -78,9 +83,6 @@ static inline uint64_t map_natural_align(uint64_t length, uint64_t page)
 
 int map_memory(struct vfc_iommu *iommu, const struct transport_memory *memory, uint64_t length,
 	       uint64_t *iova, const struct vfc_map_opts *opts);
-/* One try of it, at a place of its choice. @at: in and out, the place. */
-int map_once(struct vfc_iommu *iommu, const struct transport_memory *memory, uint64_t length,
-	     uint64_t *at, const struct vfc_map_opts *opts);
 void map_record(struct vfc_iommu *iommu, void *va, uint64_t iova, uint64_t length,
 		const struct vfc_map_opts *opts);
 uint32_t map_kernel_flags(uint32_t access);
@@ -89,11 +91,6 @@ int map_find(struct vfc_iommu *iommu, uint64_t iova, uint64_t length, struct vfc
 int map_remove(struct vfc_iommu *iommu, const struct vfc_mapping *mapping);
 /* Tell it, if that mapping is still being made. */
 int map_check_settled(const struct vfc_iommu *iommu, uint64_t iova);
-/*
- * Take a range back from the kernel because of a failure, whose record stays. Nobody waits for the
- * answer, so one failure is not taken for it.
- */
-int map_undo(struct vfc_iommu *iommu, uint64_t iova, uint64_t length);
 
 /*
  * shared.c: where others map, too, the kernel alone knows what is free. Try again at another place,
@@ -108,9 +105,6 @@ struct search {
 void search_begin(struct search *search);
 bool search_on(struct vfc_iommu *iommu, struct search *search, int *rc, uint64_t at,
 	       uint64_t length, const struct vfc_map_opts *opts);
-int map_shared(struct vfc_iommu *iommu, const struct transport_memory *memory, uint64_t length,
-	       uint64_t *at, const struct vfc_map_opts *opts);
-
 /* unmap.c */
 int unmap_all(struct vfc_iommu *iommu);
 

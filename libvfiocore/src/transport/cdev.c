@@ -54,6 +54,17 @@ static int check(const char *name)
 	return cdev_check(name, false);
 }
 
+static int space_open(struct transport_space *beside, bool dirty, int fd,
+		      struct transport_space **space)
+{
+	return ioas_open(&transport_cdev, beside, dirty, fd, space);
+}
+
+static int space_join(int fd, uint32_t ioas, struct transport_space **space)
+{
+	return ioas_join(&transport_cdev, fd, ioas, space);
+}
+
 static int bind_failed(int rc, const struct vfc_bus_info *info, const uint8_t *token)
 {
 	struct error_where where = WHERE("VFIO_DEVICE_BIND_IOMMUFD", info->name);
@@ -433,8 +444,8 @@ const struct transport transport_cdev = {
 	.device_handle = HANDLE_CDEV,
 	.usable = usable,
 	.check = check,
-	.space_open = ioas_open,
-	.space_join = ioas_join,
+	.space_open = space_open,
+	.space_join = space_join,
 	.space_fd = ioas_iommufd,
 	.space_close = ioas_close,
 	.space_info = ioas_info,

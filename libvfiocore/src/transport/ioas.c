@@ -78,8 +78,8 @@ static int open_in(struct ioas *space, struct ioas *beside, int fd)
 	return rc;
 }
 
-int ioas_open_as(const struct transport *ops, struct transport_space *beside, bool dirty,
-		 int fd, struct transport_space **out)
+int ioas_open(const struct transport *ops, struct transport_space *beside, bool dirty, int fd,
+	      struct transport_space **out)
 {
 	struct ioas *space = sys_alloc(sizeof(*space));
 	int rc;
@@ -97,11 +97,6 @@ int ioas_open_as(const struct transport *ops, struct transport_space *beside, bo
 	return 0;
 }
 
-int ioas_open(struct transport_space *beside, bool dirty, int fd, struct transport_space **out)
-{
-	return ioas_open_as(&transport_cdev, beside, dirty, fd, out);
-}
-
 static int check_ioas(int iommufd, uint32_t ioas)
 {
 	uint64_t page_sizes;
@@ -113,7 +108,7 @@ static int check_ioas(int iommufd, uint32_t ioas)
 	return rc < 0 ? rc : 0;
 }
 
-int ioas_join(int fd, uint32_t ioas, struct transport_space **out)
+int ioas_join(const struct transport *ops, int fd, uint32_t ioas, struct transport_space **out)
 {
 	struct ioas *space;
 	int rc = check_ioas(fd, ioas);
@@ -128,7 +123,7 @@ int ioas_join(int fd, uint32_t ioas, struct transport_space **out)
 		free(space);
 		return rc;
 	}
-	space->base.ops = &transport_cdev;
+	space->base.ops = ops;
 	space->iommufd->spaces = 1;
 	space->ioas = ioas;
 	space->joined = true;

@@ -35,11 +35,10 @@ struct ioas {
 	bool lost;     /* and what a page table had noted went with it */
 };
 
-int ioas_open(struct transport_space *beside, bool dirty, int fd,
+/* As space_open() and space_join(), for the transport @ops. */
+int ioas_open(const struct transport *ops, struct transport_space *beside, bool dirty, int fd,
 	      struct transport_space **space);
-int ioas_open_as(const struct transport *ops, struct transport_space *beside, bool dirty,
-		 int fd, struct transport_space **space);
-int ioas_join(int fd, uint32_t ioas, struct transport_space **space);
+int ioas_join(const struct transport *ops, int fd, uint32_t ioas, struct transport_space **space);
 void ioas_close(struct transport_space *space);
 int ioas_info(struct transport_space *space, struct transport_space_info *info);
 int ioas_map(struct transport_space *space, const struct transport_memory *memory, uint64_t *iova,

@@ -135,7 +135,7 @@ static int physical_ioas_open(struct transport_space *beside, bool dirty, int fd
 {
 	int rc = check_dirty(dirty);
 
-	return rc < 0 ? rc : ioas_open_as(&transport_noiommu, beside, dirty, fd, space);
+	return rc < 0 ? rc : ioas_open(&transport_noiommu, beside, dirty, fd, space);
 }
 
 static void physical_ioas_close(struct transport_space *base)
