@@ -132,11 +132,13 @@ def multicast_table(name: str) -> Iterator[ctypes.Array[ctypes.c_uint32]]:
     """As the host has it, with memory decoding on."""
     folder = Path("/sys/bus/pci/devices") / name
     (folder / "enable").write_text("1")
-    with open(folder / "resource0", "r+b", buffering=0) as resource:
-        with mmap.mmap(resource.fileno(), 0x6000) as registers:
-            words = (ctypes.c_uint32 * 16).from_buffer(registers, MULTICAST_TABLE)
-            yield words
-            del words
+    with (
+        open(folder / "resource0", "r+b", buffering=0) as resource,
+        mmap.mmap(resource.fileno(), 0x6000) as registers,
+    ):
+        words = (ctypes.c_uint32 * 16).from_buffer(registers, MULTICAST_TABLE)
+        yield words
+        del words
     (folder / "enable").write_text("0")
 
 
