@@ -317,7 +317,7 @@ static void refused_at(struct vfc_iommu *space, const void *va, uint64_t length,
 	char where[40], text[600];
 	uint64_t iova = 0;
 
-	CHECK_EQ(vfc_iommu_map(space, (void *)(uintptr_t)va, length, &iova, &opts), -EFAULT);
+	CHECK_EQ(vfc_iommu_map(space, (void *)(uintptr_t)va, length, &opts, &iova), -EFAULT);
 	CHECK_EQ(record->reason, VFC_REASON_BAD_MEMORY);
 	snprintf(where, sizeof(where), "the memory at 0x%" PRIxPTR " ", (uintptr_t)va);
 	CHECK(strstr(record->hint, where));
@@ -352,10 +352,10 @@ static void memory_that_cannot_be_pinned(void)
 	refused_at(space, memory + 3 * PAGE, PAGE, "vfc_iommu_map_region()");
 	refused_at(space, memory + 4 * PAGE, PAGE, "is not mapped in this process");
 	/* The first part that is at fault is named. */
-	CHECK_EQ(vfc_iommu_map(space, memory, 4 * PAGE, &iova, &only_read), -EFAULT);
+	CHECK_EQ(vfc_iommu_map(space, memory, 4 * PAGE, &only_read, &iova), -EFAULT);
 	CHECK(strstr(vfc_error_last()->hint, "is not readable"));
 	/* Nothing is wrong that could be seen, so nothing is claimed. */
-	CHECK_EQ(vfc_iommu_map(space, memory, 2 * PAGE, &iova, &only_read), -EFAULT);
+	CHECK_EQ(vfc_iommu_map(space, memory, 2 * PAGE, &only_read, &iova), -EFAULT);
 	CHECK(strstr(vfc_error_last()->hint, "the kernel cannot pin all of the memory"));
 	kernel.fails = 0;
 	kernel.code = 0;
