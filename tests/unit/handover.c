@@ -2,6 +2,7 @@
 /* What comes over a socket or in the environment is refused unless it is a device; places elsewhere. */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -13,8 +14,10 @@
 #include "iommu/space.h"
 #include "sweep.h"
 #include "test.h"
+#include "transport/environment.h"
 
 #define VARIABLE "VFIOCORE_FDS"
+#define PASSPIDFD 76 /* asm-generic/socket.h since Linux 6.5: SO_PASSPIDFD */
 
 /* As src/share/handover.c has it. */
 struct message {
@@ -85,7 +88,119 @@ static void hostile_messages(int type)
 	refused_message(type, &good, sizeof(good), 2, EINVAL);
 	memset(&bad, 0xff, sizeof(bad));
 	memcpy(bad.magic, good.magic, sizeof(bad.magic));
-	refused_message(type, &bad, sizeof(bad), 2, EINVAL);
+	refused_message(type, &bad, sizeof(bad), 2, EBADMSG);
+}
+
+/* Only who receives may decide to do without an IOMMU. */
+static void transports_of_others(void)
+{
+	static const char *const names[] = {"noiommu", "noiommu-group", "fake", "", "group-v9"};
+	struct message bad = good;
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+		memset(bad.transport, 0, sizeof(bad.transport));
+		memcpy(bad.transport, names[i], strlen(names[i]));
+		refused_message(SOCK_SEQPACKET, &bad, sizeof(bad), 2, EBADMSG);
+		CHECK(strstr(vfc_error_last()->hint, "the sender names the transport"));
+	}
+	for (const char *const *name = (const char *[]){"cdev", "compat", "group-v1", NULL}; *name; name++) {
+		memset(bad.transport, 0, sizeof(bad.transport));
+		memcpy(bad.transport, *name, strlen(*name));
+		refused_message(SOCK_SEQPACKET, &bad, sizeof(bad), 2, EINVAL);
+	}
+}
+
+static void pass(int socket, int option)
+{
+	int on = 1;
+
+	/* SO_PASSPIDFD came with Linux 6.5. */
+	CHECK(setsockopt(socket, SOL_SOCKET, option, &on, sizeof(on)) == 0 || errno == ENOPROTOOPT);
+}
+
+/* Whoever wants to know the sender is told with the message, before the descriptors or behind them. */
+static void known_senders(int type)
+{
+	static const int options[] = {SO_PASSCRED, SO_PASSSEC, PASSPIDFD};
+	struct vfc_device *device;
+
+	for (unsigned set = 0; set < 8; set++) {
+		for (unsigned count = 0; count < 8; count++) {
+			int pair[2], before = count_fds();
+
+			CHECK_EQ(socketpair(AF_UNIX, type, 0, pair), 0);
+			for (int i = 0; i < 3; i++)
+				if (set >> i & 1)
+					pass(pair[1], options[i]);
+			send_with(pair[0], &good, sizeof(good), count);
+			CHECK_EQ(vfc_device_receive(pair[1], NULL, 0, &device),
+				 count == 2 ? -EINVAL : -EBADMSG);
+			CHECK_EQ(close(pair[0]) | close(pair[1]), 0);
+			CHECK_EQ(count_fds(), before);
+		}
+	}
+}
+
+#define RECEIVERS 3
+
+struct receivers {
+	pthread_barrier_t start;
+	int socket;
+	int64_t timeout;
+	int results[RECEIVERS];
+};
+
+static void *receives(void *argument)
+{
+	struct receivers *all = argument;
+	static int next;
+	struct vfc_device *device;
+	int rc;
+
+	pthread_barrier_wait(&all->start);
+	rc = vfc_device_receive(all->socket, NULL, all->timeout, &device);
+	all->results[__atomic_fetch_add(&next, 1, __ATOMIC_RELAXED) % RECEIVERS] = rc;
+	return NULL;
+}
+
+/* One of them gets the message. To the others nothing was sent. */
+static void several_receivers(void)
+{
+	struct receivers all = {.timeout = 3000000};
+	pthread_t threads[RECEIVERS];
+	int pair[2];
+
+	CHECK_EQ(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
+	all.socket = pair[1];
+	for (int round = 0; round < 300; round++) {
+		int got = 0;
+
+		CHECK_EQ(pthread_barrier_init(&all.start, NULL, RECEIVERS + 1), 0);
+		for (int i = 0; i < RECEIVERS; i++)
+			CHECK_EQ(pthread_create(&threads[i], NULL, receives, &all), 0);
+		pthread_barrier_wait(&all.start);
+		send_with(pair[0], &good, sizeof(good), 2);
+		for (int i = 0; i < RECEIVERS; i++)
+			CHECK_EQ(pthread_join(threads[i], NULL), 0);
+		for (int i = 0; i < RECEIVERS; i++) {
+			CHECK(all.results[i] == -EINVAL || all.results[i] == -ETIMEDOUT);
+			got += all.results[i] == -EINVAL;
+		}
+		CHECK_EQ(got, 1);
+		CHECK_EQ(pthread_barrier_destroy(&all.start), 0);
+	}
+	CHECK_EQ(close(pair[0]) | close(pair[1]), 0);
+}
+
+/* What was passed on to this process is not passed on to its children. */
+static void taken_descriptors(void)
+{
+	int fd = open("/dev/null", O_RDWR);
+
+	CHECK_EQ(fcntl(fd, F_GETFD), 0);
+	environment_taken(fd);
+	CHECK_EQ(fcntl(fd, F_GETFD), FD_CLOEXEC);
+	CHECK_EQ(close(fd), 0);
 }
 
 static void no_message(void)
@@ -250,6 +365,12 @@ int main(void)
 	hostile_messages(SOCK_STREAM);
 	hostile_messages(SOCK_SEQPACKET);
 	hostile_messages(SOCK_DGRAM);
+	transports_of_others();
+	known_senders(SOCK_STREAM);
+	known_senders(SOCK_SEQPACKET);
+	known_senders(SOCK_DGRAM);
+	several_receivers();
+	taken_descriptors();
 	no_message();
 	options();
 	the_model_stays_here();

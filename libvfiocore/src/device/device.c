@@ -256,10 +256,18 @@ static int open_passed(const char *name, const struct vfc_device_opts *opts,
 	rc = environment_find_device(name, canonical, &fd);
 	if (rc <= 0)
 		return rc < 0 ? rc : 1;
-	if (opts->iommu)
-		return device_take(fd, canonical, opts, device);
-	rc = environment_find_iommu(&space);
-	return rc < 0 ? rc : device_take_both(space, fd, canonical, NULL, 0, device);
+	if (opts->iommu) {
+		rc = device_take(fd, canonical, opts, device);
+	} else {
+		rc = environment_find_iommu(&space);
+		if (rc >= 0)
+			rc = device_take_both(space, fd, canonical, NULL, 0, device);
+		if (rc == 0)
+			environment_taken(space);
+	}
+	if (rc == 0)
+		environment_taken(fd);
+	return rc;
 }
 
 static int device_open(const char *name, const struct vfc_device_opts *opts,

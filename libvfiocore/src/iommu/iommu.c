@@ -101,8 +101,12 @@ static int iommu_open(const struct vfc_iommu_opts *opts, struct vfc_iommu **iomm
 	rc = check_opts(opts);
 	if (rc == 0 && !opts->transport && !opts->beside)
 		rc = environment_find(ENVIRONMENT_IOMMU, &fd);
-	if (rc > 0)
-		return iommu_take(fd, opts, iommu);
+	if (rc > 0) {
+		rc = iommu_take(fd, opts, iommu);
+		if (rc == 0)
+			environment_taken(fd);
+		return rc;
+	}
 	if (rc == 0)
 		rc = find_transport(opts, &ops);
 	return rc < 0 ? rc : new_space(ops, opts, -1, iommu);

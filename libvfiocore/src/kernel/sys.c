@@ -90,6 +90,12 @@ int sys_dup(int fd)
 	return CALL(fcntl(fd, F_DUPFD_CLOEXEC, 0));
 }
 
+int sys_close_on_exec(int fd)
+{
+	FAIL_ON_DEMAND(-EBADF);
+	return CALL(fcntl(fd, F_SETFD, FD_CLOEXEC));
+}
+
 int sys_character_device(int fd, unsigned *major, unsigned *minor)
 {
 	struct stat status;

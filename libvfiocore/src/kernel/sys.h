@@ -20,6 +20,7 @@ int sys_open(const char *path, int flags);
 int sys_create(const char *path, mode_t mode); /* truncates */
 void sys_close(int fd);
 int sys_dup(int fd); /* close-on-exec */
+int sys_close_on_exec(int fd);
 int sys_character_device(int fd, unsigned *major, unsigned *minor); /* 1: it is one; 0: it is not */
 /* The same of a path. */
 int sys_character_node(const char *path, unsigned *major, unsigned *minor);
@@ -71,7 +72,10 @@ int sys_uevents(size_t buffer); /* netlink socket, non-blocking; @buffer: bytes 
 ssize_t sys_receive(int fd, void *data, size_t size, bool *kernel);
 /* Two descriptors with a message: it went whole, or not at all. */
 int sys_send_fds(int socket, const void *data, size_t length, const int fds[2]);
-/* Never blocks. @count: out, how many came, of two; @whole: out, nothing was cut off. */
+/*
+ * Never blocks. @count: out, how many of the two came; @whole: out, no more came, and nothing was cut
+ * off. Every other descriptor that comes with the message is closed.
+ */
 ssize_t sys_receive_fds(int socket, void *data, size_t size, int fds[2], unsigned *count, bool *whole);
 int sys_timer(int64_t period);   /* timerfd, non-blocking; ns */
 int sys_timer_clock_set(void);   /* timerfd whose read() says ECANCELED when the clock is set */

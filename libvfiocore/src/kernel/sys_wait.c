@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Where things are waited for: epoll, timers, and the socket of the kernel's uevents. */
+/* Waiting: epoll, poll and timers. */
 #include <errno.h>
-#include <linux/netlink.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
 #include <sys/timerfd.h>
 #include <time.h>
 
@@ -76,43 +74,6 @@ int sys_poll(struct pollfd *fds, nfds_t count, int64_t timeout)
 
 	FAIL_ON_DEMAND(-EINTR);
 	return CALL(ppoll(fds, count, timeout < 0 ? NULL : &ts, NULL));
-}
-
-/* Group 1 is what the kernel itself sends; udev's own messages are in another. */
-int sys_uevents(size_t buffer)
-{
-	struct sockaddr_nl address = {.nl_family = AF_NETLINK, .nl_groups = 1};
-	int fd, rc, size = (int)buffer;
-
-	FAIL_ON_DEMAND(-EPROTONOSUPPORT);
-	fd = CALL(socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK,
-			 NETLINK_KOBJECT_UEVENT));
-	if (fd < 0)
-		return fd;
-	/* Beyond the system's limit only for the privileged; else as much as it allows. */
-	if (CALL(setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size))) < 0)
-		CALL(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size)));
-	rc = CALL(bind(fd, (struct sockaddr *)&address, sizeof(address)));
-	if (rc < 0) {
-		sys_close(fd);
-		return rc;
-	}
-	return fd;
-}
-
-ssize_t sys_receive(int fd, void *data, size_t size, bool *kernel)
-{
-	struct sockaddr_nl from = {.nl_family = AF_UNSPEC};
-	struct iovec vector = {.iov_base = data, .iov_len = size};
-	struct msghdr message = {.msg_name = &from, .msg_namelen = sizeof(from),
-				 .msg_iov = &vector, .msg_iovlen = 1};
-	ssize_t n;
-
-	FAIL_ON_DEMAND(-ENOBUFS);
-	n = CALL(recvmsg(fd, &message, MSG_DONTWAIT | MSG_TRUNC));
-	*kernel = n >= 0 && message.msg_namelen == sizeof(from) && from.nl_family == AF_NETLINK &&
-		  from.nl_pid == 0;
-	return n;
 }
 
 int sys_timer(int64_t period)

@@ -134,9 +134,10 @@ int pci_check_closed(const char *name)
 
 bool pci_is_open(const char *name)
 {
-	struct vfc_error before = *vfc_error_last();
-	bool open = pci_check_closed(name) < 0;
+	bool open;
 
-	vfc_error_restore(&before);
+	error_quiet_begin();
+	open = pci_check_closed(name) < 0;
+	error_quiet_end();
 	return open;
 }

@@ -14,7 +14,7 @@
 #include "base/error.h"
 #include "iommu/iommu.h"
 #include "kernel/sys.h"
-#include "pci/sysfs.h"
+#include "transport/transport.h"
 #include "base/sized.h"
 
 /* What is said with the two descriptors, first the space's. Both sides are one machine's. */
@@ -65,13 +65,15 @@ static int wait_for(int socket, int64_t timeout)
 	return rc < 0 ? vfc_fail(rc, VFC_REASON_NONE, WHERE("poll"), "%s", "") : 0;
 }
 
-/* Both descriptors are there when it succeeds, and none when it fails. */
+/* Both descriptors are there when it succeeds, and none when it fails. 1: another thread got it. */
 static int get(int socket, struct message *message, int fds[2])
 {
 	unsigned count;
 	bool whole;
 	ssize_t n = sys_receive_fds(socket, message, sizeof(*message), fds, &count, &whole);
 
+	if (n == -EAGAIN)
+		return 1;
 	if (n < 0)
 		return vfc_fail((int)n, VFC_REASON_NONE, WHERE("recvmsg"),
 				"descriptor %d must be a connected Unix socket", socket);
@@ -91,17 +93,54 @@ static int get(int socket, struct message *message, int fds[2])
 			"descriptors: they were closed");
 }
 
+/* A message that another thread on the socket was faster to get is none: the wait goes on. */
+static int wait_and_get(int socket, int64_t timeout, struct message *message, int fds[2])
+{
+	int64_t now = sys_now(), end = timeout < INT64_MAX - now ? now + timeout : INT64_MAX;
+	int rc;
+
+	do {
+		rc = wait_for(socket, timeout);
+		if (rc == 0)
+			rc = get(socket, message, fds);
+		if (timeout > 0)
+			timeout = end > sys_now() ? end - sys_now() : 0;
+	} while (rc > 0);
+	return rc;
+}
+
+/*
+ * The sender must not choose that the receiver works without an IOMMU, nor in a model: it says one of
+ * the transports that hand devices over.
+ */
+static int check_transport(const char *name)
+{
+	const struct transport *ops = NULL;
+	bool known;
+
+	error_quiet_begin();
+	known = *name && transport_find(name, NULL, &ops) == 0;
+	error_quiet_end();
+	if (known && !strcmp(ops->name, name) && ops->space_fd && ops->device_fd)
+		return 0;
+	return vfc_fail(EBADMSG, VFC_REASON_MALFORMED, WHERE("recvmsg"),
+			"the sender names the transport \"%s\" for its device, by which none is handed over",
+			known ? ops->name : "?");
+}
+
 static int open_message(const struct message *message, const int fds[2],
 			const struct vfc_device_opts *opts, struct vfc_device **device)
 {
 	const struct vfc_iommu_opts space = {
 		.size = sizeof(space), .transport = message->transport, .ioas = message->ioas};
-	struct vfc_device_opts in = {.size = sizeof(in), .flags = VFC_DEVICE_SHARED};
+	struct vfc_device_opts in = {
+		.size = sizeof(in), .flags = VFC_DEVICE_SHARED, .iommu = opts->iommu};
+	int rc;
 
-	if (!opts->iommu)
-		return device_take_both(fds[0], fds[1], message->name, &space, in.flags, device);
-	in.iommu = opts->iommu;
-	return device_take(fds[1], message->name, &in, device);
+	if (opts->iommu)
+		return device_take(fds[1], message->name, &in, device);
+	rc = check_transport(message->transport);
+	return rc < 0 ? rc : device_take_both(fds[0], fds[1], message->name, &space, in.flags, device);
 }
 
 static int device_receive(int socket, const struct vfc_device_opts *opts, int64_t timeout,
@@ -114,9 +153,7 @@ static int device_receive(int socket, const struct vfc_device_opts *opts, int64_
 	opts = OPTIONS(vfc_device_opts, opts, &own);
 	if (!opts)
 		return OPTIONS_REFUSED;
-	rc = wait_for(socket, timeout);
-	if (rc == 0)
-		rc = get(socket, &message, fds);
+	rc = wait_and_get(socket, timeout, &message, fds);
 	if (rc < 0)
 		return rc;
 	rc = open_message(&message, fds, opts, device);

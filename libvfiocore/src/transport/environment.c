@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "kernel/sys.h"
 #include "pci/sysfs.h"
 
 #define VARIABLE "VFIOCORE_FDS"
@@ -57,4 +58,9 @@ int environment_find_iommu(int *fd)
 	int rc = environment_find(ENVIRONMENT_IOMMU, fd);
 
 	return rc ? rc : malformed(secure_getenv(VARIABLE));
+}
+
+void environment_taken(int fd)
+{
+	sys_close_on_exec(fd);
 }

@@ -14,5 +14,10 @@ int environment_find(const char *name, int *fd);
 int environment_find_device(const char *name, char *canonical, int *fd);
 /* As environment_find(ENVIRONMENT_IOMMU), but none is a failure: a device without it is no use. */
 int environment_find_iommu(int *fd);
+/*
+ * It was one of VFIO's, and the library has a duplicate. It stays open, to be taken again, but a program
+ * that this process runs does not inherit it, for that would have the device.
+ */
+void environment_taken(int fd);
 
 #endif
