@@ -144,6 +144,11 @@ int fcntl(int fd, int command, ...)
 	return rc;
 }
 
+int dup(int fd)
+{
+	return fcntl(fd, F_DUPFD_CLOEXEC, 0);
+}
+
 int dup3(int from, int to, int flags)
 {
 	int rc = (int)syscall(SYS_dup3, from, to, flags);

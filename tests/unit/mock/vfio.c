@@ -261,6 +261,16 @@ static int dirty_pages(struct mock_file *file, struct vfio_iommu_type1_dirty_bit
 	}
 }
 
+/* Any IOMMU driver's types; once there is one, its own (vfio_container_ioctl_check_extension()). */
+static bool offers(const struct mock_file *file, uintptr_t type)
+{
+	bool noiommu = type == VFIO_NOIOMMU_IOMMU;
+
+	if (type > 31 || !(mock.types & 1u << type))
+		return false;
+	return !file->type || noiommu == (file->type == VFIO_NOIOMMU_IOMMU);
+}
+
 int mock_container(struct mock_file *file, unsigned long request, void *argument)
 {
 	bool noiommu = file->type == VFIO_NOIOMMU_IOMMU;
@@ -269,7 +279,7 @@ int mock_container(struct mock_file *file, unsigned long request, void *argument
 	case VFIO_GET_API_VERSION:
 		return VFIO_API_VERSION;
 	case VFIO_CHECK_EXTENSION:
-		return (uintptr_t)argument < 32 && mock.types & 1u << (uintptr_t)argument;
+		return offers(file, (uintptr_t)argument);
 	case VFIO_SET_IOMMU:
 		return set_iommu(file, (uint32_t)(uintptr_t)argument);
 	default:
