@@ -136,6 +136,9 @@ static void group_refusals(void)
 	mock.memlock = PAGE;
 	REFUSED(vfc_iommu_map(space, memory, 2 * PAGE, &iova, NULL), ENOMEM, VFC_REASON_MEMLOCK,
 		"the limit is 4 KiB");
+	mock.memlock = 0;
+	REFUSED(vfc_iommu_map(space, memory, PAGE, &iova, NULL), ENOMEM, VFC_REASON_MEMLOCK,
+		"the limit is 0 KiB");
 	mock.memlock = UINT64_MAX;
 	CHECK_EQ(mock.locked, 0);
 	REFUSED(vfc_iommu_unmap(space, 0x1000, PAGE), ENOENT, VFC_REASON_IOVA, "");

@@ -236,10 +236,28 @@ static uint64_t pagemap_entry(uintptr_t va)
 	return UINT64_C(1) << 63 | (mock.frame ? mock.frame(va) : frame);
 }
 
+static bool access_fails(const struct mock_file *file)
+{
+	if (!file || !(file->kind & (MOCK_CDEV | MOCK_DEVICE)) || !mock.access_error)
+		return false;
+	errno = mock.access_error;
+	mock.access_error = 0;
+	return true;
+}
+
+ssize_t pwrite(int fd, const void *data, size_t length, off_t position)
+{
+	if (access_fails(mock_file(fd)))
+		return -1;
+	return syscall(SYS_pwrite64, fd, data, length, position);
+}
+
 ssize_t pread(int fd, void *data, size_t length, off_t position)
 {
 	struct mock_file *file = mock_file(fd);
 
+	if (access_fails(file))
+		return -1;
 	if (!file || file->kind != MOCK_PAGEMAP)
 		return syscall(SYS_pread64, fd, data, length, position);
 	for (size_t i = 0; i < length / 8; i++)
@@ -348,9 +366,11 @@ void *mremap(void *from, size_t length, size_t to_length, int flags, ...)
 	return p;
 }
 
-/* mlock(2): ENOMEM for memory that is not there and for what is above the limit. */
+/* mlock(2): EPERM where nothing may be locked; ENOMEM for memory that is not there or above the limit. */
 int mlock(const void *address, size_t length)
 {
+	if (!mock.memlock)
+		return answer(-EPERM);
 	if (!mock_present((uintptr_t)address, length) || mock.locked + length > mock.memlock)
 		return answer(-ENOMEM);
 	for (int i = 0; i < LOCKS; i++) {

@@ -116,6 +116,7 @@ extern struct mock {
 	/* The script. */
 	struct mock_failure failures[8];
 	mock_answer answer;
+	int access_error;      /* of the next pread() or pwrite() of a device; positive */
 	/* What happened. */
 	char log[8000];
 	uint64_t pinned, locked; /* bytes, now */
