@@ -42,7 +42,7 @@ void mock_write(const char *path, const char *text)
 	int fd;
 
 	full_path(path, full, sizeof(full));
-	unlink(full);
+	remove(full);
 	if (!text)
 		return;
 	fd = open(full, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);

@@ -128,7 +128,7 @@ void mock_start(void);
 void mock_end(void);
 /* Another device; its index, which is that of its node, too. */
 int mock_add(struct mock_device device);
-/* A file of the fabricated tree: "sys/..." , "dev/..." or "proc/..."; NULL removes it. */
+/* A file of the fabricated tree: "sys/..." , "dev/..." or "proc/..."; NULL removes it, or an empty folder. */
 void mock_write(const char *path, const char *text);
 void mock_link(const char *path, const char *target);
 
