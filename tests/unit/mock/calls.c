@@ -47,7 +47,8 @@ static const char *redirect(const char *path, char *other, size_t size)
 {
 	if (strncmp(path, "/dev/vfio/", 10) && strcmp(path, "/dev/iommu") && strncmp(path, "/proc/", 6))
 		return path;
-	snprintf(other, size, "%s%s", mock_root(), path);
+	snprintf(other, size, "%s", mock_root());
+	strncat(other, path, size - strlen(other) - 1);
 	if (!strncmp(path, "/proc/", 6) && syscall(SYS_faccessat, AT_FDCWD, other, F_OK) < 0)
 		return path;
 	return other;

@@ -57,8 +57,9 @@ static int ranges(const struct mock_file *file, struct iommu_ioas_iova_ranges *r
 
 	if (!is_ioas(file, request->ioas_id))
 		return -ENOENT;
-	memcpy((void *)(uintptr_t)request->allowed_iovas, from,
-	       (room < count ? room : count) * sizeof(*from));
+	if (room)
+		memcpy((void *)(uintptr_t)request->allowed_iovas, from,
+		       (room < count ? room : count) * sizeof(*from));
 	request->num_iovas = count;
 	request->out_iova_alignment = mock.page_sizes & -mock.page_sizes;
 	return room < count ? -EMSGSIZE : 0;
