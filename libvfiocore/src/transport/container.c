@@ -16,17 +16,36 @@
 #include "transport/fd.h"
 #include "transport/hints.h"
 
+static int other_type(struct container *container)
+{
+	return vfc_fail(EOPNOTSUPP, VFC_REASON_UNSUPPORTED, WHERE("VFIO_IOMMU_GET_INFO", container->node),
+			"the container has another IOMMU type than the transport %s wants",
+			container->base.ops->name);
+}
+
+static int ask_info(struct container *container)
+{
+	struct vfio_iommu_type1_info info = {.argsz = sizeof(info)};
+
+	return sys_ioctl(container->fd, VFIO_IOMMU_GET_INFO, &info);
+}
+
+static bool offers(struct container *container, uint32_t type)
+{
+	return type && sys_ioctl_value(container->fd, VFIO_CHECK_EXTENSION, type) > 0;
+}
+
 static int choose_type(struct container *container, uint32_t type, uint32_t other)
 {
 	int rc = sys_ioctl_value(container->fd, VFIO_GET_API_VERSION, 0);
+	bool known = rc == VFIO_API_VERSION;
 
-	container->type = type;
-	if (rc == VFIO_API_VERSION && sys_ioctl_value(container->fd, VFIO_CHECK_EXTENSION, type) > 0)
+	container->type = known && offers(container, type) ? type : other;
+	if (container->type == type || (known && offers(container, other)))
 		return 0;
-	container->type = other;
-	if (other && rc == VFIO_API_VERSION &&
-	    sys_ioctl_value(container->fd, VFIO_CHECK_EXTENSION, other) > 0)
-		return 0;
+	/* A container that has a type offers no other; one without answers EINVAL. */
+	if (known && container->adopted && ask_info(container) != -EINVAL)
+		return other_type(container);
 	if (type == VFIO_NOIOMMU_IOMMU)
 		return hint_noiommu_off(container->node);
 	return vfc_fail(rc < 0 ? rc : EOPNOTSUPP, VFC_REASON_UNSUPPORTED,
@@ -37,17 +56,16 @@ static int choose_type(struct container *container, uint32_t type, uint32_t othe
 /* Whoever opened it may have set its type. */
 static int read_state(struct container *container)
 {
-	struct vfio_iommu_type1_info info = {.argsz = sizeof(info)};
-	int rc = sys_ioctl(container->fd, VFIO_IOMMU_GET_INFO, &info);
+	int rc = ask_info(container);
 
 	/* In that of no IOMMU there is nothing to ask. */
 	container->set = rc == (container->type == VFIO_NOIOMMU_IOMMU ? -ENOTTY : 0);
 	/* No type yet: EINVAL. No address space yet, in an iommufd: ENODEV. */
 	if (container->set || rc == -EINVAL || rc == -ENODEV)
 		return 0;
-	return vfc_fail(rc, VFC_REASON_UNSUPPORTED, WHERE("VFIO_IOMMU_GET_INFO", container->node),
-			"the container has another IOMMU type than the transport %s wants",
-			container->base.ops->name);
+	if (rc == 0 || rc == -ENOTTY)
+		return other_type(container);
+	return vfc_fail(rc, VFC_REASON_NONE, WHERE("VFIO_IOMMU_GET_INFO", container->node), "%s", "");
 }
 
 static int start(struct container *container, uint32_t type, uint32_t other, int fd)
