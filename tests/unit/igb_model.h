@@ -16,7 +16,7 @@
 #include <string.h>
 #include <vfiocore.h>
 
-#include "device/device.h"
+#include "device/object.h"
 #include "hw/igbvf.h"
 #include "kernel/sys.h"
 #include "test.h"
@@ -526,7 +526,7 @@ static inline int igb_open(struct igb_chip *chip, struct vfc_iommu *iommu, struc
 	model->vectors[VFC_IRQ_MSIX] = IGB_MODEL_VECTORS;
 	model->reset = igb_reset_model;
 	model->step = chip->physical ? igb_vf_step : igb_pf_step;
-	fake = chip->fake = (struct fake_device *)device_transport(*device);
+	fake = chip->fake = (struct fake_device *)(*device)->transport;
 	pthread_mutex_lock(&fake->iommufd->lock);
 	*(struct igb_chip **)fake->state = chip;
 	fake->model = model;
