@@ -22,24 +22,6 @@ static uint8_t *memory;
 static struct vfc_device *device;
 static struct vfc_iommu *iommu;
 
-/* Calls between this and sweep_resume() do not fail, and are none of those that are counted. */
-static unsigned sweep_pause(void)
-{
-	unsigned made = sys_fault_count();
-
-	sys_fault_arm(0);
-	return made;
-}
-
-bool sys_fault(void);
-
-static void sweep_resume(unsigned made)
-{
-	sys_fault_arm(sweep_armed);
-	while (sys_fault_count() < made)
-		sys_fault();
-}
-
 static void plug(void)
 {
 	unsigned made = sweep_pause();

@@ -26,6 +26,24 @@ static inline int count_fds(void)
 	return n;
 }
 
+bool sys_fault(void); /* a call more, which is the one that fails when its turn has come */
+
+/* Calls from here to sweep_resume() do not fail, and are none of those that are counted. */
+static inline unsigned sweep_pause(void)
+{
+	unsigned made = sys_fault_count();
+
+	sys_fault_arm(0);
+	return made;
+}
+
+static inline void sweep_resume(unsigned made)
+{
+	sys_fault_arm(sweep_armed);
+	while (sys_fault_count() < made)
+		sys_fault();
+}
+
 /* Remember the first failure, and check the record that it has just left. */
 static inline int note(int *rc, int now)
 {
