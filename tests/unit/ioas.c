@@ -4,6 +4,7 @@
  * the first, no emulated device the second.
  */
 #include "ioas_kernel.h"
+#include "sweep.h"
 
 static struct vfc_iommu *open_space(struct vfc_iommu *beside, uint32_t flags)
 {
@@ -260,6 +261,33 @@ static void failures(void)
 	EXPECT("destroy 3;destroy 1;");
 }
 
+/* Wherever a call fails, the PASID is in one space or in none, and so is the device. */
+static int pasid_life(void)
+{
+	struct vfc_iommu_opts opts = {.size = sizeof(opts), .transport = "cdev"};
+	struct vfc_device *device;
+	struct vfc_iommu *space;
+	uint32_t id;
+	int rc = 0;
+
+	reset();
+	if (note(&rc, vfc_iommu_open(&opts, &space)) < 0)
+		return rc;
+	if (note(&rc, open_in(space, 0, &device)) == 0) {
+		note(&rc, vfc_device_iommufd_id(device, &id));
+		note(&rc, vfc_iommu_iommufd(space, &id));
+		if (note(&rc, vfc_device_attach_pasid(device, 7, space)) == 0) {
+			if (note(&rc, vfc_device_detach_pasid(device, 7)) < 0)
+				CHECK_EQ(vfc_device_detach_pasid(device, 7), 0);
+		}
+		CHECK_EQ(vfc_device_detach_pasid(device, 7), -ENOENT);
+		CHECK(vfc_device_iommu(device) == space);
+		CHECK_EQ(vfc_device_close(device), 0);
+	}
+	CHECK_EQ(vfc_iommu_close(space), 0);
+	return rc;
+}
+
 int main(void)
 {
 	make_tree();
@@ -269,6 +297,7 @@ int main(void)
 	pasids();
 	pasids_that_fail();
 	failures();
+	sweep("PASIDs", pasid_life);
 	remove_tree();
 	return 0;
 }

@@ -37,7 +37,7 @@ static struct {
 	int code;
 } kernel;
 
-static void note(const char *format, ...) __attribute__((format(printf, 1, 2)));
+static void took(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* false: this is the one that fails. */
 static bool noted(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -50,7 +50,7 @@ static bool add(const char *format, va_list args)
 	return !kernel.fails || strncmp(kernel.log + used, kernel.fails, strlen(kernel.fails));
 }
 
-static void note(const char *format, ...)
+static void took(const char *format, ...)
 {
 	va_list args;
 
@@ -154,7 +154,7 @@ static int on_iommufd(unsigned long request, void *argument)
 		*(uint64_t *)(uintptr_t)get->data |= UINT64_C(1) << (get->hwpt_id % 64);
 		return noted("read %u;", get->hwpt_id) ? 0 : -1;
 	case IOMMU_DESTROY:
-		note("destroy %u;", gone->id);
+		took("destroy %u;", gone->id);
 		return 0;
 	default:
 		errno = ENOTTY;
@@ -191,7 +191,7 @@ static int on_device(int index, unsigned long request, void *argument)
 	case VFIO_DEVICE_DETACH_IOMMUFD_PT:
 		if (detach->argsz == sizeof(*detach) && detach->flags & VFIO_DEVICE_DETACH_PASID)
 			return noted("detach %d.%u;", 10 + index, detach->pasid) ? 0 : -1;
-		note("detach %d;", 10 + index);
+		took("detach %d;", 10 + index);
 		return 0;
 	case VFIO_DEVICE_GET_INFO: /* no region, no interrupt */
 		info->num_regions = info->num_irqs = 0;

@@ -151,7 +151,8 @@ VFC_API int vfc_pci_unbind_with(const char *name, uint32_t flags);
 /*
  * vfc_pci_reset_methods() - the ways in which the kernel can reset a function, in its order.
  * @methods: out, words such as "flr pm bus" with blanks between; "" when there are none.
- * Return: the length that the whole text has. Errors: -EINVAL, -ENODEV. Thread-safe.
+ * Return: the length that the whole text has. Errors: -EINVAL, -ENODEV, and those of a file that is there
+ * and cannot be read, such as -EMFILE. Thread-safe.
  * Source: /sys/bus/pci/devices/NAME/reset_method, since Linux 5.15.
  */
 VFC_API int vfc_pci_reset_methods(const char *name, char *methods, size_t size);

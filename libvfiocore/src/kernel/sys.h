@@ -33,7 +33,7 @@ ssize_t sys_read(int fd, void *data, size_t length);
 ssize_t sys_read_now(int fd, void *data, size_t length); /* of an eventfd: never blocks; -EAGAIN */
 ssize_t sys_write(int fd, const void *data, size_t length);
 int sys_mmap(size_t length, int protection, int flags, int fd, uint64_t position, void **address);
-void sys_munmap(void *address, size_t length);
+void sys_munmap(void *address, size_t length); /* of a whole mapping the kernel refuses nothing */
 int sys_madvise(void *address, size_t length, int advice);
 int sys_mlock(const void *address, size_t length);
 void sys_munlock(const void *address, size_t length);
@@ -45,10 +45,11 @@ void sys_eventfd_return(int fd, uint64_t count); /* what was taken; likewise */
 uint64_t sys_eventfd_take(int fd);      /* likewise; 0: nothing was raised */
 int sys_epoll(void);
 int sys_epoll_add(int epoll, int fd, uint64_t data);                /* for reading */
-int sys_epoll_change(int epoll, int fd, uint64_t data, bool watch); /* keep it, but look away */
+void sys_epoll_change(int epoll, int fd, uint64_t data, bool watch); /* keep it, but look away */
 /* Of descriptors added by this one, that which became ready first is told first, and told once: until
  * again() says that it was read. */
 int sys_epoll_queue(int epoll, int fd, uint64_t data);
+/* These two, and change(), cannot fail for a descriptor of the set: only add() needs memory. */
 void sys_epoll_again(int epoll, int fd, uint64_t data);
 void sys_epoll_remove(int epoll, int fd);
 int sys_epoll_wait(int epoll, uint64_t *data, int64_t timeout); /* ns; 1: @data fired, 0: none */

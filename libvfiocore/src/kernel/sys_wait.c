@@ -27,9 +27,9 @@ int sys_epoll_add(int epoll, int fd, uint64_t data)
 	return epoll_control(epoll, EPOLL_CTL_ADD, fd, data, EPOLLIN);
 }
 
-int sys_epoll_change(int epoll, int fd, uint64_t data, bool watch)
+void sys_epoll_change(int epoll, int fd, uint64_t data, bool watch)
 {
-	return epoll_control(epoll, EPOLL_CTL_MOD, fd, data, watch ? EPOLLIN : 0);
+	epoll_control(epoll, EPOLL_CTL_MOD, fd, data, watch ? EPOLLIN : 0);
 }
 
 int sys_epoll_queue(int epoll, int fd, uint64_t data)

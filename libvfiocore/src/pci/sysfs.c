@@ -385,7 +385,9 @@ static int reset_methods(const char *given, char *methods, size_t size)
 	if (rc < 0)
 		return rc;
 	sysfs_path(path, "bus/pci/devices/%s/reset_method", name);
-	sysfs_read(path, text, sizeof(text)); /* a function without a method has no such file */
+	rc = sysfs_read(path, text, sizeof(text));
+	if (rc < 0 && rc != -ENOENT) /* a function without a method has no such file */
+		return vfc_fail(rc, VFC_REASON_NONE, WHERE("read", path), "%s", "");
 	return snprintf(methods, size, "%s", text);
 }
 
