@@ -118,7 +118,7 @@ static void free_nic(struct vfc_nic *nic)
 	free(nic);
 }
 
-static int start_queues(struct vfc_nic *nic)
+static int start_device(struct vfc_nic *nic)
 {
 	int rc = nic->driver->start(nic);
 
@@ -153,7 +153,7 @@ static int bring_up(struct vfc_nic *nic)
 		rc = vfc_irq_open(nic->device, VFC_IRQ_MSIX, nic->driver->vectors(nic->queues),
 				  &nic->irq);
 	if (rc == 0)
-		rc = start_queues(nic);
+		rc = start_device(nic);
 	return rc;
 }
 
@@ -333,7 +333,7 @@ static int nic_reset(struct vfc_nic *nic)
 		nic->driver->stop(nic);
 	}
 	rc = vfc_device_bus_master(nic->device, true);
-	return rc < 0 ? rc : start_queues(nic);
+	return rc < 0 ? rc : start_device(nic);
 }
 
 int vfc_nic_reset(struct vfc_nic *nic)
