@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/deadline.h"
 #include "base/error.h"
 #include "device/object.h"
 #include "nic/intel/igb.h"
@@ -89,7 +90,7 @@ static int own_memory(struct vfc_nic *nic, int64_t end)
 		intel_write(nic, IGBVF_MAILBOX, IGBVF_MAILBOX_VFU);
 		if (read_mailbox(nic) & IGBVF_MAILBOX_VFU)
 			return 0;
-		if (sys_now() >= end)
+		if (deadline_passed(end))
 			return no_answer(nic, "the mailbox stays taken");
 		sys_sleep(POLL);
 	}
@@ -101,7 +102,7 @@ static int wait_answer(struct vfc_nic *nic, int64_t end)
 	while (!(read_mailbox(nic) & IGBVF_MAILBOX_PFSTS)) {
 		if (igbvf_lost(nic))
 			return fail_lost(nic);
-		if (sys_now() >= end)
+		if (deadline_passed(end))
 			return no_answer(nic, "a message was not answered");
 		sys_sleep(POLL);
 	}
@@ -128,7 +129,7 @@ static int read_answer(struct vfc_nic *nic, uint32_t *message, uint32_t words, i
  */
 static int exchange(struct vfc_nic *nic, uint32_t *message, uint32_t words)
 {
-	int64_t end = sys_now() + PATIENCE;
+	int64_t end = deadline_in(PATIENCE);
 	uint32_t type = message[0] & MAIL_TYPE;
 	int rc = own_memory(nic, end);
 
@@ -142,7 +143,7 @@ static int exchange(struct vfc_nic *nic, uint32_t *message, uint32_t words)
 		rc = read_answer(nic, message, words, end);
 		if (rc < 0 || (message[0] & MAIL_TYPE) == type)
 			return rc;
-	} while (sys_now() < end);
+	} while (!deadline_passed(end));
 	return no_answer(nic, "a message was not answered");
 }
 

@@ -15,6 +15,7 @@
 #include <vfiocore/device.h>
 #include <vfiocore/mmio.h>
 
+#include "base/deadline.h"
 #include "base/error.h"
 #include "device/object.h"
 #include "nic/burst.h"
@@ -88,10 +89,10 @@ static bool gone(const struct vfc_nic *nic)
 /* Section 2.4.1: writing 0 resets the device, and it has stopped when its status reads as 0. */
 static void virtio_stop(struct vfc_nic *nic)
 {
-	int64_t end = sys_now() + 1000 * (int64_t)MS;
+	int64_t end = deadline_in(1000 * (int64_t)MS);
 
 	set_status(nic, 0);
-	while (status(nic) != 0 && !gone(nic) && sys_now() < end)
+	while (status(nic) != 0 && !gone(nic) && !deadline_passed(end))
 		sys_sleep(MS / 50);
 	vfc_from_register(); /* it writes to no ring any more */
 }
