@@ -16,7 +16,9 @@ enum { IRQ_STATUS = 0x24, IRQ_ACK = 0x64 };
 enum { SOURCE = 0x80, DESTINATION = 0x88, COUNT = 0x90, COMMAND = 0x98 };
 enum { STATUS_IRQ = 0x80, IRQ_FACTORIAL = 1, IRQ_DMA = 0x100 };
 enum { START = 1, TO_MEMORY = 2, RAISE = 4 };
-/* Its own 4096 bytes, as its DMA sees them. Not all: QEMU 7.2 aborts at the last one. */
+/*
+ * Where its DMA finds its own 4,096 bytes. Half of them are used: QEMU 7.2 aborts at the last byte.
+ */
 enum { INSIDE = 0x40000, LENGTH = 2048 };
 
 static int failed(const char *what)
@@ -34,7 +36,9 @@ static int wrong(const char *what, uint64_t value)
 	return -1;
 }
 
-/* Sleep until the device raises its interrupt for @reason, and acknowledge that. */
+/*
+ * Sleep until the device raises its interrupt, check that it was for @reason, and acknowledge it.
+ */
 static int finish(struct vfc_irq *irq, volatile uint8_t *bar, uint32_t reason)
 {
 	uint32_t status;
@@ -75,12 +79,12 @@ static int copy(struct vfc_irq *irq, volatile uint8_t *bar, uint64_t source, uin
 	vfc_mmio_write64(bar + SOURCE, source);
 	vfc_mmio_write64(bar + DESTINATION, destination);
 	vfc_mmio_write64(bar + COUNT, LENGTH);
-	vfc_to_device(); /* what it is to read is in memory before the command */
+	vfc_to_device(); /* what the device will read is in memory before the command */
 	vfc_mmio_write64(bar + COMMAND, command | START | RAISE);
 	return finish(irq, bar, IRQ_DMA);
 }
 
-/* Memory to the device, and from the device to other memory. */
+/* Copy from memory into the device, and from the device into other memory. */
 static int both_ways(struct vfc_irq *irq, volatile uint8_t *bar, const struct vfc_dma *memory)
 {
 	uint8_t *first = memory->va, *second = first + LENGTH;
@@ -98,7 +102,7 @@ static int both_ways(struct vfc_irq *irq, volatile uint8_t *bar, const struct vf
 
 static int use(struct vfc_device *device)
 {
-	/* It has 28 address bits: higher memory is out of its reach. */
+	/* The device has 28 address bits, so it cannot reach memory above that. */
 	struct vfc_map_opts opts = {.size = sizeof(opts), .highest = (1 << 28) - 1};
 	struct vfc_dma memory = {0};
 	struct vfc_irq *irq = NULL;
@@ -106,7 +110,9 @@ static int use(struct vfc_device *device)
 	volatile uint8_t *bar;
 	int bad;
 
-	/* An MSI is a write by the device: without bus mastering it has neither DMA nor interrupts. */
+	/*
+	 * An MSI is a write by the device. Without bus mastering it has neither DMA nor interrupts.
+	 */
 	if (vfc_region_map(device, VFC_REGION_BAR0, 0, 0, &address) < 0 ||
 	    vfc_device_bus_master(device, true) < 0 ||
 	    vfc_irq_open(device, VFC_IRQ_MSI, 1, &irq) < 0)
@@ -116,7 +122,7 @@ static int use(struct vfc_device *device)
 	if (!bad && vfc_dma_alloc(vfc_device_iommu(device), 2 * LENGTH, &opts, &memory) < 0)
 		bad = failed("memory");
 	bad = bad || both_ways(irq, bar, &memory) < 0;
-	vfc_device_bus_master(device, false); /* nothing of it is on its way when memory goes */
+	vfc_device_bus_master(device, false); /* no DMA is under way when the memory is freed */
 	if (vfc_dma_free(&memory) < 0 || vfc_irq_close(irq) < 0)
 		bad = failed("clearing up");
 	return bad ? -1 : 0;

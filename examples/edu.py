@@ -16,7 +16,7 @@ ID, LIVENESS, FACTORIAL, STATUS, IRQ_STATUS, IRQ_ACK = 0x00, 0x04, 0x08, 0x20, 0
 SOURCE, DESTINATION, COUNT, COMMAND = 0x80, 0x88, 0x90, 0x98
 STATUS_IRQ, IRQ_FACTORIAL, IRQ_DMA = 0x80, 1, 0x100
 START, TO_MEMORY, RAISE = 1, 2, 4
-INSIDE = 0x40000  # 4096 bytes of its own, as its DMA sees them: not all, QEMU would abort
+INSIDE = 0x40000  # its own 4,096 bytes; half of them are used, as QEMU aborts at the last
 LENGTH = 2048
 HIGHEST = (1 << 28) - 1
 
@@ -28,12 +28,12 @@ class Edu:
         self.bar = device.bar(0)
         if self.bar.read32(ID) & 0xFFFF != 0x00ED:
             raise SystemExit(f"{device.name} is no edu: it says {self.bar.read32(ID):#x}")
-        # An MSI is a write by the device: without bus mastering it has neither DMA nor interrupts.
+        # An MSI is a write by the device. Without bus mastering it has neither DMA nor interrupts.
         device.bus_master = True
         self.irqs = device.irqs("msi", 1)
 
     def alive(self) -> bool:
-        """It answers with the complement of what was written."""
+        """The device answers with the complement of what was written."""
         self.bar.write32(LIVENESS, 0x12345678)
         return self.bar.read32(LIVENESS) == 0x12345678 ^ 0xFFFFFFFF
 
@@ -45,11 +45,11 @@ class Edu:
         return self.bar.read32(FACTORIAL)
 
     def take(self, iova: int, length: int) -> None:
-        """Memory to the device."""
+        """Copy from memory into the device."""
         self._copy(iova, INSIDE, length, 0)
 
     def give(self, iova: int, length: int) -> None:
-        """The device to memory: what it took last."""
+        """Copy what the device took last into memory."""
         self._copy(INSIDE, iova, length, TO_MEMORY)
 
     def _copy(self, source: int, destination: int, length: int, command: int) -> None:
@@ -81,4 +81,4 @@ with vfiocore.open(sys.argv[1]) as device:
         if bytes(memory[:LENGTH]) != bytes(memory[LENGTH:]):
             sys.exit("what came back is not what was sent")
         print(f"{LENGTH} bytes went there and back at IOVA {memory.iova:#x}")
-        device.bus_master = False  # nothing of it is on its way when memory goes
+        device.bus_master = False  # no DMA is under way when the memory is freed

@@ -20,5 +20,5 @@ with vfiocore.open(name) as device, socket.socket(socket.AF_UNIX) as listener:
     peer, _ = listener.accept()
     with peer:
         device.send(peer)
-        peer.recv(1)  # until it is done: the device could be used here meanwhile, too
+        peer.recv(1)  # until the other side has finished; the device may be used here, too
     os.unlink(path)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Open a device, say what it is, read its first register.
+ * Open a device, print what it is, and read its first register.
  *   cc identify.c $(pkg-config --cflags --libs libvfiocore) -o identify && ./identify 0000:01:00.0
  */
 #include <inttypes.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Get a device from give.py, which had the right to open it, and use it.
+ * Receive a device from give.py, which had the right to open it, and use it.
  *   cc receive.c $(pkg-config --cflags --libs libvfiocore) -o receive && ./receive /run/my-device
  */
 #include <inttypes.h>

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Get a device from examples/give.py, which had the right to open it, and use it.
+"""Receive a device from examples/give.py, which had the right to open it, and use it.
 
 python receive.py /run/my-device
 """

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The controller: bring it up, give it commands of its own, identify it, shut it down. */
+/* The controller: bring it up, send it admin commands, identify it, shut it down. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
@@ -14,7 +14,7 @@
 #define IO_QUEUE 1
 #define MS 1000000
 
-/* An admin command: what differs from one to the next. */
+/* The fields in which admin commands differ. */
 struct command {
 	const char *what;
 	uint8_t opcode;
@@ -81,7 +81,7 @@ static int await_status(struct nvme *nvme, uint32_t mask, uint32_t value, const 
 			 " ms, as many as CAP.TO gives it", what, status, allowed / MS);
 }
 
-/* Section 7.3.2. It takes no command and does no DMA when this returns. */
+/* Section 7.3.2. When this returns, the controller takes no commands and does no DMA. */
 static int disable(struct nvme *nvme)
 {
 	set(nvme, NVME_CC, get(nvme, NVME_CC) & ~(NVME_CC_EN | NVME_CC_SHN));
@@ -95,7 +95,7 @@ static int enable(struct nvme *nvme)
 	vfc_mmio_write64(nvme->registers + NVME_ASQ, nvme->admin.memory.iova);
 	vfc_mmio_write64(nvme->registers + NVME_ACQ,
 			 vfc_ring_iova(&nvme->admin, nvme->admin.completions));
-	/* 64 bytes a command, 16 a completion, pages of 4096 bytes, NVM commands, round robin. */
+	/* Commands of 64 bytes, completions of 16, pages of 4,096, NVM commands, round robin. */
 	set(nvme, NVME_CC, NVME_CC_IOSQES(6) | NVME_CC_IOCQES(4) | NVME_CC_EN);
 	return await_status(nvme, NVME_CSTS_RDY, NVME_CSTS_RDY, "starting the controller");
 }
@@ -112,7 +112,10 @@ static void post_admin(struct nvme *nvme, const struct command *command)
 	vfc_ring_kick(&nvme->admin, &nvme_layout);
 }
 
-/* One at a time. An answer to a command that was given up is not taken for this one's. */
+/*
+ * One command at a time. The sequence number tells its answer from a late one to an earlier
+ * command.
+ */
 static int admin(struct nvme *nvme, const struct command *command)
 {
 	struct vfc_completion done;
@@ -135,7 +138,9 @@ static int admin(struct nvme *nvme, const struct command *command)
 	return status & NVME_STATUS_ERRORS ? nvme_command_failed(nvme, command->what, status) : 0;
 }
 
-/* Characters padded with spaces, of which none is to be trusted. */
+/*
+ * Copy text that is padded with spaces. The device wrote it, so only printable characters are kept.
+ */
 static void copy_text(char *to, const uint8_t *from, size_t length)
 {
 	while (length && (from[length - 1] == ' ' || !from[length - 1]))
@@ -155,7 +160,7 @@ static uint64_t get_field(const struct nvme *nvme, uint32_t offset, uint32_t wid
 	return value;
 }
 
-/* Section 5.15.2.2. */
+/* Section 5.15.2.2, the controller: its names, and how much one command may move. */
 static int identify_controller(struct nvme *nvme)
 {
 	const uint8_t *bytes = nvme->data.va;
@@ -169,13 +174,13 @@ static int identify_controller(struct nvme *nvme)
 	copy_text(nvme->serial, bytes + NVME_ID_SERIAL, sizeof(nvme->serial) - 1);
 	copy_text(nvme->model, bytes + NVME_ID_MODEL, sizeof(nvme->model) - 1);
 	copy_text(nvme->firmware, bytes + NVME_ID_FIRMWARE, sizeof(nvme->firmware) - 1);
-	/* One page of addresses is what we give a command, whatever the controller would take. */
+	/* We give a command one page of addresses at most, even where the controller takes more. */
 	pages = bytes[NVME_ID_MDTS] && bytes[NVME_ID_MDTS] < 9 ? 1u << bytes[NVME_ID_MDTS] : 512;
 	nvme->transfer_max = pages * NVME_PAGE;
 	return 0;
 }
 
-/* Section 5.15.2.1. */
+/* Section 5.15.2.1, namespace 1: how many blocks it has, and how long they are. */
 static int identify_namespace(struct nvme *nvme)
 {
 	uint32_t format, shift;
@@ -200,7 +205,10 @@ static int identify_namespace(struct nvme *nvme)
 	return 0;
 }
 
-/* Sections 5.21.1.7, 5.3, 5.4. The I/O ring is empty. A completion queue comes before its user. */
+/*
+ * Sections 5.21.1.7, 5.3, 5.4. The I/O ring is empty. The completion queue is created before the
+ * submission queue that uses it.
+ */
 static int create_queues(struct nvme *nvme)
 {
 	uint32_t size = (nvme->io.entries - 1) << 16 | IO_QUEUE, vector = 1;
@@ -220,7 +228,7 @@ static int create_queues(struct nvme *nvme)
 	return rc;
 }
 
-/* Sections 5.6, 5.5: the submission queue first. */
+/* Sections 5.6, 5.5: the submission queue is deleted before its completion queue. */
 static int delete_queues(struct nvme *nvme)
 {
 	int rc = admin(nvme, &(struct command){"deleting the submission queue", NVME_DELETE_SQ, 0, 0,
@@ -259,7 +267,7 @@ int nvme_reset(struct nvme *nvme, uint32_t *cookies)
 	return rc < 0 ? rc : (int)count;
 }
 
-/* Sections 3.1.1 and 7.6.1, step 1. */
+/* Sections 3.1.1 and 7.6.1, step 1: can we work with this controller? */
 static int check_capabilities(struct nvme *nvme)
 {
 	uint64_t cap = nvme->cap;
@@ -326,7 +334,7 @@ static int allocate(struct nvme *nvme)
 	return 0;
 }
 
-/* Messages are writes by the device, so its DMA is on before there can be any. */
+/* A message is a write by the device, so bus mastering is on before the interrupts are armed. */
 static int connect(struct nvme *nvme)
 {
 	if (vfc_device_bus_master(nvme->device, true) < 0 ||
@@ -346,7 +354,7 @@ static int open_device(struct nvme *nvme, const char *bdf)
 	if (rc == 0)
 		rc = map_registers(nvme);
 	if (rc == 0)
-		rc = disable(nvme); /* whoever had it before may have left it running */
+		rc = disable(nvme); /* the last user may have left it running */
 	if (rc == 0)
 		rc = allocate(nvme);
 	if (rc == 0)
@@ -354,7 +362,7 @@ static int open_device(struct nvme *nvme, const char *bdf)
 	return rc < 0 ? rc : start(nvme);
 }
 
-/* All that there is; the device does no DMA any more. */
+/* Release everything that was allocated. The device does no DMA any more. */
 static int release(struct nvme *nvme)
 {
 	int rc = 0;
@@ -391,13 +399,13 @@ int nvme_open(struct nvme *nvme, const char *bdf, const struct nvme_opts *opts)
 	if (nvme->registers)
 		disable(nvme);
 	if (nvme->device)
-		vfc_device_bus_master(nvme->device, false); /* if it did not stop by itself */
+		vfc_device_bus_master(nvme->device, false); /* in case it did not stop by itself */
 	release(nvme);
 	memcpy(nvme->error, why, sizeof(why));
 	return rc;
 }
 
-/* Section 7.6.2: the controller writes its caches and says when it is done. */
+/* Section 7.6.2: the controller writes out its caches and shows when it has done so. */
 static int shut_down(struct nvme *nvme)
 {
 	int rc = delete_queues(nvme);

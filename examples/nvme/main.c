@@ -12,7 +12,7 @@
 
 #include "nvme.h"
 
-#define PIECE (UINT32_C(1) << 20) /* bytes between file and disk at once */
+#define PIECE (UINT32_C(1) << 20) /* bytes that go between file and disk at a time */
 
 static const char usage[] =
 	"usage: nvme [-i] [-q DEPTH] [-t SECONDS] DEVICE VERB\n"
@@ -37,7 +37,7 @@ static int bad_usage(void)
 	return 2;
 }
 
-/* A whole number in @text, or false. */
+/* Parse @text as a whole number. False: it is none. */
 static bool number(const char *text, uint64_t most, uint64_t *value)
 {
 	char *end;
@@ -57,7 +57,7 @@ static int identify(struct nvme *nvme)
 	return 0;
 }
 
-/* A file's part of one piece. Reading: all of it must be there. */
+/* Read or write the file's part of one piece. When reading, all of it must be there. */
 static int through_file(uint8_t opcode, void *data, size_t length, FILE *file)
 {
 	size_t moved = opcode == NVME_READ ? fwrite(data, 1, length, file) :
@@ -136,7 +136,7 @@ static int flush(struct nvme *nvme)
 struct bench {
 	struct nvme *nvme;
 	struct vfc_dma memory;
-	uint64_t random, places; /* pages on the disk */
+	uint64_t random, places; /* @places: how many pages the disk has */
 	uint64_t done;
 	uint32_t blocks;
 };
@@ -163,7 +163,7 @@ static int read_somewhere(struct bench *bench, uint32_t slot)
 	return nvme_submit(bench->nvme, &request);
 }
 
-/* Take what is done; @more: and read again into the same page. */
+/* Take the commands that are done. With @more, read again into the same page. */
 static int turn(struct bench *bench, bool again)
 {
 	struct nvme_done done[64];
@@ -228,12 +228,12 @@ static int bench_for(struct nvme *nvme, uint64_t seconds)
 	rc = run(&bench, (int64_t)seconds * NVME_SECOND);
 	if (rc < 0) {
 		failed(nvme);
-		nvme_reset(nvme, NULL); /* reads on their way would land in memory that is gone */
+		nvme_reset(nvme, NULL); /* else reads under way would write to memory that is freed */
 	}
 	return vfc_dma_free(&bench.memory) < 0 || rc < 0;
 }
 
-/* The verb with @count words behind it, or bad usage. */
+/* Run the verb with the @count words that follow it, or say how it is used. */
 static int act(struct nvme *nvme, int count, char **words, uint64_t seconds)
 {
 	if (!strcmp(words[0], "identify") && count == 0)

@@ -17,12 +17,12 @@
 
 #define NVME_SECOND INT64_C(1000000000)
 #define NVME_DEPTH_MAX 4095
-#define NVME_NAMESPACE 1 /* the one that is used */
+#define NVME_NAMESPACE 1 /* the only one that this driver uses */
 
 struct nvme_opts {
 	uint32_t depth;  /* commands that can be in flight: any number from 1 on; 0: 32 */
-	bool interrupts; /* sleep until MSI-X wakes; else: look at memory until it is done */
-	int64_t timeout; /* for what a command may take; 0: 10 s */
+	bool interrupts; /* sleep until MSI-X wakes us up; else poll the completion queue */
+	int64_t timeout; /* how long a command may take; 0: 10 s */
 };
 
 struct nvme {
@@ -31,14 +31,14 @@ struct nvme {
 	volatile uint8_t *registers;
 	struct vfc_irq *irq; /* vector 0: admin queue, 1: I/O queue; NULL: polled */
 	struct vfc_ring admin, io;
-	struct vfc_pool lists; /* a page for a command's PRP list, which also numbers the command */
-	struct vfc_dma data;   /* a page for what identify answers */
-	uint32_t *cookies;     /* the caller's, by number of the command */
+	struct vfc_pool lists; /* a page for each command's PRP list, whose number is the command's */
+	struct vfc_dma data;   /* a page for the answers of identify */
+	uint32_t *cookies;     /* the caller's cookies, by the command's number */
 	struct nvme_opts opts;
 	uint64_t cap;
-	uint32_t sequence; /* of admin commands */
+	uint32_t sequence; /* the number of the last admin command */
 
-	/* What identify told, checked. */
+	/* From the answers of identify, checked. */
 	char serial[21], model[41], firmware[9];
 	uint32_t version;
 	uint32_t block_size;
@@ -50,7 +50,7 @@ struct nvme {
 
 struct nvme_request {
 	uint64_t lba;
-	uint64_t iova; /* a multiple of 4; the device reaches all of it */
+	uint64_t iova; /* a multiple of 4; all of the memory is mapped for the device */
 	uint32_t blocks;
 	uint32_t cookie; /* comes back in struct nvme_done */
 	uint8_t opcode;  /* NVME_READ, NVME_WRITE, NVME_FLUSH */
@@ -65,17 +65,19 @@ struct nvme_done {
  * nvme_open() - open a device, bring its controller up, identify it and make its I/O queues.
  * A controller that was left running is reset first. Errors: those of vfc_device_open(); -ENODEV
  * (no NVMe controller), -EOPNOTSUPP (page size, command set, metadata), -EINVAL (depth),
- * -ETIMEDOUT, -EIO (a command failed), -EBADMSG (it says what cannot be).
+ * -ETIMEDOUT, -EIO (a command failed), -EBADMSG (an answer is impossible).
  */
 int nvme_open(struct nvme *nvme, const char *bdf, const struct nvme_opts *opts);
 
-/* nvme_close() - delete the queues, shut the controller down, release all. A zeroed one is fine. */
+/*
+ * nvme_close() - delete the queues, shut the controller down, release all. @nvme may be all zeros.
+ */
 int nvme_close(struct nvme *nvme);
 
 /*
  * nvme_reset() - stop the controller, whatever it is doing, and bring it up again.
- * @cookies: room for the depth, or NULL: of the commands in flight, which never will be done.
- * Return: how many these are. Their memory is the caller's again.
+ * @cookies: room for the depth, or NULL: gets the cookies of the commands in flight, which will
+ * never be done. Return: how many these are. Their memory belongs to the caller again.
  */
 int nvme_reset(struct nvme *nvme, uint32_t *cookies);
 
@@ -90,15 +92,15 @@ void nvme_kick(struct nvme *nvme);
 uint32_t nvme_reap(struct nvme *nvme, struct nvme_done *done, uint32_t count);
 
 /*
- * nvme_wait() - until there is something to reap. Errors: -ETIMEDOUT, -EIO (fatal status), -ENODEV
- * (gone); the cure is nvme_reset().
+ * nvme_wait() - wait until there is something to reap. Errors: -ETIMEDOUT, -EIO (fatal status),
+ * -ENODEV (gone); the cure is nvme_reset().
  */
 int nvme_wait(struct nvme *nvme, int64_t timeout);
 
 /*
  * nvme_transfer() - move @blocks from @lba on, in as many commands as that takes, and wait.
- * @opcode: NVME_READ, NVME_WRITE; NVME_FLUSH with 0 blocks. Nothing may be in flight, and when it
- * returns, nothing is: if need be the controller was reset. Errors: those of nvme_wait(),
+ * @opcode: NVME_READ, NVME_WRITE; NVME_FLUSH with 0 blocks. Nothing may be in flight. Nothing is in
+ * flight when it returns; if need be, the controller was reset. Errors: those of nvme_wait(),
  * nvme_status_errno(), -EBUSY.
  */
 int nvme_transfer(struct nvme *nvme, uint8_t opcode, uint64_t lba, uint64_t iova, uint64_t blocks);
@@ -107,7 +109,7 @@ int nvme_transfer(struct nvme *nvme, uint8_t opcode, uint64_t lba, uint64_t iova
 const char *nvme_status_text(uint16_t status);
 int nvme_status_errno(uint16_t status);
 
-/* Between the files of the driver: a failure with its text; one of libvfiocore's. */
+/* For the files of the driver: record a failure of its own, or one of libvfiocore's. */
 int nvme_fail(struct nvme *nvme, int code, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 int nvme_failed(struct nvme *nvme);
@@ -116,7 +118,7 @@ int nvme_command_failed(struct nvme *nvme, const char *what, uint16_t status);
 int64_t nvme_now(void);
 extern const struct vfc_ring_layout nvme_layout;
 
-/* Chunks of the pool of lists, in whose names an I/O command's cookie is, counted from 0. */
+/* The number of an I/O command, from 0, by its chunk in the pool of lists. */
 static inline uint32_t nvme_number(uint32_t chunk)
 {
 	return chunk / (NVME_PAGE / VFC_POOL_UNIT);

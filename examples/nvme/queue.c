@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* The I/O queue: reads, writes and flushes on their way, and what comes back. */
+/* The I/O queue: submit reads, writes and flushes, and reap their completions. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 
 #include "nvme.h"
 
-#define LOOKS 256 /* at memory between two at the clock */
+#define LOOKS 256 /* how often memory is polled before the clock is read again */
 
 const struct vfc_ring_layout nvme_layout = {
 	.style = VFC_RING_PHASE,
@@ -18,8 +18,8 @@ const struct vfc_ring_layout nvme_layout = {
 };
 
 /*
- * Section 4.3: the first page is in PRP1. PRP2 is the second, or, when there are more, the address
- * of a list. One page of list is enough for transfer_max.
+ * Section 4.3: PRP1 is the address of the first page. PRP2 is that of the second one, or, where
+ * there are more, that of a list. A list of one page is enough for transfer_max.
  */
 static uint64_t second_prp(struct nvme *nvme, uint32_t number, uint64_t iova, uint32_t length)
 {
@@ -38,7 +38,7 @@ static uint64_t second_prp(struct nvme *nvme, uint32_t number, uint64_t iova, ui
 	return vfc_pool_iova(&nvme->lists, number);
 }
 
-/* Sections 6.8, 6.9, 6.15. What a flush does not use is 0. */
+/* Sections 6.8, 6.9, 6.15. The fields that a flush does not use are 0. */
 static void write_command(struct nvme *nvme, const struct nvme_request *request, uint32_t number)
 {
 	uint64_t control = request->opcode | (uint64_t)NVME_NAMESPACE << NVME_SQE_NAMESPACE_SHIFT;
@@ -105,7 +105,7 @@ uint32_t nvme_reap(struct nvme *nvme, struct nvme_done *done, uint32_t count)
 	return vfc_ring_reap_all(&nvme->io, &nvme_layout, count, take, &reaping);
 }
 
-/* Nothing came: why? */
+/* No completion came. Find out why. */
 static int silent(struct nvme *nvme, const struct vfc_ring *ring, int64_t timeout)
 {
 	uint32_t status = vfc_mmio_read32(nvme->registers + NVME_CSTS);
@@ -133,7 +133,7 @@ static int poll_memory(struct nvme *nvme, struct vfc_ring *ring, int64_t timeout
 	return silent(nvme, ring, timeout);
 }
 
-/* The eventfd counts from before the command was given: nothing is missed between look and wait. */
+/* The eventfd counts since before the command was submitted, so no completion is missed here. */
 int nvme_await(struct nvme *nvme, struct vfc_ring *ring, uint32_t vector, int64_t timeout)
 {
 	int64_t end = nvme_now() + timeout, left;
@@ -157,11 +157,11 @@ int nvme_wait(struct nvme *nvme, int64_t timeout)
 	return nvme_await(nvme, &nvme->io, 1, timeout);
 }
 
-/* What is left of a transfer. */
+/* The rest of a transfer. */
 struct transfer {
 	struct nvme_request next;
 	uint64_t blocks;
-	uint64_t lba, all; /* for what is said of it */
+	uint64_t lba, all; /* where it began and how long it is, for messages */
 	uint32_t commands;
 	int rc;
 };
@@ -211,7 +211,7 @@ static void reap_what_is_done(struct nvme *nvme, struct transfer *transfer)
 			transfer->rc = command_failed(nvme, transfer, done[i].status);
 }
 
-/* The memory must be the caller's again, and the first thing that went wrong is what is told. */
+/* Get the caller's memory back from the controller, and report the first thing that went wrong. */
 static int give_up(struct nvme *nvme, int rc)
 {
 	char why[sizeof(nvme->error)];

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Registers, commands and data of NVM Express 1.4, as far as the driver uses them. */
+/* Registers, commands and data structures of NVM Express 1.4 that the driver uses. */
 #ifndef NVME_SPEC_H
 #define NVME_SPEC_H
 
@@ -44,7 +44,7 @@
 #define NVME_SQE_NAMESPACE_SHIFT 32
 #define NVME_SQE_PRP1 24
 #define NVME_SQE_PRP2 32
-#define NVME_SQE_DW10 40 /* to DW15: what the command wants */
+#define NVME_SQE_DW10 40 /* to DW15: the command's own parameters */
 
 /* Section 4.6.1: the status, bits 63:49 of a completion queue entry's second half. */
 #define NVME_CQE_STATUS_SHIFT 49
@@ -67,7 +67,7 @@ enum {
 #define NVME_QUEUE_CONTIGUOUS 1  /* sections 5.3 and 5.4, DW11 */
 #define NVME_QUEUE_INTERRUPT 2
 
-/* Section 5.15: what to identify, and where in the 4096 bytes it stands. */
+/* Section 5.15: what to identify, and where the fields are in its 4,096 bytes. */
 enum { NVME_CNS_NAMESPACE = 0, NVME_CNS_CONTROLLER = 1 };
 
 #define NVME_ID_SERIAL 4 /* 20 characters */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a completion's status says: NVM Express 1.4, section 4.6.1. */
+/* The meaning of a completion's status: NVM Express 1.4, section 4.6.1. */
 #include <errno.h>
 
 #include "nvme.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Registers and structures of virtio over PCI and of its network device, as far as the driver uses
- * them. Source: Virtual I/O Device (VIRTIO) Version 1.2, OASIS; sections are of that. Constants
- * only: stands on nothing.
+ * Registers and structures of virtio over PCI and of its network device that the driver uses. Source:
+ * Virtual I/O Device (VIRTIO) Version 1.2, OASIS; sections are of that. This file has constants only,
+ * and includes nothing of the library.
  */
 #ifndef VFC_HW_VIRTIO_H
 #define VFC_HW_VIRTIO_H
@@ -14,7 +14,7 @@
 
 #define VIRTIO_BIT(n) (UINT64_C(1) << (n))
 
-/* Section 4.1.4: where a structure lies, told by a vendor-specific capability. */
+/* Section 4.1.4: a vendor-specific capability says where a structure is. */
 #define VIRTIO_CAP_ID 0x09
 #define VIRTIO_CAP_BYTES 16
 #define VIRTIO_CAP_NOTIFY_BYTES 20
@@ -34,14 +34,14 @@
 #define VIRTIO_DRIVER_FEATURE_SELECT 0x08
 #define VIRTIO_DRIVER_FEATURE 0x0c
 #define VIRTIO_CONFIG_VECTOR 0x10  /* 16 bits */
-#define VIRTIO_STATUS 0x14         /* 8 */
-#define VIRTIO_GENERATION 0x15     /* 8 */
-#define VIRTIO_QUEUE_SELECT 0x16   /* 16, and so on */
+#define VIRTIO_STATUS 0x14         /* 8 bits */
+#define VIRTIO_GENERATION 0x15     /* 8 bits */
+#define VIRTIO_QUEUE_SELECT 0x16   /* this and those below, up to 0x1e: 16 bits */
 #define VIRTIO_QUEUE_SIZE 0x18
 #define VIRTIO_QUEUE_VECTOR 0x1a
 #define VIRTIO_QUEUE_ENABLE 0x1c
 #define VIRTIO_QUEUE_NOTIFY 0x1e
-#define VIRTIO_QUEUE_DESCRIPTORS 0x20 /* 64, in two halves */
+#define VIRTIO_QUEUE_DESCRIPTORS 0x20 /* this and those below: 64 bits, in two halves */
 #define VIRTIO_QUEUE_DRIVER 0x28
 #define VIRTIO_QUEUE_DEVICE 0x30
 #define VIRTIO_COMMON_BYTES 0x38
@@ -72,16 +72,16 @@
 #define VIRTIO_NET_F_CTRL_MAC_ADDR VIRTIO_BIT(23)
 #define VIRTIO_NET_F_SPEED_DUPLEX VIRTIO_BIT(63)
 
-/* Section 5.1.4: its configuration; where each field begins and the first byte after it. */
+/* Section 5.1.4: the offsets of the fields of its configuration. */
 #define VIRTIO_NET_MAC 0
 #define VIRTIO_NET_LINK 6 /* 16 bits */
 #define VIRTIO_NET_LINK_UP 1
 #define VIRTIO_NET_PAIRS 8
 #define VIRTIO_NET_MTU 10
-#define VIRTIO_NET_SPEED 12 /* 32; Mbit/s, or all ones */
-#define VIRTIO_NET_DUPLEX 16 /* 8; 1: full */
+#define VIRTIO_NET_SPEED 12 /* 32 bits: Mbit/s, or all ones */
+#define VIRTIO_NET_DUPLEX 16 /* 8 bits: 1 for full duplex */
 
-/* Section 5.1.6: the header before each frame, with VERSION_1. */
+/* Section 5.1.6: bytes of the header before each frame, with VERSION_1. */
 #define VIRTIO_NET_HEADER 12
 
 /* Section 5.1.6.5: the control queue. */
@@ -94,7 +94,7 @@
 #define VIRTIO_NET_CTRL_MQ_PAIRS_SET 0
 #define VIRTIO_NET_OK 0
 
-/* Sections 2.7.5 and 2.8.13: flags of a descriptor; where they are in its second quadword. */
+/* Sections 2.7.5 and 2.8.13: the flags of a descriptor, and their place in its second quadword. */
 #define VIRTIO_NEXT UINT64_C(1)
 #define VIRTIO_WRITE UINT64_C(2)
 #define VIRTIO_INDIRECT UINT64_C(4)

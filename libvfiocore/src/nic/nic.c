@@ -12,6 +12,7 @@
 #include <vfiocore/device.h>
 #include <vfiocore/region.h>
 
+#include "base/deadline.h"
 #include "base/error.h"
 #include "base/fork.h"
 #include "base/sized.h"
@@ -118,7 +119,7 @@ static void free_nic(struct vfc_nic *nic)
 	free(nic);
 }
 
-static int start_queues(struct vfc_nic *nic)
+static int start_device(struct vfc_nic *nic)
 {
 	int rc = nic->driver->start(nic);
 
@@ -153,7 +154,7 @@ static int bring_up(struct vfc_nic *nic)
 		rc = vfc_irq_open(nic->device, VFC_IRQ_MSIX, nic->driver->vectors(nic->queues),
 				  &nic->irq);
 	if (rc == 0)
-		rc = start_queues(nic);
+		rc = start_device(nic);
 	return rc;
 }
 
@@ -234,7 +235,6 @@ static void choose_bursts(struct vfc_nic *nic)
 static int open_claimed(struct vfc_device *device, const struct nic_driver *driver,
 			const struct vfc_nic_opts *opts, struct vfc_nic **out)
 {
-	struct vfc_error why;
 	struct vfc_nic *nic = sys_alloc(sizeof(*nic));
 	int rc;
 
@@ -260,11 +260,11 @@ static int open_claimed(struct vfc_device *device, const struct nic_driver *driv
 		*out = nic;
 		return 0;
 	}
-	why = *vfc_error_last();
+	error_quiet_begin();
 	take_down(nic);
 	release_memory(nic); /* memory that the kernel keeps mapped stays allocated, too */
 	free_nic(nic);
-	vfc_error_restore(&why);
+	error_quiet_end();
 	return rc;
 }
 
@@ -291,7 +291,6 @@ int vfc_nic_open(struct vfc_device *device, const struct vfc_nic_opts *opts, str
 
 int vfc_nic_close(struct vfc_nic *nic)
 {
-	struct vfc_error before = *vfc_error_last();
 	int rc;
 
 	if (!nic)
@@ -299,8 +298,9 @@ int vfc_nic_close(struct vfc_nic *nic)
 	rc = fork_check(nic->device->pid, nic->device->name);
 	if (rc < 0)
 		return vfc_done(rc);
+	error_quiet_begin();
 	take_down(nic);
-	vfc_error_restore(&before);
+	error_quiet_end();
 	rc = release_memory(nic);
 	if (rc < 0)
 		return vfc_done(rc);
@@ -333,7 +333,7 @@ static int nic_reset(struct vfc_nic *nic)
 		nic->driver->stop(nic);
 	}
 	rc = vfc_device_bus_master(nic->device, true);
-	return rc < 0 ? rc : start_queues(nic);
+	return rc < 0 ? rc : start_device(nic);
 }
 
 int vfc_nic_reset(struct vfc_nic *nic)
@@ -381,11 +381,11 @@ static int wait_link(struct vfc_nic *nic, int64_t end)
 		nic->driver->link(nic, &link);
 		if (link.up)
 			return 0;
-		left = end - sys_now();
-		if (left <= 0)
+		left = deadline_left(end);
+		if (left == 0)
 			return vfc_fail(ETIMEDOUT, VFC_REASON_TIMEOUT, WHERE(.object = nic->device->name),
 					"the link is down: is the cable plugged in?");
-		rc = sys_poll(NULL, 0, left < LINK_POLL ? left : LINK_POLL);
+		rc = sys_poll(NULL, 0, left > 0 && left < LINK_POLL ? left : LINK_POLL);
 		if (rc < 0)
 			return vfc_fail(rc, VFC_REASON_NONE, WHERE("ppoll", nic->device->name), " ");
 	}
@@ -393,7 +393,7 @@ static int wait_link(struct vfc_nic *nic, int64_t end)
 
 int vfc_nic_wait_link(struct vfc_nic *nic, int64_t timeout)
 {
-	return vfc_done(wait_link(nic, nic_deadline(timeout)));
+	return vfc_done(wait_link(nic, deadline_in(timeout)));
 }
 
 int vfc_nic_set_mac(struct vfc_nic *nic, const uint8_t mac[6])

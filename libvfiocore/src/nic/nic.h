@@ -98,12 +98,4 @@ static inline uint32_t nic_low_mark(uint32_t entries)
 	return entries / 4 < 2 * NIC_BURST ? entries / 4 : 2 * NIC_BURST;
 }
 
-/* The point in time that is @timeout ns from now, or INT64_MAX for one without end. */
-static inline int64_t nic_deadline(int64_t timeout)
-{
-	int64_t now = sys_now();
-
-	return timeout < 0 || timeout > INT64_MAX - now ? INT64_MAX : now + timeout;
-}
-
 #endif

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/deadline.h"
 #include "base/error.h"
 #include "device/object.h"
 #include "irq/irq.h"
@@ -163,7 +164,7 @@ int vfc_nic_recv(struct vfc_nic *nic, void *frame, uint32_t size)
 
 int vfc_nic_drain(struct vfc_nic *nic, uint32_t queue, int64_t timeout)
 {
-	int64_t end = nic_deadline(timeout);
+	int64_t end = deadline_in(timeout);
 
 	if (queue >= nic->queues)
 		return vfc_done(bad_queue(nic, queue));
@@ -173,7 +174,7 @@ int vfc_nic_drain(struct vfc_nic *nic, uint32_t queue, int64_t timeout)
 			return 0;
 		if (device_present(nic->device) < 0)
 			return vfc_done(-ENODEV);
-		if (sys_now() >= end)
+		if (deadline_passed(end))
 			return vfc_done(vfc_fail(ETIMEDOUT, VFC_REASON_TIMEOUT,
 						 WHERE(.object = nic->device->name),
 						 "%u frames are still with the device: is the link up?",
@@ -185,7 +186,7 @@ int vfc_nic_drain(struct vfc_nic *nic, uint32_t queue, int64_t timeout)
 /* Poll the ring for opts->spin, without a system call. True: a frame is there. */
 static bool spin_for_frame(struct vfc_nic *nic, struct nic_rx *rx, int64_t deadline)
 {
-	int64_t end = nic->spin ? nic_deadline(nic->spin) : 0;
+	int64_t end = nic->spin ? deadline_in(nic->spin) : 0;
 
 	if (end > deadline)
 		end = deadline;
@@ -232,7 +233,6 @@ static int wait_for_frame(struct vfc_nic *nic, uint32_t queue, int64_t end)
 	struct vfc_error before = *vfc_error_last();
 	struct nic_rx *rx = &nic->rx[queue];
 	uint64_t fired;
-	int64_t left;
 	int rc;
 
 	/* An interrupt says that something happened, not that a frame is there. So wait again. */
@@ -240,8 +240,7 @@ static int wait_for_frame(struct vfc_nic *nic, uint32_t queue, int64_t end)
 		rc = arm_queue(nic, queue, end);
 		if (rc != 0)
 			return rc < 0 ? rc : 0;
-		left = end == INT64_MAX ? -1 : end - sys_now();
-		rc = vfc_irq_wait(nic->irq, queue, end != INT64_MAX && left < 0 ? 0 : left, &fired);
+		rc = vfc_irq_wait(nic->irq, queue, deadline_left(end), &fired);
 		if (rc == 0)
 			nic_count(&rx->interrupts, fired);
 		if (nic->driver->rx_ready(rx)) {
@@ -258,7 +257,7 @@ int vfc_nic_rx_wait(struct vfc_nic *nic, uint32_t queue, int64_t timeout)
 {
 	if (queue >= nic->queues)
 		return vfc_done(bad_queue(nic, queue));
-	return vfc_done(wait_for_frame(nic, queue, nic_deadline(timeout)));
+	return vfc_done(wait_for_frame(nic, queue, deadline_in(timeout)));
 }
 
 int vfc_nic_rx_fd(struct vfc_nic *nic, uint32_t queue)
@@ -272,5 +271,5 @@ int vfc_nic_rx_arm(struct vfc_nic *nic, uint32_t queue)
 {
 	if (queue >= nic->queues)
 		return vfc_done(bad_queue(nic, queue));
-	return vfc_done(arm_queue(nic, queue, INT64_MAX));
+	return vfc_done(arm_queue(nic, queue, DEADLINE_NEVER));
 }

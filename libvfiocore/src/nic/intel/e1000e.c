@@ -105,9 +105,9 @@ static void e1000e_start_receive(struct vfc_nic *nic)
 }
 
 /*
- * Section 4.6.6, transmit initialization. TXDCTL.WTHRESH of 1 writes a descriptor back as soon as
- * it is done, and GRAN makes that a count of descriptors. TIPG has the gaps between frames that the
- * datasheet recommends.
+ * Section 4.6.6, transmit initialization. TXDCTL.WTHRESH of 1 writes a descriptor back as soon as it
+ * is done, and GRAN makes that a count of descriptors. TIPG has the gaps between frames: IPGT 8,
+ * IPGR1 8, IPGR2 6.
  */
 static void e1000e_start_transmit(struct vfc_nic *nic)
 {

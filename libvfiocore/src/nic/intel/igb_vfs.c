@@ -21,6 +21,7 @@ static struct igb_vfs *igb_vfs_of(const struct vfc_nic *nic)
 	return (struct igb_vfs *)nic->state;
 }
 
+/* nic->state stays allocated over resets, since it remembers the addresses. */
 int igb_vfs_attach(struct vfc_nic *nic)
 {
 	nic->state = sys_alloc(sizeof(struct igb_vfs));
@@ -186,7 +187,7 @@ static void let_run(struct vfc_nic *nic, uint32_t vf, bool run)
 }
 
 /* A virtual function was reset. It receives nothing until its driver reports. */
-static void was_reset(struct vfc_nic *nic, uint32_t vf)
+static void vf_was_reset(struct vfc_nic *nic, uint32_t vf)
 {
 	igb_vfs_of(nic)->vf[vf].active = false;
 	let_run(nic, vf, false);
@@ -212,6 +213,7 @@ static bool is_free(const struct vfc_nic *nic, uint32_t vf, const uint8_t mac[6]
  * -- messages: each returns whether it is granted. @words hold the message, and then the answer. --
  */
 
+/* The function was reset and has a driver: it is told its address, and may receive and send. */
 static bool on_reset(struct vfc_nic *nic, uint32_t vf, uint32_t *words)
 {
 	struct igb_vf *it = &igb_vfs_of(nic)->vf[vf];
@@ -226,6 +228,7 @@ static bool on_reset(struct vfc_nic *nic, uint32_t vf, uint32_t *words)
 	return true;
 }
 
+/* An address that the host gave (vfc_nic_vf_set_mac()) cannot be exchanged for another one. */
 static bool set_address(struct vfc_nic *nic, uint32_t vf, const uint32_t *words)
 {
 	struct igb_vf *it = &igb_vfs_of(nic)->vf[vf];
@@ -268,6 +271,7 @@ static bool on_vlan(struct vfc_nic *nic, uint32_t vf, uint32_t *words)
 	return MAIL_INFO_OF(words[0]) <= 1 && words[1] < 4096;
 }
 
+/* A virtual function may receive shorter frames than the port does, but no longer ones. */
 static bool on_length(struct vfc_nic *nic, uint32_t vf, uint32_t *words)
 {
 	if (MAIL_INFO_OF(words[0]) || words[1] < 64 || words[1] > frame_limit(nic))
@@ -284,6 +288,10 @@ static bool on_promisc(struct vfc_nic *nic, uint32_t vf, uint32_t *words)
 	return !(MAIL_INFO_OF(words[0]) & ~MAIL_PROMISC_MULTICAST);
 }
 
+/*
+ * An unknown message is refused, and so is any message of a function that has not reported its
+ * reset. Bits 31:24 of the first word belong to answers only.
+ */
 static bool grant(struct vfc_nic *nic, uint32_t vf, uint32_t *words)
 {
 	static bool (*const on[MAIL_TYPES])(struct vfc_nic *, uint32_t, uint32_t *) = {
@@ -331,7 +339,11 @@ static bool answer_message(struct vfc_nic *nic, uint32_t vf)
 	return true;
 }
 
-static int check_count(const struct vfc_nic *nic)
+/*
+ * The host may make or remove virtual functions while we run. Our pool is then another one, which
+ * only a reset can arrange.
+ */
+static int check_vf_count(const struct vfc_nic *nic)
 {
 	uint32_t now = IGB_STATUS_VFS(intel_read(nic, E1000E_STATUS));
 	int rc = intel_check_present(nic);
@@ -350,7 +362,7 @@ static int check_count(const struct vfc_nic *nic)
 static int igb_vf_serve(struct vfc_nic *nic)
 {
 	uint32_t requests, resets;
-	int rc = check_count(nic), served = 0;
+	int rc = check_vf_count(nic), served = 0;
 
 	if (rc < 0)
 		return rc;
@@ -360,7 +372,7 @@ static int igb_vf_serve(struct vfc_nic *nic)
 	intel_write(nic, IGB_VFLRE, resets);
 	for (uint32_t vf = 0; vf < igb_pool(nic); vf++) {
 		if (resets & E1000E_BIT(vf))
-			was_reset(nic, vf);
+			vf_was_reset(nic, vf);
 		if (requests & E1000E_BIT(vf))
 			served += answer_message(nic, vf);
 	}

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/deadline.h"
 #include "base/error.h"
 #include "device/object.h"
 #include "nic/intel/igb.h"
@@ -33,6 +34,7 @@ static uint32_t read_mailbox(struct vfc_nic *nic)
 	return now | vf->kept;
 }
 
+/* What a bit said is dealt with. The read collects it first, so that it does not come up later. */
 static void forget_bits(struct vfc_nic *nic, uint32_t bits)
 {
 	struct igbvf *vf = (struct igbvf *)nic->state;
@@ -56,6 +58,7 @@ bool igbvf_lost(struct vfc_nic *nic)
 	return vf->lost;
 }
 
+/* Nobody answers: the device is gone, or the physical function has no driver that serves us. */
 static int no_answer(struct vfc_nic *nic, const char *what)
 {
 	int rc = intel_check_present(nic);
@@ -68,6 +71,7 @@ static int no_answer(struct vfc_nic *nic, const char *what)
 			"vfc_nic_vf_serve()", what);
 }
 
+/* From here on every request fails at once, until igbvf_meet(). */
 static int fail_lost(struct vfc_nic *nic)
 {
 	int rc = intel_check_present(nic);
@@ -86,7 +90,7 @@ static int own_memory(struct vfc_nic *nic, int64_t end)
 		intel_write(nic, IGBVF_MAILBOX, IGBVF_MAILBOX_VFU);
 		if (read_mailbox(nic) & IGBVF_MAILBOX_VFU)
 			return 0;
-		if (sys_now() >= end)
+		if (deadline_passed(end))
 			return no_answer(nic, "the mailbox stays taken");
 		sys_sleep(POLL);
 	}
@@ -98,13 +102,14 @@ static int wait_answer(struct vfc_nic *nic, int64_t end)
 	while (!(read_mailbox(nic) & IGBVF_MAILBOX_PFSTS)) {
 		if (igbvf_lost(nic))
 			return fail_lost(nic);
-		if (sys_now() >= end)
+		if (deadline_passed(end))
 			return no_answer(nic, "a message was not answered");
 		sys_sleep(POLL);
 	}
 	return own_memory(nic, end);
 }
 
+/* Take the words of a message, acknowledge it and release the memory. */
 static int read_answer(struct vfc_nic *nic, uint32_t *message, uint32_t words, int64_t end)
 {
 	int rc = wait_answer(nic, end);
@@ -118,10 +123,13 @@ static int read_answer(struct vfc_nic *nic, uint32_t *message, uint32_t words, i
 	return 0;
 }
 
-/* Send a message and read messages until one is of the same type. */
+/*
+ * Own the memory, write the message, raise REQ; then read messages until one has the same type.
+ * All of it has one deadline.
+ */
 static int exchange(struct vfc_nic *nic, uint32_t *message, uint32_t words)
 {
-	int64_t end = sys_now() + PATIENCE;
+	int64_t end = deadline_in(PATIENCE);
 	uint32_t type = message[0] & MAIL_TYPE;
 	int rc = own_memory(nic, end);
 
@@ -135,10 +143,11 @@ static int exchange(struct vfc_nic *nic, uint32_t *message, uint32_t words)
 		rc = read_answer(nic, message, words, end);
 		if (rc < 0 || (message[0] & MAIL_TYPE) == type)
 			return rc;
-	} while (sys_now() < end);
+	} while (!deadline_passed(end));
 	return no_answer(nic, "a message was not answered");
 }
 
+/* MAIL_CTS in an answer says that the driver over there still knows us since our MAIL_RESET. */
 int igbvf_ask(struct vfc_nic *nic, uint32_t *message, uint32_t words)
 {
 	int rc = igbvf_lost(nic) ? fail_lost(nic) : exchange(nic, message, words);
@@ -150,6 +159,7 @@ int igbvf_ask(struct vfc_nic *nic, uint32_t *message, uint32_t words)
 	return message[0] & MAIL_ACK && !(message[0] & MAIL_NACK);
 }
 
+/* The answer to MAIL_RESET has the address that the host gave us, or none. */
 int igbvf_meet(struct vfc_nic *nic, uint8_t mac[6])
 {
 	struct igbvf *vf = (struct igbvf *)nic->state;
@@ -169,11 +179,13 @@ int igbvf_meet(struct vfc_nic *nic, uint8_t mac[6])
 
 /* -- the driver -- */
 
+/* A vector for each receive queue. There is nothing else to wait for: the mailbox is polled. */
 static uint32_t igbvf_vectors(uint32_t queues)
 {
 	return queues;
 }
 
+/* There is one queue of each direction, so @queue is 0. */
 static volatile void *igbvf_rx_doorbell(struct vfc_nic *nic, uint32_t queue)
 {
 	(void)queue;
@@ -206,6 +218,7 @@ static void igbvf_stop(struct vfc_nic *nic)
 	intel_write(nic, IGB_EIMC, UINT32_MAX);
 }
 
+/* The address comes from the physical function, so it is not known before the start. */
 static int igbvf_attach(struct vfc_nic *nic)
 {
 	nic->state = sys_alloc(sizeof(struct igbvf));
@@ -225,6 +238,7 @@ static int refused_by_host(struct vfc_nic *nic, const char *what)
 			"the physical function's driver refused %s", what);
 }
 
+/* The filter is the physical function's, which may refuse. */
 static int igbvf_set_mac(struct vfc_nic *nic, const uint8_t mac[6])
 {
 	uint32_t message[3] = {MAIL_SET_MAC, intel_mac_low(mac), intel_mac_high(mac)};
@@ -265,6 +279,10 @@ static int choose_mac(struct vfc_nic *nic)
 	return igbvf_set_mac(nic, nic->mac);
 }
 
+/*
+ * Everything that the physical function does for us: our address, the length of the longest frame,
+ * and which frames we receive beside those for our address.
+ */
 static int meet_physical(struct vfc_nic *nic)
 {
 	uint32_t length[2] = {MAIL_LENGTH, INTEL_FRAME_MAX + INTEL_FCS};
@@ -282,7 +300,11 @@ static int meet_physical(struct vfc_nic *nic)
 	return rc < 0 ? rc : igbvf_set_promisc(nic, nic->promisc);
 }
 
-/* The order of sections 4.5.9 and 4.5.10. IVAR(0) gives the receive queue vector 0. */
+/*
+ * Section 4.5.9 for the receive queue and section 4.5.10 for the transmit queue, after the physical
+ * function has let us in. IVAR(0) gives the receive queue vector 0, which is numbered within this
+ * function.
+ */
 static int igbvf_start(struct vfc_nic *nic)
 {
 	int rc = meet_physical(nic);
@@ -305,6 +327,7 @@ static void igbvf_link(struct vfc_nic *nic, struct vfc_nic_link *state)
 		memset(state, 0, sizeof(*state));
 }
 
+/* RQDPC counts what the queue dropped for want of buffers. All other counters are the port's. */
 static void igbvf_read_counters(struct vfc_nic *nic)
 {
 	uint32_t dropped = intel_read(nic, IGBVF_RX + IGB_RX_DROPPED);

@@ -133,7 +133,7 @@ static void write_rss_key(struct vfc_nic *nic)
 		intel_write(nic, E1000E_RSSRK(i), intel_mac_low(key + 4 * i));
 }
 
-/* RETA has a byte for each of the hash's last seven bits. The queues stand there in turn. */
+/* RETA has a byte for each value of the low seven bits of the hash. The queues take turns. */
 static void write_rss_table(struct vfc_nic *nic, uint32_t shift)
 {
 	for (uint32_t i = 0; i < E1000E_RETA_COUNT; i++) {

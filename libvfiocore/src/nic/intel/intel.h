@@ -39,7 +39,10 @@ static inline bool intel_flush(const struct vfc_nic *nic)
 	return intel_read(nic, E1000E_STATUS) == UINT32_MAX;
 }
 
-/* vfc_mmio_wait32() of a register. False when it fails, without a record: not every caller fails, too. */
+/*
+ * Wait until (register & @mask) == @value, as vfc_mmio_wait32(). False: that failed. It leaves no
+ * record, since not every caller fails, too.
+ */
 bool intel_await(const struct vfc_nic *nic, uint32_t offset, uint32_t mask, uint32_t value,
 		 int64_t timeout);
 

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/deadline.h"
 #include "base/error.h"
 #include "device/object.h"
 #include "nic/virtio/virtio.h"
@@ -86,10 +87,10 @@ static int await_answer(struct vfc_nic *nic)
 {
 	struct virtio_control *control = &virtio_of(nic)->control;
 	struct vfc_completion done;
-	int64_t end = sys_now() + PATIENCE;
+	int64_t end = deadline_in(PATIENCE);
 
 	while (!vfc_ring_reap(&control->ring, nic->driver->tx_layout, &done, 1)) {
-		if (sys_now() > end)
+		if (deadline_passed(end))
 			return vfc_fail(ETIMEDOUT, VFC_REASON_TIMEOUT,
 					WHERE(.object = nic->device->name),
 					"the device does not answer on its control queue: reset it");

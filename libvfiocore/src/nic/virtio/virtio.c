@@ -15,18 +15,24 @@
 #include <vfiocore/device.h>
 #include <vfiocore/mmio.h>
 
+#include "base/deadline.h"
 #include "base/error.h"
 #include "device/object.h"
 #include "nic/burst.h"
 #include "nic/virtio/virtio.h"
 
 #define FRAME_MAX 1518 /* with a VLAN tag; less where the device says so */
-#define MTU_MAX (65535 - VFC_NIC_HEADER)
+#define MTU_MAX (65535 - VFC_NIC_HEADER) /* frames of 64 KiB with the header at most */
 #define QUEUES_MAX 64
 #define ENTRIES_MIN 8
 #define MS 1000000
 
-/* What is accepted wherever it is offered, since it costs nothing. */
+/*
+ * What is accepted wherever it is offered. VERSION_1 means a modern device. ACCESS_PLATFORM means
+ * that its addresses are translated by the IOMMU, and ORDER_PLATFORM that it wants the barriers of
+ * a real device, which we use anyway. EVENT_IDX lets each side say at which index of a ring it
+ * wants to be notified. MAC gives the device a station address.
+ */
 #define UNDERSTOOD (VIRTIO_F_VERSION_1 | VIRTIO_F_ACCESS_PLATFORM | VIRTIO_F_ORDER_PLATFORM | \
 		    VIRTIO_F_EVENT_IDX | VIRTIO_NET_F_MAC)
 
@@ -36,6 +42,7 @@
 #define SPLIT_RECEIVE (VIRTIO_WRITE << VIRTIO_SPLIT_FLAGS)
 #define PACKED_RECEIVE (VIRTIO_WRITE << VIRTIO_PACKED_FLAGS)
 
+/* The two styles of ring. Everything that depends on the style follows from these. */
 static const struct vfc_ring_layout split = {
 	.style = VFC_RING_SPLIT, .size = 16, .control = 8, .length_bits = 32,
 };
@@ -43,6 +50,8 @@ static const struct vfc_ring_layout split = {
 static const struct vfc_ring_layout packed = {
 	.style = VFC_RING_PACKED, .size = 16, .control = 8, .length_bits = 32,
 };
+
+/* -- registers: the common configuration, section 4.1.4.3 -- */
 
 static uint8_t status(const struct vfc_nic *nic)
 {
@@ -71,6 +80,7 @@ static void set64(struct vfc_nic *nic, uint32_t offset, uint64_t value)
 	vfc_mmio_write32(nic->registers + offset + 4, (uint32_t)(value >> 32));
 }
 
+/* A device that was pulled reads as all ones, which is no status that a device can have. */
 static bool gone(const struct vfc_nic *nic)
 {
 	return status(nic) == UINT8_MAX;
@@ -79,10 +89,10 @@ static bool gone(const struct vfc_nic *nic)
 /* Section 2.4.1: writing 0 resets the device, and it has stopped when its status reads as 0. */
 static void virtio_stop(struct vfc_nic *nic)
 {
-	int64_t end = sys_now() + 1000 * (int64_t)MS;
+	int64_t end = deadline_in(1000 * (int64_t)MS);
 
 	set_status(nic, 0);
-	while (status(nic) != 0 && !gone(nic) && sys_now() < end)
+	while (status(nic) != 0 && !gone(nic) && !deadline_passed(end))
 		sys_sleep(MS / 50);
 	vfc_from_register(); /* it writes to no ring any more */
 }
@@ -100,7 +110,11 @@ static uint64_t offered(struct vfc_nic *nic)
 	return features | (uint64_t)vfc_mmio_read32(nic->registers + VIRTIO_DEVICE_FEATURE) << 32;
 }
 
-/* A feature is not taken if the configuration is too short for the field that it needs. */
+/*
+ * What we can use: the link's state, a control queue for the receive filter and the address, the
+ * largest MTU, the link's speed, several queues, packed rings. A feature is not taken if the
+ * device's configuration is too short for the field that goes with it.
+ */
 static uint64_t wanted(const struct vfc_nic *nic)
 {
 	uint32_t length = virtio_of(nic)->config.length;
@@ -133,6 +147,10 @@ static bool translated(struct vfc_nic *nic)
 	       !(info.flags & VFC_IOMMU_PHYSICAL);
 }
 
+/*
+ * What we cannot do without. A device without ACCESS_PLATFORM takes our IOVAs for physical
+ * addresses and would write into foreign memory, unless no IOMMU translates them at all.
+ */
 static int check_features(struct vfc_nic *nic)
 {
 	if (!virtio_has(nic, VIRTIO_F_VERSION_1))
@@ -175,14 +193,14 @@ static int negotiate(struct vfc_nic *nic)
 	uint64_t features = virtio_of(nic)->features;
 	uint8_t so_far = VIRTIO_STATUS_ACKNOWLEDGE | VIRTIO_STATUS_DRIVER, accepted;
 
-	set_status(nic, so_far);
-	for (uint32_t half = 0; half < 2; half++) {
+	set_status(nic, so_far); /* steps 2 and 3 */
+	for (uint32_t half = 0; half < 2; half++) { /* step 4 */
 		vfc_mmio_write32(nic->registers + VIRTIO_DRIVER_FEATURE_SELECT, half);
 		vfc_mmio_write32(nic->registers + VIRTIO_DRIVER_FEATURE,
 				 (uint32_t)(features >> 32 * half));
 	}
-	set_status(nic, so_far | VIRTIO_STATUS_FEATURES_OK);
-	accepted = status(nic);
+	set_status(nic, so_far | VIRTIO_STATUS_FEATURES_OK); /* step 5 */
+	accepted = status(nic); /* step 6 */
 	if (accepted == UINT8_MAX)
 		return vfc_fail(ENODEV, VFC_REASON_GONE, WHERE(.object = nic->device->name),
 				"the device status reads as all ones: the device was pulled");
@@ -217,7 +235,7 @@ static void read_mac(struct vfc_nic *nic)
 	} while (before != vfc_mmio_read8(nic->registers + VIRTIO_GENERATION) && --tries);
 }
 
-/* Section 5.1.4.1: a driver must not send longer frames than the device's MTU allows. */
+/* Section 5.1.4.2: a driver must not send longer frames than the device's MTU allows. */
 static int limit_mtu(struct vfc_nic *nic)
 {
 	uint32_t most = virtio_has(nic, VIRTIO_NET_F_MTU) ? config16(nic, VIRTIO_NET_MTU) : 0;
@@ -232,6 +250,7 @@ static int limit_mtu(struct vfc_nic *nic)
 	return 0;
 }
 
+/* Section 5.1.4: the station address, the number of pairs of queues, the largest MTU. */
 static int read_configuration(struct vfc_nic *nic)
 {
 	struct virtio *virtio = virtio_of(nic);
@@ -260,6 +279,10 @@ static int limit_entries(struct vfc_nic *nic, uint32_t queue, uint32_t *entries)
 	return virtio_doorbell(nic, queue) ? 0 : -EBADMSG;
 }
 
+/*
+ * Section 5.1.2: pair n has the queues 2n, which receives, and 2n + 1, which sends. The control
+ * queue comes behind all pairs that the device has, be they used or not.
+ */
 static int look_at_queues(struct vfc_nic *nic)
 {
 	int rc = 0;
@@ -269,7 +292,6 @@ static int look_at_queues(struct vfc_nic *nic)
 		if (rc == 0)
 			rc = limit_entries(nic, 2 * q + 1, &nic->tx_entries);
 	}
-	/* Section 5.1.2: the control queue comes behind all pairs of queues. */
 	if (rc == 0 && virtio_has(nic, VIRTIO_NET_F_CTRL_VQ))
 		rc = virtio_control_init(nic, 2 * virtio_of(nic)->pairs);
 	return rc;
@@ -307,6 +329,7 @@ static int virtio_attach(struct vfc_nic *nic)
 	return rc < 0 ? rc : look_at_queues(nic);
 }
 
+/* The rings of the pairs are the common part's. What remains is the control queue. */
 static int virtio_detach(struct vfc_nic *nic)
 {
 	int rc = nic->state ? virtio_control_destroy(nic) : 0;
@@ -324,6 +347,7 @@ static uint32_t virtio_vectors(uint32_t queues)
 	return queues;
 }
 
+/* Where the device is notified of a queue is its choice, see virtio_doorbell(). */
 static volatile void *virtio_rx_doorbell(struct vfc_nic *nic, uint32_t queue)
 {
 	return virtio_doorbell(nic, 2 * queue);
@@ -335,8 +359,12 @@ static volatile void *virtio_tx_doorbell(struct vfc_nic *nic, uint32_t queue)
 }
 
 /*
- * Section 4.1.5.1.3: select the queue, say where its three parts are, and enable it. A device that
- * cannot use the vector leaves another number in the register.
+ * Section 4.1.5.1.3: select the queue, say how long it is and where its three parts are, and enable
+ * it. The parts are descriptors, what the driver tells (available ring, or event suppression) and
+ * what the device tells (used ring, or event suppression).
+ *
+ * The ring starts without interrupts. Section 4.1.5.1.2: the vector is read back after it was
+ * written, as a device that cannot use it answers with NO_VECTOR.
  */
 static int start_queue(struct vfc_nic *nic, uint32_t queue, struct vfc_ring *ring, uint16_t vector)
 {
@@ -358,6 +386,10 @@ static int start_queue(struct vfc_nic *nic, uint32_t queue, struct vfc_ring *rin
 	return 0;
 }
 
+/*
+ * Changes of the configuration raise no interrupt, as the link is polled. Neither do transmit
+ * queues and the control queue, whose rings are looked at.
+ */
 static int start_queues(struct vfc_nic *nic)
 {
 	struct virtio *virtio = virtio_of(nic);
@@ -376,6 +408,7 @@ static int start_queues(struct vfc_nic *nic)
 	return start_queue(nic, 2 * virtio->pairs, &virtio->control.ring, VIRTIO_NO_VECTOR);
 }
 
+/* Section 5.1.6.5.2: the six bytes of the address are the command's data. */
 static int virtio_set_mac(struct vfc_nic *nic, const uint8_t mac[6])
 {
 	if (!virtio_has(nic, VIRTIO_NET_F_CTRL_MAC_ADDR))
@@ -383,7 +416,10 @@ static int virtio_set_mac(struct vfc_nic *nic, const uint8_t mac[6])
 	return virtio_command(nic, VIRTIO_NET_CTRL_MAC, VIRTIO_NET_CTRL_MAC_ADDR_SET, mac, 6);
 }
 
-/* Without that feature a device may hand over any frame anyway, so turning it off is no failure. */
+/*
+ * Section 5.1.6.5.1: a byte, 1 or 0. Without CTRL_RX a device may hand over any frame anyway, so to
+ * turn promiscuous mode off is no failure there.
+ */
 static int virtio_set_promisc(struct vfc_nic *nic, bool on)
 {
 	uint8_t value = on;
@@ -405,8 +441,9 @@ static int start_filters(struct vfc_nic *nic)
 }
 
 /*
- * Section 3.1.1, steps 7 and 8: the queues are set up, then DRIVER_OK lets the device run. Only
- * after that it takes commands.
+ * Section 3.1.1 from its beginning: reset, features, then step 7, the queues, and step 8,
+ * DRIVER_OK, which lets the device run. It takes commands from then on: the receive filter, and how
+ * many of its pairs of queues are used, which is one unless we say more.
  */
 static int virtio_start(struct vfc_nic *nic)
 {
@@ -430,7 +467,10 @@ static int virtio_start(struct vfc_nic *nic)
 	return rc;
 }
 
-/* Section 5.1.4.2: without VIRTIO_NET_F_STATUS the link is taken to be up. */
+/*
+ * Section 5.1.4.2: without VIRTIO_NET_F_STATUS the link is taken to be up, and a speed above
+ * 0x7fffffff or a duplex that is neither 0 nor 1 is unknown.
+ */
 static void virtio_link(struct vfc_nic *nic, struct vfc_nic_link *link)
 {
 	const volatile uint8_t *config = virtio_of(nic)->config.base;
@@ -454,6 +494,7 @@ static void virtio_read_counters(struct vfc_nic *nic)
 
 /* -- the hot path -- */
 
+/* A completion that is no frame for the caller is counted, and its chunk goes back to the pool. */
 static __attribute__((cold, noinline)) void virtio_rx_drop(struct nic_receiving *receiving,
 							   uint32_t length, uint32_t chunk)
 {
@@ -501,6 +542,11 @@ VFC_TEMPLATE bool virtio_give(void *context, struct vfc_buffer *buffer)
 	return true;
 }
 
+/*
+ * The sieve lets everything pass to virtio_rx_take(), since a virtio completion has no error bits.
+ * Interrupts of a split ring with event indices are one-shot; all others have to be turned off
+ * again once somebody polls.
+ */
 VFC_TEMPLATE uint32_t virtio_receive(struct nic_rx *rx, const struct vfc_ring_layout *layout,
 				     struct vfc_packet *packets, uint32_t count)
 {
@@ -528,7 +574,8 @@ VFC_TEMPLATE uint32_t virtio_receive(struct nic_rx *rx, const struct vfc_ring_la
 	static int style##_tx_burst(struct nic_tx *tx, const struct vfc_packet *packets,           \
 				    uint32_t count)                                                \
 	{                                                                                          \
-		return nic_send_by(tx, &style, virtio_give, 0, tx->nic->frame_max, packets, count);    \
+		return nic_send_by(tx, &style, virtio_give, 0, tx->nic->frame_max, packets,        \
+				   count);                                                         \
 	}                                                                                          \
 	static void style##_rx_refill(struct nic_rx *rx)                                           \
 	{                                                                                          \

@@ -60,6 +60,10 @@ static uint32_t chip_take(struct fake_device *device, uint32_t offset)
 	return VFC_LE32(__atomic_exchange_n(register_at(device, offset), 0, __ATOMIC_ACQ_REL));
 }
 
+/*
+ * STATUS follows the link and CTRL.GIO_Master_Disable: no request of the model ever stays under
+ * way.
+ */
 static void show_link(struct fake_device *device)
 {
 	uint32_t master = chip_get(device, E1000E_CTRL) & E1000E_CTRL_MASTER_DISABLE
@@ -112,6 +116,7 @@ static void add_cause(struct e1000e *chip, uint32_t bits)
 	chip->fresh |= bits;
 }
 
+/* EERD reads a word of the NVM, of which the first three have the station address. */
 static void serve_nvm(struct fake_device *device)
 {
 	uint32_t eerd = chip_get(device, E1000E_EERD), address, data = 0;
@@ -125,6 +130,7 @@ static void serve_nvm(struct fake_device *device)
 					      address << E1000E_EERD_ADDRESS_SHIFT | E1000E_EERD_DONE);
 }
 
+/* MDIC carries one access to a register of the PHY. */
 static void serve_phy(struct fake_device *device)
 {
 	struct e1000e *chip = device->state;
@@ -140,6 +146,7 @@ static void serve_phy(struct fake_device *device)
 	chip_set(device, E1000E_MDIC, mdic | E1000E_MDIC_READY);
 }
 
+/* VFC_FAKE_LINK has plugged the cable in or out: the PHY shows it, and there is a cause. */
 static void follow_link(struct fake_device *device)
 {
 	struct e1000e *chip = device->state;
@@ -152,6 +159,7 @@ static void follow_link(struct fake_device *device)
 	add_cause(chip, E1000E_INT_LSC | E1000E_INT_OTHER);
 }
 
+/* IMC masks, IMS unmasks, ICS makes causes. A cause that is unmasked may send its message now. */
 static void follow_masks(struct fake_device *device)
 {
 	struct e1000e *chip = device->state;
@@ -197,6 +205,7 @@ static bool passes_filter(struct fake_device *device, const uint8_t *frame)
 	return false;
 }
 
+/* RCTL.FLXBUF gives KiB. Without it BSIZE and BSEX give the length. */
 static uint32_t buffer_size(struct fake_device *device)
 {
 	uint32_t rctl = chip_get(device, E1000E_RCTL), size = 2048u >> ((rctl >> 16) & 3);
@@ -291,6 +300,7 @@ static bool transmit_one(struct fake_device *device, uint64_t descriptor)
 	return fake_dma_store64(device, descriptor + 8, control | E1000E_TX_DD);
 }
 
+/* Some descriptors of one queue, from head to tail. Return: whether there were any. */
 static bool transmit_ring(struct fake_device *device, uint32_t q)
 {
 	struct e1000e *chip = device->state;
@@ -336,6 +346,7 @@ static void send_message(struct fake_device *device, unsigned index)
 		chip->ims &= ~(bit & chip_get(device, E1000E_IAM));
 }
 
+/* MSI-X has a message for each cause. INTx and MSI have one interrupt for all of them. */
 static void raise_interrupts(struct fake_device *device)
 {
 	struct e1000e *chip = device->state;
@@ -352,6 +363,7 @@ static void raise_interrupts(struct fake_device *device)
 	chip->fresh = 0;
 }
 
+/* One pass: everything that the driver may have written is looked at once. */
 static bool chip_step(struct fake_device *device)
 {
 	bool busy = false;
@@ -428,8 +440,13 @@ const struct fake_model fake_model_e1000e = {
 					 {{0x1000, 0x1000}, {0x3000, 0x1000}}},
 		[VFIO_PCI_CONFIG_REGION_INDEX] = {FAKE_CONFIG_SIZE, 0, READ_WRITE, 0, {{0, 0}}},
 	},
-	.vectors = {[VFIO_PCI_INTX_IRQ_INDEX] = 1, [VFIO_PCI_MSI_IRQ_INDEX] = 1, [VFIO_PCI_MSIX_IRQ_INDEX] = E1000E_VECTORS,
-		    [VFIO_PCI_ERR_IRQ_INDEX] = 1, [VFIO_PCI_REQ_IRQ_INDEX] = 1},
+	.vectors = {
+		[VFIO_PCI_INTX_IRQ_INDEX] = 1,
+		[VFIO_PCI_MSI_IRQ_INDEX] = 1,
+		[VFIO_PCI_MSIX_IRQ_INDEX] = E1000E_VECTORS,
+		[VFIO_PCI_ERR_IRQ_INDEX] = 1,
+		[VFIO_PCI_REQ_IRQ_INDEX] = 1,
+	},
 	.config = chip_config,
 	.reset = chip_reset,
 	.step = chip_step,

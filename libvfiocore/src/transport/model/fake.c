@@ -28,6 +28,7 @@
 
 static const struct fake_model *const models[] = {&fake_model_e1000e};
 
+/* One pass of the model, with the lock held. A device that was pulled reads as all ones. */
 static bool play_once(struct fake_device *device)
 {
 	bool busy = false;
@@ -90,6 +91,7 @@ static void free_device(struct fake_device *device)
 	free(device);
 }
 
+/* A device with its registers in shared memory, so that they can be mapped like those of a BAR. */
 static int create(const struct fake_model *model, struct fake_device **out)
 {
 	struct fake_device *device = sys_alloc(sizeof(*device));
@@ -249,7 +251,8 @@ static int region_info(struct transport_device *base, uint32_t index,
 	const struct fake_region *region;
 	size_t length = sizeof(*info);
 
-	if (index >= VFIO_PCI_VGA_REGION_INDEX) /* as in Linux, where only VGA controllers have that region */
+	/* Only VGA controllers have a VGA region. Linux answers others as if there were no such index. */
+	if (index >= VFIO_PCI_VGA_REGION_INDEX)
 		return vfc_fail(EINVAL, VFC_REASON_RANGE, WHERE("VFIO_DEVICE_GET_REGION_INFO"),
 				"the device has regions 0 to %d", VFIO_PCI_VGA_REGION_INDEX - 1);
 	region = &device->model->regions[index];
@@ -319,6 +322,7 @@ static bool owns_device(struct transport_device *base, const struct vfio_pci_hot
 	return (int32_t)info->devices[element].devid != VFIO_PCI_DEVID_NOT_OWNED;
 }
 
+/* Config space is in the kernel's hands, so it can be read and written in every power state. */
 static int config_access(struct fake_device *device, uint64_t offset, void *in, const void *out,
 			 size_t length)
 {
@@ -396,6 +400,7 @@ static int device_write(struct transport_device *base, uint64_t position, const 
 	return access_region((struct fake_device *)base, position, NULL, data, length);
 }
 
+/* Whether the range lies in a region, or in one of the areas of it, that can be mapped. */
 static bool mappable(const struct fake_region *region, uint64_t offset, uint64_t length)
 {
 	if (!(region->flags & VFIO_REGION_INFO_FLAG_MMAP) || offset > region->length ||

@@ -44,7 +44,7 @@ static int enter_with_wakeup(struct fake_device *device, const void *data, size_
  * A device on which a token was set is a physical function. Devices that are opened later in its
  * iommufd are its virtual functions, and need the token (vfio_pci_validate_vf_token()).
  */
-static int set_token(struct fake_iommufd *iommufd, const void *token, size_t length)
+static int keep_token(struct fake_iommufd *iommufd, const void *token, size_t length)
 {
 	if (length < sizeof(iommufd->token))
 		return -EINVAL;
@@ -56,7 +56,7 @@ static int set_token(struct fake_iommufd *iommufd, const void *token, size_t len
 static bool token_opens(struct fake_iommufd *iommufd, const uint8_t *token)
 {
 	if (token && !iommufd->guarded)
-		set_token(iommufd, token, sizeof(iommufd->token));
+		keep_token(iommufd, token, sizeof(iommufd->token));
 	return !iommufd->guarded ||
 	       (token && !memcmp(token, iommufd->token, sizeof(iommufd->token)));
 }
@@ -89,7 +89,7 @@ static int feature_locked(struct fake_device *device, uint32_t number, const voi
 		device->low_power = false;
 		return 0;
 	case VFIO_DEVICE_FEATURE_PCI_VF_TOKEN:
-		return set_token(device->iommufd, data, length);
+		return keep_token(device->iommufd, data, length);
 	default:
 		return -ENOTTY;
 	}

@@ -134,7 +134,7 @@ static int invalid(const char *hint)
 	return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, WHERE(CALL), "%s", hint);
 }
 
-/* vfio_set_irqs_validate_and_prepare() */
+/* The checks of vfio_set_irqs_validate_and_prepare(). */
 static int validate(const struct fake_device *device, const struct vfio_irq_set *set)
 {
 	uint32_t data = set->flags & DATA, actions = set->flags & ACTIONS, element = 0;
@@ -191,7 +191,10 @@ static bool vectors_fit(const struct fake_device *device, const struct vfio_irq_
 	       set->start + set->count <= device->irqs[set->index].enabled;
 }
 
-/* vfio_pci_set_intx_trigger(), vfio_pci_set_msi_trigger() */
+/*
+ * Turn a type on or off, change its eventfds, or raise vectors by hand, as
+ * vfio_pci_set_intx_trigger() and vfio_pci_set_msi_trigger() do.
+ */
 static int trigger_vectors(struct fake_device *device, const struct vfio_irq_set *set)
 {
 	struct fake_irq *irq = &device->irqs[set->index];
@@ -224,7 +227,7 @@ static int trigger_vectors(struct fake_device *device, const struct vfio_irq_set
 	return 0;
 }
 
-/* vfio_virqfd_enable() */
+/* One eventfd may unmask INTx, as in vfio_virqfd_enable(). -1 takes it away. */
 static int set_unmask_fd(struct fake_irq *irq, int fd)
 {
 	if (fd >= 0 && irq->unmask_fd >= 0)
@@ -234,7 +237,7 @@ static int set_unmask_fd(struct fake_irq *irq, int fd)
 	return 0;
 }
 
-/* vfio_pci_set_intx_mask(), vfio_pci_set_intx_unmask() */
+/* Mask or unmask INTx, as vfio_pci_set_intx_mask() and vfio_pci_set_intx_unmask() do. */
 static int mask_intx(struct fake_device *device, const struct vfio_irq_set *set, bool masked)
 {
 	bool eventfd = set->flags & VFIO_IRQ_SET_DATA_EVENTFD;
@@ -255,7 +258,7 @@ static int mask_intx(struct fake_device *device, const struct vfio_irq_set *set,
 	return 0;
 }
 
-/* vfio_pci_set_ctx_trigger_single(): ERR and REQ are independent of the rest. */
+/* ERR and REQ do not depend on the other types, as in vfio_pci_set_ctx_trigger_single(). */
 static int trigger_single(struct fake_device *device, const struct vfio_irq_set *set)
 {
 	struct fake_irq *irq = &device->irqs[set->index];

@@ -139,6 +139,7 @@ static int compare(const void *a, const void *b)
 	return x->iova > y->last;
 }
 
+/* Some mapping in the range, or NULL. */
 static struct fake_mapping *find_mapping(struct fake_space *space, uint64_t iova, uint64_t last)
 {
 	struct fake_mapping key = {.iova = iova, .last = last};
@@ -287,6 +288,7 @@ int fake_unmap(struct transport_space *base, uint64_t iova, uint64_t length)
 	return rc;
 }
 
+/* Count a fault of the device and remember where it was. */
 static bool note_fault(struct fake_space *space, uint64_t iova)
 {
 	space->faults++;
@@ -406,6 +408,7 @@ int fake_dirty_track(struct transport_space *base, bool on)
 	return 0;
 }
 
+/* Move a mapping's bits into the caller's bitmap. */
 static void take_dirty(struct fake_space *space, struct fake_mapping *mapping, uint64_t *bitmap)
 {
 	uint64_t *bits = dirty_bits(space, mapping);
