@@ -79,7 +79,7 @@ static int addresses(void)
 	plug();
 	made = sweep_pause();
 	for (int i = 0; i < PAGES; i++)
-		CHECK_EQ(vfc_iommu_map(iommu, memory + PAGE * i, PAGE, &iova[i], NULL), 0);
+		CHECK_EQ(vfc_iommu_map(iommu, memory + PAGE * i, PAGE, NULL, &iova[i]), 0);
 	sweep_resume(made);
 	if (note(&rc, vfc_iommu_find_va(iommu, memory + PAGE * 3 + 5, &found)) == 0)
 		CHECK(found.va == memory + PAGE * 3);
