@@ -80,8 +80,8 @@ static void mappings(void)
 	CHECK_EQ(open_beside(space, 0, &beside), 0);
 	second = open_in(beside, SECOND);
 	mock.log[0] = '\0';
-	CHECK_EQ(vfc_iommu_map(space, memory, 2 * PAGE, &iova, NULL), 0);
-	CHECK_EQ(vfc_iommu_copy(beside, space, iova, 2 * PAGE, &copy, NULL), 0);
+	CHECK_EQ(vfc_iommu_map(space, memory, 2 * PAGE, NULL, &iova), 0);
+	CHECK_EQ(vfc_iommu_copy(beside, space, iova, 2 * PAGE, NULL, &copy), 0);
 	MOCK_EXPECT("map 1 2000+2000;map file 4 2000+2000;");
 	CHECK_EQ(vfc_iommu_unmap(beside, copy, 2 * PAGE), 0);
 	CHECK_EQ(vfc_iommu_unmap(space, iova, 2 * PAGE), 0);
@@ -89,15 +89,15 @@ static void mappings(void)
 	CHECK_EQ(vfc_iommu_map_file(space, fd, 0, PAGE, &iova, NULL), 0);
 	CHECK_EQ(vfc_iommu_unmap(space, iova, PAGE), 0);
 
-	REFUSED(vfc_iommu_map(space, (void *)0x1000, PAGE, &iova, NULL), EFAULT, VFC_REASON_BAD_MEMORY,
+	REFUSED(vfc_iommu_map(space, (void *)0x1000, PAGE, NULL, &iova), EFAULT, VFC_REASON_BAD_MEMORY,
 		"some of the memory at 0x1000");
 	mock_fail(MOCK_IOMMUFD, IOMMU_IOAS_MAP, EEXIST);
-	REFUSED(vfc_iommu_map(space, memory, PAGE, &iova, NULL), EEXIST, VFC_REASON_IOVA, "already");
+	REFUSED(vfc_iommu_map(space, memory, PAGE, NULL, &iova), EEXIST, VFC_REASON_IOVA, "already");
 	mock_fail(MOCK_IOMMUFD, IOMMU_IOAS_MAP, EINVAL);
-	REFUSED(vfc_iommu_map(space, memory, PAGE, &iova, NULL), EINVAL, VFC_REASON_BAD_MEMORY,
+	REFUSED(vfc_iommu_map(space, memory, PAGE, NULL, &iova), EINVAL, VFC_REASON_BAD_MEMORY,
 		"does not take this memory");
 	mock.memlock = PAGE;
-	REFUSED(vfc_iommu_map(space, memory, 2 * PAGE, &iova, NULL), ENOMEM, VFC_REASON_MEMLOCK,
+	REFUSED(vfc_iommu_map(space, memory, 2 * PAGE, NULL, &iova), ENOMEM, VFC_REASON_MEMLOCK,
 		"the limit is 4 KiB");
 	mock.memlock = UINT64_MAX;
 	mock_fail(MOCK_IOMMUFD, IOMMU_IOAS_MAP_FILE, ENOTTY);
@@ -114,7 +114,7 @@ static void mappings(void)
 		"does not decode memory");
 	CHECK_EQ(mock.pinned, 0);
 
-	CHECK_EQ(vfc_iommu_map(space, memory, PAGE, &iova, NULL), 0);
+	CHECK_EQ(vfc_iommu_map(space, memory, PAGE, NULL, &iova), 0);
 	mock_fail(MOCK_IOMMUFD, IOMMU_IOAS_UNMAP, EBUSY);
 	REFUSED(vfc_iommu_unmap(space, iova, PAGE), EBUSY, VFC_REASON_BUSY, "a hardware queue lies there");
 	CHECK_EQ(vfc_iommu_unmap(space, iova, PAGE), 0);
@@ -186,7 +186,7 @@ static void answers(void)
 	CHECK_EQ(vfc_iommu_ranges(space, &range, 1), 1);
 	CHECK_EQ(range.first, 0x10000);
 	mock.answer = NULL;
-	CHECK_EQ(vfc_iommu_map(space, memory, 2 * PAGE, &iova, NULL), 0);
+	CHECK_EQ(vfc_iommu_map(space, memory, 2 * PAGE, NULL, &iova), 0);
 	mock.answer = unmap_less;
 	REFUSED(vfc_iommu_unmap(space, iova, 2 * PAGE), EIO, VFC_REASON_MALFORMED, "unmapped 4096 bytes");
 	mock.answer = NULL;

@@ -37,7 +37,7 @@ static void map_all(struct vfc_iommu *space, int *rc)
 {
 	uint64_t iova = 0, second = 0;
 
-	if (note(rc, vfc_iommu_map(space, memory, 2 * PAGE, &iova, NULL)) < 0)
+	if (note(rc, vfc_iommu_map(space, memory, 2 * PAGE, NULL, &iova)) < 0)
 		return;
 	if (note(rc, vfc_iommu_map_file(space, file, 0, PAGE, &second, NULL)) == 0)
 		unmap(space, second, PAGE, rc);
@@ -94,7 +94,7 @@ static int left_open(void)
 	if (!space)
 		return rc;
 	if (note(&rc, try_open(space, FIRST, &device)) == 0) {
-		note(&rc, vfc_iommu_map(space, memory, PAGE, &iova, NULL));
+		note(&rc, vfc_iommu_map(space, memory, PAGE, NULL, &iova));
 		if (note(&rc, vfc_device_release(device)) < 0)
 			CHECK_EQ(vfc_device_release(device), 0);
 		CHECK(!mock.devices[0].opened);
@@ -208,12 +208,12 @@ static int tables(void)
 		return rc;
 	beside = open_one(&rc, 0, space);
 	if (beside && note(&rc, try_open(space, FIRST, &device)) == 0) {
-		if (note(&rc, vfc_iommu_map(space, memory, PAGE, &iova, NULL)) == 0) {
+		if (note(&rc, vfc_iommu_map(space, memory, PAGE, NULL, &iova)) == 0) {
 			note(&rc, vfc_iommu_dirty_start(space));
 			if (!rc)
 				note(&rc, (int)vfc_iommu_dirty_read(space, iova, PAGE, PAGE, &bitmap));
 			if (note(&rc, vfc_device_attach(device, beside)) == 0)
-				note(&rc, vfc_iommu_copy(beside, space, iova, PAGE, &copy, NULL));
+				note(&rc, vfc_iommu_copy(beside, space, iova, PAGE, NULL, &copy));
 		}
 		note(&rc, vfc_device_attach_pasid(device, 5, beside));
 		note(&rc, vfc_device_detach(device));

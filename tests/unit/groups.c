@@ -63,7 +63,7 @@ static void mappings_hold_the_group(void)
 	machine();
 	space = open_space("group");
 	device = open_in(space, FIRST);
-	CHECK_EQ(vfc_iommu_map(space, memory, PAGE, &iova, NULL), 0);
+	CHECK_EQ(vfc_iommu_map(space, memory, PAGE, NULL, &iova), 0);
 	CHECK_EQ(vfc_device_close(device), 0);
 	CHECK_EQ(mock.pinned, PAGE);
 	mock.log[0] = '\0';
@@ -71,13 +71,13 @@ static void mappings_hold_the_group(void)
 	MOCK_EXPECT("device 0000:01:00.0;");
 	CHECK_EQ(vfc_iommu_unmap(space, iova, PAGE), 0);
 	CHECK_EQ(vfc_device_close(device), 0);
-	CHECK_EQ(vfc_iommu_map(space, memory, PAGE, &iova, NULL), -ENODEV);
+	CHECK_EQ(vfc_iommu_map(space, memory, PAGE, NULL, &iova), -ENODEV);
 	CHECK_EQ(vfc_iommu_close(space), 0);
 
 	/* Closing the space lets go of a group that has nothing but mappings. */
 	space = open_space("group");
 	device = open_in(space, FIRST);
-	CHECK_EQ(vfc_iommu_map(space, memory, PAGE, &iova, NULL), 0);
+	CHECK_EQ(vfc_iommu_map(space, memory, PAGE, NULL, &iova), 0);
 	CHECK_EQ(vfc_device_close(device), 0);
 	CHECK_EQ(vfc_iommu_close(space), 0);
 	mock_end();
@@ -288,7 +288,7 @@ static void release(void)
 	space = open_space("group");
 	first = open_in(space, FIRST);
 	second = open_in(space, SECOND);
-	CHECK_EQ(vfc_iommu_map(space, memory, PAGE, &iova, NULL), 0);
+	CHECK_EQ(vfc_iommu_map(space, memory, PAGE, NULL, &iova), 0);
 	mock.log[0] = '\0';
 	CHECK_EQ(vfc_device_release(first), 0);
 	MOCK_EXPECT("close 0000:01:00.0;");
@@ -359,7 +359,7 @@ static void adopted(void)
 	CHECK_EQ(adopt_space(dup(owner.container), NULL, &space), 0);
 	mock.log[0] = '\0';
 	CHECK_EQ(adopt_device(dup(owner.device), FIRST, space, &device), 0);
-	CHECK_EQ(vfc_iommu_map(space, memory, PAGE, &iova, NULL), 0);
+	CHECK_EQ(vfc_iommu_map(space, memory, PAGE, NULL, &iova), 0);
 	MOCK_EXPECT("map 1000+1000;");
 	/* A further group, which needs no type, joins. */
 	third = open_in(space, "0000:03:00.0");
@@ -437,7 +437,7 @@ static void adopted_device_holds(void)
 	CHECK_EQ(adopt_device(owner.device, FIRST, space, &device), 0);
 	close(owner.group);
 	CHECK(mock.groups[0].opened); /* the device's descriptor holds it */
-	CHECK_EQ(vfc_iommu_map(space, memory, PAGE, &iova, NULL), 0);
+	CHECK_EQ(vfc_iommu_map(space, memory, PAGE, NULL, &iova), 0);
 	CHECK_EQ(vfc_device_close(device), 0);
 	CHECK_EQ(mock.pinned, PAGE);
 	CHECK_EQ(vfc_iommu_unmap(space, iova, PAGE), 0);

@@ -89,7 +89,7 @@ static void reserved(const char *transport, uint32_t kind, unsigned long request
 		   "0x000000fd00000000 0x000000ffffffffff reserved\n");
 	space = open_space(transport);
 	first = open_in(space, FIRST);
-	CHECK_EQ(vfc_iommu_map(space, memory, PAGE, &iova, &fixed), 0);
+	CHECK_EQ(vfc_iommu_map(space, memory, PAGE, &fixed, &iova), 0);
 	mock_fail_nth(kind, request, 0, error);
 	REFUSED(try_open(space, SECOND, &second), error, VFC_REASON_IOVA,
 		"the device cannot use 0xfee00000-0xfeefffff (msi), where 0xfee00000-0xfee00fff is mapped");

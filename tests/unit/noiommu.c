@@ -37,20 +37,20 @@ static void group_lifetime(void)
 	MOCK_EXPECT("open 3;join 3;type 8;device 0000:01:00.0;");
 	CHECK_EQ(vfc_iommu_info(space, &info), 0);
 	CHECK_EQ(info.flags, VFC_IOMMU_PHYSICAL | VFC_IOMMU_UNPINNED);
-	CHECK_EQ(vfc_iommu_map(space, memory, sizeof(memory), &iova, NULL), 0);
+	CHECK_EQ(vfc_iommu_map(space, memory, sizeof(memory), NULL, &iova), 0);
 	CHECK_EQ(iova, physical((uintptr_t)memory));
 	CHECK_EQ(mock.locked, sizeof(memory));
 	/* Locks do not add up, so the same memory is not taken twice. */
-	REFUSED(vfc_iommu_map(space, memory + PAGE, PAGE, &second, NULL), EEXIST, VFC_REASON_IOVA,
+	REFUSED(vfc_iommu_map(space, memory + PAGE, PAGE, NULL, &second), EEXIST, VFC_REASON_IOVA,
 		"this memory is mapped already");
-	REFUSED(vfc_iommu_copy(space, space, iova, sizeof(memory), &second, NULL), EEXIST, VFC_REASON_IOVA,
+	REFUSED(vfc_iommu_copy(space, space, iova, sizeof(memory), NULL, &second), EEXIST, VFC_REASON_IOVA,
 		"");
 	CHECK_EQ(vfc_device_close(device), 0); /* the group stays with the mapping */
 	CHECK(mock.groups[0].opened);
 	device = open_in(space, FIRST);
 	CHECK_EQ(vfc_iommu_unmap(space, iova, sizeof(memory)), 0);
 	CHECK_EQ(mock.locked, 0);
-	CHECK_EQ(vfc_iommu_map(space, memory, PAGE, &iova, NULL), 0);
+	CHECK_EQ(vfc_iommu_map(space, memory, PAGE, NULL, &iova), 0);
 	CHECK_EQ(vfc_device_close(device), 0);
 	CHECK_EQ(vfc_iommu_close(space), 0); /* unlocks what is left */
 	CHECK_EQ(mock.locked, 0);
@@ -119,25 +119,25 @@ static void group_refusals(void)
 	space = open_space("noiommu-group");
 	device = open_in(space, FIRST);
 	mock.frame = apart;
-	REFUSED(vfc_iommu_map(space, memory, 2 * PAGE, &iova, NULL), EINVAL, VFC_REASON_BAD_MEMORY,
+	REFUSED(vfc_iommu_map(space, memory, 2 * PAGE, NULL, &iova), EINVAL, VFC_REASON_BAD_MEMORY,
 		"only the first 4 KiB of this memory lie together");
 	mock.frame = apart_later;
-	REFUSED(vfc_iommu_map(space, memory, sizeof(memory), &iova, NULL), EINVAL, VFC_REASON_BAD_MEMORY,
+	REFUSED(vfc_iommu_map(space, memory, sizeof(memory), NULL, &iova), EINVAL, VFC_REASON_BAD_MEMORY,
 		"only the first 2400 KiB");
 	mock.frame = hidden;
-	REFUSED(vfc_iommu_map(space, memory, PAGE, &iova, NULL), EPERM, VFC_REASON_PERMISSION,
+	REFUSED(vfc_iommu_map(space, memory, PAGE, NULL, &iova), EPERM, VFC_REASON_PERMISSION,
 		"for CAP_SYS_ADMIN only");
 	mock.frame = NULL;
 	mock_fail_open("/proc/self/pagemap", EACCES);
-	REFUSED(vfc_iommu_map(space, memory, PAGE, &iova, NULL), EACCES, VFC_REASON_PERMISSION,
+	REFUSED(vfc_iommu_map(space, memory, PAGE, NULL, &iova), EACCES, VFC_REASON_PERMISSION,
 		"nothing tells physical addresses");
-	REFUSED(vfc_iommu_map(space, (void *)0x1000, PAGE, &iova, NULL), EFAULT, VFC_REASON_BAD_MEMORY,
+	REFUSED(vfc_iommu_map(space, (void *)0x1000, PAGE, NULL, &iova), EFAULT, VFC_REASON_BAD_MEMORY,
 		"is not mapped in this process");
 	mock.memlock = PAGE;
-	REFUSED(vfc_iommu_map(space, memory, 2 * PAGE, &iova, NULL), ENOMEM, VFC_REASON_MEMLOCK,
+	REFUSED(vfc_iommu_map(space, memory, 2 * PAGE, NULL, &iova), ENOMEM, VFC_REASON_MEMLOCK,
 		"the limit is 4 KiB");
 	mock.memlock = 0;
-	REFUSED(vfc_iommu_map(space, memory, PAGE, &iova, NULL), ENOMEM, VFC_REASON_MEMLOCK,
+	REFUSED(vfc_iommu_map(space, memory, PAGE, NULL, &iova), ENOMEM, VFC_REASON_MEMLOCK,
 		"the limit is 0 KiB");
 	mock.memlock = UINT64_MAX;
 	CHECK_EQ(mock.locked, 0);
@@ -169,27 +169,27 @@ static void iommufd(void)
 	MOCK_EXPECT("ioas 1;open vfio0;bind vfio0;attach vfio0 to 1;");
 	CHECK_EQ(vfc_iommu_info(space, &info), 0);
 	CHECK_EQ(info.flags, VFC_IOMMU_PHYSICAL);
-	CHECK_EQ(vfc_iommu_map(space, memory, 2 * PAGE, &iova, NULL), 0);
+	CHECK_EQ(vfc_iommu_map(space, memory, 2 * PAGE, NULL, &iova), 0);
 	CHECK_EQ(iova, ((uintptr_t)memory & 0xffffffffff) + 0x100000000000);
-	CHECK_EQ(vfc_iommu_map(space, memory + 2 * PAGE, PAGE, &second, NULL), 0);
+	CHECK_EQ(vfc_iommu_map(space, memory + 2 * PAGE, PAGE, NULL, &second), 0);
 	MOCK_EXPECT("map 1 0+2000;map 1 2000+1000;");
 	CHECK_EQ(vfc_iommu_unmap(space, iova, 2 * PAGE), 0);
 	MOCK_EXPECT("unmap 1 0+2000;");
-	CHECK_EQ(vfc_iommu_map(space, memory, PAGE, &iova, NULL), 0);
+	CHECK_EQ(vfc_iommu_map(space, memory, PAGE, NULL, &iova), 0);
 	MOCK_EXPECT("map 1 3000+1000;");
 	CHECK_EQ(vfc_iommu_unmap(space, second, PAGE), 0);
 
 	mock.together = PAGE;
 	mock.log[0] = '\0';
-	REFUSED(vfc_iommu_map(space, memory + 4 * PAGE, 2 * PAGE, &second, NULL), EINVAL,
+	REFUSED(vfc_iommu_map(space, memory + 4 * PAGE, 2 * PAGE, NULL, &second), EINVAL,
 		VFC_REASON_BAD_MEMORY, "only the first 4 KiB");
 	MOCK_EXPECT("map 1 4000+2000;unmap 1 4000+2000;");
 	mock.together = 0;
 	mock_fail(MOCK_IOMMUFD, IOMMU_IOAS_NOIOMMU_GET_PA, EPERM);
-	REFUSED(vfc_iommu_map(space, memory + 4 * PAGE, PAGE, &second, NULL), EPERM, VFC_REASON_PERMISSION,
+	REFUSED(vfc_iommu_map(space, memory + 4 * PAGE, PAGE, NULL, &second), EPERM, VFC_REASON_PERMISSION,
 		"for CAP_SYS_RAWIO only");
 	mock_fail(MOCK_IOMMUFD, IOMMU_IOAS_MAP, EFAULT);
-	REFUSED(vfc_iommu_map(space, memory + 4 * PAGE, PAGE, &second, NULL), EFAULT, VFC_REASON_BAD_MEMORY,
+	REFUSED(vfc_iommu_map(space, memory + 4 * PAGE, PAGE, NULL, &second), EFAULT, VFC_REASON_BAD_MEMORY,
 		"not mapped in this process");
 	mock_fail(MOCK_IOMMUFD, IOMMU_IOAS_UNMAP, EBUSY);
 	REFUSED(vfc_iommu_unmap(space, iova, PAGE), EBUSY, VFC_REASON_BUSY, "");
@@ -299,13 +299,13 @@ static void touch(void)
 	space = open_space("noiommu-group");
 	device = open_in(space, FIRST);
 	populates = false;
-	CHECK_EQ(vfc_iommu_map(space, memory, PAGE, &iova, NULL), 0);
+	CHECK_EQ(vfc_iommu_map(space, memory, PAGE, NULL, &iova), 0);
 	CHECK_EQ(vfc_iommu_unmap(space, iova, PAGE), 0);
-	REFUSED(vfc_iommu_map(space, (void *)0x1000, PAGE, &iova, NULL), EFAULT, VFC_REASON_BAD_MEMORY, "");
+	REFUSED(vfc_iommu_map(space, (void *)0x1000, PAGE, NULL, &iova), EFAULT, VFC_REASON_BAD_MEMORY, "");
 	/* One that does says EINVAL of what may not be accessed so: a device's memory. */
 	populates = true;
 	madvise_error = EINVAL;
-	REFUSED(vfc_iommu_map(space, memory, PAGE, &iova, NULL), EFAULT, VFC_REASON_BAD_MEMORY, "");
+	REFUSED(vfc_iommu_map(space, memory, PAGE, NULL, &iova), EFAULT, VFC_REASON_BAD_MEMORY, "");
 	madvise_error = 0;
 	CHECK_EQ(mock.locked, 0);
 	CHECK_EQ(vfc_device_close(device), 0);

@@ -29,7 +29,7 @@ static void stop(void)
 
 static int map(uint64_t pages, uint64_t *iova)
 {
-	return vfc_iommu_map(space, memory, pages * PAGE, iova, NULL);
+	return vfc_iommu_map(space, memory, pages * PAGE, NULL, iova);
 }
 
 /* The windows, page sizes and entries that the chain tells, aligned or not. */
@@ -180,7 +180,7 @@ static void mappings(const char *transport)
 	struct vfc_map_opts fixed = {.size = sizeof(fixed), .flags = VFC_MAP_FIXED | VFC_MAP_READ};
 
 	start(transport);
-	CHECK_EQ(vfc_iommu_map(space, memory, 2 * PAGE, &iova, &fixed), 0);
+	CHECK_EQ(vfc_iommu_map(space, memory, 2 * PAGE, &fixed, &iova), 0);
 	MOCK_EXPECT("map 100000+2000;");
 	CHECK_EQ(mock.pinned, 2 * PAGE);
 	CHECK_EQ(vfc_iommu_unmap(space, iova, 2 * PAGE), 0);
@@ -188,15 +188,15 @@ static void mappings(const char *transport)
 	CHECK_EQ(mock.pinned, 0);
 
 	mock_fail(MOCK_CONTAINER, VFIO_IOMMU_MAP_DMA, EEXIST);
-	REFUSED(vfc_iommu_map(space, memory, PAGE, &iova, &fixed), EEXIST, VFC_REASON_IOVA,
+	REFUSED(vfc_iommu_map(space, memory, PAGE, &fixed, &iova), EEXIST, VFC_REASON_IOVA,
 		"a mapping is there already");
 	mock_fail(MOCK_CONTAINER, VFIO_IOMMU_MAP_DMA, EINVAL);
-	REFUSED(vfc_iommu_map(space, memory, PAGE, &iova, &fixed), EINVAL, VFC_REASON_IOVA,
+	REFUSED(vfc_iommu_map(space, memory, PAGE, &fixed, &iova), EINVAL, VFC_REASON_IOVA,
 		"does not take this range");
 	mock_fail(MOCK_CONTAINER, VFIO_IOMMU_MAP_DMA, ENODEV);
 	REFUSED(map(1, &none), ENODEV, VFC_REASON_NONE, "");
 	CHECK(!strcmp(vfc_error_last()->call, "VFIO_IOMMU_MAP_DMA"));
-	REFUSED(vfc_iommu_map(space, (void *)0x1000, PAGE, &none, NULL), EFAULT, VFC_REASON_BAD_MEMORY,
+	REFUSED(vfc_iommu_map(space, (void *)0x1000, PAGE, NULL, &none), EFAULT, VFC_REASON_BAD_MEMORY,
 		"not mapped in this process");
 
 	mock.entry_limit = 0;
