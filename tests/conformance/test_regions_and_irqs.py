@@ -42,8 +42,28 @@ def test_one_handle_in_a_space(device: vfiocore.Device, name: str, transport: st
             with pytest.raises(vfiocore.DeviceBusy, match="open already"):
                 vfiocore.open(name, iommu=device.iommu)
         irqs[1].trigger()
-        irqs[1].wait(1)
+        irqs[1].wait(60)
     assert device.bus_master
+
+
+def descriptors() -> set[int]:
+    """Those that are open, without the one that lists them."""
+    listed = [int(name) for name in os.listdir("/proc/self/fd")]
+    return {fd for fd in listed if os.path.exists(f"/proc/self/fd/{fd}")}
+
+
+def test_no_program_inherits_a_descriptor(name: str, transport: str) -> None:
+    """It would be a right to DMA."""
+    before = descriptors()
+    with (
+        vfiocore.open(name, transport=transport) as device,
+        device.irqs("msix") as irqs,
+        device.events(),
+    ):
+        irqs[0].fileno()
+        opened = descriptors() - before
+        assert len(opened) > len(irqs)
+        assert not [os.readlink(f"/proc/self/fd/{fd}") for fd in opened if os.get_inheritable(fd)]
 
 
 def test_a_space_of_another_transport(name: str, transport: str) -> None:

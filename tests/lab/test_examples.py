@@ -108,7 +108,7 @@ def usable(*names: str) -> None:
         with vfiocore.open(name) as device:
             assert not device.config.command & 4
             with device.nic() as nic:
-                nic.wait_link(5)
+                nic.wait_link(60)
 
 
 @pytest.mark.machine("wires")
