@@ -67,7 +67,7 @@ class Rule:
 
 RING = "tests/cross/ring.c"
 E1000E = "libvfiocore/src/nic/intel/e1000e.c"
-IGB = "libvfiocore/src/nic/intel/igb_queues.c"
+IGB = "libvfiocore/src/nic/intel/igb.c"
 ACCESS = "libvfiocore/src/device/access.c"
 VIRTIO = "libvfiocore/src/nic/virtio/virtio.c"
 
@@ -101,7 +101,7 @@ RULES = (
     Rule(RING, "reap_split", LOAD32, RETURN, "from_device"),
     Rule(RING, "reap_packed", LOAD, RETURN, "from_device"),
     # A register that was read comes before the look at memory that follows; a checked write is a doorbell.
-    Rule(E1000E, "rx_arm", REGISTER_LOAD, RETURN, "from_register"),
+    Rule(E1000E, "e1000e_rx_arm", REGISTER_LOAD, RETURN, "from_register"),
     Rule(IGB, "igb_rx_arm", REGISTER_LOAD, RETURN, "from_register"),
     Rule("libvfiocore/src/device/mmio.c", "vfc_mmio_wait32", "wait_for", RETURN, "from_register"),
     Rule(ACCESS, "region_read", "read_region", RETURN, "from_register"),

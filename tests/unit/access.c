@@ -6,6 +6,7 @@
 #include <sys/sysinfo.h>
 #include <vfiocore.h>
 
+#include "device/object.h"
 #include "device/region.h"
 #include "kernel/sys.h"
 #include "test.h"
@@ -13,6 +14,7 @@
 #define COMMAND 4
 #define MEMORY 2
 #define PMCSR 0xcc
+#define HUGE_PAGE (UINT64_C(2) << 20)
 
 static struct vfc_device *device;
 
@@ -203,6 +205,50 @@ static void a_bar_larger_than_memory(void)
 	munmap(was.address, was.length);
 }
 
+static size_t huge_length;
+
+/* Where mmap() would hardly put it by chance: a page behind a huge page's begin. */
+static int map_askew(struct transport_device *transport, uint64_t position, size_t length,
+		     int protection, void **address)
+{
+	uint8_t *room = mmap(NULL, length + 2 * HUGE_PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	(void)transport;
+	(void)position;
+	CHECK(room != MAP_FAILED);
+	room += -(uintptr_t)room % HUGE_PAGE + 4096;
+	*address = mmap(room, length, protection, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+	CHECK(*address == room);
+	*(volatile uint32_t *)(void *)room = 0x12345678;
+	huge_length = length;
+	return 0;
+}
+
+/* A BAR that begins with what cannot be mapped: the rest lies as it would with all of it. */
+static void huge_pages_for_a_bar(uint64_t offset)
+{
+	struct region *region = &device->regions[VFC_REGION_BAR0];
+	struct region_area was = region->areas[0], *area = &region->areas[0];
+	const struct transport *real = device->ops;
+	struct transport askew = *real;
+	uint64_t length = region->length;
+	volatile void *address;
+
+	askew.mmap = map_askew;
+	device->ops = &askew;
+	region->length = 4 * HUGE_PAGE;
+	*area = (struct region_area){.offset = offset, .length = 3 * HUGE_PAGE};
+	CHECK_EQ(vfc_region_map(device, VFC_REGION_BAR0, offset, 0, &address), 0);
+	CHECK_EQ(huge_length, 3 * HUGE_PAGE);
+	CHECK_EQ(((uintptr_t)address - offset) % HUGE_PAGE, 0);
+	CHECK_EQ(*(const volatile uint32_t *)address, 0x12345678); /* it is what was mapped */
+	((volatile uint8_t *)address)[area->length - 1] = 1;
+	CHECK_EQ(munmap(area->address, area->length), 0);
+	device->ops = real;
+	region->length = length;
+	*area = was;
+}
+
 int main(void)
 {
 	CHECK_EQ(vfc_device_open("fake:e1000e", NULL, &device), 0);
@@ -214,6 +260,8 @@ int main(void)
 	power_states();
 	low_power();
 	no_config_space();
+	huge_pages_for_a_bar(0);
+	huge_pages_for_a_bar(4096);
 	a_bar_larger_than_memory();
 	CHECK_EQ(vfc_device_close(device), 0);
 	return 0;

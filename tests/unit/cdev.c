@@ -86,7 +86,7 @@ static void mappings(void)
 	CHECK_EQ(vfc_iommu_unmap(beside, copy, 2 * PAGE), 0);
 	CHECK_EQ(vfc_iommu_unmap(space, iova, 2 * PAGE), 0);
 	MOCK_EXPECT("unmap 4 2000+2000;unmap 1 2000+2000;");
-	CHECK_EQ(vfc_iommu_map_file(space, fd, 0, PAGE, &iova, NULL), 0);
+	CHECK_EQ(vfc_iommu_map_file(space, fd, 0, PAGE, NULL, &iova), 0);
 	CHECK_EQ(vfc_iommu_unmap(space, iova, PAGE), 0);
 
 	REFUSED(vfc_iommu_map(space, (void *)0x1000, PAGE, NULL, &iova), EFAULT, VFC_REASON_BAD_MEMORY,
@@ -101,16 +101,16 @@ static void mappings(void)
 		"the limit is 4 KiB");
 	mock.memlock = UINT64_MAX;
 	mock_fail(MOCK_IOMMUFD, IOMMU_IOAS_MAP_FILE, ENOTTY);
-	REFUSED(vfc_iommu_map_file(space, fd, 0, PAGE, &iova, NULL), EOPNOTSUPP, VFC_REASON_UNSUPPORTED,
+	REFUSED(vfc_iommu_map_file(space, fd, 0, PAGE, NULL, &iova), EOPNOTSUPP, VFC_REASON_UNSUPPORTED,
 		"Linux 6.13");
 	mock_fail(MOCK_IOMMUFD, IOMMU_IOAS_MAP_FILE, EINVAL);
-	REFUSED(vfc_iommu_map_file(space, fd, 0, PAGE, &iova, NULL), EINVAL, VFC_REASON_BAD_MEMORY,
+	REFUSED(vfc_iommu_map_file(space, fd, 0, PAGE, NULL, &iova), EINVAL, VFC_REASON_BAD_MEMORY,
 		"is no memfd or dma-buf");
 	mock_fail(MOCK_IOMMUFD, IOMMU_IOAS_MAP_FILE, EBADF);
-	REFUSED(vfc_iommu_map_file(space, fd, 0, PAGE, &iova, NULL), EBADF, VFC_REASON_BAD_MEMORY,
+	REFUSED(vfc_iommu_map_file(space, fd, 0, PAGE, NULL, &iova), EBADF, VFC_REASON_BAD_MEMORY,
 		"is no memfd or dma-buf");
 	mock_fail(MOCK_IOMMUFD, IOMMU_IOAS_MAP_FILE, ENODEV);
-	REFUSED(vfc_iommu_map_file(space, fd, 0, PAGE, &iova, NULL), ENODEV, VFC_REASON_NONE,
+	REFUSED(vfc_iommu_map_file(space, fd, 0, PAGE, NULL, &iova), ENODEV, VFC_REASON_NONE,
 		"does not decode memory");
 	CHECK_EQ(mock.pinned, 0);
 
@@ -511,17 +511,17 @@ static void shared_region(void)
 	space = open_space("cdev");
 	device = open_in(space, FIRST);
 	mock.log[0] = '\0';
-	CHECK_EQ(vfc_iommu_map_region(space, device, 0, 0, PAGE, &iova, NULL), 0);
+	CHECK_EQ(vfc_iommu_map_region(space, device, 0, 0, PAGE, NULL, &iova), 0);
 	MOCK_EXPECT("dma-buf;map file 1 1000+1000;");
 	CHECK_EQ(vfc_iommu_unmap(space, iova, PAGE), 0);
 	mock_fail(MOCK_CDEV, VFIO_DEVICE_FEATURE, ENOTTY);
-	REFUSED(vfc_iommu_map_region(space, device, 0, 0, PAGE, &iova, NULL), EOPNOTSUPP,
+	REFUSED(vfc_iommu_map_region(space, device, 0, 0, PAGE, NULL, &iova), EOPNOTSUPP,
 		VFC_REASON_UNSUPPORTED, "it wants Linux 6.19 with CONFIG_VFIO_PCI_DMABUF");
 	mock_fail(MOCK_CDEV, VFIO_DEVICE_FEATURE, ENODEV);
-	REFUSED(vfc_iommu_map_region(space, device, 0, 0, PAGE, &iova, NULL), ENODEV, VFC_REASON_NONE,
+	REFUSED(vfc_iommu_map_region(space, device, 0, 0, PAGE, NULL, &iova), ENODEV, VFC_REASON_NONE,
 		"memory decoding");
 	mock_fail(MOCK_CDEV, VFIO_DEVICE_FEATURE, EINVAL);
-	REFUSED(vfc_iommu_map_region(space, device, 0, 0, PAGE, &iova, NULL), EINVAL, VFC_REASON_NONE, "");
+	REFUSED(vfc_iommu_map_region(space, device, 0, 0, PAGE, NULL, &iova), EINVAL, VFC_REASON_NONE, "");
 	CHECK_EQ(vfc_device_close(device), 0);
 	CHECK_EQ(vfc_iommu_close(space), 0);
 	mock_end();

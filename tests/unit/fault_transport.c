@@ -39,7 +39,7 @@ static void map_all(struct vfc_iommu *space, int *rc)
 
 	if (note(rc, vfc_iommu_map(space, memory, 2 * PAGE, NULL, &iova)) < 0)
 		return;
-	if (note(rc, vfc_iommu_map_file(space, file, 0, PAGE, &second, NULL)) == 0)
+	if (note(rc, vfc_iommu_map_file(space, file, 0, PAGE, NULL, &second)) == 0)
 		unmap(space, second, PAGE, rc);
 	unmap(space, iova, 2 * PAGE, rc);
 }

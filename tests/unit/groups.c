@@ -470,14 +470,14 @@ static void compat(void)
 	space = open_space("compat");
 	device = open_in(space, FIRST);
 	mock.log[0] = '\0';
-	CHECK_EQ(vfc_iommu_map_file(space, fd, 0, PAGE, &iova, NULL), 0);
+	CHECK_EQ(vfc_iommu_map_file(space, fd, 0, PAGE, NULL, &iova), 0);
 	MOCK_EXPECT("map file 1 1000+1000;");
 	CHECK(vfc_iommu_iommufd(space, &ioas) >= 0 && ioas == 1);
 	mock_fail(MOCK_IOMMUFD, IOMMU_VFIO_IOAS, ENODEV);
-	REFUSED(vfc_iommu_map_file(space, fd, 0, PAGE, &(uint64_t){0}, NULL), ENODEV, VFC_REASON_NONE,
+	REFUSED(vfc_iommu_map_file(space, fd, 0, PAGE, NULL, &(uint64_t){0}), ENODEV, VFC_REASON_NONE,
 		"no compatibility address space");
 	mock_fail(MOCK_IOMMUFD, IOMMU_IOAS_MAP_FILE, ENOTTY);
-	REFUSED(vfc_iommu_map_file(space, fd, 0, PAGE, &(uint64_t){0}, NULL), EOPNOTSUPP,
+	REFUSED(vfc_iommu_map_file(space, fd, 0, PAGE, NULL, &(uint64_t){0}), EOPNOTSUPP,
 		VFC_REASON_UNSUPPORTED, "Linux 6.13");
 	CHECK_EQ(vfc_device_close(device), 0); /* the group stays: what is mapped holds it */
 	CHECK_EQ(mock.pinned, PAGE);

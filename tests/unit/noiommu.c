@@ -71,20 +71,20 @@ static void group_files(void)
 	space = open_space("noiommu-group");
 	device = open_in(space, FIRST);
 	before = mock.mapped;
-	CHECK_EQ(vfc_iommu_map_file(space, fd, 0, 2 * PAGE, &iova, NULL), 0);
+	CHECK_EQ(vfc_iommu_map_file(space, fd, 0, 2 * PAGE, NULL, &iova), 0);
 	CHECK_EQ(mock.locked, 2 * PAGE);
 	CHECK_EQ(mock.mapped, before + (int64_t)(2 * PAGE));
 	CHECK_EQ(vfc_iommu_unmap(space, iova, 2 * PAGE), 0);
 	CHECK_EQ(mock.mapped, before);
 	CHECK_EQ(mock.locked, 0);
 	mock.memlock = PAGE;
-	REFUSED(vfc_iommu_map_file(space, fd, 0, 2 * PAGE, &other, NULL), ENOMEM, VFC_REASON_MEMLOCK,
+	REFUSED(vfc_iommu_map_file(space, fd, 0, 2 * PAGE, NULL, &other), ENOMEM, VFC_REASON_MEMLOCK,
 		"the limit is 4 KiB");
-	REFUSED(vfc_iommu_map_file(space, -1, 0, PAGE, &other, NULL), EBADF, VFC_REASON_BAD_MEMORY,
+	REFUSED(vfc_iommu_map_file(space, -1, 0, PAGE, NULL, &other), EBADF, VFC_REASON_BAD_MEMORY,
 		"descriptor -1");
 	CHECK_EQ(mock.mapped, before);
 	mock.memlock = UINT64_MAX;
-	CHECK_EQ(vfc_iommu_map_file(space, fd, 0, PAGE, &iova, NULL), 0);
+	CHECK_EQ(vfc_iommu_map_file(space, fd, 0, PAGE, NULL, &iova), 0);
 	CHECK_EQ(vfc_device_close(device), 0);
 	CHECK_EQ(vfc_iommu_close(space), 0); /* with the mapping */
 	mock_end();

@@ -6,6 +6,7 @@
 #include <unistd.h>
 #include <vfiocore.h>
 
+#include "kernel/uapi.h"
 #include "pci/sysfs.h"
 #include "sweep.h"
 #include "test.h"
@@ -157,6 +158,55 @@ static int token_sequence(void)
 	return rc;
 }
 
+/* Other spellings of a UUID exist; the kernel's documents and uuidgen have this one. */
+static void tokens_as_text(void)
+{
+	static const uint8_t expected[VFC_VF_TOKEN] = {0x2a, 0xb7, 0x49, 0x24, 0xc3, 0x35, 0x45, 0xf4,
+						       0x9b, 0x16, 0x85, 0x69, 0xe5, 0xb0, 0x82, 0x58};
+	static const char *const bad[] = {
+		"", "2", "2ab74924", "2ab74924-c335-45f4-9b16-8569e5b0825", "2ab74924-c335-45f4-9b16-8569e5b082588",
+		"2ab74924c335-45f4-9b16-8569e5b08258-", "2ab74924-c335-45f4-9b16-8569e5b0825g",
+		" ab74924-c335-45f4-9b16-8569e5b08258", "2ab74924-c335-45f4-9b16-8569e5b08258\n",
+		"{2ab74924-c335-45f4-9b16-8569e5b08258}", "2ab74924-c335-45f4-9b16--569e5b08258"};
+	uint8_t token[VFC_VF_TOKEN] = {0};
+
+	CHECK_EQ(vfc_token_parse("2ab74924-c335-45f4-9b16-8569e5b08258", token), 0);
+	CHECK(!memcmp(token, expected, sizeof(token)));
+	memset(token, 0, sizeof(token));
+	CHECK_EQ(vfc_token_parse("2AB74924-C335-45F4-9B16-8569E5B08258", token), 0);
+	CHECK(!memcmp(token, expected, sizeof(token)));
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+		CHECK_EQ(vfc_token_parse(bad[i], token), -EINVAL);
+		CHECK(!memcmp(token, expected, sizeof(token))); /* it is as it was */
+	}
+	CHECK_EQ(vfc_token_parse(NULL, token), -EINVAL);
+	CHECK(hint_has("is no UUID"));
+}
+
+/* What no other function is for goes to the kernel as it is. */
+static void features(void)
+{
+	uint8_t token[VFC_VF_TOKEN] = {1};
+	struct vfc_device *device;
+
+	CHECK_EQ(vfc_device_open("fake:e1000e", NULL, &device), 0);
+	CHECK_EQ(vfc_device_feature(device, VFIO_DEVICE_FEATURE_SET | VFIO_DEVICE_FEATURE_PCI_VF_TOKEN, token,
+				    sizeof(token)), 0);
+	CHECK_EQ(vfc_device_feature(device, VFIO_DEVICE_FEATURE_SET | VFIO_DEVICE_FEATURE_PCI_VF_TOKEN, token,
+				    sizeof(token) - 1), -EINVAL); /* the kernel's */
+	CHECK_EQ(vfc_device_feature(device, VFIO_DEVICE_FEATURE_SET | 77, NULL, 0), -EOPNOTSUPP);
+	CHECK(hint_has("feature 77"));
+	CHECK_EQ(vfc_device_feature(device, VFIO_DEVICE_FEATURE_SET | 77, NULL, 1), -EINVAL);
+	CHECK_EQ(vfc_device_feature(device, VFIO_DEVICE_FEATURE_SET | 77, token, SIZE_MAX), -EINVAL);
+	CHECK_EQ(vfc_device_feature(device, VFIO_DEVICE_FEATURE_SET | VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY,
+				    NULL, 0), -EINVAL);
+	CHECK(hint_has("vfc_power_low_enter()"));
+	CHECK_EQ(vfc_device_release(device), 0);
+	CHECK_EQ(vfc_device_feature(device, VFIO_DEVICE_FEATURE_SET | VFIO_DEVICE_FEATURE_PCI_VF_TOKEN, token,
+				    sizeof(token)), -ENODEV);
+	CHECK_EQ(vfc_device_close(device), 0);
+}
+
 int main(void)
 {
 	tree_begin();
@@ -168,5 +218,7 @@ int main(void)
 	guarded();
 	sweep("token", token_sequence);
 	tree_end();
+	tokens_as_text();
+	features();
 	return 0;
 }

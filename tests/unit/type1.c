@@ -334,21 +334,21 @@ static void files(void)
 	CHECK(fd >= 0);
 	CHECK_EQ(ftruncate(fd, 4 * 4096), 0);
 	before = mock.mapped;
-	CHECK_EQ(vfc_iommu_map_file(space, fd, PAGE, 2 * PAGE, &iova, NULL), 0);
+	CHECK_EQ(vfc_iommu_map_file(space, fd, PAGE, 2 * PAGE, NULL, &iova), 0);
 	CHECK_EQ(mock.pinned, 2 * PAGE);
 	CHECK_EQ(vfc_iommu_unmap(space, iova, 2 * PAGE), 0);
 	CHECK_EQ(mock.mapped, before);
 
 	mock_fail(MOCK_CONTAINER, VFIO_IOMMU_MAP_DMA, EFAULT);
-	REFUSED(vfc_iommu_map_file(space, fd, PAGE, 8 * PAGE, &iova, NULL), EFAULT, VFC_REASON_BAD_MEMORY,
+	REFUSED(vfc_iommu_map_file(space, fd, PAGE, 8 * PAGE, NULL, &iova), EFAULT, VFC_REASON_BAD_MEMORY,
 		"is shorter than offset 0x1000");
 	mock_fail(MOCK_CONTAINER, VFIO_IOMMU_MAP_DMA, EEXIST);
-	REFUSED(vfc_iommu_map_file(space, fd, PAGE, PAGE, &iova, NULL), EEXIST, VFC_REASON_IOVA,
+	REFUSED(vfc_iommu_map_file(space, fd, PAGE, PAGE, NULL, &iova), EEXIST, VFC_REASON_IOVA,
 		"already");
 	CHECK_EQ(mock.mapped, before);
-	REFUSED(vfc_iommu_map_file(space, null, 0, PAGE, &iova, NULL), EOPNOTSUPP, VFC_REASON_BAD_MEMORY,
+	REFUSED(vfc_iommu_map_file(space, null, 0, PAGE, NULL, &iova), EOPNOTSUPP, VFC_REASON_BAD_MEMORY,
 		"cannot be mapped here");
-	REFUSED(vfc_iommu_map_file(space, readable, 0, PAGE, &iova, NULL), EACCES, VFC_REASON_BAD_MEMORY,
+	REFUSED(vfc_iommu_map_file(space, readable, 0, PAGE, NULL, &iova), EACCES, VFC_REASON_BAD_MEMORY,
 		"and for writing, which the device may do");
 	close(null);
 	close(readable);

@@ -213,5 +213,17 @@ VFC_API int vfc_device_bus_master(struct vfc_device *device, bool on);
  */
 VFC_API int vfc_device_fd(struct vfc_device *device);
 
+/*
+ * vfc_device_feature() - a VFIO_DEVICE_FEATURE of linux/vfio.h that no other function here is for.
+ * @flags: the feature's number with VFIO_DEVICE_FEATURE_GET, _SET or _PROBE. @data: @length bytes of the
+ * feature's own structure, read and written by the kernel; NULL when @length is 0.
+ * What the kernel makes by it (a descriptor, say) is the caller's, and the library knows nothing of it.
+ * Errors: -EOPNOTSUPP (the device, the kernel or the transport does not have it), -EINVAL (more than 64
+ * KiB, no @data; a feature of
+ * low power, which vfc_power_low_enter() is for: checked accesses must know of it), -ENODEV (given back),
+ * else the kernel's. Thread-safe. Source: VFIO_DEVICE_FEATURE, since Linux 5.7.
+ */
+VFC_API int vfc_device_feature(struct vfc_device *device, uint32_t flags, void *data, size_t length);
+
 VFC_END_DECLS
 #endif

@@ -31,6 +31,11 @@ struct vfc_region_info {
 	uint32_t type;    /* VFIO_REGION_TYPE_* (linux/vfio.h); 0: the index says it all */
 	uint32_t subtype; /* of that type */
 	char name[VFC_NAME]; /* "BAR0", "config", "edid"; of a device tree; else "region 9" */
+	/*
+	 * Where the region begins in the file of vfc_device_fd(), for the caller's own pread(), pwrite() and
+	 * mmap(). The transport fake has no such file.
+	 */
+	uint64_t position;
 };
 
 /* A part of a region that can be mapped, and bytes between such parts cannot. */
@@ -95,7 +100,9 @@ VFC_API int vfc_region_write_block(struct vfc_device *device, uint32_t index, ui
  * vfc_region_map() - map part of a region for vfc_mmio_read32() and friends.
  * @offset, @length: multiples of the page size; @length 0: from @offset to the area's end.
  * A region that the kernel lets be mapped only in areas is mapped within one area.
- * The mapping is shared by all callers and lives until the device is closed.
+ * The mapping is shared by all callers and lives until the device is closed. One of 2 MiB or more lies
+ * so that the kernel can use huge pages for it: it has the address, below a huge page, that it has in
+ * the BAR.
  * Errors: -EOPNOTSUPP (not mappable), -EINVAL (range, or across a hole). Thread-safe.
  */
 VFC_API int vfc_region_map(struct vfc_device *device, uint32_t index, uint64_t offset,

@@ -56,5 +56,11 @@ VFC_API int vfc_sriov_functions(const char *name, char (*names)[VFC_PCI_NAME], s
  */
 VFC_API int vfc_sriov_set_token(struct vfc_device *device, const uint8_t token[VFC_VF_TOKEN]);
 
+/*
+ * vfc_token_parse() - a token from the text of a UUID, "2ab74924-c335-45f4-9b16-8569e5b08258".
+ * Letters in either case. Errors: -EINVAL (@text is no UUID). Thread-safe.
+ */
+VFC_API int vfc_token_parse(const char *text, uint8_t token[VFC_VF_TOKEN]);
+
 VFC_END_DECLS
 #endif

@@ -15,6 +15,8 @@
 #include "base/sized.h"
 
 /* Of a mapping that was released so much reads as all ones; the rest of a huge one as zero. */
+#define HUGE (UINT64_C(2) << 20)     /* huge pages of the CPU: most architectures have these two */
+#define GIGANTIC (UINT64_C(1) << 30)
 #define ONES_MAX (16 * 1024 * 1024)
 
 #define PCI_HEADER 64 /* bytes; PCI Local Bus 3.0, 6.1 */
@@ -235,6 +237,7 @@ int vfc_region_info(struct vfc_device *device, uint32_t index, struct vfc_region
 	if (rc == 0) {
 		now.flags = region->flags & (VFC_REGION_READ | VFC_REGION_WRITE | VFC_REGION_MMAP);
 		now.areas = region->area_count;
+		now.position = region->position;
 		now.length = region->length;
 		now.type = region->type;
 		now.subtype = region->subtype;
@@ -304,6 +307,31 @@ static struct region_area *find_area(struct region *region, uint64_t offset, uin
 	return NULL;
 }
 
+/*
+ * What is mapped at *@address moves to where its offset in the BAR and its address agree in all bits
+ * below a huge page: only there can the kernel map a BAR by huge pages (vfio_pci_mmap_huge_fault(), Linux
+ * 6.12), and mmap() does not care. If there is no room it stays where it is, which only costs faults.
+ */
+static void align_mapping(const struct region_area *area, void **address)
+{
+	uint64_t align = area->length < GIGANTIC ? HUGE : GIGANTIC, before;
+	void *room;
+
+	if (area->length < HUGE || area->length > UINT64_MAX - align ||
+	    sys_mmap(area->length + align, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0,
+		     &room) < 0)
+		return;
+	before = (area->offset - (uintptr_t)room) % align;
+	if (sys_move(*address, area->length, (uint8_t *)room + before) < 0) {
+		sys_munmap(room, area->length + align);
+		return;
+	}
+	*address = (uint8_t *)room + before;
+	if (before)
+		sys_munmap(room, before);
+	sys_munmap((uint8_t *)*address + area->length, align - before); /* never 0: before is less */
+}
+
 static int map_area(struct vfc_device *device, struct region *region, struct region_area *area)
 {
 	int protection = (region->flags & VFIO_REGION_INFO_FLAG_READ ? PROT_READ : 0) |
@@ -317,8 +345,10 @@ static int map_area(struct vfc_device *device, struct region *region, struct reg
 	if (!area->address) {
 		rc = device->ops->mmap(device->transport, region->position + area->offset,
 				       area->length, protection, &address);
-		if (rc == 0)
+		if (rc == 0) {
+			align_mapping(area, &address);
 			__atomic_store_n(&area->address, address, __ATOMIC_RELEASE);
+		}
 	}
 	pthread_mutex_unlock(&device->lock);
 	return rc;

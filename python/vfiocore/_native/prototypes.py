@@ -67,6 +67,7 @@ PROTOTYPES: dict[str, tuple[str, ...]] = {
     "vfc_device_hot_reset_info": ("int", _DEVICE, "struct vfc_reset_device *", "size_t"),
     "vfc_device_hot_reset": ("int", _DEVICE),
     "vfc_device_bus_master": ("int", _DEVICE, "bool"),
+    "vfc_device_feature": ("int", _DEVICE, "uint32_t", "void *", "size_t"),
     # dma.h
     "vfc_dma_alloc": (
         "int",
@@ -506,4 +507,5 @@ PROTOTYPES: dict[str, tuple[str, ...]] = {
     "vfc_sriov_disable": ("int", "const char *"),
     "vfc_sriov_functions": ("int", "const char *", "char (*)[16]", "size_t"),
     "vfc_sriov_set_token": ("int", _DEVICE, "const uint8_t *"),
+    "vfc_token_parse": ("int", "const char *", "uint8_t *"),
 }

@@ -209,6 +209,7 @@ class RegionInfo(Sized):
         ("type", c_uint32),
         ("subtype", c_uint32),
         ("name", c_char * NAME),
+        ("position", c_uint64),
     ]
 
 
