@@ -90,7 +90,7 @@ static void mappings(void)
 	CHECK_EQ(vfc_iommu_unmap(space, iova, PAGE), 0);
 
 	REFUSED(vfc_iommu_map(space, (void *)0x1000, PAGE, NULL, &iova), EFAULT, VFC_REASON_BAD_MEMORY,
-		"some of the memory at 0x1000");
+		"the memory at 0x1000 is not mapped in this process");
 	mock_fail(MOCK_IOMMUFD, IOMMU_IOAS_MAP, EEXIST);
 	REFUSED(vfc_iommu_map(space, memory, PAGE, NULL, &iova), EEXIST, VFC_REASON_IOVA, "already");
 	mock_fail(MOCK_IOMMUFD, IOMMU_IOAS_MAP, EINVAL);

@@ -66,6 +66,7 @@ static int open_only(void)
 {
 	struct vfc_device *device;
 	volatile void *map;
+	struct vfc_pci_cap cap;
 	uint64_t value;
 	int rc = 0;
 
@@ -80,6 +81,7 @@ static int open_only(void)
 		note(&rc, vfc_region_map(device, VFC_REGION_BAR0, 0x1000, 0, &map));
 	}
 	note(&rc, vfc_pci_caps(device, NULL, 0));
+	note(&rc, vfc_pci_find_cap(device, 1, false, 0, &cap)); /* power management */
 	if (is_fake()) {
 		note(&rc, vfc_device_hot_reset(device));
 		note(&rc, vfc_power_low_enter(device, -1));

@@ -409,7 +409,7 @@ static void hostile(struct vfc_nic_opts opts)
 
 static void link_by_phy(void)
 {
-	struct vfc_nic_link link;
+	struct vfc_nic_link link = {.size = sizeof(link)};
 
 	plug((struct igb_chip){.link_needs_phy = true});
 	CHECK_EQ(open_nic((struct vfc_nic_opts){.rx_entries = 16}), 0);
@@ -447,7 +447,7 @@ static void does_not_start(void)
 static void pulled(void)
 {
 	struct vfc_nic_stats before;
-	struct vfc_nic_link link;
+	struct vfc_nic_link link = {.size = sizeof(link)};
 
 	up((struct vfc_nic_opts){.queues = 2, .rx_entries = 16, .tx_entries = 16});
 	round_trip(6);

@@ -221,7 +221,7 @@ static void counters(void)
 static void physical_resets(void)
 {
 	uint8_t before[6], after[6];
-	struct vfc_nic_link link;
+	struct vfc_nic_link link = {.size = sizeof(link)};
 
 	address_of(1, before);
 	__atomic_store_n(&paused, true, __ATOMIC_RELEASE);
@@ -312,7 +312,7 @@ static void no_help(void)
 static void pulled(void)
 {
 	struct vfc_nic_stats stats = {.size = sizeof(stats)};
-	struct vfc_nic_link link;
+	struct vfc_nic_link link = {.size = sizeof(link)};
 
 	up();
 	CHECK_EQ(vfc_fake_set(devices[0], VFC_FAKE_GONE, 1), 0);

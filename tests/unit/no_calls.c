@@ -40,6 +40,9 @@ static void barriers(void)
 {
 	NO_CALLS(vfc_to_device());
 	NO_CALLS(vfc_from_device());
+	NO_CALLS(vfc_from_register());
+	NO_CALLS(vfc_to_memory());
+	NO_CALLS(vfc_store_load());
 	NO_CALLS(vfc_flush_wc());
 	NO_CALLS(vfc_relax());
 }
@@ -57,6 +60,7 @@ static void registers(void)
 	NO_CALLS(CHECK_EQ(vfc_mmio_read32(at), 3));
 	NO_CALLS(vfc_mmio_write64(at, 4));
 	NO_CALLS(CHECK_EQ(vfc_mmio_read64(at), 4));
+	NO_CALLS(CHECK(vfc_mmio_wait32(at, UINT32_MAX, 4, 0) > 0));
 }
 
 /* Hot paths of rings: posting, kicking and reaping are memory only. */

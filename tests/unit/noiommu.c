@@ -190,7 +190,7 @@ static void iommufd(void)
 		"for CAP_SYS_RAWIO only");
 	mock_fail(MOCK_IOMMUFD, IOMMU_IOAS_MAP, EFAULT);
 	REFUSED(vfc_iommu_map(space, memory + 4 * PAGE, PAGE, NULL, &second), EFAULT, VFC_REASON_BAD_MEMORY,
-		"not mapped in this process");
+		"the kernel cannot pin all of the memory");
 	mock_fail(MOCK_IOMMUFD, IOMMU_IOAS_UNMAP, EBUSY);
 	REFUSED(vfc_iommu_unmap(space, iova, PAGE), EBUSY, VFC_REASON_BUSY, "");
 	CHECK_EQ(mock.pinned, PAGE);
