@@ -27,8 +27,6 @@
 
 #define TRIES 4 /* of an access while decoding goes on and off */
 
-#define CAPS_MAX 48 /* as many as fit into conventional config space */
-
 static int check_width(struct vfc_device *device, uint64_t offset, uint32_t width)
 {
 	if (width != 1 && width != 2 && width != 4 && width != 8)
@@ -373,18 +371,14 @@ int vfc_pci_caps(struct vfc_device *device, struct vfc_pci_cap *caps, size_t cou
 	return vfc_done(walk_caps(device, caps, count));
 }
 
-/* PMCSR of the power management capability; what cannot be found is not followed. */
+/* A device whose capabilities cannot be read is one whose power state is not followed. */
 void access_open(struct vfc_device *device)
 {
-	struct vfc_pci_cap caps[CAPS_MAX];
-	int n = 0;
+	struct vfc_pci_cap power;
 
 	error_quiet_begin();
-	if (region_config(device))
-		n = walk_caps(device, caps, CAPS_MAX);
+	if (region_config(device) && vfc_pci_find_cap(device, CAP_POWER, false, 0, &power) > 0)
+		device->power = power.offset + PMCSR;
 	error_quiet_end();
-	for (int i = 0; i < n && i < CAPS_MAX; i++)
-		if (!caps[i].extended && caps[i].id == CAP_POWER)
-			device->power = caps[i].offset + PMCSR;
 	access_follow(device);
 }

@@ -112,13 +112,12 @@ int peers_leave(struct vfc_device *device)
 
 void peers_close(struct vfc_device *device)
 {
-	struct vfc_error before = *vfc_error_last();
-
+	error_quiet_begin();
 	for (const struct peer *peer = device->peers; peer; peer = peer->next)
 		unmap_bars(device, peer->iommu);
 	while (device->peers)
 		forget(&device->peers);
-	vfc_error_restore(&before);
+	error_quiet_end();
 }
 
 /* The same questions for every way to map it, so that the answers are the same. */

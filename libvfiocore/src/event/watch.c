@@ -25,7 +25,6 @@
 #define AER_UNCORRECTABLE 0x04
 #define AER_SEVERITY 0x0c
 #define AER_CORRECTABLE 0x10
-#define CAPS_MAX 128
 
 /*
  * A failure on the way to an event is said in the event. The thread's record is that of the caller's
@@ -210,20 +209,15 @@ static void disarm(struct vfc_events *events, struct vfc_irq *irq)
 /* Find the registers that tell of errors. One that cannot be found is not read. */
 static void find_status(struct watch *watch)
 {
-	struct vfc_pci_cap caps[CAPS_MAX];
 	struct aer_status ignored = {0};
+	struct vfc_pci_cap cap;
 	char name[VFC_PCI_NAME];
-	int n = 0;
 
 	error_quiet_begin();
-	if (watch->device->flags & VFC_DEVICE_PCI)
-		n = vfc_pci_caps(watch->device, caps, CAPS_MAX);
-	for (int i = 0; i < n && i < CAPS_MAX; i++) {
-		if (!caps[i].extended && caps[i].id == CAP_EXPRESS)
-			watch->aer.express = caps[i].offset;
-		if (caps[i].extended && caps[i].id == EXTENDED_AER)
-			watch->aer.extended = caps[i].offset;
-	}
+	if (vfc_pci_find_cap(watch->device, CAP_EXPRESS, false, 0, &cap) > 0)
+		watch->aer.express = cap.offset;
+	if (vfc_pci_find_cap(watch->device, EXTENDED_AER, true, 0, &cap) > 0)
+		watch->aer.extended = cap.offset;
 	if (pci_canonical(watch->device->name, name) == 0)
 		memcpy(watch->aer.name, name, sizeof(name));
 	aer_count(&watch->aer, &ignored);

@@ -45,33 +45,34 @@ static int read_windows(struct vfc_iommu *iommu)
 /* Windows may widen with each that leaves. Without an answer they stay as they are, which is safe. */
 static void leave(struct vfc_iommu *iommu, uint32_t count)
 {
-	struct vfc_error before = *vfc_error_last();
-
 	iommu->devices -= count;
-	if (count && iommu->devices && read_windows(iommu) < 0)
-		vfc_error_restore(&before);
+	error_quiet_begin();
+	if (count && iommu->devices)
+		read_windows(iommu);
+	error_quiet_end();
 }
 
 /* A further device does not fit: is it for a mapping that lies where the device cannot have one? */
 static int explain(struct vfc_iommu *iommu, const char *name, int rc)
 {
 	struct transport_reserved ranges[RESERVED_MAX];
-	struct vfc_error error = *vfc_error_last();
+	const struct vfc_error *error = vfc_error_last();
 	uint64_t iova, length;
 	int count = 0;
 
 	/* As type1 says it, and as iommufd does. */
+	error_quiet_begin();
 	if ((rc == -EINVAL || rc == -EADDRINUSE) && iommu->map.count && iommu->ops->reserved)
 		count = iommu->ops->reserved(iommu->space, name, ranges, RESERVED_MAX);
+	error_quiet_end();
 	for (int i = 0; i < count; i++)
 		if (iova_last_in(&iommu->map, ranges[i].start, ranges[i].end, &iova, &length))
-			return vfc_fail(rc, VFC_REASON_IOVA, WHERE(error.call, name, AT_IOVA(iova, length)),
+			return vfc_fail(rc, VFC_REASON_IOVA, WHERE(error->call, name, AT_IOVA(iova, length)),
 					"the device cannot use 0x%" PRIx64 "-0x%" PRIx64 " (%s), where "
 					"0x%" PRIx64 "-0x%" PRIx64 " is mapped already: unmap that, or open "
 					"the device before",
 					ranges[i].start, ranges[i].end, ranges[i].type, iova,
 					iova + length - 1);
-	vfc_error_restore(&error);
 	return rc;
 }
 
@@ -173,7 +174,6 @@ static int transport_attach(struct vfc_iommu *iommu, struct transport_device *de
 static int attach_locked(struct vfc_iommu *iommu, struct vfc_iommu *from,
 			 struct transport_device *device, uint32_t pasid)
 {
-	struct vfc_error error;
 	int rc = transport_attach(iommu, device, iommu->space, pasid);
 
 	if (rc < 0)
@@ -181,9 +181,9 @@ static int attach_locked(struct vfc_iommu *iommu, struct vfc_iommu *from,
 	rc = read_windows(iommu);
 	if (rc == 0)
 		return 0;
-	error = *vfc_error_last();
+	error_quiet_begin();
 	transport_attach(iommu, device, from ? from->space : NULL, pasid);
-	vfc_error_restore(&error);
+	error_quiet_end();
 	return rc;
 }
 

@@ -163,14 +163,14 @@ int vfc_iommu_adopt(int fd, const struct vfc_iommu_opts *opts, struct vfc_iommu 
 /* Where others have the descriptor, too, closing ours drops nothing. */
 static void drop_mappings(struct vfc_iommu *iommu)
 {
-	struct vfc_error before = *vfc_error_last();
 	struct vfc_mapping mapping;
 
+	error_quiet_begin();
 	while (iommu->adopted && iova_first(&iommu->map, &mapping)) {
 		iommu->ops->unmap(iommu->space, mapping.iova, mapping.length);
 		iova_remove(&iommu->map, mapping.iova);
 	}
-	vfc_error_restore(&before);
+	error_quiet_end();
 }
 
 /* Whoever keeps the object finds nothing in it from here on. */

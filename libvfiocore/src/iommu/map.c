@@ -152,13 +152,12 @@ static int map_pieces(struct vfc_iommu *iommu, const struct transport_memory *me
 static void shorten(struct vfc_iommu *iommu, void *va, uint64_t iova, uint64_t length,
 		    const struct vfc_map_opts *opts)
 {
-	struct vfc_error error = *vfc_error_last();
-
+	error_quiet_begin();
 	if (iova_reserve(&iommu->map) == 0) {
 		iova_remove(&iommu->map, iova);
 		map_record(iommu, va, iova, length, opts);
 	}
-	vfc_error_restore(&error);
+	error_quiet_end();
 }
 
 /* In the books from the start, so that nobody else gets the place while the lock is released. */

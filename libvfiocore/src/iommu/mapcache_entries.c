@@ -93,15 +93,14 @@ static void hide(struct mapcache *cache, const struct entry *entry)
 /* Others may have taken it, and another mapping may have the place meanwhile. */
 static bool is_mapped(struct mapcache *cache, const struct vfc_mapcache_entry *hot)
 {
-	struct vfc_error before = *vfc_error_last();
 	struct vfc_mapping there;
-	int rc = vfc_iommu_find_iova(cache->iommu, hot->iova, &there);
+	int rc;
 
-	if (rc == 0 && there.iova == hot->iova && (uintptr_t)there.va == hot->va &&
-	    there.length == hot->length)
-		return true;
-	vfc_error_restore(&before);
-	return false;
+	error_quiet_begin();
+	rc = vfc_iommu_find_iova(cache->iommu, hot->iova, &there);
+	error_quiet_end();
+	return rc == 0 && there.iova == hot->iova && (uintptr_t)there.va == hot->va &&
+	       there.length == hot->length;
 }
 
 static int unmap(struct mapcache *cache, const struct vfc_mapcache_entry *hot)
@@ -127,11 +126,11 @@ int entries_drop(struct mapcache *cache, struct entry *entry)
 
 bool entries_try_drop(struct mapcache *cache, struct entry *entry)
 {
-	struct vfc_error before = *vfc_error_last();
-	int rc = entries_drop(cache, entry);
+	int rc;
 
-	if (rc < 0)
-		vfc_error_restore(&before);
+	error_quiet_begin();
+	rc = entries_drop(cache, entry);
+	error_quiet_end();
 	return rc == 0;
 }
 

@@ -128,12 +128,13 @@ int map_place(struct vfc_iommu *iommu, const void *va, uint64_t length,
 
 int map_undo(struct vfc_iommu *iommu, uint64_t iova, uint64_t length)
 {
-	struct vfc_error error = *vfc_error_last();
-	int rc = iommu->ops->unmap(iommu->space, iova, length);
+	int rc;
 
+	error_quiet_begin();
+	rc = iommu->ops->unmap(iommu->space, iova, length);
 	if (rc < 0)
 		rc = iommu->ops->unmap(iommu->space, iova, length);
-	vfc_error_restore(&error);
+	error_quiet_end();
 	return rc;
 }
 

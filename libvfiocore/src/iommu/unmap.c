@@ -86,17 +86,15 @@ static int unmap_singly(struct vfc_iommu *iommu, struct range run)
 
 static int unmap_run(struct vfc_iommu *iommu, struct range run)
 {
-	struct vfc_error before = *vfc_error_last();
-	int rc = iommu->ops->unmap(iommu->space, run.first, run.last - run.first + 1);
+	int rc;
 
-	if (rc == 0) {
-		forget_run(iommu, run);
-		return 0;
-	}
-	rc = unmap_singly(iommu, run);
-	if (rc == 0)
-		vfc_error_restore(&before);
-	return rc;
+	error_quiet_begin();
+	rc = iommu->ops->unmap(iommu->space, run.first, run.last - run.first + 1);
+	error_quiet_end();
+	if (rc < 0)
+		return unmap_singly(iommu, run);
+	forget_run(iommu, run);
+	return 0;
 }
 
 static int unmap_locked(struct vfc_iommu *iommu, struct range range)

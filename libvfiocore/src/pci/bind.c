@@ -121,9 +121,9 @@ static int probe(const char *name)
  */
 static void put_back(const char *name, const char *override, const char *driver)
 {
-	struct vfc_error first = *vfc_error_last();
 	char now[DRIVER_NAME];
 
+	error_quiet_begin();
 	write_attribute(name, "driver_override", override[0] ? override : "\n");
 	current_driver(name, now);
 	if (strcmp(now, driver) && pci_check_closed(name) == 0) {
@@ -131,7 +131,7 @@ static void put_back(const char *name, const char *override, const char *driver)
 		if (driver[0])
 			probe(name);
 	}
-	vfc_error_restore(&first);
+	error_quiet_end();
 }
 
 /* "vfio_pci" is a module, whose driver is called "vfio-pci"; and the other way about. */

@@ -126,17 +126,17 @@ static int find_name(const char *name, struct vfc_bus_info *info)
 
 static int find(const char *name, struct vfc_bus_info *info)
 {
-	struct vfc_error before = *vfc_error_last();
 	char canonical[VFC_PCI_NAME];
+	int rc;
 
 	if (!name)
 		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE, "the device's name is NULL");
 	if (strchr(name, '/'))
 		return find_path(name, info);
-	if (pci_canonical(name, canonical) == 0)
-		return find_pci(name, info);
-	vfc_error_restore(&before);
-	return find_name(name, info);
+	error_quiet_begin();
+	rc = pci_canonical(name, canonical);
+	error_quiet_end();
+	return rc == 0 ? find_pci(name, info) : find_name(name, info);
 }
 
 static void link_of(const struct vfc_bus_info *info, const char *file, char *text, size_t size)

@@ -128,7 +128,6 @@ static int remove_all(const struct vfc_pci_info *info, uint32_t count)
 static int sriov_enable(const char *name, uint32_t count, const struct vfc_pci_bind_opts *opts)
 {
 	struct vfc_pci_info info = {.size = sizeof(info)};
-	struct vfc_error first;
 	int rc = look(name, &info);
 
 	if (rc == 0)
@@ -142,9 +141,9 @@ static int sriov_enable(const char *name, uint32_t count, const struct vfc_pci_b
 		return rc;
 	rc = bind_all(info.name, count, opts);
 	if (rc < 0 && !info.sriov_count) {
-		first = *vfc_error_last();
+		error_quiet_begin();
 		remove_all(&info, count);
-		vfc_error_restore(&first);
+		error_quiet_end();
 	}
 	return rc;
 }

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <vfiocore/pci.h>
 
+#include "base/deadline.h"
 #include "base/error.h"
 #include "kernel/sys.h"
 #include "pci/sysfs.h"
@@ -160,17 +161,16 @@ struct wanted {
 
 static bool matches(const struct wanted *wanted, const char *name)
 {
-	struct vfc_error before = *vfc_error_last();
 	struct vfc_pci_info info = {.size = sizeof(info)};
+	int rc;
 
 	if (wanted->name[0] && strcmp(wanted->name, name))
 		return false;
-	if (vfc_pci_info(name, &info) < 0) {
-		vfc_error_restore(&before);
-		return false;
-	}
-	return wanted->name[0] ||
-	       (info.vendor == wanted->id.vendor && info.device == wanted->id.device);
+	error_quiet_begin();
+	rc = vfc_pci_info(name, &info);
+	error_quiet_end();
+	return rc == 0 && (wanted->name[0] || (info.vendor == wanted->id.vendor &&
+					       info.device == wanted->id.device));
 }
 
 static int look(const struct wanted *wanted, char name[VFC_PCI_NAME])
@@ -196,8 +196,7 @@ static int look(const struct wanted *wanted, char name[VFC_PCI_NAME])
 /* Messages say when to look; what is there says sysfs. */
 static int wait_for(const struct wanted *wanted, int fd, int64_t timeout, char name[VFC_PCI_NAME])
 {
-	int64_t deadline = timeout < 0 || timeout > INT64_MAX / 2 ? INT64_MAX : sys_now() + timeout;
-	struct vfc_error before = *vfc_error_last();
+	int64_t deadline = deadline_in(timeout);
 	struct pollfd poll = {.fd = fd, .events = POLLIN};
 	struct uevent event;
 	int64_t left;
@@ -208,17 +207,19 @@ static int wait_for(const struct wanted *wanted, int fd, int64_t timeout, char n
 		rc = look(wanted, name);
 		if (rc)
 			return rc < 0 ? rc : 0;
-		left = deadline - sys_now();
-		if (left <= 0)
+		left = deadline_left(deadline);
+		if (left == 0)
 			return vfc_fail(ETIMEDOUT, VFC_REASON_TIMEOUT, NOWHERE,
 					"no such device came in that time");
 		event.action = UEVENT_CHANGE;
-		rc = sys_poll(&poll, 1, left < LOOK_NS ? left : LOOK_NS);
+		rc = sys_poll(&poll, 1, left > 0 && left < LOOK_NS ? left : LOOK_NS);
 		if (rc < 0)
 			return vfc_fail(rc, VFC_REASON_NONE, WHERE("ppoll"), "%s", "");
+		/* What is lost or misread does not matter: we look anyway. */
+		error_quiet_begin();
 		while (rc >= 0 && !(rc == 1 && event.action == UEVENT_ADD))
 			rc = uevent_receive(fd, &event);
-		vfc_error_restore(&before); /* lost or misread: we look anyway */
+		error_quiet_end();
 	}
 }
 
