@@ -155,6 +155,37 @@ static void group_refusals(void)
 	mock_end();
 }
 
+/* Nobody chooses an address; what was locked before that was known is unlocked again. */
+static void no_choice(void)
+{
+	struct vfc_map_opts opts = {.size = sizeof(opts), .flags = VFC_MAP_FIXED};
+	struct vfc_iommu *space;
+	struct vfc_device *device;
+	uint64_t iova = 0x10000;
+
+	machine(false);
+	space = open_space("noiommu-group");
+	device = open_in(space, FIRST);
+	REFUSED(vfc_iommu_map(space, memory, PAGE, &iova, &opts), EOPNOTSUPP, VFC_REASON_UNSUPPORTED,
+		"which nobody can choose");
+	opts = (struct vfc_map_opts){.size = sizeof(opts), .guard = PAGE};
+	REFUSED(vfc_iommu_map(space, memory, PAGE, &iova, &opts), EOPNOTSUPP, VFC_REASON_UNSUPPORTED,
+		"which nobody can choose");
+	opts = (struct vfc_map_opts){.size = sizeof(opts), .highest = 0xfffffff};
+	REFUSED(vfc_iommu_map(space, memory, PAGE, &iova, &opts), ENOSPC, VFC_REASON_OUT_OF_IOVA,
+		"the memory lies above 0xfffffff");
+	opts = (struct vfc_map_opts){.size = sizeof(opts), .align = UINT64_C(1) << 50};
+	REFUSED(vfc_iommu_map(space, memory, PAGE, &iova, &opts), ENOSPC, VFC_REASON_OUT_OF_IOVA,
+		"the memory is not aligned to");
+	CHECK_EQ(mock.locked, 0);
+	REFUSED(vfc_iommu_dirty_start(space), EOPNOTSUPP, VFC_REASON_UNSUPPORTED,
+		"cannot track dirty pages");
+	REFUSED(vfc_device_detach(device), EOPNOTSUPP, VFC_REASON_UNSUPPORTED, "noiommu-group cannot move");
+	CHECK_EQ(vfc_device_close(device), 0);
+	CHECK_EQ(vfc_iommu_close(space), 0);
+	mock_end();
+}
+
 /* iommufd pins the memory and tells where it is; its own IOVAs are names that are never used again. */
 static void iommufd(void)
 {
@@ -319,6 +350,7 @@ int main(void)
 	group_lifetime();
 	group_files();
 	group_refusals();
+	no_choice();
 	iommufd();
 	chosen();
 	adopted();

@@ -336,6 +336,7 @@ static void files(void)
 	before = mock.mapped;
 	CHECK_EQ(vfc_iommu_map_file(space, fd, PAGE, 2 * PAGE, NULL, &iova), 0);
 	CHECK_EQ(mock.pinned, 2 * PAGE);
+	CHECK_EQ(mock.mapped, before + (int64_t)(2 * PAGE));
 	CHECK_EQ(vfc_iommu_unmap(space, iova, 2 * PAGE), 0);
 	CHECK_EQ(mock.mapped, before);
 

@@ -92,8 +92,10 @@ int open(const char *path, int flags, ...)
 				it->path = NULL;
 			return answer(-it->error);
 		}
-	if (!strncmp(path, "/dev/vfio/", 10) || !strcmp(path, "/dev/iommu"))
+	if (!strncmp(path, "/dev/vfio/", 10) || !strcmp(path, "/dev/iommu")) {
+		CHECK(flags & O_CLOEXEC); /* who has a node's descriptor has the device */
 		return answer(mock_open_node(path));
+	}
 	if (!strcmp(path, "/proc/self/pagemap"))
 		return mock_new_fd(mock_new_file(MOCK_PAGEMAP, 0), -1);
 	if (sscanf(path, "/proc/self/fdinfo/%d", &fd) == 1 && mock_file(fd))
