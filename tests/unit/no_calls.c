@@ -117,7 +117,7 @@ static void pools(struct vfc_iommu *iommu)
 static void frames(struct vfc_device *device)
 {
 	struct vfc_nic_info info = {.size = sizeof(info)};
-	struct vfc_nic_link link;
+	struct vfc_nic_link link = {.size = sizeof(link)};
 	struct vfc_packet packets[4];
 	uint8_t frame[60] = {0xff};
 	struct vfc_nic *nic;
