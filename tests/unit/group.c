@@ -34,6 +34,7 @@ static struct {
 	unsigned long fails; /* a request, with EIO unless another errno is given */
 	int code;
 	unsigned devices;    /* that were given out */
+	unsigned looks;      /* at a device in sysfs, each of which reads what driver it has */
 } kernel;
 
 static int give(const char *kind)
@@ -71,8 +72,10 @@ int open(const char *path, int flags, ...)
 /* What a device's descriptor is, which the library reads in /proc. */
 ssize_t readlink(const char *path, char *target, size_t size)
 {
+	size_t length = strlen(path);
 	int fd;
 
+	kernel.looks += length > 7 && !strcmp(path + length - 7, "/driver");
 	if (sscanf(path, "/proc/self/fd/%d", &fd) == 1 && is(fd, handle))
 		return snprintf(target, size, "anon_inode:[vfio-device]");
 	return syscall(SYS_readlinkat, AT_FDCWD, path, target, size);
@@ -372,7 +375,9 @@ static void one_handle(void)
 	unsigned given;
 	int fd;
 
+	kernel.looks = 0;
 	CHECK_EQ(open_in(space, FIRST, &first), 0);
+	CHECK_EQ(kernel.looks, 1);
 	given = kernel.devices;
 	CHECK_EQ(open_in(space, FIRST, &again), -EBUSY);
 	CHECK_EQ(vfc_error_last()->reason, VFC_REASON_BUSY);
@@ -382,7 +387,9 @@ static void one_handle(void)
 	CHECK_EQ(open_in(space, SECOND, &second), 0); /* another device is another */
 	/* A duplicate may be adopted, and the device is open for as long as one of them is. */
 	fd = fcntl(vfc_device_fd(first), F_DUPFD_CLOEXEC, 0);
+	kernel.looks = 0;
 	CHECK_EQ(vfc_device_adopt(fd, FIRST, &opts, &adopted), 0);
+	CHECK_EQ(kernel.looks, 1);
 	CHECK_EQ(vfc_device_close(first), 0);
 	CHECK_EQ(open_in(space, FIRST, &again), -EBUSY);
 	CHECK_EQ(vfc_device_close(adopted), 0);

@@ -40,6 +40,34 @@ static uint64_t read_dirty(struct vfc_iommu *space, uint64_t iova)
 	return bitmap;
 }
 
+/* Which transport, whether there is such a device, and its node: one look at sysfs answers all. */
+static void one_look(void)
+{
+	struct vfc_device_opts opts = {.size = sizeof(opts)};
+	struct vfc_iommu *space;
+	struct vfc_device *device;
+
+	reset();
+	CHECK_EQ(vfc_device_open("0000:01:00.0", &opts, &device), 0); /* the best transport there is */
+	CHECK_EQ(kernel.looks, 1);
+	CHECK_EQ(vfc_device_close(device), 0);
+	reset();
+	opts.transport = "cdev";
+	CHECK_EQ(vfc_device_open("01:00.0", &opts, &device), 0);
+	CHECK_EQ(kernel.looks, 1);
+	CHECK_EQ(vfc_device_close(device), 0);
+	reset();
+	space = open_space(NULL, 0);
+	CHECK_EQ(open_in(space, 0, &device), 0);
+	CHECK_EQ(kernel.looks, 1);
+	CHECK_EQ(vfc_device_close(device), 0);
+	/* One that is not there is looked for again, so that each who asks has a record. */
+	opts = (struct vfc_device_opts){.size = sizeof(opts)};
+	CHECK_EQ(vfc_device_open("0000:07:00.0", &opts, &device), -ENODEV);
+	CHECK_EQ(vfc_error_last()->reason, VFC_REASON_NO_DEVICE);
+	CHECK_EQ(vfc_iommu_close(space), 0);
+}
+
 /* The second device takes the first's table; the last to leave takes it along. */
 static void one_table(void)
 {
@@ -291,6 +319,7 @@ static int pasid_life(void)
 int main(void)
 {
 	make_tree();
+	one_look();
 	one_table();
 	two_tables();
 	moves();

@@ -35,6 +35,7 @@ static struct {
 	bool own_table[DEVICES]; /* no other device's page table does for this one */
 	const char *fails;       /* the beginning of the entry whose request fails */
 	int code;
+	unsigned looks; /* at a device in sysfs, each of which reads what driver it has */
 } kernel;
 
 static void took(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -102,6 +103,14 @@ int open(const char *path, int flags, ...)
 	else
 		kernel.iommufd = fd;
 	return fd;
+}
+
+ssize_t readlink(const char *path, char *target, size_t size)
+{
+	size_t length = strlen(path);
+
+	kernel.looks += length > 7 && !strcmp(path + length - 7, "/driver");
+	return syscall(SYS_readlinkat, AT_FDCWD, path, target, size);
 }
 
 static const char *kind_of(uint32_t flags)

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "iommu/space.h"
+#include "transport/candidate.h"
 
 /* The kernel lists a handful. */
 #define RESERVED_MAX 32
@@ -75,22 +76,22 @@ static int explain(struct vfc_iommu *iommu, const char *name, int rc)
 	return rc;
 }
 
-static int open_or_adopt(struct vfc_iommu *iommu, const char *name, int fd, const uint8_t *token,
-			 struct transport_device **device)
+static int open_or_adopt(struct vfc_iommu *iommu, struct candidate *wanted, int fd,
+			 const uint8_t *token, struct transport_device **device)
 {
-	int rc = fd < 0 ? iommu->ops->open(name, token, iommu->space, device)
-			: iommu->ops->adopt(fd, name, token, iommu->space, device);
+	int rc = fd < 0 ? iommu->ops->open(wanted, token, iommu->space, device)
+			: iommu->ops->adopt(fd, wanted, token, iommu->space, device);
 
-	return rc < 0 ? explain(iommu, name, rc) : 0;
+	return rc < 0 ? explain(iommu, wanted->name, rc) : 0;
 }
 
-int iommu_open_device(struct vfc_iommu *iommu, const char *name, int fd, const uint8_t *token,
+int iommu_open_device(struct vfc_iommu *iommu, struct candidate *wanted, int fd, const uint8_t *token,
 		      struct transport_device **device)
 {
 	int rc;
 
 	lock_take(&iommu->lock);
-	rc = open_or_adopt(iommu, name, fd, token, device);
+	rc = open_or_adopt(iommu, wanted, fd, token, device);
 	if (rc == 0) {
 		rc = read_windows(iommu);
 		if (rc < 0)

@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "kernel/sys.h"
 #include "pci/bus.h"
+#include "transport/candidate.h"
 #include "transport/container.h"
 #include "transport/fd.h"
 #include "transport/hints.h"
@@ -63,12 +64,11 @@ static int compat_open(struct transport_space *beside, bool dirty, int fd,
 }
 
 /* The number of the group of a device that this kind of group is for. */
-static int find_group(const char *name, struct vfc_bus_info *info, bool physical)
+static int find_group(struct candidate *device, bool physical)
 {
-	int rc;
+	const struct vfc_bus_info *info = &device->info;
+	int rc = candidate_look(device);
 
-	info->size = sizeof(*info);
-	rc = vfc_bus_info(name, info);
 	if (rc == 0)
 		rc = hint_translation(info, physical);
 	if (rc < 0)
@@ -76,23 +76,22 @@ static int find_group(const char *name, struct vfc_bus_info *info, bool physical
 	return bus_has_vfio(info) ? info->iommu_group : hint_no_driver(info);
 }
 
-static bool usable(const char *name)
+static bool usable(struct candidate *device)
 {
-	(void)name; /* a group that cannot be opened is told so when it is */
+	(void)device; /* whether its group can be opened is told when that is tried */
 	return sys_accessible(CONTAINER);
 }
 
-int group_check(const char *name, bool physical)
+int group_check(struct candidate *device, bool physical)
 {
-	struct vfc_bus_info info;
-	int number = find_group(name, &info, physical);
+	int number = find_group(device, physical);
 
 	return number < 0 ? number : 0;
 }
 
-static int check(const char *name)
+static int check(struct candidate *device)
 {
-	return group_check(name, false);
+	return group_check(device, false);
 }
 
 static struct group_device *new_device(struct container *container, const char *name)
@@ -176,20 +175,19 @@ static int get_device(struct group_device *device, int number, const uint8_t *to
 	return rc;
 }
 
-int group_device_open(const char *name, const uint8_t *token, struct transport_space *base,
+int group_device_open(struct candidate *wanted, const uint8_t *token, struct transport_space *base,
 		      struct transport_device **out)
 {
 	struct container *container = (struct container *)base;
 	struct group_device *device;
-	struct vfc_bus_info info;
-	int rc, number = find_group(name, &info, container->type == VFIO_NOIOMMU_IOMMU);
+	int rc, number = find_group(wanted, container->type == VFIO_NOIOMMU_IOMMU);
 
 	if (number < 0)
 		return number;
-	rc = check_closed(container, info.name);
+	rc = check_closed(container, wanted->info.name);
 	if (rc < 0)
 		return rc;
-	device = new_device(container, info.name);
+	device = new_device(container, wanted->info.name);
 	if (!device)
 		return -ENOMEM;
 	rc = get_device(device, number, token);
@@ -202,13 +200,10 @@ int group_device_open(const char *name, const uint8_t *token, struct transport_s
 	return 0;
 }
 
-static int take_over(struct group_device *device, int fd)
+static int take_over(struct group_device *device, int fd, int number)
 {
-	struct vfc_bus_info info = {.size = sizeof(info)};
-	int rc = vfc_bus_info(device->device.name, &info);
+	int rc = container_add_group(device->container, number, &device->group);
 
-	if (rc == 0)
-		rc = container_add_group(device->container, info.iommu_group, &device->group);
 	if (rc < 0)
 		return rc;
 	rc = device->device.fd = sys_dup(fd);
@@ -219,16 +214,19 @@ static int take_over(struct group_device *device, int fd)
 }
 
 /* Its group is attached by another process, and to this container: on its word, nobody tells. */
-int group_device_adopt(int fd, const char *name, const uint8_t *token, struct transport_space *base,
-		       struct transport_device **out)
+int group_device_adopt(int fd, struct candidate *wanted, const uint8_t *token,
+		       struct transport_space *base, struct transport_device **out)
 {
-	struct group_device *device = new_device((struct container *)base, name);
-	int rc;
+	struct group_device *device;
+	int rc = candidate_look(wanted);
 
 	(void)token; /* whoever opened it gave it */
+	if (rc < 0)
+		return rc;
+	device = new_device((struct container *)base, wanted->info.name);
 	if (!device)
 		return -ENOMEM;
-	rc = take_over(device, fd);
+	rc = take_over(device, fd, wanted->info.iommu_group);
 	if (rc < 0) {
 		free(device);
 		return rc;
