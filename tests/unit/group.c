@@ -13,6 +13,7 @@
 #include <unistd.h>
 #include <vfiocore.h>
 
+#include "gate.h"
 #include "kernel/sys.h"
 #include "kernel/uapi.h"
 #include "sweep.h"
@@ -22,6 +23,7 @@
 #define LENGTH (4 * PAGE)
 #define FIRST "0000:01:00.0"
 #define SECOND "0000:02:00.0"
+#define THIRD "0000:03:00.0"
 #define MAPPINGS 64
 
 static const char container[] = "/memfd:container", group[] = "/memfd:group", handle[] = "/memfd:handle";
@@ -67,6 +69,13 @@ int open(const char *path, int flags, ...)
 	if (!strncmp(path, "/dev/vfio/", 10))
 		return give(group);
 	return (int)syscall(SYS_openat, AT_FDCWD, path, flags, 0);
+}
+
+int close(int fd)
+{
+	if (is(fd, handle))
+		pass_gate();
+	return (int)syscall(SYS_close, fd);
 }
 
 /* What a device's descriptor is, which the library reads in /proc. */
@@ -129,6 +138,7 @@ static int answer(int fd, unsigned long request, void *argument)
 	case VFIO_SET_IOMMU:
 		return 0;
 	case VFIO_GROUP_GET_DEVICE_FD: /* as often as it is asked: the kernel counts, and no more */
+		pass_gate();
 		kernel.devices++;
 		return give(handle);
 	case VFIO_DEVICE_GET_INFO: /* VFIO_IOMMU_GET_INFO is another's 112 */
@@ -312,6 +322,39 @@ static int a_file(void)
 	return rc;
 }
 
+/* The kernel resets a function when it is opened and closed, and nobody else waits for that. */
+static void while_the_kernel_opens(void)
+{
+	struct vfc_iommu *space = open_space();
+	struct opening opening = {.space = space, .name = SECOND};
+	struct vfc_device *opened, *again;
+
+	CHECK_EQ(open_in(space, FIRST, &opened), 0);
+	all_at_once(space, (const char *const[]){SECOND, THIRD});
+	/* One that is being opened, or closed, is open. */
+	shut_gate(true);
+	begin(&opening, open_device);
+	AT_THE_GATE(1);
+	CHECK_EQ(open_in(space, SECOND, &again), -EBUSY);
+	shut_gate(false);
+	finish(&opening);
+	shut_gate(true);
+	begin(&opening, close_device);
+	AT_THE_GATE(1);
+	CHECK_EQ(open_in(space, SECOND, &again), -EBUSY);
+	shut_gate(false);
+	finish(&opening);
+	/* Not even the last is in the way of a space's books: what is mapped meanwhile stays. */
+	opening.device = opened;
+	shut_gate(true);
+	begin(&opening, close_device);
+	AT_THE_GATE(1);
+	map_beside(space, 1);
+	shut_gate(false);
+	finish(&opening);
+	CHECK_EQ(vfc_iommu_close(space), 0);
+}
+
 /* The kernel says EFAULT to all this, and the record what it is. */
 static void refused_at(struct vfc_iommu *space, const void *va, uint64_t length, const char *hint)
 {
@@ -415,7 +458,7 @@ static void shell(const char *format)
 int main(void)
 {
 	CHECK(mkdtemp(root));
-	shell("cd %s && mkdir -p bus/pci/drivers/vfio-pci && for i in 1 2; do mkdir -p kernel/iommu_groups/$i "
+	shell("cd %s && mkdir -p bus/pci/drivers/vfio-pci && for i in 1 2 3; do mkdir -p kernel/iommu_groups/$i "
 	      "&& d=bus/pci/devices/0000:0$i:00.0 && mkdir -p $d && echo 0x8086 >$d/vendor && "
 	      "ln -s ../../drivers/vfio-pci $d/driver && ln -s ../../../../kernel/iommu_groups/$i "
 	      "$d/iommu_group; done");
@@ -423,6 +466,7 @@ int main(void)
 	the_address_stays();
 	every_way_to_unmap();
 	one_handle();
+	while_the_kernel_opens();
 	memory_that_cannot_be_pinned();
 	sweep("a file by a group", a_file);
 	shell("rm -r %s");

@@ -2,6 +2,7 @@
 /* Devices that come to an address space and leave it, and the windows that it has with them. */
 #include <errno.h>
 #include <inttypes.h>
+#include <stddef.h>
 #include <stdlib.h>
 
 #include "iommu/space.h"
@@ -49,8 +50,37 @@ static void leave(struct vfc_iommu *iommu, uint32_t count)
 	struct vfc_error before = *vfc_error_last();
 
 	iommu->devices -= count;
-	if (count && iommu->devices && read_windows(iommu) < 0)
+	if (iommu->devices && read_windows(iommu) < 0)
 		vfc_error_restore(&before);
+}
+
+static struct vfc_iommu *of(struct space_owner *owner)
+{
+	return (void *)((char *)owner - offsetof(struct vfc_iommu, owner));
+}
+
+static void space_pause(struct space_owner *owner)
+{
+	lock_give(&of(owner)->lock);
+}
+
+static void space_resume(struct space_owner *owner)
+{
+	lock_take(&of(owner)->lock);
+}
+
+/* Before the first device is open nothing is mapped anyway. */
+static int space_changed(struct space_owner *owner)
+{
+	struct vfc_iommu *iommu = of(owner);
+
+	return iommu->devices ? read_windows(iommu) : 0;
+}
+
+void space_own(struct vfc_iommu *iommu)
+{
+	iommu->owner = (struct space_owner){space_pause, space_resume, space_changed};
+	iommu->space->owner = &iommu->owner;
 }
 
 /* A further device does not fit: is it for a mapping that lies where the device cannot have one? */
@@ -91,6 +121,8 @@ int iommu_open_device(struct vfc_iommu *iommu, struct candidate *wanted, int fd,
 	int rc;
 
 	lock_take(&iommu->lock);
+	/* The lock is given up while the kernel opens the device, but the space stays. */
+	iommu->holders++;
 	rc = open_or_adopt(iommu, wanted, fd, token, device);
 	if (rc == 0) {
 		rc = read_windows(iommu);
@@ -98,7 +130,10 @@ int iommu_open_device(struct vfc_iommu *iommu, struct candidate *wanted, int fd,
 			iommu->ops->close(*device);
 		else
 			iommu->devices++;
+	} else {
+		leave(iommu, 0);
 	}
+	iommu->holders--;
 	lock_give(&iommu->lock);
 	return rc;
 }

@@ -183,8 +183,12 @@ static int attach(struct cdev_device *device, struct ioas *space, uint32_t pasid
 /* Bind to our iommufd, then attach to the space's page table. */
 static int join(struct cdev_device *device, const struct vfc_bus_info *info, const uint8_t *token)
 {
-	int rc = vfc_iommufd_bind(device->device.fd, device->space->iommufd->fd, token, &device->id);
+	struct space_owner *owner = device->space->base.owner;
+	int rc;
 
+	owner->pause(owner);
+	rc = vfc_iommufd_bind(device->device.fd, device->space->iommufd->fd, token, &device->id);
+	owner->resume(owner);
 	if (rc < 0)
 		return bind_failed(rc, info, token);
 	rc = attach(device, device->space, 0, false, &device->hwpt);
@@ -338,10 +342,13 @@ static void forget_spaces(struct cdev_device *device)
 void cdev_close(struct transport_device *base)
 {
 	struct cdev_device *device = (struct cdev_device *)base;
+	struct space_owner *owner = device->space->base.owner;
 
 	if (device->adopted && !device->space->joined)
 		detach_all(device);
+	owner->pause(owner);
 	sys_close(device->device.fd);
+	owner->resume(owner);
 	forget_spaces(device);
 	free(device);
 }

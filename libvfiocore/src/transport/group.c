@@ -154,8 +154,20 @@ static void leave(struct group_device *device)
 	*link = device->next;
 }
 
+static void refused(const struct group_device *device, int rc, const uint8_t *token)
+{
+	const char *name = device->device.name;
+
+	if (hint_token(rc, "VFIO_GROUP_GET_DEVICE_FD", name, token) == 0)
+		vfc_fail(rc, rc == -EBUSY ? VFC_REASON_BUSY : VFC_REASON_NONE,
+			 WHERE("VFIO_GROUP_GET_DEVICE_FD", name), "%s",
+			 rc == -EBUSY ? "the device is open already"
+				      : "the device's driver would not open it");
+}
+
 static int get_device(struct group_device *device, int number, const uint8_t *token)
 {
+	struct space_owner *owner = device->container->base.owner;
 	const char *name = device->device.name;
 	char words[DEVICE_WORDS];
 	int rc = container_get_group(device->container, number, &device->group);
@@ -163,14 +175,15 @@ static int get_device(struct group_device *device, int number, const uint8_t *to
 	if (rc < 0)
 		return rc;
 	with_token(words, name, token);
-	rc = device->device.fd = sys_ioctl(device->group->fd, VFIO_GROUP_GET_DEVICE_FD, words);
-	if (rc >= 0)
-		return 0;
-	if (hint_token(rc, "VFIO_GROUP_GET_DEVICE_FD", name, token) == 0)
-		vfc_fail(rc, rc == -EBUSY ? VFC_REASON_BUSY : VFC_REASON_NONE,
-			 WHERE("VFIO_GROUP_GET_DEVICE_FD", name), "%s",
-			 rc == -EBUSY ? "the device is open already"
-				      : "the device's driver would not open it");
+	rc = owner->changed(owner);
+	if (rc == 0) {
+		owner->pause(owner);
+		rc = device->device.fd = sys_ioctl(device->group->fd, VFIO_GROUP_GET_DEVICE_FD, words);
+		owner->resume(owner);
+		if (rc >= 0)
+			return 0;
+		refused(device, rc, token);
+	}
 	container_put_group(device->container, device->group, -1, false);
 	return rc;
 }
@@ -190,12 +203,14 @@ int group_device_open(struct candidate *wanted, const uint8_t *token, struct tra
 	device = new_device(container, wanted->info.name);
 	if (!device)
 		return -ENOMEM;
+	/* First of all: while the kernel opens it, another thread may ask for the same. */
+	join(device);
 	rc = get_device(device, number, token);
 	if (rc < 0) {
+		leave(device);
 		free(device);
 		return rc;
 	}
-	join(device);
 	*out = &device->device.base;
 	return 0;
 }
@@ -239,9 +254,18 @@ int group_device_adopt(int fd, struct candidate *wanted, const uint8_t *token,
 void group_device_close(struct transport_device *base)
 {
 	struct group_device *device = (struct group_device *)base;
+	struct space_owner *owner = device->container->base.owner;
+	int fd = device->device.fd;
 
+	/* That of a group that another process has may have to stay open in its place. */
+	if (device->group->fd >= 0) {
+		owner->pause(owner);
+		sys_close(fd);
+		owner->resume(owner);
+		fd = -1;
+	}
 	leave(device);
-	container_put_group(device->container, device->group, device->device.fd, device->released);
+	container_put_group(device->container, device->group, fd, device->released);
 	free(device);
 }
 

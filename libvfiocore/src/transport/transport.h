@@ -20,9 +20,22 @@
 struct candidate;
 struct transport;
 
+/*
+ * The caller, who holds the lock of a space. The kernel resets a function when it is opened and when it is
+ * closed, which takes a tenth of a second and more. A transport lets others use the space meanwhile, at a
+ * point where all that it keeps of the space is in order.
+ */
+struct space_owner {
+	void (*pause)(struct space_owner *owner); /* give the lock up */
+	void (*resume)(struct space_owner *owner);
+	/* The space may have other windows than before. They are to be known before the lock is given up. */
+	int (*changed)(struct space_owner *owner);
+};
+
 /* A transport embeds these at the start of its own objects. */
 struct transport_space {
 	const struct transport *ops;
+	struct space_owner *owner; /* who sets it after space_open() */
 };
 
 struct transport_device {
