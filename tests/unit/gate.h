@@ -78,7 +78,7 @@ static inline void map_beside(struct vfc_iommu *space, unsigned waiting)
 	for (unsigned i = 0; i < 10; i++) {
 		uint64_t iova = 0;
 
-		done += vfc_iommu_map(space, (void *)0x10000, 0x1000, &iova, NULL) == 0 &&
+		done += vfc_iommu_map(space, (void *)0x10000, 0x1000, NULL, &iova) == 0 &&
 			vfc_iommu_unmap(space, iova, 0x1000) == 0;
 	}
 	CHECK_EQ(done, 10);

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Devices that come to an address space and leave it, and the windows that it has with them. */
+/* Devices that come to an address space and leave it. */
 #include <errno.h>
 #include <inttypes.h>
-#include <stddef.h>
-#include <stdlib.h>
 
 #include "iommu/space.h"
 #include "transport/candidate.h"
@@ -11,76 +9,14 @@
 /* The kernel lists a handful. */
 #define RESERVED_MAX 32
 
-/*
- * No window ends where 64 bits do. A mapping of several pages that ends there gets through iommufd
- * other memory than was asked for: "last + 1" is 0 in batch_to_domain() (Linux 7.3,
- * drivers/iommu/iommufd/pages.c), so the first run of pages is stretched over all the rest.
- */
-static void leave_the_last_page(struct transport_space_info *info, uint64_t page)
-{
-	for (size_t i = 0; i < info->range_count; i++)
-		if (info->ranges[i].end == UINT64_MAX && info->ranges[i].start < UINT64_MAX - page)
-			info->ranges[i].end -= page;
-}
-
-/* Windows may shrink with each device. Caller holds the lock. */
-static int read_windows(struct vfc_iommu *iommu)
-{
-	struct transport_space_info info;
-	int rc = iommu->ops->space_info(iommu->space, &info);
-
-	if (rc < 0)
-		return rc;
-	if (!(info.page_sizes & -info.page_sizes)) {
-		free(info.ranges);
-		return vfc_fail(EBADMSG, VFC_REASON_MALFORMED, NOWHERE,
-				"the kernel says that the IOMMU has no page size");
-	}
-	iommu->page_sizes = info.page_sizes;
-	iommu->physical = info.physical;
-	iommu->unpinned = info.unpinned;
-	leave_the_last_page(&info, info.page_sizes & -info.page_sizes);
-	iova_set_windows(&iommu->map, info.ranges, info.range_count);
-	return 0;
-}
-
 /* Windows may widen with each that leaves. Without an answer they stay as they are, which is safe. */
 static void leave(struct vfc_iommu *iommu, uint32_t count)
 {
 	struct vfc_error before = *vfc_error_last();
 
 	iommu->devices -= count;
-	if (iommu->devices && read_windows(iommu) < 0)
+	if (iommu->devices && space_read_windows(iommu) < 0)
 		vfc_error_restore(&before);
-}
-
-static struct vfc_iommu *of(struct space_owner *owner)
-{
-	return (void *)((char *)owner - offsetof(struct vfc_iommu, owner));
-}
-
-static void space_pause(struct space_owner *owner)
-{
-	lock_give(&of(owner)->lock);
-}
-
-static void space_resume(struct space_owner *owner)
-{
-	lock_take(&of(owner)->lock);
-}
-
-/* Before the first device is open nothing is mapped anyway. */
-static int space_changed(struct space_owner *owner)
-{
-	struct vfc_iommu *iommu = of(owner);
-
-	return iommu->devices ? read_windows(iommu) : 0;
-}
-
-void space_own(struct vfc_iommu *iommu)
-{
-	iommu->owner = (struct space_owner){space_pause, space_resume, space_changed};
-	iommu->space->owner = &iommu->owner;
 }
 
 /* A further device does not fit: is it for a mapping that lies where the device cannot have one? */
@@ -125,7 +61,7 @@ int iommu_open_device(struct vfc_iommu *iommu, struct candidate *wanted, int fd,
 	iommu->holders++;
 	rc = open_or_adopt(iommu, wanted, fd, token, device);
 	if (rc == 0) {
-		rc = read_windows(iommu);
+		rc = space_read_windows(iommu);
 		if (rc < 0)
 			iommu->ops->close(*device);
 		else
@@ -214,7 +150,7 @@ static int attach_locked(struct vfc_iommu *iommu, struct vfc_iommu *from,
 
 	if (rc < 0)
 		return rc;
-	rc = read_windows(iommu);
+	rc = space_read_windows(iommu);
 	if (rc == 0)
 		return 0;
 	error = *vfc_error_last();
