@@ -13,6 +13,7 @@
 #include <unistd.h>
 #include <vfiocore.h>
 
+#include "gate.h"
 #include "kernel/sys.h"
 #include "kernel/uapi.h"
 #include "sweep.h"
@@ -22,6 +23,7 @@
 #define LENGTH (4 * PAGE)
 #define FIRST "0000:01:00.0"
 #define SECOND "0000:02:00.0"
+#define THIRD "0000:03:00.0"
 #define MAPPINGS 64
 
 static const char container[] = "/memfd:container", group[] = "/memfd:group", handle[] = "/memfd:handle";
@@ -34,6 +36,7 @@ static struct {
 	unsigned long fails; /* a request, with EIO unless another errno is given */
 	int code;
 	unsigned devices;    /* that were given out */
+	unsigned looks;      /* at a device in sysfs, each of which reads what driver it has */
 } kernel;
 
 static int give(const char *kind)
@@ -68,11 +71,20 @@ int open(const char *path, int flags, ...)
 	return (int)syscall(SYS_openat, AT_FDCWD, path, flags, 0);
 }
 
+int close(int fd)
+{
+	if (is(fd, handle))
+		pass_gate();
+	return (int)syscall(SYS_close, fd);
+}
+
 /* What a device's descriptor is, which the library reads in /proc. */
 ssize_t readlink(const char *path, char *target, size_t size)
 {
+	size_t length = strlen(path);
 	int fd;
 
+	kernel.looks += length > 7 && !strcmp(path + length - 7, "/driver");
 	if (sscanf(path, "/proc/self/fd/%d", &fd) == 1 && is(fd, handle))
 		return snprintf(target, size, "anon_inode:[vfio-device]");
 	return syscall(SYS_readlinkat, AT_FDCWD, path, target, size);
@@ -126,6 +138,7 @@ static int answer(int fd, unsigned long request, void *argument)
 	case VFIO_SET_IOMMU:
 		return 0;
 	case VFIO_GROUP_GET_DEVICE_FD: /* as often as it is asked: the kernel counts, and no more */
+		pass_gate();
 		kernel.devices++;
 		return give(handle);
 	case VFIO_DEVICE_GET_INFO: /* VFIO_IOMMU_GET_INFO is another's 112 */
@@ -309,6 +322,39 @@ static int a_file(void)
 	return rc;
 }
 
+/* The kernel resets a function when it is opened and closed, and nobody else waits for that. */
+static void while_the_kernel_opens(void)
+{
+	struct vfc_iommu *space = open_space();
+	struct opening opening = {.space = space, .name = SECOND};
+	struct vfc_device *opened, *again;
+
+	CHECK_EQ(open_in(space, FIRST, &opened), 0);
+	all_at_once(space, (const char *const[]){SECOND, THIRD});
+	/* One that is being opened, or closed, is open. */
+	shut_gate(true);
+	begin(&opening, open_device);
+	AT_THE_GATE(1);
+	CHECK_EQ(open_in(space, SECOND, &again), -EBUSY);
+	shut_gate(false);
+	finish(&opening);
+	shut_gate(true);
+	begin(&opening, close_device);
+	AT_THE_GATE(1);
+	CHECK_EQ(open_in(space, SECOND, &again), -EBUSY);
+	shut_gate(false);
+	finish(&opening);
+	/* Not even the last is in the way of a space's books: what is mapped meanwhile stays. */
+	opening.device = opened;
+	shut_gate(true);
+	begin(&opening, close_device);
+	AT_THE_GATE(1);
+	map_beside(space, 1);
+	shut_gate(false);
+	finish(&opening);
+	CHECK_EQ(vfc_iommu_close(space), 0);
+}
+
 /* The kernel says EFAULT to all this, and the record what it is. */
 static void refused_at(struct vfc_iommu *space, const void *va, uint64_t length, const char *hint)
 {
@@ -372,7 +418,9 @@ static void one_handle(void)
 	unsigned given;
 	int fd;
 
+	kernel.looks = 0;
 	CHECK_EQ(open_in(space, FIRST, &first), 0);
+	CHECK_EQ(kernel.looks, 1);
 	given = kernel.devices;
 	CHECK_EQ(open_in(space, FIRST, &again), -EBUSY);
 	CHECK_EQ(vfc_error_last()->reason, VFC_REASON_BUSY);
@@ -382,7 +430,9 @@ static void one_handle(void)
 	CHECK_EQ(open_in(space, SECOND, &second), 0); /* another device is another */
 	/* A duplicate may be adopted, and the device is open for as long as one of them is. */
 	fd = fcntl(vfc_device_fd(first), F_DUPFD_CLOEXEC, 0);
+	kernel.looks = 0;
 	CHECK_EQ(vfc_device_adopt(fd, FIRST, &opts, &adopted), 0);
+	CHECK_EQ(kernel.looks, 1);
 	CHECK_EQ(vfc_device_close(first), 0);
 	CHECK_EQ(open_in(space, FIRST, &again), -EBUSY);
 	CHECK_EQ(vfc_device_close(adopted), 0);
@@ -408,7 +458,7 @@ static void shell(const char *format)
 int main(void)
 {
 	CHECK(mkdtemp(root));
-	shell("cd %s && mkdir -p bus/pci/drivers/vfio-pci && for i in 1 2; do mkdir -p kernel/iommu_groups/$i "
+	shell("cd %s && mkdir -p bus/pci/drivers/vfio-pci && for i in 1 2 3; do mkdir -p kernel/iommu_groups/$i "
 	      "&& d=bus/pci/devices/0000:0$i:00.0 && mkdir -p $d && echo 0x8086 >$d/vendor && "
 	      "ln -s ../../drivers/vfio-pci $d/driver && ln -s ../../../../kernel/iommu_groups/$i "
 	      "$d/iommu_group; done");
@@ -416,6 +466,7 @@ int main(void)
 	the_address_stays();
 	every_way_to_unmap();
 	one_handle();
+	while_the_kernel_opens();
 	memory_that_cannot_be_pinned();
 	sweep("a file by a group", a_file);
 	shell("rm -r %s");

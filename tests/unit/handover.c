@@ -168,6 +168,7 @@ static void several_receivers(void)
 {
 	struct receivers all = {.timeout = 3000000};
 	pthread_t threads[RECEIVERS];
+	struct vfc_device *device;
 	int pair[2];
 
 	CHECK_EQ(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
@@ -186,6 +187,9 @@ static void several_receivers(void)
 			CHECK(all.results[i] == -EINVAL || all.results[i] == -ETIMEDOUT);
 			got += all.results[i] == -EINVAL;
 		}
+		/* On a busy machine all may have given up before it was sent. Then it is still there. */
+		if (!got)
+			got += vfc_device_receive(pair[1], NULL, 0, &device) == -EINVAL;
 		CHECK_EQ(got, 1);
 		CHECK_EQ(pthread_barrier_destroy(&all.start), 0);
 	}

@@ -28,7 +28,7 @@ static int open_in(struct vfc_iommu *space, int index, struct vfc_device **devic
 static void reset(void)
 {
 	memset(&kernel, 0, sizeof(kernel));
-	kernel.iommufd = kernel.devices[0] = kernel.devices[1] = -1;
+	kernel.iommufd = kernel.devices[0] = kernel.devices[1] = kernel.devices[2] = -1;
 	kernel.next_id = 1;
 }
 
@@ -38,6 +38,47 @@ static uint64_t read_dirty(struct vfc_iommu *space, uint64_t iova)
 
 	CHECK(vfc_iommu_dirty_read(space, iova, 4 * PAGE, PAGE, &bitmap) >= 0);
 	return bitmap;
+}
+
+/* Which transport, whether there is such a device, and its node: one look at sysfs answers all. */
+static void one_look(void)
+{
+	struct vfc_device_opts opts = {.size = sizeof(opts)};
+	struct vfc_iommu *space;
+	struct vfc_device *device;
+
+	reset();
+	CHECK_EQ(vfc_device_open("0000:01:00.0", &opts, &device), 0); /* the best transport there is */
+	CHECK_EQ(kernel.looks, 1);
+	CHECK_EQ(vfc_device_close(device), 0);
+	reset();
+	opts.transport = "cdev";
+	CHECK_EQ(vfc_device_open("01:00.0", &opts, &device), 0);
+	CHECK_EQ(kernel.looks, 1);
+	CHECK_EQ(vfc_device_close(device), 0);
+	reset();
+	space = open_space(NULL, 0);
+	CHECK_EQ(open_in(space, 0, &device), 0);
+	CHECK_EQ(kernel.looks, 1);
+	CHECK_EQ(vfc_device_close(device), 0);
+	/* One that is not there is looked for again, so that each who asks has a record. */
+	opts = (struct vfc_device_opts){.size = sizeof(opts)};
+	CHECK_EQ(vfc_device_open("0000:07:00.0", &opts, &device), -ENODEV);
+	CHECK_EQ(vfc_error_last()->reason, VFC_REASON_NO_DEVICE);
+	CHECK_EQ(vfc_iommu_close(space), 0);
+}
+
+/* The kernel resets a function when it is bound and closed, and nobody else waits for that. */
+static void while_the_kernel_opens(void)
+{
+	struct vfc_iommu *space;
+	struct vfc_device *opened;
+
+	reset();
+	space = open_space(NULL, 0);
+	CHECK_EQ(open_in(space, 0, &opened), 0);
+	all_at_once(space, (const char *const[]){"0000:02:00.0", "0000:03:00.0"});
+	CHECK_EQ(vfc_device_close(opened) | vfc_iommu_close(space), 0);
 }
 
 /* The second device takes the first's table; the last to leave takes it along. */
@@ -291,6 +332,8 @@ static int pasid_life(void)
 int main(void)
 {
 	make_tree();
+	one_look();
+	while_the_kernel_opens();
 	one_table();
 	two_tables();
 	moves();

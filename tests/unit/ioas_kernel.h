@@ -20,12 +20,13 @@
 #include <unistd.h>
 #include <vfiocore.h>
 
+#include "gate.h"
 #include "kernel/iommufd.h"
 #include "kernel/uapi.h"
 #include "test.h"
 
 #define PAGE UINT64_C(4096)
-#define DEVICES 2
+#define DEVICES 3
 
 static struct {
 	char log[2000]; /* what was asked for, "verb object;" */
@@ -35,6 +36,7 @@ static struct {
 	bool own_table[DEVICES]; /* no other device's page table does for this one */
 	const char *fails;       /* the beginning of the entry whose request fails */
 	int code;
+	unsigned looks; /* at a device in sysfs, each of which reads what driver it has */
 } kernel;
 
 static void took(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -102,6 +104,22 @@ int open(const char *path, int flags, ...)
 	else
 		kernel.iommufd = fd;
 	return fd;
+}
+
+ssize_t readlink(const char *path, char *target, size_t size)
+{
+	size_t length = strlen(path);
+
+	kernel.looks += length > 7 && !strcmp(path + length - 7, "/driver");
+	return syscall(SYS_readlinkat, AT_FDCWD, path, target, size);
+}
+
+int close(int fd)
+{
+	for (int i = 0; i < DEVICES; i++)
+		if (fd >= 0 && fd == kernel.devices[i])
+			pass_gate();
+	return (int)syscall(SYS_close, fd);
 }
 
 static const char *kind_of(uint32_t flags)
@@ -172,6 +190,7 @@ static int on_device(int index, unsigned long request, void *argument)
 	switch (request) {
 	case VFIO_DEVICE_BIND_IOMMUFD:
 		CHECK_EQ(bind->iommufd, kernel.iommufd);
+		pass_gate();
 		bind->out_devid = 10 + (uint32_t)index;
 		return 0;
 	case VFIO_DEVICE_ATTACH_IOMMUFD_PT:
@@ -228,7 +247,7 @@ static void make_tree(void)
 
 	CHECK(mkdtemp(root));
 	snprintf(command, sizeof(command),
-		 "cd %s && mkdir -p bus/pci/drivers/vfio-pci kernel/iommu_groups/1 && for i in 0 1; do "
+		 "cd %s && mkdir -p bus/pci/drivers/vfio-pci kernel/iommu_groups/1 && for i in 0 1 2; do "
 		 "d=bus/pci/devices/0000:0$((i+1)):00.0 && mkdir -p $d/vfio-dev/vfio$i && "
 		 "echo 0x8086 >$d/vendor && ln -s ../../drivers/vfio-pci $d/driver && "
 		 "ln -s ../../../../kernel/iommu_groups/1 $d/iommu_group; done", root);

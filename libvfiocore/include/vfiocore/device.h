@@ -78,9 +78,11 @@ VFC_BEGIN_DECLS
  * Bus mastering is off until vfc_device_bus_master() or a driver turns it on.
  * A virtual function whose physical one is bound to vfio-pci takes the token that was set there; a
  * physical function sets it by it, but while virtual ones are open, takes the same.
+ * The kernel resets the device, here and in vfc_device_close(), which takes a tenth of a second and more.
+ * Other threads can open, close and map in the same address space meanwhile.
  * Errors: -ENODEV (no such device, or bound to no VFIO driver), -ENOENT (module missing), -EACCES
- * (also: no token, or another), -EBUSY (open already, here or elsewhere), -EPERM (group not viable), -EINVAL (also: a
- * token for a device that has none).
+ * (also: no token, or another), -EBUSY (open already, here or elsewhere), -EPERM (group not viable),
+ * -EINVAL (also: a token for a device that has none). Thread-safe.
  */
 VFC_API int vfc_device_open(const char *name, const struct vfc_device_opts *opts,
 			    struct vfc_device **device);
@@ -117,7 +119,8 @@ VFC_API int vfc_device_close(struct vfc_device *device);
  * (vfc_iommu_map_region()), and the descriptor is closed; a group's with its last
  * device. From then on every call on the device or on what hangs on it fails with -ENODEV or finds
  * all ones, and who waits for an interrupt is woken; vfc_device_close() and the like release the objects.
- * It may be called while other threads use the device; a second call does nothing.
+ * It may be called while other threads use the device; a second call does nothing. Until the kernel has
+ * closed the device, nobody else can map in its address space.
  * Of an adopted device the library closes its duplicate, and the device leaves the address spaces that
  * it was attached to, also for those who share it; the host has it once they have closed theirs. A group that
  * another process attached stays in its container until that process lets go of it.

@@ -21,6 +21,7 @@
 #include "kernel/sys.h"
 #include "pci/bus.h"
 #include "pci/sysfs.h"
+#include "transport/candidate.h"
 #include "transport/environment.h"
 #include "transport/handle.h"
 
@@ -90,16 +91,16 @@ static int read_info(struct vfc_device *device)
 	return rc;
 }
 
-static int own_iommu(struct vfc_device *device, const char *name, const char *transport)
+static int own_iommu(struct vfc_device *device, struct candidate *wanted, const char *transport)
 {
 	struct vfc_iommu_opts opts = {.size = sizeof(opts), .transport = transport};
 	const struct transport *ops;
 	int rc;
 
 	/* First of all: of a device that is not there nothing else is worth saying. */
-	rc = transport_find(opts.transport, name, &ops);
+	rc = transport_find(opts.transport, wanted, &ops);
 	if (rc == 0)
-		rc = ops->check(name);
+		rc = ops->check(wanted);
 	if (rc < 0)
 		return rc;
 	opts.transport = ops->name;
@@ -108,9 +109,9 @@ static int own_iommu(struct vfc_device *device, const char *name, const char *tr
 	return rc;
 }
 
-static int open_in(struct vfc_device *device, const char *name, int fd, const uint8_t *token)
+static int open_in(struct vfc_device *device, struct candidate *wanted, int fd, const uint8_t *token)
 {
-	int rc = iommu_open_device(device->iommu, name, fd, token, &device->transport);
+	int rc = iommu_open_device(device->iommu, wanted, fd, token, &device->transport);
 
 	if (rc < 0)
 		return rc;
@@ -125,8 +126,8 @@ static int open_in(struct vfc_device *device, const char *name, int fd, const ui
 }
 
 /* @transport: if there is no opts->iommu. @fd: its open descriptor, or -1. */
-static int new_device(const char *name, const struct vfc_device_opts *opts, const char *transport,
-		      int fd, struct vfc_device **out)
+static int new_device(struct candidate *wanted, const struct vfc_device_opts *opts,
+		      const char *transport, int fd, struct vfc_device **out)
 {
 	struct vfc_device *device = sys_alloc(sizeof(*device));
 	int rc = 0;
@@ -134,12 +135,12 @@ static int new_device(const char *name, const struct vfc_device_opts *opts, cons
 	if (!device)
 		return vfc_no_memory();
 	device_init(device);
-	bus_name(name, device->name);
+	bus_name(wanted->name, device->name);
 	device->iommu = opts->iommu;
 	if (!device->iommu)
-		rc = own_iommu(device, name, transport);
+		rc = own_iommu(device, wanted, transport);
 	if (rc == 0) {
-		rc = open_in(device, name, fd, opts->vf_token);
+		rc = open_in(device, wanted, fd, opts->vf_token);
 		if (rc < 0)
 			vfc_iommu_close(device->own);
 	}
@@ -163,15 +164,18 @@ static int check_opts(const struct vfc_device_opts *opts)
 	return opts->iommu ? iommu_check_process(opts->iommu) : 0;
 }
 
-static int check_name(const char *given, const struct handle *handle, struct vfc_bus_info *info)
+static int check_name(const char *given, const struct handle *handle, struct candidate *found)
 {
+	const struct vfc_bus_info *info = &found->info;
 	int rc;
 
 	if (!given && !handle->name[0])
 		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE,
 				"the kernel does not tell which device the descriptor is of (Linux 7.2 "
 				"would): pass its name, too");
-	rc = vfc_bus_info(given ? given : handle->name, info);
+	found->name = given ? given : handle->name;
+	rc = candidate_look(found);
+	found->name = info->name;
 	if (rc == 0 && handle->name[0] && strcmp(handle->name, info->name))
 		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, WHERE(.object = info->name),
 				"the descriptor is of %s", handle->name);
@@ -198,8 +202,8 @@ int device_take(int fd, const char *given, const struct vfc_device_opts *opts,
 		struct vfc_device **out)
 {
 	struct vfc_device_opts own;
+	struct candidate found = {0};
 	struct handle handle;
-	struct vfc_bus_info info = {.size = sizeof(info)};
 	int rc;
 
 	opts = OPTIONS(vfc_device_opts, opts, &own);
@@ -209,10 +213,10 @@ int device_take(int fd, const char *given, const struct vfc_device_opts *opts,
 	if (rc == 0)
 		rc = check_handle(fd, &handle, opts->iommu);
 	if (rc == 0)
-		rc = check_name(given, &handle, &info);
+		rc = check_name(given, &handle, &found);
 	/* The device has a duplicate, so a failure leaves the caller's as it was. */
 	if (rc == 0)
-		rc = new_device(info.name, opts, "cdev", fd, out);
+		rc = new_device(&found, opts, "cdev", fd, out);
 	if (rc == 0)
 		__atomic_store_n(&(*out)->shared, opts->flags & VFC_DEVICE_SHARED, __ATOMIC_RELAXED);
 	return rc;
@@ -273,6 +277,7 @@ static int open_passed(const char *name, const struct vfc_device_opts *opts,
 static int device_open(const char *name, const struct vfc_device_opts *opts,
 		       struct vfc_device **out)
 {
+	struct candidate wanted = {.name = name};
 	struct vfc_device_opts own;
 	int rc;
 
@@ -290,12 +295,12 @@ static int device_open(const char *name, const struct vfc_device_opts *opts,
 		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, WHERE(.object = name),
 				"an address space has its transport already: give one of the two");
 	if (opts->transport)
-		return new_device(name, opts, opts->transport, -1, out);
+		return new_device(&wanted, opts, opts->transport, -1, out);
 	rc = open_passed(name, opts, out);
 	if (rc <= 0)
 		return rc;
 	/* A model is named with its transport, whatever the environment says. */
-	return new_device(name, opts, strncmp(name, "fake:", 5) ? NULL : "fake", -1, out);
+	return new_device(&wanted, opts, strncmp(name, "fake:", 5) ? NULL : "fake", -1, out);
 }
 
 int vfc_device_open(const char *name, const struct vfc_device_opts *opts,

@@ -1,54 +1,21 @@
 /* SPDX-License-Identifier: MIT */
-/* Devices that come to an address space and leave it, and the windows that it has with them. */
+/* Devices that come to an address space and leave it. */
 #include <errno.h>
 #include <inttypes.h>
-#include <stdlib.h>
 
 #include "iommu/space.h"
+#include "transport/candidate.h"
 
 /* The kernel lists a handful. */
 #define RESERVED_MAX 32
-
-/*
- * No window ends where 64 bits do. A mapping of several pages that ends there gets through iommufd
- * other memory than was asked for: "last + 1" is 0 in batch_to_domain() (Linux 7.3,
- * drivers/iommu/iommufd/pages.c), so the first run of pages is stretched over all the rest.
- */
-static void leave_the_last_page(struct transport_space_info *info, uint64_t page)
-{
-	for (size_t i = 0; i < info->range_count; i++)
-		if (info->ranges[i].end == UINT64_MAX && info->ranges[i].start < UINT64_MAX - page)
-			info->ranges[i].end -= page;
-}
-
-/* Windows may shrink with each device. Caller holds the lock. */
-static int read_windows(struct vfc_iommu *iommu)
-{
-	struct transport_space_info info;
-	int rc = iommu->ops->space_info(iommu->space, &info);
-
-	if (rc < 0)
-		return rc;
-	if (!(info.page_sizes & -info.page_sizes)) {
-		free(info.ranges);
-		return vfc_fail(EBADMSG, VFC_REASON_MALFORMED, NOWHERE,
-				"the kernel says that the IOMMU has no page size");
-	}
-	iommu->page_sizes = info.page_sizes;
-	iommu->physical = info.physical;
-	iommu->unpinned = info.unpinned;
-	leave_the_last_page(&info, info.page_sizes & -info.page_sizes);
-	iova_set_windows(&iommu->map, info.ranges, info.range_count);
-	return 0;
-}
 
 /* Windows may widen with each that leaves. Without an answer they stay as they are, which is safe. */
 static void leave(struct vfc_iommu *iommu, uint32_t count)
 {
 	iommu->devices -= count;
 	error_quiet_begin();
-	if (count && iommu->devices)
-		read_windows(iommu);
+	if (iommu->devices)
+		space_read_windows(iommu);
 	error_quiet_end();
 }
 
@@ -56,7 +23,7 @@ static void leave(struct vfc_iommu *iommu, uint32_t count)
 static int explain(struct vfc_iommu *iommu, const char *name, int rc)
 {
 	struct transport_reserved ranges[RESERVED_MAX];
-	const struct vfc_error *error = vfc_error_last();
+	struct vfc_error error = *vfc_error_last();
 	uint64_t iova, length;
 	int count = 0;
 
@@ -67,7 +34,7 @@ static int explain(struct vfc_iommu *iommu, const char *name, int rc)
 	error_quiet_end();
 	for (int i = 0; i < count; i++)
 		if (iova_last_in(&iommu->map, ranges[i].start, ranges[i].end, &iova, &length))
-			return vfc_fail(rc, VFC_REASON_IOVA, WHERE(error->call, name, AT_IOVA(iova, length)),
+			return vfc_fail(rc, VFC_REASON_IOVA, WHERE(error.call, name, AT_IOVA(iova, length)),
 					"the device cannot use 0x%" PRIx64 "-0x%" PRIx64 " (%s), where "
 					"0x%" PRIx64 "-0x%" PRIx64 " is mapped already: unmap that, or open "
 					"the device before",
@@ -76,29 +43,34 @@ static int explain(struct vfc_iommu *iommu, const char *name, int rc)
 	return rc;
 }
 
-static int open_or_adopt(struct vfc_iommu *iommu, const char *name, int fd, const uint8_t *token,
-			 struct transport_device **device)
+static int open_or_adopt(struct vfc_iommu *iommu, struct candidate *wanted, int fd,
+			 const uint8_t *token, struct transport_device **device)
 {
-	int rc = fd < 0 ? iommu->ops->open(name, token, iommu->space, device)
-			: iommu->ops->adopt(fd, name, token, iommu->space, device);
+	int rc = fd < 0 ? iommu->ops->open(wanted, token, iommu->space, device)
+			: iommu->ops->adopt(fd, wanted, token, iommu->space, device);
 
-	return rc < 0 ? explain(iommu, name, rc) : 0;
+	return rc < 0 ? explain(iommu, wanted->name, rc) : 0;
 }
 
-int iommu_open_device(struct vfc_iommu *iommu, const char *name, int fd, const uint8_t *token,
+int iommu_open_device(struct vfc_iommu *iommu, struct candidate *wanted, int fd, const uint8_t *token,
 		      struct transport_device **device)
 {
 	int rc;
 
 	lock_take(&iommu->lock);
-	rc = open_or_adopt(iommu, name, fd, token, device);
+	/* The lock is given up while the kernel opens the device, but the space stays. */
+	iommu->holders++;
+	rc = open_or_adopt(iommu, wanted, fd, token, device);
 	if (rc == 0) {
-		rc = read_windows(iommu);
+		rc = space_read_windows(iommu);
 		if (rc < 0)
 			iommu->ops->close(*device);
 		else
 			iommu->devices++;
+	} else {
+		leave(iommu, 0);
 	}
+	iommu->holders--;
 	lock_give(&iommu->lock);
 	return rc;
 }
@@ -178,7 +150,7 @@ static int attach_locked(struct vfc_iommu *iommu, struct vfc_iommu *from,
 
 	if (rc < 0)
 		return rc;
-	rc = read_windows(iommu);
+	rc = space_read_windows(iommu);
 	if (rc == 0)
 		return 0;
 	error_quiet_begin();

@@ -87,6 +87,7 @@ static int new_space(const struct transport *ops, const struct vfc_iommu_opts *o
 		fork_free(iommu, sizeof(*iommu));
 		return rc;
 	}
+	space_own(iommu);
 	*out = iommu;
 	return 0;
 }
@@ -205,7 +206,7 @@ int vfc_iommu_close(struct vfc_iommu *iommu)
 	if (state.devices || state.holders)
 		return vfc_done(vfc_fail(EBUSY, VFC_REASON_BUSY, NOWHERE,
 					 "still there: %u attached device%s, and %u of DMA buffers, map caches, "
-					 "detached devices and mappings in the making: close them first",
+					 "detached devices, and mappings and devices in the making: close them first",
 					 state.devices, PLURAL(state.devices), state.holders));
 	empty(iommu);
 	/* Closing the space drops its mappings, whatever became of them before. */

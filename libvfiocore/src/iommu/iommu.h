@@ -12,10 +12,10 @@
 enum handle_kind iommu_device_handle(struct vfc_iommu *iommu);
 
 /*
- * Open @name through the space's transport, or take its descriptor @fd (-1: none) over, attach it,
+ * Open @wanted through the space's transport, or take its descriptor @fd (-1: none) over, attach it,
  * read the windows again; and back.
  */
-int iommu_open_device(struct vfc_iommu *iommu, const char *name, int fd, const uint8_t *token,
+int iommu_open_device(struct vfc_iommu *iommu, struct candidate *wanted, int fd, const uint8_t *token,
 		      struct transport_device **device);
 void iommu_close_device(struct vfc_iommu *iommu, struct transport_device *device, bool attached);
 /*

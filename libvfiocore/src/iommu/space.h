@@ -21,6 +21,7 @@ struct pending {
 struct vfc_iommu {
 	const struct transport *ops; /* NULL: this is a child of fork() */
 	struct transport_space *space;
+	struct space_owner owner; /* windows.c */
 	struct lock lock; /* all below, and every call through ops with this space */
 	struct iova_map map;
 	struct pending *pending;
@@ -105,6 +106,11 @@ struct search {
 void search_begin(struct search *search);
 bool search_on(struct vfc_iommu *iommu, struct search *search, int *rc, uint64_t at,
 	       uint64_t length, const struct vfc_map_opts *opts);
+/* windows.c: read them anew. They may be narrower with each device. The caller holds the lock. */
+int space_read_windows(struct vfc_iommu *iommu);
+/* The transport's space is this one's. */
+void space_own(struct vfc_iommu *iommu);
+
 /* unmap.c */
 int unmap_all(struct vfc_iommu *iommu);
 

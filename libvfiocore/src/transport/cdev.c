@@ -15,7 +15,9 @@
 
 #include "base/error.h"
 #include "kernel/sys.h"
+#include "pci/bus.h"
 #include "pci/sysfs.h"
+#include "transport/candidate.h"
 #include "transport/fd.h"
 #include "transport/hints.h"
 #include "transport/ioas.h"
@@ -38,20 +40,73 @@ struct cdev_device {
 	bool attached;
 };
 
-static bool usable(const char *name)
+static void find_node(const struct vfc_bus_info *info, char node[64])
 {
-	struct vfc_bus_info info;
+	snprintf(node, 64, CDEV_NODES "/%.31s", info->vfio_cdev);
+}
+
+/*
+ * Is this a device that no IOMMU translates for? An IOAS is only a list of addresses then, which mean
+ * nothing to the device.
+ */
+static bool is_physical(const struct vfc_bus_info *info)
+{
+	return !strncmp(info->vfio_cdev, CDEV_NOIOMMU, strlen(CDEV_NOIOMMU));
+}
+
+static bool has_node(const struct vfc_bus_info *info, bool physical)
+{
+	char node[64];
+
+	find_node(info, node);
+	return info->vfio_cdev[0] && is_physical(info) == physical && sys_exists(node);
+}
+
+bool cdev_offered(struct candidate *device, bool physical)
+{
+	int rc;
+
+	error_quiet_begin();
+	rc = candidate_look(device);
+	error_quiet_end();
+	return rc == 0 && has_node(&device->info, physical);
+}
+
+int cdev_check(struct candidate *device, bool physical)
+{
+	const struct vfc_bus_info *info = &device->info;
+	int rc = candidate_look(device);
+
+	if (rc < 0 || has_node(info, physical))
+		return rc;
+	rc = hint_translation(info, physical);
+	if (rc < 0)
+		return rc;
+	if (!bus_has_vfio(info))
+		return hint_no_driver(info);
+	return vfc_fail(ENODEV, VFC_REASON_UNSUPPORTED, WHERE(.object = info->name),
+			"the kernel makes no character device of it (CONFIG_VFIO_DEVICE_CDEV is off, "
+			"or before Linux %s): use the transport \"%s\"",
+			physical ? "7.3" : "6.6", physical ? "noiommu-group" : "group");
+}
+
+static bool usable(struct candidate *device)
+{
 	char node[64];
 
 	if (!sys_accessible(IOMMUFD))
 		return false;
-	return name ? cdev_offered(name, false, &info, node) && sys_accessible(node)
-		    : sys_exists(CDEV_NODES);
+	if (!device)
+		return sys_exists(CDEV_NODES);
+	if (!cdev_offered(device, false))
+		return false;
+	find_node(&device->info, node);
+	return sys_accessible(node);
 }
 
-static int check(const char *name)
+static int check(struct candidate *device)
 {
-	return cdev_check(name, false);
+	return cdev_check(device, false);
 }
 
 static int space_open(struct transport_space *beside, bool dirty, int fd,
@@ -128,8 +183,12 @@ static int attach(struct cdev_device *device, struct ioas *space, uint32_t pasid
 /* Bind to our iommufd, then attach to the space's page table. */
 static int join(struct cdev_device *device, const struct vfc_bus_info *info, const uint8_t *token)
 {
-	int rc = vfc_iommufd_bind(device->device.fd, device->space->iommufd->fd, token, &device->id);
+	struct space_owner *owner = device->space->base.owner;
+	int rc;
 
+	owner->pause(owner);
+	rc = vfc_iommufd_bind(device->device.fd, device->space->iommufd->fd, token, &device->id);
+	owner->resume(owner);
 	if (rc < 0)
 		return bind_failed(rc, info, token);
 	rc = attach(device, device->space, 0, false, &device->hwpt);
@@ -154,25 +213,22 @@ static struct cdev_device *new_device(struct transport_space *base, const struct
 	return device;
 }
 
-int cdev_open(const char *name, const uint8_t *token, struct transport_space *base,
+int cdev_open(struct candidate *wanted, const uint8_t *token, struct transport_space *base,
 	      struct transport_device **out)
 {
-	struct vfc_bus_info info = {.size = sizeof(info)};
+	const struct vfc_bus_info *info = &wanted->info;
 	struct cdev_device *device;
 	char node[64];
-	int rc = base->ops->check(name);
+	int rc = base->ops->check(wanted);
 
 	if (rc < 0)
 		return rc;
-	rc = vfc_bus_info(name, &info);
-	if (rc < 0)
-		return rc;
-	device = new_device(base, &info);
+	device = new_device(base, info);
 	if (!device)
 		return -ENOMEM;
-	cdev_node(&info, node);
+	find_node(info, node);
 	device->device.fd = sys_open(node, O_RDWR);
-	rc = device->device.fd < 0 ? hint_node(device->device.fd, node) : join(device, &info, token);
+	rc = device->device.fd < 0 ? hint_node(device->device.fd, node) : join(device, info, token);
 	if (rc < 0) {
 		sys_close(device->device.fd); /* unbinds and detaches, too */
 		free(device);
@@ -243,23 +299,21 @@ static int adopt_join(struct cdev_device *device, const struct vfc_bus_info *inf
 	return bound ? rc : join(device, info, token);
 }
 
-int cdev_adopt(int fd, const char *name, const uint8_t *token, struct transport_space *base,
+int cdev_adopt(int fd, struct candidate *wanted, const uint8_t *token, struct transport_space *base,
 	       struct transport_device **out)
 {
-	struct vfc_bus_info info = {.size = sizeof(info)};
+	const struct vfc_bus_info *info = &wanted->info;
 	struct cdev_device *device;
-	int rc = base->ops->check(name);
+	int rc = base->ops->check(wanted);
 
-	if (rc == 0)
-		rc = vfc_bus_info(name, &info);
 	if (rc < 0)
 		return rc;
-	device = new_device(base, &info);
+	device = new_device(base, info);
 	if (!device)
 		return -ENOMEM;
 	device->adopted = true;
 	device->device.fd = sys_dup(fd);
-	rc = device->device.fd < 0 ? hint_node(device->device.fd, name) : adopt_join(device, &info, token);
+	rc = device->device.fd < 0 ? hint_node(device->device.fd, info->name) : adopt_join(device, info, token);
 	if (rc < 0) {
 		sys_close(device->device.fd);
 		free(device);
@@ -288,10 +342,13 @@ static void forget_spaces(struct cdev_device *device)
 void cdev_close(struct transport_device *base)
 {
 	struct cdev_device *device = (struct cdev_device *)base;
+	struct space_owner *owner = device->space->base.owner;
 
 	if (device->adopted && !device->space->joined)
 		detach_all(device);
+	owner->pause(owner);
 	sys_close(device->device.fd);
+	owner->resume(owner);
 	forget_spaces(device);
 	free(device);
 }

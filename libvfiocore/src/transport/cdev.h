@@ -3,20 +3,18 @@
 #ifndef VFC_TRANSPORT_CDEV_H
 #define VFC_TRANSPORT_CDEV_H
 
-#include <vfiocore/bus.h>
-
 #include "transport/transport.h"
 
 #define CDEV_NODES "/dev/vfio/devices"
 #define CDEV_NOIOMMU "noiommu-" /* how the names begin where no IOMMU translates (vfio_main.c) */
 
-void cdev_node(const struct vfc_bus_info *info, char node[64]);
-/* @physical: it is to be one that no IOMMU translates for. */
-bool cdev_offered(const char *name, bool physical, struct vfc_bus_info *info, char node[64]);
-int cdev_check(const char *name, bool physical);
-int cdev_open(const char *name, const uint8_t *token, struct transport_space *space,
+/* Has the device a node of its own? @physical: one for devices that no IOMMU translates for. */
+bool cdev_offered(struct candidate *device, bool physical);
+/* Likewise, and if it has none a record says why. */
+int cdev_check(struct candidate *device, bool physical);
+int cdev_open(struct candidate *wanted, const uint8_t *token, struct transport_space *space,
 	      struct transport_device **device);
-int cdev_adopt(int fd, const char *name, const uint8_t *token, struct transport_space *space,
+int cdev_adopt(int fd, struct candidate *wanted, const uint8_t *token, struct transport_space *space,
 	       struct transport_device **device);
 void cdev_close(struct transport_device *device);
 int cdev_release(struct transport_device *device);

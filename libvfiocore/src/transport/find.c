@@ -17,7 +17,7 @@ static const struct transport *const transports[] = {
 	&transport_group_v1, &transport_noiommu, &transport_noiommu_group,
 };
 
-static const struct transport *best(const char *device)
+static const struct transport *best(struct candidate *device)
 {
 	for (size_t i = 0; i < sizeof(transports) / sizeof(*transports); i++)
 		if (!transports[i]->by_name && transports[i]->usable(device))
@@ -25,7 +25,7 @@ static const struct transport *best(const char *device)
 	return &transport_group;
 }
 
-int transport_find(const char *name, const char *device, const struct transport **transport)
+int transport_find(const char *name, struct candidate *device, const struct transport **transport)
 {
 	char names[100] = "";
 	size_t i = 0, used = 0, count = sizeof(transports) / sizeof(*transports);

@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "kernel/sys.h"
 #include "pci/bus.h"
+#include "transport/candidate.h"
 #include "transport/container.h"
 #include "transport/fd.h"
 #include "transport/hints.h"
@@ -63,12 +64,11 @@ static int compat_open(struct transport_space *beside, bool dirty, int fd,
 }
 
 /* The number of the group of a device that this kind of group is for. */
-static int find_group(const char *name, struct vfc_bus_info *info, bool physical)
+static int find_group(struct candidate *device, bool physical)
 {
-	int rc;
+	const struct vfc_bus_info *info = &device->info;
+	int rc = candidate_look(device);
 
-	info->size = sizeof(*info);
-	rc = vfc_bus_info(name, info);
 	if (rc == 0)
 		rc = hint_translation(info, physical);
 	if (rc < 0)
@@ -76,23 +76,22 @@ static int find_group(const char *name, struct vfc_bus_info *info, bool physical
 	return bus_has_vfio(info) ? info->iommu_group : hint_no_driver(info);
 }
 
-static bool usable(const char *name)
+static bool usable(struct candidate *device)
 {
-	(void)name; /* a group that cannot be opened is told so when it is */
+	(void)device; /* whether its group can be opened is told when that is tried */
 	return sys_accessible(CONTAINER);
 }
 
-int group_check(const char *name, bool physical)
+int group_check(struct candidate *device, bool physical)
 {
-	struct vfc_bus_info info;
-	int number = find_group(name, &info, physical);
+	int number = find_group(device, physical);
 
 	return number < 0 ? number : 0;
 }
 
-static int check(const char *name)
+static int check(struct candidate *device)
 {
-	return group_check(name, false);
+	return group_check(device, false);
 }
 
 static struct group_device *new_device(struct container *container, const char *name)
@@ -155,8 +154,20 @@ static void leave(struct group_device *device)
 	*link = device->next;
 }
 
+static void refused(const struct group_device *device, int rc, const uint8_t *token)
+{
+	const char *name = device->device.name;
+
+	if (hint_token(rc, "VFIO_GROUP_GET_DEVICE_FD", name, token) == 0)
+		vfc_fail(rc, rc == -EBUSY ? VFC_REASON_BUSY : VFC_REASON_NONE,
+			 WHERE("VFIO_GROUP_GET_DEVICE_FD", name), "%s",
+			 rc == -EBUSY ? "the device is open already"
+				      : "the device's driver would not open it");
+}
+
 static int get_device(struct group_device *device, int number, const uint8_t *token)
 {
+	struct space_owner *owner = device->container->base.owner;
 	const char *name = device->device.name;
 	char words[DEVICE_WORDS];
 	int rc = container_get_group(device->container, number, &device->group);
@@ -164,51 +175,50 @@ static int get_device(struct group_device *device, int number, const uint8_t *to
 	if (rc < 0)
 		return rc;
 	with_token(words, name, token);
-	rc = device->device.fd = sys_ioctl(device->group->fd, VFIO_GROUP_GET_DEVICE_FD, words);
-	if (rc >= 0)
-		return 0;
-	if (hint_token(rc, "VFIO_GROUP_GET_DEVICE_FD", name, token) == 0)
-		vfc_fail(rc, rc == -EBUSY ? VFC_REASON_BUSY : VFC_REASON_NONE,
-			 WHERE("VFIO_GROUP_GET_DEVICE_FD", name), "%s",
-			 rc == -EBUSY ? "the device is open already"
-				      : "the device's driver would not open it");
+	rc = owner->changed(owner);
+	if (rc == 0) {
+		owner->pause(owner);
+		rc = device->device.fd = sys_ioctl(device->group->fd, VFIO_GROUP_GET_DEVICE_FD, words);
+		owner->resume(owner);
+		if (rc >= 0)
+			return 0;
+		refused(device, rc, token);
+	}
 	container_put_group(device->container, device->group, -1, false);
 	return rc;
 }
 
-int group_device_open(const char *name, const uint8_t *token, struct transport_space *base,
+int group_device_open(struct candidate *wanted, const uint8_t *token, struct transport_space *base,
 		      struct transport_device **out)
 {
 	struct container *container = (struct container *)base;
 	struct group_device *device;
-	struct vfc_bus_info info;
-	int rc, number = find_group(name, &info, container->type == VFIO_NOIOMMU_IOMMU);
+	int rc, number = find_group(wanted, container->type == VFIO_NOIOMMU_IOMMU);
 
 	if (number < 0)
 		return number;
-	rc = check_closed(container, info.name);
+	rc = check_closed(container, wanted->info.name);
 	if (rc < 0)
 		return rc;
-	device = new_device(container, info.name);
+	device = new_device(container, wanted->info.name);
 	if (!device)
 		return -ENOMEM;
+	/* First of all: while the kernel opens it, another thread may ask for the same. */
+	join(device);
 	rc = get_device(device, number, token);
 	if (rc < 0) {
+		leave(device);
 		free(device);
 		return rc;
 	}
-	join(device);
 	*out = &device->device.base;
 	return 0;
 }
 
-static int take_over(struct group_device *device, int fd)
+static int take_over(struct group_device *device, int fd, int number)
 {
-	struct vfc_bus_info info = {.size = sizeof(info)};
-	int rc = vfc_bus_info(device->device.name, &info);
+	int rc = container_add_group(device->container, number, &device->group);
 
-	if (rc == 0)
-		rc = container_add_group(device->container, info.iommu_group, &device->group);
 	if (rc < 0)
 		return rc;
 	rc = device->device.fd = sys_dup(fd);
@@ -219,16 +229,19 @@ static int take_over(struct group_device *device, int fd)
 }
 
 /* Its group is attached by another process, and to this container: on its word, nobody tells. */
-int group_device_adopt(int fd, const char *name, const uint8_t *token, struct transport_space *base,
-		       struct transport_device **out)
+int group_device_adopt(int fd, struct candidate *wanted, const uint8_t *token,
+		       struct transport_space *base, struct transport_device **out)
 {
-	struct group_device *device = new_device((struct container *)base, name);
-	int rc;
+	struct group_device *device;
+	int rc = candidate_look(wanted);
 
 	(void)token; /* whoever opened it gave it */
+	if (rc < 0)
+		return rc;
+	device = new_device((struct container *)base, wanted->info.name);
 	if (!device)
 		return -ENOMEM;
-	rc = take_over(device, fd);
+	rc = take_over(device, fd, wanted->info.iommu_group);
 	if (rc < 0) {
 		free(device);
 		return rc;
@@ -241,9 +254,18 @@ int group_device_adopt(int fd, const char *name, const uint8_t *token, struct tr
 void group_device_close(struct transport_device *base)
 {
 	struct group_device *device = (struct group_device *)base;
+	struct space_owner *owner = device->container->base.owner;
+	int fd = device->device.fd;
 
+	/* That of a group that another process has may have to stay open in its place. */
+	if (device->group->fd >= 0) {
+		owner->pause(owner);
+		sys_close(fd);
+		owner->resume(owner);
+		fd = -1;
+	}
 	leave(device);
-	container_put_group(device->container, device->group, device->device.fd, device->released);
+	container_put_group(device->container, device->group, fd, device->released);
 	free(device);
 }
 

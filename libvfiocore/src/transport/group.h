@@ -6,11 +6,11 @@
 #include "transport/transport.h"
 
 /* @physical: it is to be one that no IOMMU translates for. */
-int group_check(const char *name, bool physical);
-int group_device_open(const char *name, const uint8_t *token, struct transport_space *space,
+int group_check(struct candidate *device, bool physical);
+int group_device_open(struct candidate *wanted, const uint8_t *token, struct transport_space *space,
 		      struct transport_device **device);
-int group_device_adopt(int fd, const char *name, const uint8_t *token, struct transport_space *space,
-		       struct transport_device **device);
+int group_device_adopt(int fd, struct candidate *wanted, const uint8_t *token,
+		       struct transport_space *space, struct transport_device **device);
 void group_device_close(struct transport_device *device);
 int group_device_release(struct transport_device *device);
 bool group_device_owns(struct transport_device *device, const struct vfio_pci_hot_reset_info *info,

@@ -117,17 +117,14 @@ static bool any_node(void)
 	return found;
 }
 
-static bool ioas_usable(const char *name)
+static bool ioas_usable(struct candidate *device)
 {
-	struct vfc_bus_info info;
-	char node[64];
-
-	return sys_exists(IOMMUFD) && (name ? cdev_offered(name, true, &info, node) : any_node());
+	return sys_exists(IOMMUFD) && (device ? cdev_offered(device, true) : any_node());
 }
 
-static int ioas_check(const char *name)
+static int ioas_check(struct candidate *device)
 {
-	return cdev_check(name, true);
+	return cdev_check(device, true);
 }
 
 static int physical_ioas_open(struct transport_space *beside, bool dirty, int fd,
@@ -196,15 +193,15 @@ static int physical_ioas_unmap(struct transport_space *base, uint64_t address, u
 
 /* The group's form. */
 
-static bool group_usable(const char *name)
+static bool group_usable(struct candidate *device)
 {
-	(void)name;
+	(void)device;
 	return sys_accessible(CONTAINER);
 }
 
-static int physical_group_check(const char *name)
+static int physical_group_check(struct candidate *device)
 {
-	return group_check(name, true);
+	return group_check(device, true);
 }
 
 static int physical_group_open(struct transport_space *beside, bool dirty, int fd,

@@ -17,11 +17,25 @@
 
 #include "kernel/uapi.h"
 
+struct candidate;
 struct transport;
+
+/*
+ * The caller, who holds the lock of a space. The kernel resets a function when it is opened and when it is
+ * closed, which takes a tenth of a second and more. A transport lets others use the space meanwhile, at a
+ * point where all that it keeps of the space is in order.
+ */
+struct space_owner {
+	void (*pause)(struct space_owner *owner); /* give the lock up */
+	void (*resume)(struct space_owner *owner);
+	/* The space may have other windows than before. They are to be known before the lock is given up. */
+	int (*changed)(struct space_owner *owner);
+};
 
 /* A transport embeds these at the start of its own objects. */
 struct transport_space {
 	const struct transport *ops;
+	struct space_owner *owner; /* who sets it after space_open() */
 };
 
 struct transport_device {
@@ -69,8 +83,8 @@ struct transport {
 	/* Taken in its place, when that was named and is not usable(); NULL: it fails and says why. */
 	const struct transport *otherwise;
 
-	/* Would opening @name (NULL: some device) work for this caller, as far as can be seen? */
-	bool (*usable)(const char *name);
+	/* Would opening @device (NULL: some device) work for this caller, as far as can be seen? */
+	bool (*usable)(struct candidate *device);
 	/*
 	 * @beside: a space of this transport to share an iommufd with, or NULL. @dirty: it shall tell what is written to (VFC_IOMMU_DIRTY).
 	 * @fd: its descriptor that is open already, of which the space gets a duplicate; -1: none.
@@ -101,16 +115,16 @@ struct transport {
 	int (*iommufd)(struct transport_space *space, uint32_t *ioas);
 
 	/* Is there such a device, and with a driver for this transport? Before anything is opened. */
-	int (*check)(const char *name);
+	int (*check)(struct candidate *device);
 	/*
 	 * Open and attach in one: the group path cannot do the one without the other. @token: of a
 	 * virtual function, or NULL.
 	 */
-	int (*open)(const char *name, const uint8_t *token, struct transport_space *space,
+	int (*open)(struct candidate *wanted, const uint8_t *token, struct transport_space *space,
 		    struct transport_device **device);
 	/* As open(), of a descriptor of that kind, of which the device gets a duplicate. */
-	int (*adopt)(int fd, const char *name, const uint8_t *token, struct transport_space *space,
-		     struct transport_device **device);
+	int (*adopt)(int fd, struct candidate *wanted, const uint8_t *token,
+		     struct transport_space *space, struct transport_device **device);
 	void (*close)(struct transport_device *device);
 	/* Where the device @name can have no mapping, at most @room of it. Return: how many. */
 	int (*reserved)(struct transport_space *space, const char *name,
@@ -174,6 +188,6 @@ extern const struct transport transport_fake;
  * The transport called @name; NULL: the one that VFIOCORE_TRANSPORT names, else the best that can be
  * used for @device (NULL: for some device).
  */
-int transport_find(const char *name, const char *device, const struct transport **transport);
+int transport_find(const char *name, struct candidate *device, const struct transport **transport);
 
 #endif

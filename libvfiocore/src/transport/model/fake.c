@@ -20,6 +20,7 @@
 
 #include "base/error.h"
 #include "kernel/sys.h"
+#include "transport/candidate.h"
 
 #define PREFIX "fake:"
 #define POLL_NS 30000
@@ -136,16 +137,16 @@ static int space_open(struct transport_space *beside, bool dirty, int fd,
 	return rc;
 }
 
-static bool is_fake(const char *name)
+static bool is_fake(struct candidate *device)
 {
-	return name && !strncmp(name, PREFIX, strlen(PREFIX));
+	return device && !strncmp(device->name, PREFIX, strlen(PREFIX));
 }
 
-static int check_model(const char *name)
+static int check_model(struct candidate *device)
 {
 	const struct fake_model *model;
 
-	return find_model(name, &model);
+	return find_model(device->name, &model);
 }
 
 /* The device joins its space, and its thread starts. */
@@ -164,15 +165,15 @@ static int bring_to_life(struct fake_device *device)
 	return rc;
 }
 
-static int fake_open(const char *name, const uint8_t *token, struct transport_space *space,
+static int fake_open(struct candidate *wanted, const uint8_t *token, struct transport_space *space,
 		       struct transport_device **out)
 {
 	const struct fake_model *model;
 	struct fake_device *device = NULL;
-	int rc = find_model(name, &model);
+	int rc = find_model(wanted->name, &model);
 
 	if (rc == 0)
-		rc = fake_token_check(((struct fake_space *)space)->iommufd, name, token);
+		rc = fake_token_check(((struct fake_space *)space)->iommufd, wanted->name, token);
 	if (rc < 0)
 		return rc;
 	rc = create(model, &device);
