@@ -35,6 +35,7 @@ struct igb_chip {
 	struct igb_chip *virtuals[IGB_VFS_MAX];
 	uint32_t number, vf_count;
 	uint32_t eims, eicr, ims;
+	pthread_mutex_t serving; /* of the physical one: no virtual one is reset while somebody has it */
 	uint32_t requests; /* of virtual functions that were not answered yet */
 	uint16_t phy[32];
 	bool phy_dead, link_needs_phy, reset_hangs, no_station, silent; /* set by a test before igb_open() */
@@ -370,18 +371,19 @@ static inline void igb_show_status(struct igb_chip *pf)
 			igb_put(pf->virtuals[n], E1000E_STATUS, status & ~E1000E_STATUS_MASTER);
 }
 
+/* CTRL comes last: a driver that waits for RST sees all the rest. */
 static inline void igb_vf_reset(struct igb_chip *vf)
 {
-	memset(vf->fake->memory, 0, IGBVF_REGISTERS);
+	memset(vf->fake->memory + 4, 0, IGBVF_REGISTERS - 4);
 	vf->eims = vf->eicr = 0;
 	vf->halted = false;
 	if (!(igb_get(vf->physical, E1000E_CTRL_EXT) & IGB_CTRL_EXT_PFRSTD))
 		igb_put(vf, IGBVF_MAILBOX, IGBVF_MAILBOX_RSTI);
 	igb_put(vf->physical, IGB_VFLRE, igb_get(vf->physical, IGB_VFLRE) | E1000E_BIT(vf->number));
 	igb_cause(vf->physical, IGB_OTHER_CAUSE);
+	igb_put(vf, E1000E_CTRL, 0);
 }
 
-/* CTRL comes last: a driver that waits for RST sees all the rest. */
 static inline void igb_pf_reset(struct igb_chip *pf)
 {
 	memset(pf->fake->memory + 4, 0, IGB_REGISTERS - 4);
@@ -466,13 +468,15 @@ static inline bool igb_pf_step(struct fake_device *device)
 /* A request goes over to the physical function, and the memory is free again. */
 static inline void igb_vf_mail(struct igb_chip *vf)
 {
-	uint32_t mailbox = igb_get(vf, IGBVF_MAILBOX), n = vf->number;
+	uint32_t mailbox = igb_get(vf, IGBVF_MAILBOX), before = VFC_LE32(mailbox), n = vf->number;
 	struct igb_chip *pf = vf->physical;
 
 	if (!(mailbox & (IGBVF_MAILBOX_REQ | IGBVF_MAILBOX_ACK)))
 		return;
-	igb_put(vf, IGBVF_MAILBOX, 0);
-	if (!(mailbox & IGBVF_MAILBOX_REQ))
+	/* The driver may have written again: then that is looked at in the next step. */
+	if (!__atomic_compare_exchange_n(igb_at(vf, IGBVF_MAILBOX), &before, 0, false, __ATOMIC_ACQ_REL,
+					 __ATOMIC_RELAXED) ||
+	    !(mailbox & IGBVF_MAILBOX_REQ))
 		return;
 	for (uint32_t i = 0; i < IGB_MAILBOX_WORDS; i++)
 		igb_put(pf, IGB_MEMORY(n, i), igb_get(vf, IGBVF_MEMORY(i)));
@@ -485,8 +489,10 @@ static inline bool igb_vf_step(struct fake_device *device)
 {
 	struct igb_chip *vf = igb_chip_of(device);
 
-	if (igb_get(vf, E1000E_CTRL) & E1000E_CTRL_RST)
+	if (igb_get(vf, E1000E_CTRL) & E1000E_CTRL_RST && !pthread_mutex_trylock(&vf->physical->serving)) {
 		igb_vf_reset(vf);
+		pthread_mutex_unlock(&vf->physical->serving);
+	}
 	igb_follow_masks(vf);
 	igb_vf_mail(vf);
 	return igb_transmit(vf, IGBVF_TX);
@@ -504,9 +510,29 @@ static inline void igb_reset_model(struct fake_device *device)
 	struct igb_chip *chip = igb_chip_of(device);
 
 	if (chip->physical)
-		igb_vf_reset(chip);
+		igb_put(chip, E1000E_CTRL, E1000E_CTRL_RST); /* the next step does it */
 	else
 		igb_pf_reset(chip);
+}
+
+/*
+ * vfc_nic_vf_serve(), after which VFLRE and the requests that were answered are clear, as the driver
+ * wrote: the model cannot see that in memory. For virtual functions that are reset meanwhile it is one
+ * step.
+ */
+static inline int igb_serve(struct igb_chip *pf, struct vfc_nic *nic)
+{
+	int rc;
+
+	pthread_mutex_lock(&pf->serving);
+	rc = vfc_nic_vf_serve(nic);
+	if (rc >= 0)
+		igb_put(pf, IGB_VFLRE, 0);
+	pthread_mutex_lock(&pf->fake->iommufd->lock);
+	igb_pf_mail(pf);
+	pthread_mutex_unlock(&pf->fake->iommufd->lock);
+	pthread_mutex_unlock(&pf->serving);
+	return rc;
 }
 
 /*

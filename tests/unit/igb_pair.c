@@ -29,11 +29,9 @@ static int open_function(uint32_t n)
 	return vfc_nic_open(devices[n], &opts, &nics[n]);
 }
 
-/* The model cannot see that the driver clears VFLRE, which it has read by then. */
 static void serve(void)
 {
-	CHECK(vfc_nic_vf_serve(nics[PF]) >= 0);
-	igb_put(&chips[PF], IGB_VFLRE, 0);
+	CHECK(igb_serve(&chips[PF], nics[PF]) >= 0);
 }
 
 static void *serve_all(void *argument)
@@ -48,6 +46,13 @@ static void *serve_all(void *argument)
 			serve();
 	}
 	return NULL;
+}
+
+/* The physical function's driver has written ones to clear these, and there is nothing to clear. */
+static void settle(void)
+{
+	CHECK_SOON(igb_get(&chips[PF], IGB_MBVFICR) == 0);
+	igb_put(&chips[PF], IGB_VFLRE, 0);
 }
 
 static void start_server(void)
@@ -68,6 +73,7 @@ static void plug(void)
 
 	memset(chips, 0, sizeof(chips));
 	chips[PF].vf_count = VFS;
+	CHECK_EQ(pthread_mutex_init(&chips[PF].serving, NULL), 0);
 	chips[PF].number = PF;
 	CHECK_EQ(vfc_iommu_open(&opts, &space), 0);
 	CHECK_EQ(igb_open(&chips[PF], space, &devices[PF]), 0);
@@ -91,6 +97,7 @@ static void up(void)
 {
 	plug();
 	CHECK_EQ(open_function(PF), 0);
+	settle();
 	start_server();
 	for (uint32_t n = 0; n < VFS; n++)
 		CHECK_EQ(open_function(n), 0);
@@ -227,7 +234,7 @@ static void physical_resets(void)
 	__atomic_store_n(&paused, true, __ATOMIC_RELEASE);
 	sys_sleep(5 * MS);
 	CHECK_EQ(vfc_nic_reset(nics[PF]), 0);
-	igb_put(&chips[PF], IGB_VFLRE, 0);
+	settle();
 	__atomic_store_n(&paused, false, __ATOMIC_RELEASE);
 	CHECK_EQ(vfc_nic_wait_link(nics[PF], SECOND), 0);
 	for (uint32_t n = 0; n < VFS; n++) {
@@ -293,6 +300,7 @@ static void no_help(void)
 	CHECK_EQ(open_function(0), -ETIMEDOUT);
 	CHECK(strstr(vfc_error_last()->hint, "in reset"));
 	CHECK_EQ(open_function(PF), 0);
+	settle();
 	CHECK_EQ(open_function(0), -ETIMEDOUT);
 	CHECK(strstr(vfc_error_last()->hint, "was not answered"));
 	serve(); /* what it said lies there still */
@@ -337,8 +345,8 @@ static void *serve_stubbornly(void *argument)
 {
 	(void)argument;
 	while (!__atomic_load_n(&stop, __ATOMIC_ACQUIRE)) {
-		if (igb_get(&chips[PF], IGB_MBVFICR) && vfc_nic_vf_serve(nics[PF]) >= 0)
-			igb_put(&chips[PF], IGB_VFLRE, 0);
+		if (igb_get(&chips[PF], IGB_MBVFICR))
+			igb_serve(&chips[PF], nics[PF]);
 		sys_sleep(MS / 10);
 	}
 	return NULL;
@@ -361,8 +369,10 @@ static void out_of_everything(void)
 {
 	plug();
 	CHECK_EQ(open_function(PF), 0);
+	settle();
 	stop = false;
 	CHECK_EQ(pthread_create(&server, NULL, serve_stubbornly, NULL), 0);
+	CHECK_EQ(life(), 0); /* maps the registers, which stay mapped with the device */
 	sweep("igbvf", life);
 	stop_server();
 	CHECK_EQ(vfc_nic_close(nics[PF]), 0);
