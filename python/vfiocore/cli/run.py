@@ -290,8 +290,6 @@ def _bound_meanwhile(
     kept back from before the first change, so that none comes in between."""
     import signal
 
-    from vfiocore import pci
-
     passed = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP, signal.SIGTSTP}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, passed)
     bind_all(unbound, "vfio-pci")
@@ -301,9 +299,41 @@ def _bound_meanwhile(
             _in_child(lambda: signal.pthread_sigmask(signal.SIG_SETMASK, before), args, devices)
         return _wait(child)
     finally:
-        for info in reversed(unbound):
-            pci.unbind(info.name)
+        _give_back(unbound)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _give_back(unbound: Sequence[PciInfo]) -> None:
+    """Whatever the command left running may have the devices open: that is waited for, until a
+    signal ends the wait. One device that fails does not keep the others from being given back."""
+    failed: OSError | None = None
+    for info in reversed(unbound):
+        try:
+            _unbind_when_closed(info.name)
+        except OSError as error:
+            failed = failed or error
+    if failed:
+        raise failed
+
+
+def _unbind_when_closed(name: str) -> None:
+    import signal
+
+    from vfiocore import DeviceBusy, pci
+
+    from .output import report_error
+
+    told = False
+    while True:
+        try:
+            return pci.unbind(name)
+        except DeviceBusy as error:
+            if not told:
+                report_error(error)
+            told = True
+            # They are blocked, and the command that they were passed on to has ended.
+            if signal.sigtimedwait({signal.SIGHUP, signal.SIGINT, signal.SIGTERM}, 0.1):
+                raise
 
 
 def _in_child(

@@ -22,6 +22,7 @@ __all__ = [
     "group_members",
     "is_noiommu",
     "is_vfio_driver",
+    "mode_allows",
     "node_obstacles",
     "nodes",
     "obstacles",
@@ -158,9 +159,27 @@ def node_obstacles(info: PciInfo | BusInfo) -> list[Obstacle]:
         return [Obstacle(f"{names} does not exist", "modprobe vfio-pci, then bind it again")]
     if any(os.access(node, os.R_OK | os.W_OK) for node in present):
         return []
+    if mode_allows(present[0]):
+        return [
+            Obstacle(
+                f"{present[0]} may not be opened here, though its owner and mode allow it: the\n"
+                "container's or the service's device rules forbid it",
+                f"docker run --device {present[0]} ..., or DeviceAllow={present[0]} rw of the service",
+            )
+        ]
     return [
         Obstacle(
             f"{present[0]} may not be opened by this user",
             f'sudo vfio bind {info.name} --user "$USER"',
         )
     ]
+
+
+def mode_allows(node: Path) -> bool:
+    """Whether a node's owner and mode let this process read and write, as a device cgroup may not."""
+    status = node.stat()
+    if os.geteuid() in (0, status.st_uid):
+        return os.geteuid() == 0 or status.st_mode & 0o600 == 0o600
+    if status.st_gid in (os.getegid(), *os.getgroups()):
+        return status.st_mode & 0o060 == 0o060
+    return status.st_mode & 0o006 == 0o006
