@@ -162,9 +162,9 @@ def node_obstacles(info: PciInfo | BusInfo) -> list[Obstacle]:
     if mode_allows(present[0]):
         return [
             Obstacle(
-                f"{present[0]} may not be opened here, though its owner and mode allow it: the\n"
-                "container's or the service's device rules forbid it",
-                f"docker run --device {present[0]} ..., or DeviceAllow={present[0]} rw of the service",
+                f"{present[0]} may not be opened though its mode allows it: the device rules of "
+                "the container or service forbid it",
+                f"docker run --device {present[0]} ...; DeviceAllow={present[0]} rw in a unit",
             )
         ]
     return [
@@ -176,7 +176,7 @@ def node_obstacles(info: PciInfo | BusInfo) -> list[Obstacle]:
 
 
 def mode_allows(node: Path) -> bool:
-    """Whether a node's owner and mode let this process read and write, as a device cgroup may not."""
+    """Whether owner and mode of a node let this process read and write. A device cgroup may not."""
     status = node.stat()
     if os.geteuid() in (0, status.st_uid):
         return os.geteuid() == 0 or status.st_mode & 0o600 == 0o600
