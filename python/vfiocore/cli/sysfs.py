@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the verbs conclude from sysfs: who owns a device, and whether VFIO could open it."""
+"""What the verbs conclude from sysfs: who has a device, and whether VFIO could open it."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def is_noiommu(group: int) -> bool:
     try:
         with open(f"{_root()}/kernel/iommu_groups/{group}/name", encoding="ascii") as file:
             name = file.read().strip()
-        # So the groups of mediated devices are called, too; their nodes are not.
+        # Groups of mediated devices have this name, too, but they are in class/vfio under theirs.
         return name == "vfio-noiommu" and not os.path.exists(f"{_root()}/class/vfio/{group}")
     except OSError:
         return False
@@ -124,7 +124,7 @@ def nodes(info: PciInfo | BusInfo) -> list[Path]:
 
 
 def obstacles(info: PciInfo, members: Sequence[PciInfo]) -> list[Obstacle]:
-    """What keeps the device from being opened; empty when nothing is known to."""
+    """What keeps the device from being opened, as far as is known."""
     found = []
     if info.iommu_group < 0:
         found.append(Obstacle("no IOMMU translates for it", "turn the IOMMU on: see `vfio doctor`"))
@@ -147,7 +147,7 @@ def obstacles(info: PciInfo, members: Sequence[PciInfo]) -> list[Obstacle]:
         for member in blockers(members)
         if member.name != info.name
     ]
-    # A node only exists once the device is bound: before that there is nothing to say about it.
+    # There is no node to look at before the device is bound.
     return found or node_obstacles(info)
 
 
