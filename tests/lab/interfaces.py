@@ -55,7 +55,7 @@ def kernel_interface(bdf: str, driver: str = "e1000e") -> Iterator[str]:
     yield name
     if loaded:
         subprocess.run(["modprobe", "-r", module], check=True)
-    pci.unbind(bdf)
+    pci.unbind(bdf, force=True)  # the interface may have addresses by now
 
 
 @contextmanager

@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -124,6 +126,55 @@ print(os.environ["VFIOCORE_FDS"], os.environ["USER"])
     ], result.stderr
 
 
+STATUS = """
+status = dict(line.split(":\\t") for line in open("/proc/self/status").read().splitlines())
+print({status[name].strip("0") for name in ("CapInh", "CapPrm", "CapEff", "CapAmb")})
+"""
+
+
+@pytest.mark.machine("intel")
+def test_ambient_capabilities_are_not_left(lab_machine: Machine) -> None:
+    """Of a caller who is the user already, and has capabilities that a program keeps."""
+    name = lab_machine.device("edu").bdf
+    pci.bind(name, uid=ID)
+    caps = "+sys_rawio,+ipc_lock"
+    before = ["setpriv", f"--reuid={ID}", f"--regid={ID}", "--clear-groups"]
+    before += [f"--inh-caps={caps}", f"--ambient-caps={caps}", sys.executable]
+    command = [*before, "-c", STATUS]
+    result = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert result.stdout == "{'24'}\n"  # bits 14 and 17, without the zeros around them
+    command = [*before, "-m", "vfiocore.cli", "run", name, "--user", USER, "--"]
+    command += [sys.executable, "-c", STATUS]
+    result = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert (result.returncode, result.stdout) == (0, "{''}\n"), result.stderr
+    command[3] = "--groups=0,4"
+    result = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert "the groups of this process are not nobody's" in result.stderr
+    assert (result.returncode, result.stdout) == (1, "")
+    pci.unbind(name)
+
+
+HEIRS = """
+import os, subprocess, sys, vfiocore
+heirs = [sys.executable, "-c", "import os; print(os.listdir('/proc/self/fd'))"]
+def inherited():
+    return {"3", "4"} & set(eval(subprocess.check_output(heirs, close_fds=False)))
+print(sorted(inherited()))
+for round in range(2):
+    with vfiocore.open(sys.argv[1]):
+        print(sorted(inherited()))
+print([os.get_inheritable(fd) for fd in (3, 4)])
+"""
+
+
+@pytest.mark.parametrize("transport", ANY)
+def test_children_do_not_inherit_what_was_taken(edu: str, transport: str) -> None:
+    """Until then they do, since the command may be a shell that starts the driver."""
+    words = (edu, "--user", USER, "--transport", transport)
+    result = vfio_run(*words, "--", sys.executable, "-c", HEIRS, edu)
+    assert result.stdout == "['3', '4']\n[]\n[]\n[False, False]\n", result.stderr
+
+
 @pytest.mark.machine("iommufd")  # it is the command's, whatever the transport
 def test_locked_memory(edu: str) -> None:
     words = ["--", sys.executable, "-c", "import resource; print(resource.getrlimit(8))"]
@@ -176,6 +227,41 @@ def test_bound_for_as_long_as_it_runs(unbound: str) -> None:
     assert vfio_run(unbound, "--bind", "--", "no-such-command").returncode == 127
     assert vfio_run(unbound, "--bind", "--", "sh", "-c", "kill -KILL $$").returncode == 137
     assert pci.info(unbound).driver == before
+
+
+@pytest.mark.machine("intel", "iommufd")
+def test_what_the_command_left_running_is_waited_for(unbound: str) -> None:
+    before = pci.info(unbound).driver
+    start = time.monotonic()
+    result = vfio_run(unbound, "--bind", "--", "sh", "-c", "sleep 3 >/dev/null 2>&1 & exit 3")
+    assert result.returncode == 3
+    assert "open" in result.stderr
+    assert time.monotonic() - start > 2.5
+    assert pci.info(unbound).driver == before
+
+
+@pytest.mark.machine("intel", "iommufd")
+def test_a_signal_ends_that_wait(unbound: str) -> None:
+    script = "sleep 60 >/dev/null 2>&1 & echo $!; exit 3"
+    words = [sys.executable, "-m", "vfiocore.cli", "run", unbound, "--bind", "--"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen([*words, "sh", "-c", script], text=True, **pipes) as run:
+        assert run.stdout
+        assert run.stderr
+        sleeper = int(run.stdout.readline())
+        assert "open" in run.stderr.readline() + run.stderr.readline()
+        run.send_signal(signal.SIGTERM)
+        assert run.wait(20) == 1
+    assert pci.info(unbound).driver == "vfio-pci"
+    os.kill(sleeper, signal.SIGKILL)
+    end = time.monotonic() + 20
+    while True:
+        try:
+            pci.unbind(unbound)
+            break
+        except vfiocore.DeviceBusy:
+            assert time.monotonic() < end
+            time.sleep(0.05)
 
 
 @pytest.mark.machine("iommufd")  # it is the command's, whatever the transport

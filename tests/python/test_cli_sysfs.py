@@ -222,6 +222,31 @@ def test_info_without_a_node(machine: Machine, capsys: pytest.CaptureFixture[str
     assert obstacle["problem"].endswith("vfio/10 does not exist")
 
 
+def test_a_node_that_device_rules_forbid(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """To hand over a node that is ours already would not help."""
+    machine.bind(DISK, "vfio-pci")
+    node = machine.dev / "vfio/10"
+    monkeypatch.setattr("os.access", lambda path, mode: str(path) != str(node))
+    (obstacle,) = as_json(capsys, "info", DISK)["obstacles"]
+    assert "device rules forbid it" in obstacle["problem"]
+    assert f"--device {node}" in obstacle["cure"]
+    monkeypatch.setattr("os.geteuid", lambda: node.stat().st_uid + 1)
+    monkeypatch.setattr("os.getegid", lambda: node.stat().st_gid + 1)
+    monkeypatch.setattr("os.getgroups", list)
+    for mode, forbidden in ((0o660, False), (0o666, True), (0o604, False)):
+        node.chmod(mode)
+        (obstacle,) = as_json(capsys, "info", DISK)["obstacles"]
+        assert ("device rules forbid it" in obstacle["problem"]) == forbidden
+        assert ("--user" in obstacle["cure"]) != forbidden
+    monkeypatch.setattr("os.getgroups", lambda: [node.stat().st_gid])
+    node.chmod(0o660)
+    assert sysfs.mode_allows(node)
+    node.chmod(0o646)
+    assert not sysfs.mode_allows(node)
+
+
 def test_info_of_no_device(machine: Machine, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["info", "0f:00.0"]) == 1
     first, hint = capsys.readouterr().err.splitlines()

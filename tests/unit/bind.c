@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Binding and unbinding on a tree in place of sysfs: what is refused, and what a failure leaves. No kernel
- * is behind it, so no driver takes a device but where a thread plays the kernel.
+ * Binding and unbinding on a tree in place of sysfs: what is refused, and what a failure leaves. No
+ * kernel is behind it, so no driver takes a device but where a thread plays the kernel.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -14,11 +14,11 @@
 
 #define DEVICES "bus/pci/devices/"
 #define DRIVERS "bus/pci/drivers/"
-#define NIC DEVICES "0000:01:00.0"
-#define NEW DEVICES "0000:03:00.0"
-#define DISK DEVICES "0000:02:00.0"
-#define BRIDGE DEVICES "0000:00:1c.0"
-#define LONG "a_vfio_driver_whose_name_has_more_than_32_bytes"
+#define NIC	DEVICES "0000:01:00.0"
+#define NEW	DEVICES "0000:03:00.0"
+#define DISK	DEVICES "0000:02:00.0"
+#define BRIDGE	DEVICES "0000:00:1c.0"
+#define LONG	"a_vfio_driver_whose_name_has_more_than_32_bytes"
 
 static void add(const char *path, const char *driver)
 {
@@ -49,8 +49,8 @@ static void make_tree(void)
 
 static int bind_by(const char *name, const char *driver, uint32_t flags)
 {
-	const struct vfc_pci_bind_opts opts = {.size = sizeof(opts), .uid = -1, .gid = -1,
-					       .flags = flags, .driver = driver};
+	const struct vfc_pci_bind_opts opts = {
+		.size = sizeof(opts), .uid = -1, .gid = -1, .flags = flags, .driver = driver};
 
 	return vfc_pci_bind(name, &opts);
 }
@@ -79,8 +79,10 @@ static void drivers(void)
 	memset(longest, 'x', sizeof(longest));
 	longest[sizeof(longest) - 1] = '\0';
 	says(vfc_pci_bind("01:00.0", NULL), ENOENT, VFC_REASON_NO_DRIVER, "modprobe vfio-pci");
-	for (const char *const *bad = (const char *[]){"", ".", "..", "a/b", "a\nb", longest, NULL}; *bad; bad++)
-		says(bind_by("01:00.0", *bad, 0), EINVAL, VFC_REASON_ARGUMENT, "is no driver's name");
+	for (const char *const *bad = (const char *[]){"", ".", "..", "a/b", "a\nb", longest, NULL};
+	     *bad; bad++)
+		says(bind_by("01:00.0", *bad, 0), EINVAL, VFC_REASON_ARGUMENT,
+		     "is no driver's name");
 	folder(DRIVERS "vfio-pci");
 	file(DRIVERS "vfio-pci/unbind", "");
 	says(bind_by("01:00.0", "vfio_pci", 0), ENOENT, VFC_REASON_NO_DRIVER, "vfio-pci is loaded");
@@ -123,8 +125,10 @@ static void what_the_host_uses(void)
 		 strlen("the route to 192.168.1.0/24 goes through it, by eth0"));
 	CHECK(!strcmp(why, "the rou"));
 	CHECK(vfc_pci_in_use("1:0.0", NULL, NULL, 0) > 0);
-	says(vfc_pci_bind("01:00.0", NULL), EBUSY, VFC_REASON_BUSY, "192.168.1.0/24 goes through it");
-	says(bind_by("01:00.0", NULL, VFC_PCI_DRY_RUN), EBUSY, VFC_REASON_BUSY, "vfio bind --force");
+	says(vfc_pci_bind("01:00.0", NULL), EBUSY, VFC_REASON_BUSY,
+	     "192.168.1.0/24 goes through it");
+	says(bind_by("01:00.0", NULL, VFC_PCI_DRY_RUN), EBUSY, VFC_REASON_BUSY,
+	     "vfio bind --force");
 	says(vfc_pci_unbind("01:00.0"), EBUSY, VFC_REASON_BUSY, "vfio unbind --force");
 	says(vfc_pci_unbind_with("01:00.0", VFC_PCI_DRY_RUN), EBUSY, VFC_REASON_BUSY, "by eth0");
 	CHECK_EQ(bind_by("01:00.0", NULL, VFC_PCI_DRY_RUN | VFC_PCI_FORCE), 0);
@@ -171,7 +175,8 @@ static void bind_that_fails(void)
 {
 	struct vfc_pci_bind_opts opts = {.size = sizeof(opts), .uid = 1, .gid = -1};
 
-	says(vfc_pci_bind("01:00.0", NULL), EBUSY, VFC_REASON_NO_IOMMU, "vfio-pci did not take the device");
+	says(vfc_pci_bind("01:00.0", NULL), EBUSY, VFC_REASON_NO_IOMMU,
+	     "vfio-pci did not take the device");
 	CHECK(!is_there("state/0000:01:00.0"));
 	holds(NIC "/driver_override", "\n");
 

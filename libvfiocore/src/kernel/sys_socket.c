@@ -9,8 +9,8 @@
 #include "kernel/call.h"
 #include "kernel/sys.h"
 
-#define SCM_PIDFD_ 0x04  /* linux/socket.h since Linux 6.5: SCM_PIDFD */
-#define LABEL_MAX 4096   /* a security label is at most a page */
+#define SCM_PIDFD_ 0x04 /* linux/socket.h since Linux 6.5: SCM_PIDFD */
+#define LABEL_MAX  4096 /* a security label is at most a page */
 
 /* The kernel sends to group 1, udev to another one. */
 int sys_uevents(size_t buffer)
@@ -38,8 +38,10 @@ ssize_t sys_receive(int fd, void *data, size_t size, bool *kernel)
 {
 	struct sockaddr_nl from = {.nl_family = AF_UNSPEC};
 	struct iovec vector = {.iov_base = data, .iov_len = size};
-	struct msghdr message = {.msg_name = &from, .msg_namelen = sizeof(from),
-				 .msg_iov = &vector, .msg_iovlen = 1};
+	struct msghdr message = {.msg_name = &from,
+				 .msg_namelen = sizeof(from),
+				 .msg_iov = &vector,
+				 .msg_iovlen = 1};
 	ssize_t n;
 
 	FAIL_ON_DEMAND(-ENOBUFS);
@@ -57,8 +59,8 @@ union sent {
 
 /*
  * What may come. The owner of the socket decides what the kernel adds to each message: who sent it
- * (SO_PASSCRED, SO_PASSPIDFD), and under which security label (SO_PASSSEC). What does not fit, the kernel
- * cuts off and closes.
+ * (SO_PASSCRED, SO_PASSPIDFD), and under which security label (SO_PASSSEC). What does not fit, the
+ * kernel cuts off and closes.
  */
 union received {
 	struct cmsghdr header;
@@ -69,9 +71,12 @@ union received {
 int sys_send_fds(int socket, const void *data, size_t length, const int fds[2])
 {
 	union sent control = {.header = {.cmsg_len = CMSG_LEN(2 * sizeof(int)),
-					 .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS}};
+					 .cmsg_level = SOL_SOCKET,
+					 .cmsg_type = SCM_RIGHTS}};
 	struct iovec vector = {(void *)data, length};
-	struct msghdr message = {.msg_iov = &vector, .msg_iovlen = 1, .msg_control = &control,
+	struct msghdr message = {.msg_iov = &vector,
+				 .msg_iovlen = 1,
+				 .msg_control = &control,
 				 .msg_controllen = sizeof(control)};
 	ssize_t n;
 
@@ -101,11 +106,14 @@ static unsigned take(const struct cmsghdr *header, int fds[2], unsigned count)
 	return count;
 }
 
-ssize_t sys_receive_fds(int socket, void *data, size_t size, int fds[2], unsigned *count, bool *whole)
+ssize_t sys_receive_fds(int socket, void *data, size_t size, int fds[2], unsigned *count,
+			bool *whole)
 {
 	union received control;
 	struct iovec vector = {data, size};
-	struct msghdr message = {.msg_iov = &vector, .msg_iovlen = 1, .msg_control = &control,
+	struct msghdr message = {.msg_iov = &vector,
+				 .msg_iovlen = 1,
+				 .msg_control = &control,
 				 .msg_controllen = sizeof(control)};
 	unsigned found = 0;
 	ssize_t n;

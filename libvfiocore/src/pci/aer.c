@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The kernel clears a device's status registers when it has recovered from an error
- * (drivers/pci/pcie/err.c), which may be before we look. What it keeps are counts, in sysfs
- * (Documentation/ABI/testing/sysfs-bus-pci-devices-aer_stats). So both are read.
+ * (drivers/pci/pcie/err.c), which may be before we look. It keeps counts of them in sysfs
+ * (Documentation/ABI/testing/sysfs-bus-pci-devices-aer_stats), so both are read.
  */
 #include "pci/aer.h"
 
@@ -50,7 +50,7 @@ static const char *const correctable[32] = {
 static const char *const device_status[4] = {"Correctable Error Detected", "Non-Fatal Error Detected",
 					     "Fatal Error Detected", "Unsupported Request Detected"};
 
-/* Lines "NAME COUNT". What is not a name that we know, such as the total, is passed over. */
+/* Lines "NAME COUNT". Names that we do not know, such as that of the total, are passed over. */
 static void read_counts(const char *name, const char *file, uint64_t counts[32])
 {
 	char path[SYSFS_PATH], text[4096], *line, *rest = text;

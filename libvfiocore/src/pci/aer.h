@@ -21,7 +21,7 @@ struct aer_status {
 	uint32_t fatal;         /* those of @uncorrectable that are, or were counted as, fatal */
 };
 
-/* As the kernel counts; @status gets what came since the last call with the same @aer. */
+/* Read the kernel's counts. @status gets the errors since the last call with the same @aer. */
 void aer_count(struct aer *aer, struct aer_status *status);
 
 /* "Completer Abort (nonfatal), Poisoned TLP Received; device status: ..."; "" when nothing is set. */

@@ -10,8 +10,8 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "kernel/sys.h"
 #include "base/sized.h"
+#include "kernel/sys.h"
 #include "pci/sysfs.h"
 
 #define NO_DRIVER "none" /* in the state file: the device had no driver */
@@ -43,11 +43,11 @@ static int refused(int rc, const char *call, const char *path, const char *what)
 {
 	bool permission = rc == -EACCES || rc == -EPERM;
 
-	return vfc_fail(rc, permission ? VFC_REASON_PERMISSION : VFC_REASON_NONE, WHERE(call, path),
-			"%s",
-			permission ? "binding drivers needs root; `vfio bind --user NAME` then hands "
-				     "the device to a user"
-				   : what);
+	return vfc_fail(
+		rc, permission ? VFC_REASON_PERMISSION : VFC_REASON_NONE, WHERE(call, path), "%s",
+		permission ? "binding drivers needs root; `vfio bind --user NAME` then hands "
+			     "the device to a user"
+			   : what);
 }
 
 static int remember(const char *name, const char *driver)
@@ -116,8 +116,9 @@ static int probe(const char *name)
 }
 
 /*
- * Give the device back to @driver on the way out of a failure: the first error is the one to report. A
- * device that somebody has opened meanwhile stays, for it could not be released without waiting for them.
+ * Give the device back to @driver on the way out of a failure: the first error is the one to
+ * report. A device that somebody has opened meanwhile stays, for it could not be released without
+ * waiting for them.
  */
 static void put_back(const char *name, const char *override, const char *driver)
 {
@@ -151,9 +152,11 @@ static int require_driver(const char *name, const char *driver)
 {
 	char path[SYSFS_PATH], spelling[DRIVER_NAME];
 
-	if (!*driver || *driver == '.' || driver[strcspn(driver, "/\n")] || strlen(driver) >= DRIVER_NAME)
+	if (!*driver || *driver == '.' || driver[strcspn(driver, "/\n")] ||
+	    strlen(driver) >= DRIVER_NAME)
 		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, WHERE(.object = name),
-				"\"%.40s\" is no driver's name; /sys/bus/pci/drivers has them", driver);
+				"\"%.40s\" is no driver's name; /sys/bus/pci/drivers has them",
+				driver);
 	sysfs_path(path, "bus/pci/drivers/%s", driver);
 	if (sys_exists(path))
 		return 0;
@@ -181,7 +184,8 @@ static int refuse_bridge(const char *name, const char *driver)
 	if (!(type & HEADER_KIND))
 		return 0;
 	return vfc_fail(EOPNOTSUPP, VFC_REASON_UNSUPPORTED, WHERE(.object = name),
-			"it is a bridge, and VFIO drives none; it may keep its driver, which is in no device's "
+			"it is a bridge, and VFIO drives none; it may keep its driver, which is in "
+			"no device's "
 			"way that it leads to");
 }
 
@@ -196,9 +200,11 @@ static int refuse_used(const char *name, const char *driver, const char *verb, u
 	rc = pci_in_use(name, NULL, why, sizeof(why));
 	if (rc <= 0)
 		return rc;
-	return vfc_fail(EBUSY, VFC_REASON_BUSY, WHERE(.object = name),
-			"the host uses it: %s. Stop using it first, or take it away from the host by "
-			"`vfio %s --force` (VFC_PCI_FORCE)", why, verb);
+	return vfc_fail(
+		EBUSY, VFC_REASON_BUSY, WHERE(.object = name),
+		"the host uses it: %s. Stop using it first, or take it away from the host by "
+		"`vfio %s --force` (VFC_PCI_FORCE)",
+		why, verb);
 }
 
 static int check_flags(uint32_t flags)
@@ -267,9 +273,10 @@ static int give_nodes(const char *name, int uid, int gid)
 	if (rc < 0)
 		return rc;
 	if (info.iommu_group < 0)
-		return vfc_fail(ENODEV, VFC_REASON_NO_IOMMU, WHERE(.object = name),
-				"the device is in no IOMMU group, so there is no node that could be handed "
-				"over");
+		return vfc_fail(
+			ENODEV, VFC_REASON_NO_IOMMU, WHERE(.object = name),
+			"the device is in no IOMMU group, so there is no node that could be handed "
+			"over");
 	pci_group_node(info.iommu_group, group);
 	for (int64_t end = sys_now() + WAIT_NS; !sys_exists(group) && sys_now() < end;)
 		sys_sleep(LOOK_NS);
@@ -289,9 +296,9 @@ static bool has_driver(const char *name, const char *driver)
 }
 
 /*
- * A device that was just plugged in is seen in sysfs before the kernel lets any driver match it, and
- * then its usual driver may be faster than we are (pci_bus_add_device(), drivers/pci/bus.c): so what
- * was not taken is offered again for a while.
+ * A device that was just plugged in is seen in sysfs before the kernel lets any driver match it,
+ * and then its usual driver may be faster than we are (pci_bus_add_device(), drivers/pci/bus.c): so
+ * what was not taken is offered again for a while.
  */
 static int offer(const char *name, const char *driver)
 {
@@ -313,7 +320,8 @@ static int offer(const char *name, const char *driver)
 struct before {
 	char driver[DRIVER_NAME];
 	char override[DRIVER_NAME];
-	bool again; /* bound by us to another driver: what it had before that is remembered already */
+	bool again; /* bound by us to another driver: what it had before that is remembered already
+		     */
 };
 
 static void look_before(const char *name, struct before *before)
@@ -351,7 +359,8 @@ static int bind_to(const char *name, const char *driver, const struct before *be
 }
 
 /* What can be known before anything is changed. */
-static int check_bind(const char *name, const char *driver, const struct before *before, uint32_t flags)
+static int check_bind(const char *name, const char *driver, const struct before *before,
+		      uint32_t flags)
 {
 	int rc = require_driver(name, driver);
 
@@ -386,12 +395,14 @@ static int bind_and_give(const char *name, const char *driver, const struct vfc_
 
 int vfc_pci_bind(const char *name, const struct vfc_pci_bind_opts *opts)
 {
-	static const struct vfc_pci_bind_opts defaults = {.size = sizeof(defaults), .uid = -1, .gid = -1};
+	static const struct vfc_pci_bind_opts defaults = {
+		.size = sizeof(defaults), .uid = -1, .gid = -1};
 	char canonical[VFC_PCI_NAME] = "";
 	struct vfc_pci_bind_opts own;
 	int rc;
 
-	opts = opts ? OPTIONS_OF(offsetof(struct vfc_pci_bind_opts, flags), vfc_pci_bind_opts, opts, &own)
+	opts = opts ? OPTIONS_OF(offsetof(struct vfc_pci_bind_opts, flags), vfc_pci_bind_opts, opts,
+				 &own)
 		    : &defaults;
 	if (!opts)
 		return vfc_done(OPTIONS_REFUSED);
@@ -418,11 +429,14 @@ static int refuse_hosts(const char *name, const char *driver, bool bound_by_us, 
 {
 	int rc = refuse_used(name, driver, "unbind", flags);
 
-	if (rc < 0 || (flags & VFC_PCI_FORCE) || !driver[0] || bound_by_us || pci_is_vfio_driver(driver))
+	if (rc < 0 || (flags & VFC_PCI_FORCE) || !driver[0] || bound_by_us ||
+	    pci_is_vfio_driver(driver))
 		return rc;
-	return vfc_fail(EBUSY, VFC_REASON_BUSY, WHERE(.object = name),
-			"the host's driver %s has it, and there is no bind to be undone. `vfio unbind "
-			"--force` (VFC_PCI_FORCE) takes it away from that driver", driver);
+	return vfc_fail(
+		EBUSY, VFC_REASON_BUSY, WHERE(.object = name),
+		"the host's driver %s has it, and there is no bind to be undone. `vfio unbind "
+		"--force` (VFC_PCI_FORCE) takes it away from that driver",
+		driver);
 }
 
 static int unbind(const char *name, uint32_t flags)

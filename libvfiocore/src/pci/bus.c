@@ -49,7 +49,7 @@ static int no_device(const char *name, const char *where)
 			"no such %s; `vfio list` shows what there is", where);
 }
 
-/* Of a device's folder the link "subsystem" tells the bus. */
+/* The link "subsystem" in a device's folder leads to its bus. */
 static int find_path(const char *given, struct vfc_bus_info *info)
 {
 	char path[SYSFS_PATH];
@@ -67,7 +67,7 @@ static int find_pci(const char *name, struct vfc_bus_info *info)
 	return pci_find(name, info->name);
 }
 
-/* What is in a folder of sysfs, which an older kernel need not have. */
+/* The entries of a folder of sysfs. Older kernels may not have the folder: then there are none. */
 static int folder(const char *name, struct dirent ***entries)
 {
 	char path[SYSFS_PATH];
@@ -82,7 +82,7 @@ static int folder(const char *name, struct dirent ***entries)
 	return n == -ENOENT ? 0 : n;
 }
 
-/* How many buses know it; the last is in @info. */
+/* How many buses have a device of that name. @info gets the last of them. */
 static int search(const char *name, struct vfc_bus_info *info)
 {
 	struct dirent **entries;
@@ -215,7 +215,7 @@ int vfc_bus_list(char (*names)[VFC_BUS_NAME], size_t count)
 	return vfc_done(list(names, count));
 }
 
-/* A mediated device is VFIO's by birth, whatever its driver is called. */
+/* A mediated device is always VFIO's, whatever its driver is called. */
 bool bus_has_vfio(const struct vfc_bus_info *info)
 {
 	if (strstr(info->driver, "vfio") || !strcmp(info->bus, "mdev"))

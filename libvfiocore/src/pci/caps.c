@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A device is not trusted: a list may loop, leave its space or be unaligned, and structures may
- * overlap or run past the end. Each is refused with the offset, none is followed for ever.
+ * A device is not trusted: its list may loop, leave the config space or be unaligned, and structures may
+ * overlap or run past the end. Every such list is refused, and the record tells the offset.
  */
 #include "pci/caps.h"
 
@@ -14,7 +14,7 @@
 #define STATUS		0x06
 #define STATUS_CAP_LIST 0x10
 #define CAP_POINTER	0x34
-/* PC Card Standard 8.0, 4.5: a CardBus bridge has it elsewhere. */
+/* PC Card Standard 8.0, 4.5: a CardBus bridge has the pointer elsewhere. */
 #define HEADER_TYPE	    0x0e
 #define HEADER_TYPE_MASK    0x7f
 #define HEADER_CARDBUS	    2

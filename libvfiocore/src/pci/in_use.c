@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Does the host need a device right now? A device's interfaces and disks are those whose folder in
- * sysfs lies below the device's own, and everything that is stacked on those: bonds, bridges, device
- * mapper, md. Each of them is then looked for in what /proc and sysfs say of routes, mounts and swap.
+ * sysfs lies below the device's own, and everything that is stacked on those: bonds, bridges,
+ * device mapper, md. Each of them is then looked for in what /proc and sysfs say of routes, mounts
+ * and swap.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -31,7 +32,8 @@ struct look {
 	size_t size;
 };
 
-/* Where an interface or a disk has its links to others: entries of @folder that begin with @prefix. */
+/* Where an interface or a disk has its links to others: entries of @folder that begin with @prefix.
+ */
 struct links {
 	const char *folder;
 	const char *prefix;
@@ -148,7 +150,9 @@ static int subsystem_stands_on(const struct look *look, const char *namespace, i
 {
 	char folder[PATH_MAX];
 
-	return find_subsystem(namespace, folder) ? any_stands_on(look, &disks, folder, "nvme", depth) : 0;
+	return find_subsystem(namespace, folder)
+		       ? any_stands_on(look, &disks, folder, "nvme", depth)
+		       : 0;
 }
 
 /* 1: the interface or disk of that folder is the device's, or is stacked on one that is. */
@@ -195,7 +199,8 @@ static int find_all(const struct look *look, const struct kind *kind, struct dir
 	return rc;
 }
 
-/* --- the files of /proc ------------------------------------------------------------------------ */
+/* --- the files of /proc ------------------------------------------------------------------------
+ */
 
 static const char *next_line(const char *line)
 {
@@ -242,7 +247,8 @@ struct route {
 	bool is_local; /* each interface that is up has such a route, whether it is used or not */
 };
 
-/* "eth0 0001A8C0 00000000 0001 0 0 0 00FFFFFF ...": numbers are the bytes' as they lie in memory. */
+/* "eth0 0001A8C0 00000000 0001 0 0 0 00FFFFFF ...": numbers are the bytes' as they lie in memory.
+ */
 static bool route4(const char *line, const char *name, struct route *route)
 {
 	char interface[32], destination[16], flags[16], mask[16];
@@ -323,15 +329,14 @@ static int other_route(const struct subject *subject)
 }
 
 /*
- * "22 1 259:2 / /home rw - ext4 /dev/root rw": the source may have any name, the number is the disk's.
- * btrfs has a number of its own there, see in_btrfs().
+ * "22 1 259:2 / /home rw - ext4 /dev/root rw": the source may have any name, the number is the
+ * disk's. btrfs has a number of its own there, see in_btrfs().
  */
 static int mounted(const struct subject *subject)
 {
 	char path[PATH_MAX], number[32], field[512];
 
-	make_path(path, "%s/%s/%s/dev", subject->look->sysfs, subject->kind->folder,
-		  subject->name);
+	make_path(path, "%s/%s/%s/dev", subject->look->sysfs, subject->kind->folder, subject->name);
 	if (sysfs_read(path, number, sizeof(number)) < 0 || !number[0])
 		return 0;
 	for (const char *line = subject->text; *line; line = next_line(line)) {
@@ -378,8 +383,9 @@ static int stacked(const struct subject *subject)
 	n = list(folder, &entries);
 	for (int i = 0; i < n && rc == 0; i++)
 		if (begins(entries[i]->d_name, subject->kind->above.prefix))
-			rc = because(subject->look, "%s stands on its %s %s", entries[i]->d_name + prefix,
-				     subject->kind->noun, subject->name);
+			rc = because(subject->look, "%s stands on its %s %s",
+				     entries[i]->d_name + prefix, subject->kind->noun,
+				     subject->name);
 	sys_folder_free(entries, n);
 	return n < 0 ? n : rc;
 }
@@ -404,8 +410,8 @@ static int in_btrfs(const struct subject *subject)
 }
 
 /*
- * Whoever claims a disk for itself, as ZFS does with those of a pool, keeps it from being opened with
- * O_EXCL. Nodes are this system's, so another tree of sysfs has none.
+ * Whoever claims a disk for itself, as ZFS does with those of a pool, keeps it from being opened
+ * with O_EXCL. Nodes are this system's, so another tree of sysfs has none.
  */
 static int claimed(const struct subject *subject)
 {
@@ -419,19 +425,27 @@ static int claimed(const struct subject *subject)
 		*at = *at == '!' ? '/' : *at;
 	fd = sys_open(node, O_RDONLY | O_EXCL | O_NONBLOCK);
 	sys_close(fd);
-	return fd == -EBUSY ? because(subject->look, "its %s %s is claimed by a file system or a program",
+	return fd == -EBUSY ? because(subject->look,
+				      "its %s %s is claimed by a file system or a program",
 				      subject->kind->noun, subject->name)
 			    : 0;
 }
 
 static const struct question network[] = {
-	{default_route, "net/route", route4}, {default_route, "net/ipv6_route", route6},
-	{other_route, "net/route", route4},   {other_route, "net/ipv6_route", route6},
-	{stacked, NULL, NULL},		      {NULL, NULL, NULL},
+	{default_route, "net/route", route4},
+	{default_route, "net/ipv6_route", route6},
+	{other_route, "net/route", route4},
+	{other_route, "net/ipv6_route", route6},
+	{stacked, NULL, NULL},
+	{NULL, NULL, NULL},
 };
 static const struct question storage[] = {
-	{mounted, "self/mountinfo", NULL}, {swapped_to, "swaps", NULL}, {in_btrfs, NULL, NULL},
-	{stacked, NULL, NULL},		   {claimed, NULL, NULL},	{NULL, NULL, NULL},
+	{mounted, "self/mountinfo", NULL},
+	{swapped_to, "swaps", NULL},
+	{in_btrfs, NULL, NULL},
+	{stacked, NULL, NULL},
+	{claimed, NULL, NULL},
+	{NULL, NULL, NULL},
 };
 
 static int ask(const struct look *look, const struct kind *kind, const struct question *question,
@@ -456,7 +470,8 @@ static int ask(const struct look *look, const struct kind *kind, const struct qu
 	return rc;
 }
 
-static int ask_all(const struct look *look, const struct kind *kind, const struct question *question)
+static int ask_all(const struct look *look, const struct kind *kind,
+		   const struct question *question)
 {
 	struct dirent **entries;
 	int rc = 0, n = find_all(look, kind, &entries);

@@ -3,10 +3,10 @@
  * Who has a device open through VFIO? Unbinding waits for whoever has, without end and without a
  * signal's getting through (vfio_unregister_group_dev()), so this is asked before.
  *
- * The group's node tells by EBUSY that it is open, or that a device of the group is bound to an iommufd.
- * A device's own node can be opened any number of times, and each open file keeps the device, though it
- * may not be bound to an iommufd yet. Which files are open is in /proc alone: of the processes that this
- * one may look into, all of its PID namespace for root.
+ * The group's node tells by EBUSY that it is open, or that a device of the group is bound to an
+ * iommufd. A device's own node can be opened any number of times, and each open file keeps the
+ * device, though it may not be bound to an iommufd yet. Which files are open is in /proc alone: of
+ * the processes that this one may look into, all of its PID namespace for root.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -98,7 +98,8 @@ static int find_process(const struct node *node)
 	int pid = 0, n = sys_folder(proc_root(), &entries);
 
 	for (int i = 0; i < n && !pid; i++)
-		if (isdigit((unsigned char)entries[i]->d_name[0]) && process_has(entries[i]->d_name, node))
+		if (isdigit((unsigned char)entries[i]->d_name[0]) &&
+		    process_has(entries[i]->d_name, node))
 			pid = atoi(entries[i]->d_name);
 	sys_folder_free(entries, n);
 	return pid;
@@ -115,7 +116,8 @@ static int cdev_is_open(const char *name, const char *cdev, const struct node *n
 	sysfs_read(path, command, sizeof(command));
 	return vfc_fail(EBUSY, VFC_REASON_BUSY, WHERE(.object = name),
 			"process %d (%s)%s has /dev/vfio/devices/%s open: it must close it "
-			"first", pid, command, pid == sys_pid() ? ", which is this one," : "", cdev);
+			"first",
+			pid, command, pid == sys_pid() ? ", which is this one," : "", cdev);
 }
 
 int pci_check_closed(const char *name)
@@ -126,9 +128,11 @@ int pci_check_closed(const char *name)
 	if (!has_vfio_driver(name))
 		return 0;
 	if (group_is_open(name, node))
-		return vfc_fail(EBUSY, VFC_REASON_BUSY, WHERE("open", node),
-				"a process (maybe this one) has the device, or another of its group, open; "
-				"`fuser -v %s /dev/vfio/devices/*` shows which", node);
+		return vfc_fail(
+			EBUSY, VFC_REASON_BUSY, WHERE("open", node),
+			"a process (maybe this one) has the device, or another of its group, open; "
+			"`fuser -v %s /dev/vfio/devices/*` shows which",
+			node);
 	return find_cdev(name, cdev, &number) ? cdev_is_open(name, cdev, &number) : 0;
 }
 

@@ -38,7 +38,7 @@ static int check_count(const struct vfc_pci_info *info, uint32_t count)
 	return 0;
 }
 
-/* vfio_pci.c refuses with ENOENT, as the kernel does for drivers that know nothing of it. */
+/* vfio_pci.c refuses with ENOENT, as the kernel does for drivers without SR-IOV. */
 static int refuse_driver(const struct vfc_pci_info *info)
 {
 	char path[SYSFS_PATH], allowed[4];
@@ -112,7 +112,7 @@ static int bind_all(const char *name, uint32_t count, const struct vfc_pci_bind_
 	return rc;
 }
 
-/* What is remembered of the drivers of functions that are no more would be told of the next ones. */
+/* Former drivers of functions that go away are forgotten: the next ones have the same names. */
 static int remove_all(const struct vfc_pci_info *info, uint32_t count)
 {
 	char function[VFC_PCI_NAME];

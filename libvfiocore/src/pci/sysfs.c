@@ -179,7 +179,7 @@ int pci_canonical(const char *given, char canonical[VFC_PCI_NAME])
 
 	if (!name)
 		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE, "the device's name is NULL");
-	/* %x alone would take blanks, signs and 0x as well, and wrap what is too long. */
+	/* %x alone would also take blanks, signs and 0x, and wrap numbers that are too long. */
 	if (name[strspn(name, "0123456789abcdefABCDEF:.")])
 		name = "";
 	if (sscanf(name, "%7x:%2x:%2x.%1x%n", &domain, &bus, &slot, &function, &end) != 4 || name[end]) {
@@ -211,7 +211,7 @@ int pci_find(const char *name, char canonical[VFC_PCI_NAME])
 	return 0;
 }
 
-/* The PCI names in a directory, sorted, the first @count of them into @names. */
+/* Put the first @count PCI names in a directory, which are sorted, into @names. */
 static int list_names(const char *path, char (*names)[VFC_PCI_NAME], size_t count)
 {
 	struct dirent **entries;
@@ -286,7 +286,7 @@ bool pci_group_unsafe(int group)
 	sysfs_path(path, "kernel/iommu_groups/%d/name", group);
 	if (sysfs_read(path, name, sizeof(name)) < 0 || strcmp(name, "vfio-noiommu"))
 		return false;
-	/* So it calls those of mediated devices, too, whose node has no such word in its name. */
+	/* Groups of mediated devices have this name, too, but their nodes are not called "noiommu-". */
 	sysfs_path(path, "class/vfio/%d", group);
 	return !sys_exists(path);
 }

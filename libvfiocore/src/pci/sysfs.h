@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Small readers of sysfs, and the facts that other layers ask of it for their hints. */
+/* Small readers of sysfs, and the facts from it that other layers need for their hints. */
 #ifndef VFC_PCI_SYSFS_H
 #define VFC_PCI_SYSFS_H
 
@@ -23,7 +23,7 @@ void sysfs_path(char path[SYSFS_PATH], const char *format, ...)
 void proc_path(char path[SYSFS_PATH], const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
-/* A file of at most @size - 1 bytes, or its beginning; "" and -errno. */
+/* The first @size - 1 bytes of a file. On failure @text is "". */
 int sysfs_text(const char *path, char *text, size_t size);
 /* A whole file, NUL-terminated; free() it. */
 int sysfs_whole(const char *path, char **text);
@@ -32,13 +32,13 @@ int sysfs_read(const char *path, char *text, size_t size);
 /* A file's number, decimal or 0x; or @otherwise. */
 int64_t sysfs_number(const char *path, int64_t otherwise);
 int sysfs_write(const char *path, const char *text);
-/* The last component of what a link points at; "" when there is no link. */
+/* The last component of a link's target; "" when there is no link. */
 void sysfs_link(const char *path, char *name, size_t size);
 
-/* The name of the one thing in a folder; "" when there is none. */
+/* The name of the first entry of a folder; "" when there is none. */
 void sysfs_entry(const char *path, char *name, size_t size);
 
-/* "1:0.0", "01:00.0", "0000:01:00.0" to the canonical form; -EINVAL with a record. */
+/* Turn "1:0.0", "01:00.0" or "0000:01:00.0" into the canonical form; else -EINVAL with a record. */
 int pci_canonical(const char *name, char canonical[VFC_PCI_NAME]);
 /* The canonical name of a device that exists; -ENODEV with a record and a hint. */
 int pci_find(const char *name, char canonical[VFC_PCI_NAME]);
@@ -60,10 +60,10 @@ int pci_check_closed(const char *name);
 int pci_in_use(const char *name, const struct vfc_pci_use_opts *opts, char *why, size_t size);
 /* Is it the name of a driver of VFIO's? vfio-pci has variants for certain devices, as mlx5_vfio_pci. */
 bool pci_is_vfio_driver(const char *driver);
-/* bind.c: what it remembers is of a device that is no more. */
+/* bind.c: forget which driver a device had, for the device is gone. */
 void pci_bind_forget(const char *name);
 
-/* Did VFIO make the group up, for a device that no IOMMU translates for (vfio_noiommu_group_alloc())? */
+/* Did VFIO make the group for a device without an IOMMU (vfio_noiommu_group_alloc())? */
 bool pci_group_unsafe(int group);
 /* Its device node. */
 #define PCI_GROUP_NODE 40

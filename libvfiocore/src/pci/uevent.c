@@ -20,7 +20,7 @@
 
 #define BUFFER (1024 * 1024)
 
-/* How often a device that was announced is looked for meanwhile: in case the kernel cannot tell. */
+/* While we wait for a device to be announced, we look for it this often, in case a message was lost. */
 #define LOOK_NS INT64_C(1000000000)
 
 static const char *const actions[] = {
@@ -37,7 +37,7 @@ static int malformed(const char *why)
 	return vfc_fail(EBADMSG, VFC_REASON_MALFORMED, WHERE("recvmsg", "uevent"), "%s", why);
 }
 
-/* The value of @key if @line is that variable; each may come once. false: it came twice. */
+/* Set @value if @line is the variable @key. false: the variable had come before. */
 static bool take(const char *line, const char *key, const char **value)
 {
 	size_t length = strlen(key);
@@ -184,7 +184,7 @@ static int look(const struct wanted *wanted, char name[VFC_PCI_NAME])
 	if (!names)
 		return vfc_no_memory();
 	n = vfc_pci_list(names, (size_t)room);
-	for (int i = 0; i < n && i < room && !found; i++) { /* one more may have come meanwhile */
+	for (int i = 0; i < n && i < room && !found; i++) { /* more may have come meanwhile */
 		found = matches(wanted, names[i]);
 		if (found)
 			memcpy(name, names[i], VFC_PCI_NAME);
@@ -193,7 +193,7 @@ static int look(const struct wanted *wanted, char name[VFC_PCI_NAME])
 	return n < 0 ? n : found;
 }
 
-/* Messages say when to look; what is there says sysfs. */
+/* Messages say when to look. sysfs says what is there. */
 static int wait_for(const struct wanted *wanted, int fd, int64_t timeout, char name[VFC_PCI_NAME])
 {
 	int64_t deadline = deadline_in(timeout);

@@ -11,6 +11,7 @@
 #include <vfiocore/iommu.h>
 
 #include "device/device.h"
+#include "base/deadline.h"
 #include "base/error.h"
 #include "iommu/iommu.h"
 #include "kernel/sys.h"
@@ -96,15 +97,13 @@ static int get(int socket, struct message *message, int fds[2])
 /* A message that another thread on the socket was faster to get is none: the wait goes on. */
 static int wait_and_get(int socket, int64_t timeout, struct message *message, int fds[2])
 {
-	int64_t now = sys_now(), end = timeout < INT64_MAX - now ? now + timeout : INT64_MAX;
+	int64_t deadline = deadline_in(timeout);
 	int rc;
 
 	do {
-		rc = wait_for(socket, timeout);
+		rc = wait_for(socket, deadline_left(deadline));
 		if (rc == 0)
 			rc = get(socket, message, fds);
-		if (timeout > 0)
-			timeout = end > sys_now() ? end - sys_now() : 0;
 	} while (rc > 0);
 	return rc;
 }

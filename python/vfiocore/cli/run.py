@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""``vfio run``: open devices, and run a command that may use them without any right of its own."""
+"""``vfio run``: open devices, and run a command that uses them without any right of its own."""
 
 from __future__ import annotations
 
@@ -158,7 +158,7 @@ def _transport(args: argparse.Namespace, devices: Sequence[PciInfo]) -> str:
 def _show(args: argparse.Namespace, devices: Sequence[PciInfo], unbound: Sequence[PciInfo]) -> int:
     steps: dict[str, object] = {
         "bind": [info.name for info in unbound],
-        # Whether it will have a node of its own is not known before it is bound.
+        # Whether a device has a node of its own is not known before it is bound.
         "transport": args.transport or (None if unbound else _transport(args, devices)),
         "descriptors": _numbers(devices),
         "user": args.user.pw_name if args.user else None,
@@ -194,14 +194,14 @@ def _list(numbers: dict[str, int]) -> str:
 
 
 def _open(args: argparse.Namespace, devices: Sequence[PciInfo]) -> tuple[list[int], object]:
-    """The space's descriptor and the devices', and what must live until the command is run."""
+    """The descriptors of the space and the devices, and what to keep until the command is run."""
     opening = _open_nodes if _transport(args, devices) == "cdev" else _open_group
     return opening(args, devices)
 
 
 def _open_nodes(args: argparse.Namespace, devices: Sequence[PciInfo]) -> tuple[list[int], object]:
-    """Not bound to the iommufd: a virtual machine monitor does that itself. So that a device which
-    cannot be used is not found out by the command, it is opened once before."""
+    """The devices are not bound to the iommufd, since a virtual machine monitor does that itself.
+    Each is opened once before, so that a device that cannot be used is reported here."""
     import vfiocore
     from vfiocore import pci
 
@@ -222,7 +222,7 @@ def _open_group(args: argparse.Namespace, devices: Sequence[PciInfo]) -> tuple[l
 
 
 def _place(descriptors: Sequence[int]) -> None:
-    """They become 3, 4, ... without one being overwritten before it has moved."""
+    """Move them to 3, 4, ... All are moved out of the way first, so that none is overwritten."""
     import fcntl
 
     above = FIRST + len(descriptors)
@@ -238,7 +238,7 @@ def _become(args: argparse.Namespace, devices: Sequence[PciInfo]) -> NoReturn:
     """Replace this process by the command. Raises before anything is given up."""
     descriptors, _opened = _open(args, devices)
     environment = {**os.environ, "VFIOCORE_FDS": _list(_numbers(devices))}
-    environment.pop("VFIOCORE_TRANSPORT", None)  # said already, by the kind of descriptor
+    environment.pop("VFIOCORE_TRANSPORT", None)  # the kind of descriptor says it already
     if args.memlock is not None:
         _limit_memlock(args.memlock)
     if args.user:
@@ -264,10 +264,10 @@ def _limit_memlock(size: int) -> None:
 def _exec(
     command: Sequence[str], environment: dict[str, str], descriptors: Sequence[int]
 ) -> NoReturn:
-    """From here on nothing of Python's is of use: its descriptors may be overwritten."""
+    """Python cannot be relied on from here on, because its descriptors may be overwritten."""
     import signal
 
-    for ignored in (signal.SIGPIPE, signal.SIGXFSZ):  # by Python, which exec would pass on
+    for ignored in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them, and exec keeps that
         signal.signal(ignored, signal.SIG_DFL)
     sys.stdout.flush()
     _place(descriptors)
@@ -286,11 +286,9 @@ def _exec(
 def _bound_meanwhile(
     args: argparse.Namespace, devices: Sequence[PciInfo], unbound: Sequence[PciInfo]
 ) -> int:
-    """The command is a child, for somebody must be left who gives the devices back. Signals are
-    kept back from before the first change, so that none comes in between."""
+    """Run the command as a child, because somebody must be left who gives the devices back. Signals
+    are blocked before anything is changed, so that none interrupts the change."""
     import signal
-
-    from vfiocore import pci
 
     passed = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP, signal.SIGTSTP}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, passed)
@@ -301,9 +299,41 @@ def _bound_meanwhile(
             _in_child(lambda: signal.pthread_sigmask(signal.SIG_SETMASK, before), args, devices)
         return _wait(child)
     finally:
-        for info in reversed(unbound):
-            pci.unbind(info.name)
+        _give_back(unbound)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _give_back(unbound: Sequence[PciInfo]) -> None:
+    """Whatever the command left running may have the devices open: that is waited for, until a
+    signal ends the wait. One device that fails does not keep the others from being given back."""
+    failed: OSError | None = None
+    for info in reversed(unbound):
+        try:
+            _unbind_when_closed(info.name)
+        except OSError as error:
+            failed = failed or error
+    if failed:
+        raise failed
+
+
+def _unbind_when_closed(name: str) -> None:
+    import signal
+
+    from vfiocore import DeviceBusy, pci
+
+    from .output import report_error
+
+    told = False
+    while True:
+        try:
+            return pci.unbind(name)
+        except DeviceBusy as error:
+            if not told:
+                report_error(error)
+            told = True
+            # They are blocked, and the command that they were passed on to has ended.
+            if signal.sigtimedwait({signal.SIGHUP, signal.SIGINT, signal.SIGTERM}, 0.1):
+                raise
 
 
 def _in_child(
@@ -323,8 +353,8 @@ def _in_child(
 
 
 def _wait(child: int) -> int:
-    """Its exit status. What this process is sent it gets, too; not what a terminal sends, of which
-    both are told (si_code SI_KERNEL)."""
+    """The child's exit status. Signals are passed on to it, except those of the terminal (si_code
+    SI_KERNEL), which sends them to both."""
     import signal
 
     while True:

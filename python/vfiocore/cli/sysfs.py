@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the verbs conclude from sysfs: who owns a device, and whether VFIO could open it."""
+"""What the verbs conclude from sysfs: who has a device, and whether VFIO could open it."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ __all__ = [
     "group_members",
     "is_noiommu",
     "is_vfio_driver",
+    "mode_allows",
     "node_obstacles",
     "nodes",
     "obstacles",
@@ -70,7 +71,7 @@ def is_noiommu(group: int) -> bool:
     try:
         with open(f"{_root()}/kernel/iommu_groups/{group}/name", encoding="ascii") as file:
             name = file.read().strip()
-        # So the groups of mediated devices are called, too; their nodes are not.
+        # Groups of mediated devices have this name, too, but they are in class/vfio under theirs.
         return name == "vfio-noiommu" and not os.path.exists(f"{_root()}/class/vfio/{group}")
     except OSError:
         return False
@@ -123,7 +124,7 @@ def nodes(info: PciInfo | BusInfo) -> list[Path]:
 
 
 def obstacles(info: PciInfo, members: Sequence[PciInfo]) -> list[Obstacle]:
-    """What keeps the device from being opened; empty when nothing is known to."""
+    """What keeps the device from being opened, as far as is known."""
     found = []
     if info.iommu_group < 0:
         found.append(Obstacle("no IOMMU translates for it", "turn the IOMMU on: see `vfio doctor`"))
@@ -146,7 +147,7 @@ def obstacles(info: PciInfo, members: Sequence[PciInfo]) -> list[Obstacle]:
         for member in blockers(members)
         if member.name != info.name
     ]
-    # A node only exists once the device is bound: before that there is nothing to say about it.
+    # There is no node to look at before the device is bound.
     return found or node_obstacles(info)
 
 
@@ -158,9 +159,27 @@ def node_obstacles(info: PciInfo | BusInfo) -> list[Obstacle]:
         return [Obstacle(f"{names} does not exist", "modprobe vfio-pci, then bind it again")]
     if any(os.access(node, os.R_OK | os.W_OK) for node in present):
         return []
+    if mode_allows(present[0]):
+        return [
+            Obstacle(
+                f"{present[0]} may not be opened though its mode allows it: the device rules of "
+                "the container or service forbid it",
+                f"docker run --device {present[0]} ...; DeviceAllow={present[0]} rw in a unit",
+            )
+        ]
     return [
         Obstacle(
             f"{present[0]} may not be opened by this user",
             f'sudo vfio bind {info.name} --user "$USER"',
         )
     ]
+
+
+def mode_allows(node: Path) -> bool:
+    """Whether owner and mode of a node let this process read and write. A device cgroup may not."""
+    status = node.stat()
+    if os.geteuid() in (0, status.st_uid):
+        return os.geteuid() == 0 or status.st_mode & 0o600 == 0o600
+    if status.st_gid in (os.getegid(), *os.getgroups()):
+        return status.st_mode & 0o060 == 0o060
+    return status.st_mode & 0o006 == 0o006
