@@ -166,16 +166,16 @@ static void no_choice(void)
 	machine(false);
 	space = open_space("noiommu-group");
 	device = open_in(space, FIRST);
-	REFUSED(vfc_iommu_map(space, memory, PAGE, &iova, &opts), EOPNOTSUPP, VFC_REASON_UNSUPPORTED,
+	REFUSED(vfc_iommu_map(space, memory, PAGE, &opts, &iova), EOPNOTSUPP, VFC_REASON_UNSUPPORTED,
 		"which nobody can choose");
 	opts = (struct vfc_map_opts){.size = sizeof(opts), .guard = PAGE};
-	REFUSED(vfc_iommu_map(space, memory, PAGE, &iova, &opts), EOPNOTSUPP, VFC_REASON_UNSUPPORTED,
+	REFUSED(vfc_iommu_map(space, memory, PAGE, &opts, &iova), EOPNOTSUPP, VFC_REASON_UNSUPPORTED,
 		"which nobody can choose");
 	opts = (struct vfc_map_opts){.size = sizeof(opts), .highest = 0xfffffff};
-	REFUSED(vfc_iommu_map(space, memory, PAGE, &iova, &opts), ENOSPC, VFC_REASON_OUT_OF_IOVA,
+	REFUSED(vfc_iommu_map(space, memory, PAGE, &opts, &iova), ENOSPC, VFC_REASON_OUT_OF_IOVA,
 		"the memory lies above 0xfffffff");
 	opts = (struct vfc_map_opts){.size = sizeof(opts), .align = UINT64_C(1) << 50};
-	REFUSED(vfc_iommu_map(space, memory, PAGE, &iova, &opts), ENOSPC, VFC_REASON_OUT_OF_IOVA,
+	REFUSED(vfc_iommu_map(space, memory, PAGE, &opts, &iova), ENOSPC, VFC_REASON_OUT_OF_IOVA,
 		"the memory is not aligned to");
 	CHECK_EQ(mock.locked, 0);
 	REFUSED(vfc_iommu_dirty_start(space), EOPNOTSUPP, VFC_REASON_UNSUPPORTED,

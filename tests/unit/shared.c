@@ -55,19 +55,19 @@ static void next_place(void)
 	uint64_t taken = 0x1000, iova = 0;
 
 	start();
-	CHECK_EQ(vfc_iommu_map(theirs, memory, 4 * PAGE, &taken, &fixed), 0);
+	CHECK_EQ(vfc_iommu_map(theirs, memory, 4 * PAGE, &fixed, &taken), 0);
 	before = *vfc_error_last();
-	CHECK_EQ(vfc_iommu_map(ours, memory, PAGE, &iova, NULL), 0);
+	CHECK_EQ(vfc_iommu_map(ours, memory, PAGE, NULL, &iova), 0);
 	CHECK(!memcmp(&before, vfc_error_last(), sizeof(before)));
 	/* 0x1000, 0x2000 and 0x4000 are taken; the step after that is four pages. */
 	MOCK_EXPECT("map 1 1000+4000;map 1 8000+1000;");
 	CHECK_EQ(iova, 0x8000);
 	/* Who names a place gets that or none. */
 	iova = 0x2000;
-	REFUSED(vfc_iommu_map(ours, memory, PAGE, &iova, &fixed), EEXIST, VFC_REASON_IOVA, "already");
+	REFUSED(vfc_iommu_map(ours, memory, PAGE, &fixed, &iova), EEXIST, VFC_REASON_IOVA, "already");
 	/* A space that nobody shares never asks twice, and here it is the other's turn. */
 	CHECK_EQ(vfc_iommu_unmap(theirs, taken, 4 * PAGE), 0);
-	CHECK_EQ(vfc_iommu_map(ours, memory, PAGE, &iova, NULL), 0);
+	CHECK_EQ(vfc_iommu_map(ours, memory, PAGE, NULL, &iova), 0);
 	stop();
 }
 
@@ -81,7 +81,7 @@ static void batches(void)
 	uint64_t taken = 0x1000;
 
 	start();
-	CHECK_EQ(vfc_iommu_map(theirs, memory, 4 * PAGE, &taken, &fixed), 0);
+	CHECK_EQ(vfc_iommu_map(theirs, memory, 4 * PAGE, &fixed, &taken), 0);
 	mock.log[0] = '\0';
 	CHECK_EQ(vfc_iommu_map_batch(ours, vector, 3, NULL), 0);
 	CHECK_EQ(vector[1].iova, vector[0].iova + PAGE);
@@ -110,7 +110,7 @@ static void no_place(void)
 
 	start();
 	mock.answer = all_taken;
-	REFUSED(vfc_iommu_map(ours, memory, PAGE, &iova, NULL), ENOSPC, VFC_REASON_OUT_OF_IOVA,
+	REFUSED(vfc_iommu_map(ours, memory, PAGE, NULL, &iova), ENOSPC, VFC_REASON_OUT_OF_IOVA,
 		"another process has mapped what was tried");
 	CHECK_EQ(tries, 129);
 	/* Whose space nobody shares is told what the kernel said. */
@@ -121,7 +121,7 @@ static void no_place(void)
 	CHECK_EQ(vfc_iommu_close(theirs), 0);
 	theirs = open_space("cdev");
 	other = open_in(theirs, FIRST);
-	REFUSED(vfc_iommu_map(theirs, memory, PAGE, &iova, NULL), EEXIST, VFC_REASON_IOVA, "already");
+	REFUSED(vfc_iommu_map(theirs, memory, PAGE, NULL, &iova), EEXIST, VFC_REASON_IOVA, "already");
 	CHECK_EQ(tries, 1);
 	mock.answer = NULL;
 	CHECK_EQ(vfc_device_close(other), 0);
@@ -135,8 +135,8 @@ static void closing(void)
 	uint64_t iova = 0;
 
 	start();
-	CHECK_EQ(vfc_iommu_map(theirs, memory, PAGE, &iova, NULL), 0);
-	CHECK_EQ(vfc_iommu_map(ours, memory, 2 * PAGE, &iova, NULL), 0);
+	CHECK_EQ(vfc_iommu_map(theirs, memory, PAGE, NULL, &iova), 0);
+	CHECK_EQ(vfc_iommu_map(ours, memory, 2 * PAGE, NULL, &iova), 0);
 	CHECK_EQ(vfc_device_close(device), 0);
 	CHECK_EQ(mock.pinned, 3 * PAGE);
 	CHECK_EQ(vfc_iommu_close(ours), 0);
