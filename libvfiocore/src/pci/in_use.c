@@ -335,9 +335,13 @@ static int other_route(const struct subject *subject)
 static int mounted(const struct subject *subject)
 {
 	char path[PATH_MAX], number[32], field[512];
+	int rc;
 
 	make_path(path, "%s/%s/%s/dev", subject->look->sysfs, subject->kind->folder, subject->name);
-	if (sysfs_read(path, number, sizeof(number)) < 0 || !number[0])
+	rc = sysfs_read(path, number, sizeof(number));
+	if (rc < 0)
+		return not_read(rc, path);
+	if (!number[0])
 		return 0;
 	for (const char *line = subject->text; *line; line = next_line(line)) {
 		word(line, 2, field, sizeof(field));
@@ -393,7 +397,7 @@ static int stacked(const struct subject *subject)
 /* A file system of several disks, of which a mount names one. */
 static int in_btrfs(const struct subject *subject)
 {
-	char folder[PATH_MAX], path[PATH_MAX];
+	char folder[PATH_MAX], path[PATH_MAX], real[PATH_MAX];
 	struct dirent **entries;
 	int rc = 0, n;
 
@@ -401,9 +405,10 @@ static int in_btrfs(const struct subject *subject)
 	n = list(folder, &entries);
 	for (int i = 0; i < n && rc == 0; i++) {
 		make_path(path, "%s/%s/devices/%s", folder, entries[i]->d_name, subject->name);
-		if (sys_exists(path))
-			rc = because(subject->look, "its %s %s belongs to a mounted btrfs",
-				     subject->kind->noun, subject->name);
+		rc = sys_realpath(path, real);
+		rc = rc < 0 ? not_read(rc, path)
+			    : because(subject->look, "its %s %s belongs to a mounted btrfs",
+				      subject->kind->noun, subject->name);
 	}
 	sys_folder_free(entries, n);
 	return n < 0 ? n : rc;
