@@ -230,7 +230,7 @@ def test_a_node_that_device_rules_forbid(
     node = machine.dev / "vfio/10"
     monkeypatch.setattr("os.access", lambda path, mode: str(path) != str(node))
     (obstacle,) = as_json(capsys, "info", DISK)["obstacles"]
-    assert "device rules forbid it" in obstacle["problem"]
+    assert "the device rules of the container" in obstacle["problem"]
     assert f"--device {node}" in obstacle["cure"]
     monkeypatch.setattr("os.geteuid", lambda: node.stat().st_uid + 1)
     monkeypatch.setattr("os.getegid", lambda: node.stat().st_gid + 1)
@@ -238,7 +238,7 @@ def test_a_node_that_device_rules_forbid(
     for mode, forbidden in ((0o660, False), (0o666, True), (0o604, False)):
         node.chmod(mode)
         (obstacle,) = as_json(capsys, "info", DISK)["obstacles"]
-        assert ("device rules forbid it" in obstacle["problem"]) == forbidden
+        assert ("the device rules of the container" in obstacle["problem"]) == forbidden
         assert ("--user" in obstacle["cure"]) != forbidden
     monkeypatch.setattr("os.getgroups", lambda: [node.stat().st_gid])
     node.chmod(0o660)

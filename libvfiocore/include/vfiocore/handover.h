@@ -7,8 +7,9 @@
  *	VFIOCORE_FDS=iommu=3,0000:01:00.0=4,0000:02:00.0=5
  * numbered from 3 in the order of the command line. vfc_iommu_open() and vfc_device_open() take a
  * duplicate of them in place of the nodes, when the caller names no transport; setuid programs do
- * not. They stay open, so a device can be opened again, but are close-on-exec from then on: programs
- * that this process runs do not inherit the device. One process at a time: to share, send it.
+ * not. They stay open, so a device can be opened again, but are close-on-exec from then on:
+ * programs that this process runs do not inherit the device. One process at a time: to share, send
+ * it.
  *
  * By a Unix socket, also to use the device together: vfc_device_send(), vfc_device_receive(). Of a
  * shared device

@@ -72,8 +72,8 @@ struct vfc_pci_cap {
 struct vfc_pci_use_opts {
 	uint32_t size;     /* sizeof(struct vfc_pci_use_opts) */
 	uint32_t reserved;
-	const char *sysfs; /* where it is mounted; NULL: VFIOCORE_SYSFS of the environment, or /sys */
-	const char *proc;  /* likewise; NULL: VFIOCORE_PROC of the environment, or /proc */
+	const char *sysfs; /* where it is mounted; NULL: what VFIOCORE_SYSFS says, or /sys */
+	const char *proc;  /* likewise; NULL: what VFIOCORE_PROC says, or /proc */
 };
 
 VFC_BEGIN_DECLS
@@ -116,7 +116,8 @@ VFC_API int vfc_pci_group(int group, char (*names)[VFC_PCI_NAME], size_t count);
  * Source: /proc/net/route, /proc/net/ipv6_route, /proc/self/mountinfo, /proc/swaps, /sys/class/net,
  * /sys/class/block, /sys/fs/btrfs.
  */
-VFC_API int vfc_pci_in_use(const char *name, const struct vfc_pci_use_opts *opts, char *why, size_t size);
+VFC_API int vfc_pci_in_use(const char *name, const struct vfc_pci_use_opts *opts, char *why,
+			   size_t size);
 
 /*
  * vfc_pci_bind() - bind a device to a VFIO driver, remembering what it was bound to.

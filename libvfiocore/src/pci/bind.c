@@ -320,8 +320,7 @@ static int offer(const char *name, const char *driver)
 struct before {
 	char driver[DRIVER_NAME];
 	char override[DRIVER_NAME];
-	bool again; /* bound by us to another driver: what it had before that is remembered already
-		     */
+	bool again; /* we bound it to another driver: what it had before is remembered */
 };
 
 static void look_before(const char *name, struct before *before)

@@ -10,7 +10,7 @@
 bool bus_has_vfio(const struct vfc_bus_info *info);
 /* The device's name, of a name or a path. */
 void bus_name(const char *given, char name[VFC_BUS_NAME]);
-/* The device tree's property @property of a device is a list of strings: the @index-th; "": none. */
+/* The @index-th string of @property in the device tree's node of the device; "": none. */
 void bus_of_string(const struct vfc_bus_info *info, const char *property, uint32_t index, char *text,
 		   size_t size);
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A device is not trusted: its list may loop, leave the config space or be unaligned, and structures may
- * overlap or run past the end. Every such list is refused, and the record tells the offset.
+ * A device is not trusted: its list may loop, leave the config space or be unaligned, and
+ * structures may overlap or run past the end. Such a list is refused, and the record tells the
+ * offset.
  */
 #include "pci/caps.h"
 

@@ -32,8 +32,7 @@ struct look {
 	size_t size;
 };
 
-/* Where an interface or a disk has its links to others: entries of @folder that begin with @prefix.
- */
+/* How sysfs links an interface or a disk to others: by entries of @folder with @prefix. */
 struct links {
 	const char *folder;
 	const char *prefix;
@@ -199,8 +198,7 @@ static int find_all(const struct look *look, const struct kind *kind, struct dir
 	return rc;
 }
 
-/* --- the files of /proc ------------------------------------------------------------------------
- */
+/* --- the files of /proc -------------------------------------------------------------------- */
 
 static const char *next_line(const char *line)
 {
@@ -247,8 +245,7 @@ struct route {
 	bool is_local; /* each interface that is up has such a route, whether it is used or not */
 };
 
-/* "eth0 0001A8C0 00000000 0001 0 0 0 00FFFFFF ...": numbers are the bytes' as they lie in memory.
- */
+/* "eth0 0001A8C0 00000000 0001 0 0 0 00FFFFFF ...": addresses are numbers of this CPU's order. */
 static bool route4(const char *line, const char *name, struct route *route)
 {
 	char interface[32], destination[16], flags[16], mask[16];

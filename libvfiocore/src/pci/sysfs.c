@@ -79,7 +79,7 @@ int sysfs_text(const char *path, char *text, size_t size)
 	return 0;
 }
 
-/* What read() gives of @fd until its end, behind the @used bytes that are there; takes over @text. */
+/* Read @fd to its end, behind the @used bytes that are in @text, which is taken over. */
 static int read_on(int fd, char *text, size_t used, size_t size, char **whole)
 {
 	ssize_t n;
@@ -286,7 +286,7 @@ bool pci_group_unsafe(int group)
 	sysfs_path(path, "kernel/iommu_groups/%d/name", group);
 	if (sysfs_read(path, name, sizeof(name)) < 0 || strcmp(name, "vfio-noiommu"))
 		return false;
-	/* Groups of mediated devices have this name, too, but their nodes are not called "noiommu-". */
+	/* Mediated devices' groups have this name, too, but their nodes are not "noiommu-". */
 	sysfs_path(path, "class/vfio/%d", group);
 	return !sys_exists(path);
 }

@@ -58,7 +58,7 @@ bool pci_is_open(const char *name);
 int pci_check_closed(const char *name);
 /* vfc_pci_in_use(), for those who report under their own name. */
 int pci_in_use(const char *name, const struct vfc_pci_use_opts *opts, char *why, size_t size);
-/* Is it the name of a driver of VFIO's? vfio-pci has variants for certain devices, as mlx5_vfio_pci. */
+/* Is it the name of a VFIO driver: vfio-pci, or a variant of it such as mlx5_vfio_pci? */
 bool pci_is_vfio_driver(const char *driver);
 /* bind.c: forget which driver a device had, for the device is gone. */
 void pci_bind_forget(const char *name);

@@ -20,7 +20,7 @@
 
 #define BUFFER (1024 * 1024)
 
-/* While we wait for a device to be announced, we look for it this often, in case a message was lost. */
+/* While we wait for a message about a device, we look for it this often: one may be lost. */
 #define LOOK_NS INT64_C(1000000000)
 
 static const char *const actions[] = {

@@ -10,13 +10,13 @@
 #include <vfiocore/handover.h>
 #include <vfiocore/iommu.h>
 
-#include "device/device.h"
 #include "base/deadline.h"
 #include "base/error.h"
+#include "base/sized.h"
+#include "device/device.h"
 #include "iommu/iommu.h"
 #include "kernel/sys.h"
 #include "transport/transport.h"
-#include "base/sized.h"
 
 /* What is said with the two descriptors, first the space's. Both sides are one machine's. */
 struct message {
@@ -41,7 +41,10 @@ static int device_send(struct vfc_device *device, int socket)
 	memcpy(message.magic, magic, sizeof(magic));
 	snprintf(message.transport, sizeof(message.transport), "%s", device->ops->name);
 	memcpy(message.name, device->name, sizeof(message.name));
-	/* Before the other side can map anything there; and when it fails, another thread may have sent it. */
+	/*
+	 * This comes before the other side can map anything there. It stays so when sending fails,
+	 * since another thread may have sent the device.
+	 */
 	iommu_share(device->iommu);
 	rc = sys_send_fds(socket, &message, sizeof(message), fds);
 	if (rc < 0)
@@ -62,7 +65,8 @@ static int wait_for(int socket, int64_t timeout)
 	int rc = sys_poll(&poll, 1, timeout);
 
 	if (rc == 0)
-		return vfc_fail(ETIMEDOUT, VFC_REASON_TIMEOUT, WHERE("poll"), "nobody has sent a device");
+		return vfc_fail(ETIMEDOUT, VFC_REASON_TIMEOUT, WHERE("poll"),
+				"nobody has sent a device");
 	return rc < 0 ? vfc_fail(rc, VFC_REASON_NONE, WHERE("poll"), "%s", "") : 0;
 }
 
@@ -109,8 +113,8 @@ static int wait_and_get(int socket, int64_t timeout, struct message *message, in
 }
 
 /*
- * The sender must not choose that the receiver works without an IOMMU, nor in a model: it says one of
- * the transports that hand devices over.
+ * The sender must not choose that the receiver works without an IOMMU, nor in a model: it says one
+ * of the transports that hand devices over.
  */
 static int check_transport(const char *name)
 {
@@ -123,7 +127,8 @@ static int check_transport(const char *name)
 	if (known && !strcmp(ops->name, name) && ops->space_fd && ops->device_fd)
 		return 0;
 	return vfc_fail(EBADMSG, VFC_REASON_MALFORMED, WHERE("recvmsg"),
-			"the sender names the transport \"%s\" for its device, by which none is handed over",
+			"the sender names the transport \"%s\" for its device, by which none is "
+			"handed over",
 			known ? ops->name : "?");
 }
 
@@ -139,7 +144,8 @@ static int open_message(const struct message *message, const int fds[2],
 	if (opts->iommu)
 		return device_take(fds[1], message->name, &in, device);
 	rc = check_transport(message->transport);
-	return rc < 0 ? rc : device_take_both(fds[0], fds[1], message->name, &space, in.flags, device);
+	return rc < 0 ? rc
+		      : device_take_both(fds[0], fds[1], message->name, &space, in.flags, device);
 }
 
 static int device_receive(int socket, const struct vfc_device_opts *opts, int64_t timeout,

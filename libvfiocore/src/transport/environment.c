@@ -14,9 +14,11 @@
 
 static int malformed(const char *list)
 {
-	return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, WHERE(.object = VARIABLE),
-			"\"%.100s\" is no list such as iommu=3,0000:01:00.0=4, which `vfio run` makes: "
-			"unset it", list);
+	return vfc_fail(
+		EINVAL, VFC_REASON_ARGUMENT, WHERE(.object = VARIABLE),
+		"\"%.100s\" is no list such as iommu=3,0000:01:00.0=4, which `vfio run` makes: "
+		"unset it",
+		list);
 }
 
 int environment_find(const char *name, int *fd)
