@@ -109,6 +109,65 @@ static void reserved(const char *transport, uint32_t kind, unsigned long request
 	mock_end();
 }
 
+/*
+ * Two pages of memory in a process whose maps are these lines, of which the first argument is the first
+ * page's address, the second the second's, and the third their end.
+ */
+static void cannot_pin(const char *format, uint32_t flags, const char *hint)
+{
+	static uint8_t pages[2 * 4096] __attribute__((aligned(4096)));
+	struct vfc_map_opts opts = {.size = sizeof(opts), .flags = flags};
+	struct vfc_device *device;
+	char text[9000], expected[300];
+	uint64_t iova = 0;
+
+	snprintf(text, sizeof(text), format, (uintptr_t)pages, (uintptr_t)pages + PAGE,
+		 (uintptr_t)pages + 2 * PAGE);
+	snprintf(expected, sizeof(expected), hint, (uintptr_t)pages, (uintptr_t)pages + PAGE);
+	mock_write("proc/self/maps", text);
+	CHECK_EQ(try_alone("group", FIRST, &device), 0);
+	mock_fail(MOCK_CONTAINER, VFIO_IOMMU_MAP_DMA, EFAULT);
+	REFUSED(vfc_iommu_map(vfc_device_iommu(device), pages, sizeof(pages), &opts, &iova), EFAULT,
+		VFC_REASON_BAD_MEMORY, expected);
+	CHECK_EQ(vfc_device_close(device), 0);
+}
+
+/* EFAULT does not say what is wrong with the memory; the process's maps do. */
+static void memory_that_cannot_be_pinned(void)
+{
+	char path[5000];
+
+	mock_start();
+	mock_add((struct mock_device){.name = FIRST, .group = 7});
+	cannot_pin("1000-2000 rw-p 00000000 00:00 0\n", 0, "the memory at 0x%" PRIxPTR " is not mapped");
+	cannot_pin("%1$" PRIxPTR "-%2$" PRIxPTR " rw-p 00000000 00:00 0\n", 0,
+		   "the memory at 0x%2$" PRIxPTR " is not mapped");
+	cannot_pin("%2$" PRIxPTR "-%3$" PRIxPTR " rw-p 00000000 00:00 0\n", 0,
+		   "the memory at 0x%" PRIxPTR " is not mapped");
+	cannot_pin("%1$" PRIxPTR "-%3$" PRIxPTR " r--p 00000000 00:00 0\n", 0,
+		   "the memory at 0x%" PRIxPTR " (anonymous) is not writable");
+	cannot_pin("%1$" PRIxPTR "-%2$" PRIxPTR " rw-p 00000000 00:00 0 [stack]\n"
+		   "%2$" PRIxPTR "-%3$" PRIxPTR " -w-p 00000000 fe:01 77 /usr/lib/x.so\n", VFC_MAP_READ,
+		   "the memory at 0x%2$" PRIxPTR " (/usr/lib/x.so) is not readable");
+	cannot_pin("%1$" PRIxPTR "-%3$" PRIxPTR " rw-s 00000000 00:0d 1043 anon_inode:[vfio-device]\n", 0,
+		   "the memory at 0x%" PRIxPTR " is a device's (anon_inode:[vfio-device])");
+	cannot_pin("%1$" PRIxPTR "-%3$" PRIxPTR " rw-s 00000000 00:05 9 /dev/vfio/devices/vfio0\n", 0,
+		   "the memory at 0x%" PRIxPTR " is a device's (/dev/vfio/devices/vfio0)");
+	/* Nothing is wrong with it that shows: a device may read what is not writable. */
+	cannot_pin("%1$" PRIxPTR "-%3$" PRIxPTR " r--p 00000000 00:00 0\n", VFC_MAP_READ,
+		   "the kernel cannot pin all of the memory at 0x%" PRIxPTR);
+	cannot_pin("rubbish\n", 0, "the kernel cannot pin all of the memory at 0x%" PRIxPTR);
+	/* A path as long as the kernel lets one be, before the line that counts. */
+	memset(path, 'x', 4095);
+	strcpy(path, "1000-2000 r--p 00000000 fe:01 77 /");
+	path[strlen(path)] = 'x';
+	strcpy(path + 4095, "\n%1$" PRIxPTR "-%3$" PRIxPTR " r--p 00000000 00:00 0\n");
+	cannot_pin(path, 0, "the memory at 0x%" PRIxPTR " (anonymous) is not writable");
+	mock_fail_open("/proc/self/maps", EACCES);
+	cannot_pin("", 0, "the kernel cannot pin all of the memory at 0x%" PRIxPTR);
+	mock_end();
+}
+
 static int adopt(int fd)
 {
 	struct vfc_iommu *space;
@@ -185,6 +244,7 @@ int main(void)
 	other_buses();
 	reserved("group", MOCK_GROUP, VFIO_GROUP_SET_CONTAINER, EINVAL);
 	reserved("cdev", MOCK_CDEV, VFIO_DEVICE_ATTACH_IOMMUFD_PT, EADDRINUSE);
+	memory_that_cannot_be_pinned();
 	descriptors();
 	names();
 	return 0;

@@ -97,7 +97,7 @@ int open(const char *path, int flags, ...)
 	int fd, index = -1;
 
 	if (strncmp(path, "/dev/", 5))
-		return (int)syscall(SYS_openat, AT_FDCWD, path, flags, 0);
+		return (int)syscall(SYS_openat, AT_FDCWD, path, flags, 0600); /* also of what gcov creates */
 	fd = (int)syscall(SYS_openat, AT_FDCWD, "/dev/null", flags, 0);
 	if (sscanf(path, "/dev/vfio/devices/vfio%d", &index) == 1)
 		kernel.devices[index] = fd;

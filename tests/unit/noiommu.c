@@ -159,6 +159,7 @@ static void group_refusals(void)
 static void no_choice(void)
 {
 	struct vfc_map_opts opts = {.size = sizeof(opts), .flags = VFC_MAP_FIXED};
+	struct vfc_mapcache *cache;
 	struct vfc_iommu *space;
 	struct vfc_device *device;
 	uint64_t iova = 0x10000;
@@ -180,6 +181,7 @@ static void no_choice(void)
 	CHECK_EQ(mock.locked, 0);
 	REFUSED(vfc_iommu_dirty_start(space), EOPNOTSUPP, VFC_REASON_UNSUPPORTED,
 		"cannot track dirty pages");
+	REFUSED(vfc_mapcache_open(space, NULL, &cache), EOPNOTSUPP, VFC_REASON_UNSUPPORTED, "");
 	REFUSED(vfc_device_detach(device), EOPNOTSUPP, VFC_REASON_UNSUPPORTED, "noiommu-group cannot move");
 	CHECK_EQ(vfc_device_close(device), 0);
 	CHECK_EQ(vfc_iommu_close(space), 0);
