@@ -14,18 +14,18 @@
  *    "out" says that it is only written, and "in" that the caller sets it before.
  *
  * What makes an object says how it ends, and whose memory it is:
- *  - open / close: the library allocates the object and gives a pointer to it. It stands for something
- *    of the kernel's. close frees the object. Closing one that others stand on is refused (-EBUSY), and
- *    the object is as before.
- *  - init / destroy: the struct is the caller's, and the library fills it in: a ring, a pool. destroy
- *    gives back what is behind it. A struct of zeros, or one that was destroyed, is destroyed without
- *    effect.
- *  - alloc / free: memory for a device, with a struct of the caller's that says where it is. The struct
- *    may be copied, and only one copy is freed. A struct of zeros is freed without effect.
- *  - get / put: a thing out of a store that has it before and after: a chunk of a pool, a mapping of a
- *    cache. Nothing is allocated.
- *  - "release" gives a device back to the host (vfc_device_release()) while the object stays: it is still
- *    to be closed.
+ *  - open / close: the library allocates the object and gives a pointer to it. It stands for
+ *    something of the kernel's. close frees the object. Closing one that others stand on is refused
+ *    (-EBUSY), and the object is as before.
+ *  - init / destroy: the struct is the caller's, and the library fills it in: a ring, a pool.
+ *    destroy gives back what is behind it. A struct of zeros, or one that was destroyed, is
+ *    destroyed without effect.
+ *  - alloc / free: memory for a device, with a struct of the caller's that says where it is. The
+ *    struct may be copied, and only one copy is freed. A struct of zeros is freed without effect.
+ *  - get / put: a thing out of a store that has it before and after: a chunk of a pool, a mapping
+ *    of a cache. Nothing is allocated.
+ *  - "release" gives a device back to the host (vfc_device_release()) while the object stays: it is
+ *    still to be closed.
  */
 #ifndef VFIOCORE_H
 #define VFIOCORE_H

@@ -29,8 +29,8 @@
 #endif
 
 /*
- * A loop that is compiled into its caller, with the layout and the functions that it is given folded
- * away: there is nothing to export.
+ * A loop that is compiled into its caller, with the layout and the functions that it is given
+ * folded away: there is nothing to export.
  */
 #define VFC_TEMPLATE static inline __attribute__((always_inline, unused))
 
@@ -60,7 +60,8 @@
 VFC_BEGIN_DECLS
 
 /*
- * vfc_abi() - the library's VFC_ABI, to be compared with the header's by whoever loads it at run time.
+ * vfc_abi() - the library's VFC_ABI, to be compared with the header's by whoever loads it at run
+ * time.
  * vfc_version() - "MAJOR.MINOR.PATCH" of the library, static storage.
  * Thread-safe, never fail.
  */

@@ -23,8 +23,8 @@ VFC_BEGIN_DECLS
  * vfc_bus_info() - where a device is.
  * @name: a BDF, as for vfc_pci_info(); a name that some bus knows, such as the UUID of a mediated
  * device or "a003e00.virtio_mmio"; or, where two buses know one of that name, its path in sysfs.
- * Errors: -EINVAL (no bus knows such a name, or two do), -ENODEV (a BDF, a UUID or a path, and there
- * is no such device). Thread-safe. Source: /sys/bus/BUS/devices/NAME.
+ * Errors: -EINVAL (no bus knows such a name, or two do), -ENODEV (a BDF, a UUID or a path, and
+ * there is no such device). Thread-safe. Source: /sys/bus/BUS/devices/NAME.
  */
 VFC_API int vfc_bus_info(const char *name, struct vfc_bus_info *info);
 

@@ -20,10 +20,12 @@ struct vfc_dma {
 #define VFC_POOL_UNIT 64 /* bytes */
 
 /*
- * A last-in first-out pool of equal chunks in one buffer. One thread, or all of them within
- * vfc_pool_lock() and vfc_pool_unlock(), as network interfaces do for a burst at a time.
+ * A last-in first-out pool of equal chunks in one buffer. One thread uses it, or several threads
+ * that call vfc_pool_lock() and vfc_pool_unlock() around it, as network interfaces do once for a
+ * burst.
  *
- * A chunk is named by where it begins, in units of 64 bytes: its address is then one addition away.
+ * The number of a chunk is where it begins, in units of 64 bytes, so its address is one addition
+ * away.
  */
 struct vfc_pool {
 	struct vfc_dma memory;
@@ -40,8 +42,8 @@ VFC_BEGIN_DECLS
 
 /*
  * vfc_dma_alloc() - zeroed memory that the attached devices can reach.
- * The memory is private to this process: a child of fork() does not inherit it (MADV_DONTFORK), since
- * copy-on-write would silently part the device's pages from the parent's.
+ * The memory is private to this process. A child of fork() does not inherit it (MADV_DONTFORK),
+ * since copy-on-write would leave the device and the parent with different pages, unnoticed.
  * @length: bytes, > 0. @opts: as for vfc_iommu_map(), and the size of pages. When there are too few
  * huge pages for it, @dma->page tells what was taken, and the thread's error record why. Where no
  * IOMMU translates (VFC_IOMMU_PHYSICAL) more than one page is taken from one huge page, or fails.
@@ -51,17 +53,20 @@ VFC_API int vfc_dma_alloc(struct vfc_iommu *iommu, uint64_t length, const struct
 			  struct vfc_dma *dma);
 
 /*
- * vfc_dma_free() - unmap and release. A zeroed struct is fine. Errors: the kernel's, when it did not
- * unmap: then the buffer is as before; -ECHILD in a child of fork(), which does not have the memory.
+ * vfc_dma_free() - unmap and free. A zeroed struct is fine.
+ * Errors: the kernel's, when it did not unmap (the buffer is then as before), -ECHILD (in a child
+ * of fork(), which does not have the memory).
  */
 VFC_API int vfc_dma_free(struct vfc_dma *dma);
 
 /*
- * vfc_pool_init() - @chunks chunks of @chunk bytes each, a multiple of VFC_POOL_UNIT; < 128 GiB. Each lies
- * in one page, so that a device finds it in one piece of memory: in one of 2 MiB, when the pool fills
- * half of one and enough are reserved and free, or the kernel makes transparent ones (since Linux 6.1;
- * pool->memory.page tells), else, if it fits, in a small one.
- * Where no IOMMU translates, all of the pool is one piece.
+ * vfc_pool_init() - a pool of @chunks chunks of @chunk bytes each, a multiple of VFC_POOL_UNIT. In
+ * all it has less than 128 GiB.
+ * Each chunk lies in one page, so that a device finds it in one piece of memory. The pages have 2
+ * MiB if the pool fills half of such a page, and enough of them are reserved and free or the kernel
+ * makes transparent ones (since Linux 6.1). pool->memory.page tells. Else they are small ones,
+ * where a chunk fits into one. Where no IOMMU translates, the whole pool is one piece of memory.
+ * Errors: -EINVAL, those of vfc_dma_alloc(). vfc_pool_destroy() fails as vfc_dma_free() does.
  */
 VFC_API int vfc_pool_init(struct vfc_pool *pool, struct vfc_iommu *iommu, uint32_t chunk,
 			  uint32_t chunks);
@@ -79,9 +84,9 @@ VFC_INLINE void vfc_pool_put(struct vfc_pool *pool, uint32_t chunk)
 }
 
 /*
- * vfc_pool_has() - whether a chunk that begins there lies in the pool. That it is where one of the
- * chunks begins is not looked at: a number that nobody gave out spoils what the pool's chunks hold, and
- * nothing outside of the pool.
+ * vfc_pool_has() - whether a chunk of that number would lie in the pool. Whether a chunk begins
+ * there is not checked: a number that nobody gave out can spoil other chunks, but nothing outside
+ * of the pool.
  */
 VFC_INLINE bool vfc_pool_has(const struct vfc_pool *pool, uint32_t chunk)
 {

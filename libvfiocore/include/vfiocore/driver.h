@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * All that a driver of a PCI device needs, and nothing else: the nine headers below. A program for
- * network interfaces wants vfiocore/nic.h besides, and whoever watches devices or hands them out wants
- * <vfiocore.h>, which has everything.
+ * network interfaces wants vfiocore/nic.h besides, and whoever watches devices or hands them out
+ * wants <vfiocore.h>, which has everything.
  *
  * The order below is a good one to read them in:
  *  error.h    what a failure leaves behind

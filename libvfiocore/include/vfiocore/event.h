@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Events: what happens to devices beside what they do. One stream, with one order. */
+/* Events: errors, requests, hot plug, sleep. A stream has them of all devices, in one order. */
 #ifndef VFIOCORE_EVENT_H
 #define VFIOCORE_EVENT_H
 
@@ -11,7 +11,7 @@ struct vfc_events;
 
 enum vfc_event_kind {
 	VFC_EVENT_ERROR = 1,   /* a watched device: an uncorrectable error, by AER */
-	VFC_EVENT_REQUEST = 2, /* a watched device: the host wants it back; comes again until it has it */
+	VFC_EVENT_REQUEST = 2, /* a watched device: the host wants it back; repeated until it has it */
 	VFC_EVENT_GONE = 3,    /* a watched device: it answers with all ones, in config space too */
 	VFC_EVENT_ADD = 4,     /* any PCI device: it is there now */
 	VFC_EVENT_REMOVE = 5,  /* any PCI device: it is not there any more */
@@ -23,7 +23,10 @@ enum vfc_event_kind {
 };
 
 enum vfc_watch_flags {
-	/* Let go of the device when the host wants it: vfc_device_release() within vfc_events_wait(). */
+	/*
+	 * Let go of the device when the host wants it: vfc_device_release() within
+	 * vfc_events_wait().
+	 */
 	VFC_WATCH_RELEASE = 1 << 0,
 };
 
@@ -56,9 +59,9 @@ VFC_BEGIN_DECLS
 
 /*
  * vfc_events_open() - open a stream of events.
- * From then on it tells of all PCI devices what the kernel tells, of the system's sleep, and of the
- * devices that it is made to watch. Needs no privilege. In a container with a user namespace of its
- * own the kernel tells nothing of devices that come and go.
+ * From then on the stream has what the kernel tells of all PCI devices, the system's sleep, and
+ * events of watched devices. It needs no privilege. In a container with a user namespace of its own
+ * the kernel does not tell of devices that come and go.
  * Errors: -EPROTONOSUPPORT (no netlink), -EMFILE, -ENOMEM, -EINVAL.
  * Source: netlink(7) NETLINK_KOBJECT_UEVENT, timerfd_create(2) TFD_TIMER_CANCEL_ON_SET.
  */
@@ -68,7 +71,7 @@ VFC_API int vfc_events_open(const struct vfc_events_opts *opts, struct vfc_event
 VFC_API int vfc_events_close(struct vfc_events *events);
 
 /*
- * vfc_events_watch() - have a device's errors and the host's requests in the stream, too.
+ * vfc_events_watch() - add a device's errors and the host's requests for it to the stream.
  * Arms what the device has of ERR and REQ, and arms them again after vfc_device_reset(). The stream
  * learns that a device is gone when ERR or REQ fires, when a checked access (vfc_region_read() and
  * the like) finds out, and every opts.interval.
@@ -78,7 +81,9 @@ VFC_API int vfc_events_close(struct vfc_events *events);
  */
 VFC_API int vfc_events_watch(struct vfc_events *events, struct vfc_device *device, uint32_t flags);
 
-/* vfc_events_unwatch() - the reverse. Errors: -ENOENT (this stream does not watch it). Thread-safe. */
+/*
+ * vfc_events_unwatch() - the reverse. Errors: -ENOENT (this stream does not watch it). Thread-safe.
+ */
 VFC_API int vfc_events_unwatch(struct vfc_events *events, struct vfc_device *device);
 
 /*
@@ -89,7 +94,10 @@ VFC_API int vfc_events_unwatch(struct vfc_events *events, struct vfc_device *dev
  */
 VFC_API int vfc_events_wait(struct vfc_events *events, int64_t timeout, struct vfc_event *event);
 
-/* vfc_events_fd() - a descriptor that can be read (poll, epoll) while something waits; the stream's. */
+/*
+ * vfc_events_fd() - a descriptor that can be read (poll, epoll) while something waits; the
+ * stream's.
+ */
 VFC_API int vfc_events_fd(struct vfc_events *events);
 
 VFC_END_DECLS

@@ -29,8 +29,8 @@ enum vfc_fake_knob {
 	VFC_FAKE_RESETS = 9,        /* read only: function resets so far */
 	VFC_FAKE_DROPPED = 10,      /* read only: frames for which no receive buffer was posted */
 	/*
-	 * The last address that devices which are attached to the space from now on can use; default
-	 * 2^39-1. The space's windows shrink with the first one, for good.
+	 * The last address that devices which are attached to the space from now on can use;
+	 * default 2^39-1. The space's windows shrink with the first one, for good.
 	 */
 	VFC_FAKE_HIGHEST = 11,
 	VFC_FAKE_NORESIZE = 12,     /* 1: MSI-X vectors cannot be added while it is on (Linux < 6.5) */

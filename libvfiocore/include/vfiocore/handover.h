@@ -13,10 +13,10 @@
  * By a Unix socket, also to use the device together: vfc_device_send(), vfc_device_receive(). Of a
  * shared device
  *  - there is one address space. Each process maps, finds and unmaps what is its own; a place that
- *    the library chooses is one that nobody has. Who closes the space takes its mappings back; those
- *    of a process that was killed stay, and their memory, until the last one has closed it;
- *  - there is one of each interrupt type, of which one process opens a set, and one set of registers:
- *    who writes to them when is between the processes.
+ *    the library chooses is one that nobody has. Who closes the space takes its mappings back;
+ *    those of a process that was killed stay, and their memory, until the last one has closed it;
+ *  - there is one of each interrupt type, of which one process opens a set, and one set of
+ *    registers: who writes to them when is between the processes.
  */
 #ifndef VFIOCORE_HANDOVER_H
 #define VFIOCORE_HANDOVER_H
@@ -30,7 +30,8 @@ VFC_BEGIN_DECLS
  * @socket: a connected Unix socket, of any type. The device is shared from here on
  * (VFC_DEVICE_SHARED), also if nobody receives it.
  * Errors: -EOPNOTSUPP (transports fake and noiommu), -ENODEV (given back to the host), those of
- * sendmsg(2): -EPIPE, -EAGAIN (a non-blocking socket that is full). One thread, or the caller's lock.
+ * sendmsg(2): -EPIPE, -EAGAIN (a non-blocking socket that is full). One thread, or the caller's
+ * lock.
  */
 VFC_API int vfc_device_send(struct vfc_device *device, int socket);
 
@@ -39,11 +40,13 @@ VFC_API int vfc_device_send(struct vfc_device *device, int socket);
  * @opts: iommu: the space of a device that came from the same space before, see vfc_device_iommu();
  * else it is the device's own, and closed with it. NULL: that.
  * @timeout: ns; 0: look once; negative: no end.
- * The sender is not trusted: what is no device with its space is refused, and its descriptors closed. It
- * cannot choose a transport without an IOMMU. The socket may pass credentials, pidfds and security
- * labels. Thread-safe: of several threads on one socket each message wakes one.
+ * The sender is not trusted: what is no device with its space is refused, and its descriptors are
+ * closed. It cannot choose a transport without an IOMMU. The socket may pass credentials, pidfds and
+ * security labels.
+ * Thread-safe. When several threads wait on one socket, each message wakes one of them.
  * Errors: -ETIMEDOUT, -EINTR, -EBADMSG (another message, or descriptors are missing or too many),
- * -ECONNRESET (the other side closed the socket), those of vfc_iommu_adopt() and vfc_device_adopt().
+ * -ECONNRESET (the other side closed the socket), those of vfc_iommu_adopt() and
+ * vfc_device_adopt().
  */
 VFC_API int vfc_device_receive(int socket, const struct vfc_device_opts *opts, int64_t timeout,
 			       struct vfc_device **device);

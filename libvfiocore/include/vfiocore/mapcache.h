@@ -6,27 +6,31 @@
  * done with them. In between they are mapped; afterwards the mapping stays, idle, for the next get.
  *
  *  - Mappings are whole pages: devices reach the rest of the first and of the last page, too.
- *  - A request inside of a mapping is a hit. One that overlaps some maps the union, anew, since its
- *    IOVAs must be contiguous; the old mappings go, those still referenced with their last put.
- *  - Idle mappings go, the least recently used first (roughly: a second chance for those used
- *    again), while more is mapped than the options allow, or when the kernel takes no more mappings
- *    or locked memory, or the IOVA space is used up. What is referenced stays, whatever the limits.
- *  - When mappings run out, a request first takes the idle ones that touch it into its own.
- *  - With a granule each new mapping is widened to multiples of it, where there is so much memory.
+ *  - A request inside of a mapping is a hit. A request that overlaps mappings gets a new mapping of
+ *    the union, since its IOVAs must be contiguous. The old ones are unmapped, with their last put
+ *    if they are still referenced.
+ *  - Idle mappings are evicted while more is mapped than the options allow, when the kernel takes
+ *    no more mappings or locked memory, and when the IOVA space is used up. The least recently used
+ *    go first (roughly: those used again get a second chance). Referenced mappings stay, whatever
+ *    the limits.
+ *  - When the kernel takes no more mappings, a request first merges idle ones that touch it into
+ *    its own.
+ *  - With a granule, each new mapping is widened to multiples of it, if there is memory that far.
  *
  * A hit is an array look-up by page, without a lock or a system call. A cache belongs to one thread
  * or to the caller's lock; any number of caches may share an address space.
  *
- * Memory that goes away. The kernel does not tell of munmap(): before memory is unmapped (or freed,
- * when the allocator may unmap it) vfc_mapcache_forget() must be called, or a later get for what is
- * at that address then answers with the old pages.
+ * Memory that goes away: the kernel does not tell of munmap(). Call vfc_mapcache_forget() before
+ * memory is unmapped, or freed if the allocator may unmap it. Otherwise a later get for the same
+ * address answers with the old pages.
  *
- * fork(). The child has a copy of the memory and none of the mappings: there every get answers
- * -ECHILD, a put does nothing, and vfc_mapcache_close() releases memory only.
+ * fork(): the child has a copy of the memory and none of the mappings. There, every get answers
+ * -ECHILD, a put does nothing, and vfc_mapcache_close() frees memory only.
  *
- * vfc_iommu_unmap_all(), vfc_iommu_unmap_range() and vfc_device_release() take the cache's mappings,
- * too, in whatever thread. From then on a get maps anew, or answers -ENODEV when no device is left.
- * What was got before has to be put all the same; its IOVA is of no use any more.
+ * vfc_iommu_unmap_all(), vfc_iommu_unmap_range() and vfc_device_release() also unmap the cache's
+ * mappings, in whatever thread they are called. From then on a get maps anew, or answers -ENODEV
+ * when no device is left. References from before must still be put, but their IOVAs are of no use
+ * any more.
  */
 #ifndef VFIOCORE_MAPCACHE_H
 #define VFIOCORE_MAPCACHE_H

@@ -24,7 +24,9 @@ VFC_BEGIN_DECLS
 	__asm__ volatile(insn_x86 : : reg(val), "m"(*(ptr)) : "memory")
 #define VFC_MMIO_REG8 "q"
 #elif defined(__aarch64__)
-/* The base register alone: an access with write-back cannot be emulated by a hypervisor (no ISS). */
+/*
+ * The base register alone: an access with write-back cannot be emulated by a hypervisor (no ISS).
+ */
 #define VFC_MMIO_LOAD(insn_x86, insn_arm, reg, ptr, val) \
 	__asm__ volatile(insn_arm : "=r"(val) : "r"(ptr) : "memory")
 #define VFC_MMIO_STORE(insn_x86, insn_arm, reg, ptr, val) \
@@ -109,15 +111,17 @@ VFC_INLINE void vfc_mmio_write64(volatile void *address, uint64_t value)
 
 /*
  * vfc_mmio_wait32() - read a register until (value read & @mask) == @value.
- * @timeout: ns; negative: without end. It reads once at least, and once more after the time has passed,
- * so a thread that got no CPU meanwhile does not miss what the device did. Between two reads it sleeps,
- * from 1 us at first to 1 ms.
+ * @timeout: ns; negative: without end. It reads once at least, and once more after the time has
+ * passed, so a thread that got no CPU meanwhile does not miss what the device did. Between two
+ * reads it sleeps, from 1 us at first to 1 ms.
  * A device that is gone answers with all ones, in which any bit that is awaited seems to be set. So
- * all ones are never a success, and end the wait at once, unless they are what is awaited: @mask and
+ * all ones are never a success, and end the wait at once, unless they are what is awaited: @mask
+ * and
  * @value UINT32_MAX. After a reset, sleep first for as long as the device may not be touched.
  * Loads of DMA memory that follow are ordered behind the last read (vfc_from_register()).
  * Return: how many times it was read. Errors: -ETIMEDOUT; -ENODEV (VFC_REASON_GONE: all ones).
- * Thread-safe. Source: xhci_handshake() and nvme_wait_ready() of Linux give up on all ones likewise.
+ * Thread-safe. Source: xhci_handshake() and nvme_wait_ready() of Linux give up on all ones
+ * likewise.
  */
 VFC_API int vfc_mmio_wait32(const volatile void *address, uint32_t mask, uint32_t value,
 			    int64_t timeout);

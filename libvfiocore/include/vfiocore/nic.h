@@ -80,8 +80,8 @@ struct vfc_nic_stats {
 };
 
 /*
- * Bytes before each frame in its chunk: for headers of the device, or of the caller. virtio-net takes
- * 12 bytes before each frame that it sends.
+ * Bytes before each frame in its chunk: for headers of the device, or of the caller. virtio-net
+ * takes 12 bytes before each frame that it sends.
  */
 #define VFC_NIC_HEADROOM 64
 
@@ -97,8 +97,9 @@ struct vfc_packet {
 VFC_BEGIN_DECLS
 
 /*
- * vfc_nic_chunk() - how long a pool's chunks have to be for that MTU: for vfc_pool_init(). Chunks for
- * more than 4,000 bytes lie in huge pages where there are such. 0: no interface has such an MTU.
+ * vfc_nic_chunk() - how long a pool's chunks have to be for that MTU: for vfc_pool_init(). Chunks
+ * for more than 4,000 bytes lie in huge pages where there are such. 0: no interface has such an
+ * MTU.
  */
 VFC_INLINE uint32_t vfc_nic_chunk(uint32_t mtu)
 {
@@ -110,39 +111,43 @@ VFC_INLINE uint32_t vfc_nic_chunk(uint32_t mtu)
 }
 
 /*
- * vfc_nic_pool_init() - @chunks buffers for the network interfaces of one address space, with the usual
- * MTU; for others: vfc_pool_init() with vfc_nic_chunk().
+ * vfc_nic_pool_init() - @chunks buffers for the network interfaces of one address space, with the
+ * usual MTU; for others: vfc_pool_init() with vfc_nic_chunk().
  * Interfaces that share a pool (opts->pool) can send what another one received without copying. A
- * pool outlives its interfaces; vfc_pool_destroy() ends it. Each queue holds rx_entries + tx_entries
- * chunks at most, the callers' hands the rest. Errors: those of vfc_pool_init().
+ * pool outlives its interfaces; vfc_pool_destroy() ends it. Each queue holds rx_entries +
+ * tx_entries chunks at most, the callers' hands the rest. Errors: those of vfc_pool_init().
  */
 VFC_API int vfc_nic_pool_init(struct vfc_pool *pool, struct vfc_iommu *iommu, uint32_t chunks);
 
 /*
- * vfc_nic_pool_free() - give packets back to their pool, as vfc_nic_free() does: for those that outlive
- * the interface that received them. Thread-safe.
+ * vfc_nic_pool_free() - give packets back to their pool, as vfc_nic_free() does: for those that
+ * outlive the interface that received them. Thread-safe.
  */
 VFC_API void vfc_nic_pool_free(struct vfc_pool *pool, const struct vfc_packet *packets,
 			       uint32_t count);
 
-/* vfc_nic_pool() - where its packets are from: opts->pool, or its own, which ends with it. Thread-safe. */
+/*
+ * vfc_nic_pool() - where its packets are from: opts->pool, or its own, which ends with it.
+ * Thread-safe.
+ */
 VFC_API struct vfc_pool *vfc_nic_pool(struct vfc_nic *nic);
 
 /*
  * vfc_nic_open() - take a device that a driver here knows into service.
  * Resets it, turns bus mastering on, arms MSI-X, fills the receive rings and starts.
  * Errors: -EOPNOTSUPP (no driver for this device, or it has not what a flag asks for), -EINVAL
- * (options), -EBUSY (a NIC or an interrupt set of the device is open; they notice nothing), those of
- * the steps.
+ * (options), -EBUSY (a NIC or an interrupt set of the device is open; they notice nothing), those
+ * of the steps.
  */
 VFC_API int vfc_nic_open(struct vfc_device *device, const struct vfc_nic_opts *opts,
 			 struct vfc_nic **nic);
 
 /*
- * vfc_nic_close() - stop the device and release everything. Packets still held become invalid,
- * but those of a pool that is shared: what the rings held goes back there.
- * -ECHILD in a child of fork(): nothing is done. Another error means that the kernel kept some memory
- * mapped: nothing but closing again is left to do.
+ * vfc_nic_close() - stop the device and free everything. Packets that the caller still holds become
+ * invalid, unless the pool is shared (opts->pool). Chunks that were in the rings go back to such a
+ * pool.
+ * Errors: -ECHILD (in a child of fork(): nothing is done). After any other error the kernel has
+ * kept some memory mapped, and all that is left to do is to close again.
  */
 VFC_API int vfc_nic_close(struct vfc_nic *nic);
 
@@ -156,8 +161,9 @@ VFC_API int vfc_nic_link(struct vfc_nic *nic, struct vfc_nic_link *link);
 VFC_API int vfc_nic_wait_link(struct vfc_nic *nic, int64_t timeout);
 
 /*
- * vfc_nic_set_mac() - receive for this unicast address from now on (until a reset). -EINVAL; of
- * virtio-net -EOPNOTSUPP, where the device cannot, -ETIMEDOUT and -EIO, where it does not.
+ * vfc_nic_set_mac() - receive for this unicast address from now on, until a reset.
+ * Errors: -EINVAL (not unicast). Of virtio-net also -EOPNOTSUPP (the device cannot change it),
+ * -ETIMEDOUT (it does not answer), -EIO (it refuses).
  */
 VFC_API int vfc_nic_set_mac(struct vfc_nic *nic, const uint8_t mac[6]);
 
@@ -169,11 +175,12 @@ VFC_API int vfc_nic_set_mac(struct vfc_nic *nic, const uint8_t mac[6]);
 VFC_API int vfc_nic_promisc(struct vfc_nic *nic, bool on);
 
 /*
- * vfc_nic_vlan() - receive frames whose tag (0x8100) has the id @vlan (0 to 4095), or no longer. With
- * VFC_NIC_VLAN_FILTER those of no other VLAN come, promiscuous or not, and at first none; 0, which only
- * has a priority, counts as one. Frames without a tag always come. The tag stays in the frame.
- * Virtual functions have no such filter, nor has an igb with them: when some are made later, the next
- * vfc_nic_reset() says so.
+ * vfc_nic_vlan() - receive frames whose tag (0x8100) has the id @vlan (0 to 4095), or no longer.
+ * With VFC_NIC_VLAN_FILTER only frames of these VLANs are received, also by a promiscuous
+ * interface, and at first of none. Id 0, a tag with a priority alone, counts as a VLAN. Frames
+ * without a tag are always received. The tag stays in the frame.
+ * Virtual functions have no such filter, and an igb with virtual functions has none either. If some
+ * are made later, the next vfc_nic_reset() fails and says so.
  * Errors: -EINVAL: without that flag, or the id.
  */
 VFC_API int vfc_nic_vlan(struct vfc_nic *nic, uint32_t vlan, bool on);
@@ -182,16 +189,18 @@ VFC_API int vfc_nic_stats(struct vfc_nic *nic, struct vfc_nic_stats *stats);
 
 /*
  * vfc_nic_reset() - function reset and start afresh, under traffic too.
- * Frames in flight are lost; packets held by the caller stay valid. Counters go on, a promiscuous
- * interface stays so, VLANs stay. No other thread may be inside of a call on this NIC meanwhile. After
- * an error the device stands still, and frames in flight are lost, too: reset again, or close.
+ * Frames in flight are lost. Packets that the caller holds stay valid. Counters go on, and
+ * promiscuous mode and VLANs stay as they were. No other thread may be in a call on this NIC
+ * meanwhile. After an error the device does nothing, and frames in flight are lost as well: reset
+ * again, or close.
  */
 VFC_API int vfc_nic_reset(struct vfc_nic *nic);
 
 /*
- * vfc_nic_rx_burst() - received frames, without copying. Nothing but the frame is told: checksums are
- * the caller's to verify (VFC_NIC_RX_CHECKSUM only keeps some wrong ones away), a VLAN tag is where it
- * was on the wire, and who wants a timestamp reads the clock, once for a burst.
+ * vfc_nic_rx_burst() - take received frames, without copying.
+ * Nothing is told beside the frame. The caller verifies checksums (VFC_NIC_RX_CHECKSUM only keeps
+ * some wrong ones away). A VLAN tag is where it was on the wire. For a timestamp, read the clock
+ * once a burst.
  * Return: how many of @count; 0 when there are none. The caller gives each back by
  * vfc_nic_free() or by sending it. -EINVAL: no such queue.
  */
@@ -208,14 +217,15 @@ VFC_API int vfc_nic_tx_burst(struct vfc_nic *nic, uint32_t queue, struct vfc_pac
 			     uint32_t count);
 
 /*
- * vfc_nic_alloc() - empty packets to be filled. Return: how many: fewer than @count when the pool has
- * no more. vfc_nic_free() - give back. Thread-safe.
+ * vfc_nic_alloc() - empty packets to be filled. Return: how many: fewer than @count when the pool
+ * has no more. vfc_nic_free() - give back. Thread-safe.
  */
 VFC_API int vfc_nic_alloc(struct vfc_nic *nic, struct vfc_packet *packets, uint32_t count);
 VFC_API void vfc_nic_free(struct vfc_nic *nic, const struct vfc_packet *packets, uint32_t count);
 
 /*
- * vfc_nic_alloc_copies() - as vfc_nic_alloc(), each a copy of one frame of @length bytes. Thread-safe.
+ * vfc_nic_alloc_copies() - as vfc_nic_alloc(), each a copy of one frame of @length bytes.
+ * Thread-safe.
  * Errors: -EINVAL: 0, or over frame_max; then none was taken.
  */
 VFC_API int vfc_nic_alloc_copies(struct vfc_nic *nic, struct vfc_packet *packets, uint32_t count,
@@ -238,15 +248,17 @@ VFC_API int vfc_nic_drain(struct vfc_nic *nic, uint32_t queue, int64_t timeout);
 
 /*
  * vfc_nic_rx_wait() - wait until a frame can be received on @queue.
- * Looks at the ring for opts->spin, arms the interrupt, looks again, then sleeps: no frame is missed.
+ * Looks at the ring for opts->spin, arms the interrupt, looks again, then sleeps: no frame is
+ * missed.
  * @timeout: as vfc_irq_wait(). Errors: -ETIMEDOUT, -EINTR.
  */
 VFC_API int vfc_nic_rx_wait(struct vfc_nic *nic, uint32_t queue, int64_t timeout);
 
 /*
  * For an event loop: vfc_nic_rx_fd() is the eventfd of a queue's receive interrupt, owned by the
- * NIC. vfc_nic_rx_arm() looks at the ring for opts->spin, empties it, lets the next frame raise it and
- * returns 1 when a frame is waiting already (do not sleep then, whatever the eventfd says), else 0.
+ * NIC. vfc_nic_rx_arm() looks at the ring for opts->spin, empties it, lets the next frame raise it
+ * and returns 1 when a frame is waiting already (do not sleep then, whatever the eventfd says),
+ * else 0.
  */
 VFC_API int vfc_nic_rx_fd(struct vfc_nic *nic, uint32_t queue);
 VFC_API int vfc_nic_rx_arm(struct vfc_nic *nic, uint32_t queue);

@@ -106,13 +106,13 @@ VFC_API int vfc_pci_group(int group, char (*names)[VFC_PCI_NAME], size_t count);
  *
  * It does when a route goes through one of the device's network interfaces (those apart that every
  * interface of IPv6 has), when one of its disks is mounted, swap, or claimed by a file system or a
- * program, and when an interface or a disk has others stacked on it: VLANs, bridges, bonds, device mapper,
- * md. What is stacked is followed. What only another network namespace or another routing table knows
- * is not seen, and of claimed disks only those whose node the caller may open.
+ * program, and when an interface or a disk has others stacked on it: VLANs, bridges, bonds, device
+ * mapper, md. What is stacked is followed. What only another network namespace or another routing
+ * table knows is not seen, and of claimed disks only those whose node the caller may open.
  * @opts: NULL: the system's sysfs and /proc.
  * @why: out, "its disk nvme0n1p2 is mounted on /"; "" when the device is not in use.
- * Return: the length that the whole text has; 0: not in use. Errors: -EINVAL, -ENODEV, -ENOMEM; any of
- * open(2) and read(2), because what could not be looked at is not called unused. Thread-safe.
+ * Return: the length that the whole text has; 0: not in use. Errors: -EINVAL, -ENODEV, -ENOMEM; any
+ * of open(2) and read(2), because what could not be looked at is not called unused. Thread-safe.
  * Source: /proc/net/route, /proc/net/ipv6_route, /proc/self/mountinfo, /proc/swaps, /sys/class/net,
  * /sys/class/block, /sys/fs/btrfs.
  */
@@ -122,15 +122,16 @@ VFC_API int vfc_pci_in_use(const char *name, const struct vfc_pci_use_opts *opts
  * vfc_pci_bind() - bind a device to a VFIO driver, remembering what it was bound to.
  *
  * Uses driver_override and drivers_probe and verifies the result. A driver that does not take the
- * device is asked again for 2.6 s, because a device that was just plugged in matches no driver at first.
- * All or nothing: on failure, also of handing the nodes over, the former driver is bound again and the
- * nodes have their former owner. The former driver is kept in /run/vfiocore/NAME, so that
- * vfc_pci_unbind() finds it from another process. Binding a device that is bound to @opts->driver already
- * only changes the nodes' owner.
+ * device is asked again for 2.6 s, because a device that was just plugged in matches no driver at
+ * first. All or nothing: on failure, also of handing the nodes over, the former driver is bound
+ * again and the nodes have their former owner. The former driver is kept in /run/vfiocore/NAME, so
+ * that vfc_pci_unbind() finds it from another process. Binding a device that is bound to
+ * @opts->driver already only changes the nodes' owner.
  * Errors: -ENODEV; -ENOENT (driver not loaded); -EACCES; -EBUSY when the host uses the device
- * (vfc_pci_in_use(), unless VFC_PCI_FORCE), or when it, or another of its group, is open through VFIO;
- * -EOPNOTSUPP (a bridge, which VFIO drives none of); -EINVAL (@opts->driver is no name).
- * Needs root, except with VFC_PCI_DRY_RUN. Not safe against other processes that bind the same device.
+ * (vfc_pci_in_use(), unless VFC_PCI_FORCE), or when it, or another of its group, is open through
+ * VFIO; -EOPNOTSUPP (a bridge, which VFIO drives none of); -EINVAL (@opts->driver is no name).
+ * Needs root, except with VFC_PCI_DRY_RUN. Not safe against other processes that bind the same
+ * device.
  */
 VFC_API int vfc_pci_bind(const char *name, const struct vfc_pci_bind_opts *opts);
 
@@ -138,12 +139,13 @@ VFC_API int vfc_pci_bind(const char *name, const struct vfc_pci_bind_opts *opts)
  * vfc_pci_unbind() - undo vfc_pci_bind(): clear driver_override and bind the former driver.
  * vfc_pci_unbind_with() - the same. @flags: enum vfc_pci_bind_flags.
  *
- * A device that a VFIO driver has although vfc_pci_bind() did not bind it, or that has no driver, is
- * handed to whatever driver the kernel chooses. One that a driver of the host's has stays there, unless
- * vfc_pci_bind() bound it to that or VFC_PCI_FORCE is given.
+ * A device that a VFIO driver has although vfc_pci_bind() did not bind it, or that has no driver,
+ * is handed to whatever driver the kernel chooses. One that a driver of the host's has stays there,
+ * unless vfc_pci_bind() bound it to that or VFC_PCI_FORCE is given.
  * Errors: -ENODEV; -EACCES; -EBUSY when a driver of the host's has it, or the host uses it
- * (vfc_pci_in_use()); -EBUSY, whatever the flags, when it, or another of its group, is open through VFIO.
- * Needs root, except with VFC_PCI_DRY_RUN. Not safe against other processes that bind the same device.
+ * (vfc_pci_in_use()); -EBUSY, whatever the flags, when it, or another of its group, is open through
+ * VFIO. Needs root, except with VFC_PCI_DRY_RUN. Not safe against other processes that bind the
+ * same device.
  */
 VFC_API int vfc_pci_unbind(const char *name);
 VFC_API int vfc_pci_unbind_with(const char *name, uint32_t flags);
@@ -151,8 +153,8 @@ VFC_API int vfc_pci_unbind_with(const char *name, uint32_t flags);
 /*
  * vfc_pci_reset_methods() - the ways in which the kernel can reset a function, in its order.
  * @methods: out, words such as "flr pm bus" with blanks between; "" when there are none.
- * Return: the length that the whole text has. Errors: -EINVAL, -ENODEV, and those of a file that is there
- * and cannot be read, such as -EMFILE. Thread-safe.
+ * Return: the length that the whole text has. Errors: -EINVAL, -ENODEV, and those of a file that is
+ * there and cannot be read, such as -EMFILE. Thread-safe.
  * Source: /sys/bus/pci/devices/NAME/reset_method, since Linux 5.15.
  */
 VFC_API int vfc_pci_reset_methods(const char *name, char *methods, size_t size);
@@ -167,7 +169,8 @@ VFC_API int vfc_pci_reset_methods(const char *name, char *methods, size_t size);
 VFC_API int vfc_pci_wait_for(const char *device, int64_t timeout, char name[VFC_PCI_NAME]);
 
 /*
- * vfc_pci_caps_of() - as vfc_pci_caps() (vfiocore/region.h), in a copy of config space, such as sysfs gives.
+ * vfc_pci_caps_of() - as vfc_pci_caps() (vfiocore/region.h), in a copy of config space, such as
+ * sysfs gives.
  * @space: its bytes. @length: 64 to 4096. A list that the copy does not hold is empty: sysfs gives
  * an ordinary user 64 bytes, and a device that is not PCI Express has 256.
  * Errors: -EBADMSG as there, -EINVAL (@length). Thread-safe.

@@ -25,17 +25,18 @@ VFC_API int vfc_power_get(struct vfc_device *device);
 /*
  * vfc_power_set() - bring the function into a state.
  * Quiesce it first. In D3hot the checked accessors of BARs say -EIO; an access through a pointer of
- * vfc_region_map() is a SIGBUS. On the way back most functions have lost what was in their registers;
- * the kernel restores config space, and interrupts have to be armed again (vfc_irq_rearm()).
- * Errors: -EOPNOTSUPP (no power management, or no such state), -EBUSY (a NIC of it is open), -EINVAL.
- * One thread. Source: PMCSR, drivers/vfio/pci/vfio_pci_config.c.
+ * vfc_region_map() is a SIGBUS. On the way back most functions have lost what was in their
+ * registers; the kernel restores config space, and interrupts have to be armed again
+ * (vfc_irq_rearm()).
+ * Errors: -EOPNOTSUPP (no power management, or no such state), -EBUSY (a NIC of it is open),
+ * -EINVAL. One thread. Source: PMCSR, drivers/vfio/pci/vfio_pci_config.c.
  */
 VFC_API int vfc_power_set(struct vfc_device *device, uint32_t state);
 
 /*
- * vfc_power_low_enter() - let the kernel put the device into the lowest state that the platform has.
- * Quiesce it first. Checked accesses go through the kernel from then on, which wakes the device for
- * as long as they take; an access through a pointer of vfc_region_map() is a SIGBUS.
+ * vfc_power_low_enter() - let the kernel put the device into the lowest state that the platform
+ * has. Quiesce it first. Checked accesses go through the kernel from then on, which wakes the
+ * device for as long as they take; an access through a pointer of vfc_region_map() is a SIGBUS.
  * @wakeup: an eventfd of the caller's that is raised, and low power over, at the first access (or
  * when the device wakes itself); it may be closed after vfc_power_low_exit(). -1: none, and only
  * vfc_power_low_exit() ends it.

@@ -32,8 +32,8 @@ struct vfc_region_info {
 	uint32_t subtype; /* of that type */
 	char name[VFC_NAME]; /* "BAR0", "config", "edid"; of a device tree; else "region 9" */
 	/*
-	 * Where the region begins in the file of vfc_device_fd(), for the caller's own pread(), pwrite() and
-	 * mmap(). The transport fake has no such file.
+	 * Where the region begins in the file of vfc_device_fd(), for the caller's own pread(),
+	 * pwrite() and mmap(). The transport fake has no such file.
 	 */
 	uint64_t position;
 };
@@ -69,8 +69,8 @@ VFC_API int vfc_region_areas(struct vfc_device *device, uint32_t index,
  * @offset: must be a multiple of @width. @value: host byte order.
  * Errors: -EINVAL (width, alignment, index, out of range), -EACCES (region not readable/writable),
  * -EIO (VFC_REASON_DECODING: memory decoding off, D3), -ENODEV (gone).
- * A read is ordered before later loads of DMA memory, and a write behind earlier stores to it, as by
- * vfc_from_register() and vfc_to_device().
+ * A read is ordered before later loads of DMA memory, and a write behind earlier stores to it, as
+ * by vfc_from_register() and vfc_to_device().
  * Thread-safe. Where decoding may end behind the library's back, or in the middle of an access, by
  * another thread or process, opt in to an error in place of a SIGBUS: vfiocore/nofault.h.
  */
@@ -100,17 +100,17 @@ VFC_API int vfc_region_write_block(struct vfc_device *device, uint32_t index, ui
  * vfc_region_map() - map part of a region for vfc_mmio_read32() and friends.
  * @offset, @length: multiples of the page size; @length 0: from @offset to the area's end.
  * A region that the kernel lets be mapped only in areas is mapped within one area.
- * The mapping is shared by all callers and lives until the device is closed. One of 2 MiB or more lies
- * so that the kernel can use huge pages for it: it has the address, below a huge page, that it has in
- * the BAR.
+ * The mapping is shared by all callers and lives until the device is closed. One of 2 MiB or more
+ * lies so that the kernel can use huge pages for it: it has the address, below a huge page, that it
+ * has in the BAR.
  * Errors: -EOPNOTSUPP (not mappable), -EINVAL (range, or across a hole). Thread-safe.
  */
 VFC_API int vfc_region_map(struct vfc_device *device, uint32_t index, uint64_t offset,
 			   uint64_t length, volatile void **address);
 
 /*
- * vfc_region_ioeventfd() - from now on the kernel writes @value to a register each time the eventfd @fd
- * is raised: by another thread or process, or by KVM (vfc_kvm_ioeventfd_add()).
+ * vfc_region_ioeventfd() - from now on the kernel writes @value to a register each time the eventfd
+ * @fd is raised: by another thread or process, or by KVM (vfc_kvm_ioeventfd_add()).
  * @offset: must be a multiple of @width, in a BAR. @fd: the caller's; -1: no more, for the same
  * register, width and value. Closing the device ends all. Raised twice before the kernel gets to
  * it, it is one write.
@@ -135,8 +135,9 @@ VFC_API int vfc_pci_caps(struct vfc_device *device, struct vfc_pci_cap *caps, si
 
 /*
  * vfc_pci_find_cap() - one capability of config space.
- * @id: which; @extended: it is of the extended list. @after: 0: the first; or the offset of one that was
- * found before: the next of that id behind it, since vendor-specific ones (9) may come several times.
+ * @id: which; @extended: it is of the extended list. @after: 0: the first; or the offset of one
+ * that was found before: the next of that id behind it, since vendor-specific ones (9) may come
+ * several times.
  * @cap: out. Return: 1: found; 0: there is none, or no more. Errors: as vfc_pci_caps().
  */
 VFC_API int vfc_pci_find_cap(struct vfc_device *device, uint32_t id, bool extended, uint32_t after,

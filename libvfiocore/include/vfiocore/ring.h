@@ -22,11 +22,12 @@
 VFC_BEGIN_DECLS
 
 /*
- * vfc_ring_init() - allocate @entries descriptors, and what goes with them, that the device can reach.
+ * vfc_ring_init() - allocate @entries descriptors, and what goes with them, that the device can
+ * reach.
  * @entries: 2 to 32768, of SPLIT a power of two. @doorbell: the mapped register.
- * A ring of n entries holds n-1 buffers where the device takes tail == head for "empty" (DONE, HEAD,
- * PHASE), n with virtio. The driver tells the device the addresses: memory.iova of the descriptors,
- * vfc_ring_iova() of the other parts. Errors: -EINVAL, as vfc_dma_alloc().
+ * A ring of n entries holds n-1 buffers where the device takes tail == head for "empty" (DONE,
+ * HEAD, PHASE), n with virtio. The driver tells the device the addresses: memory.iova of the
+ * descriptors, vfc_ring_iova() of the other parts. Errors: -EINVAL, as vfc_dma_alloc().
  */
 VFC_API int vfc_ring_init(struct vfc_ring *ring, const struct vfc_ring_layout *layout,
 			  struct vfc_iommu *iommu, uint32_t entries, volatile void *doorbell);

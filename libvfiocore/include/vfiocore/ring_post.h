@@ -13,7 +13,7 @@ VFC_TEMPLATE uint64_t vfc_ring_length_field(const struct vfc_ring_layout *layout
 	       layout->length_bits == 32 ? (uint64_t)length << layout->length_shift : 0;
 }
 
-/* The descriptor that the next vfc_ring_post() writes, for words that are neither address nor control. */
+/* The descriptor that the next vfc_ring_post() writes, for its words beside address and control. */
 VFC_TEMPLATE void *vfc_ring_next(const struct vfc_ring *ring, const struct vfc_ring_layout *layout)
 {
 	uint32_t slot = layout->style == VFC_RING_SPLIT ? ring->ids[ring->room - ring->used - 1] :
@@ -22,7 +22,9 @@ VFC_TEMPLATE void *vfc_ring_next(const struct vfc_ring *ring, const struct vfc_r
 	return ring->descriptors + (uint64_t)slot * layout->size;
 }
 
-/* The same word for all styles but PACKED, whose first one is held back until the kick. */
+/*
+ * The control word is stored at once, except PACKED's first one, which is held back until the kick.
+ */
 VFC_TEMPLATE void vfc_ring_put_out_of_order(struct vfc_ring *ring,
 					    const struct vfc_ring_layout *layout, uint64_t iova,
 					    uint64_t control, uint32_t cookie)
@@ -53,7 +55,7 @@ VFC_TEMPLATE void vfc_ring_put_out_of_order(struct vfc_ring *ring,
 	ring->pending++;
 }
 
-/* Fills in the next buffer to be posted; false: there is none. */
+/* Fill in the next buffer to be posted. False: there is none. */
 typedef bool vfc_ring_give(void *context, struct vfc_buffer *buffer);
 
 VFC_TEMPLATE uint32_t vfc_ring_post_out_of_order(struct vfc_ring *ring,
@@ -85,7 +87,9 @@ VFC_TEMPLATE bool vfc_ring_post_one(uint8_t *descriptor, uint32_t *cookie,
 	return true;
 }
 
-/* Into @count slots from @slot on, which do not wrap. False: only the first @posted were given. */
+/*
+ * Post into @count slots from @slot on, which do not wrap. False: only @posted buffers were given.
+ */
 VFC_TEMPLATE bool vfc_ring_post_stretch(const struct vfc_ring *ring,
 					const struct vfc_ring_layout *layout, uint32_t slot,
 					uint32_t count, vfc_ring_give *give, void *context,
@@ -134,7 +138,7 @@ VFC_TEMPLATE uint32_t vfc_ring_post_each(struct vfc_ring *ring, const struct vfc
 
 	if (!vfc_ring_in_order(layout))
 		return vfc_ring_post_out_of_order(ring, layout, count, give, context);
-	/* Again only after a wrap, which one alone cannot have in it. */
+	/* Once more only after a wrap. A single descriptor has none in it. */
 	do {
 		run = ring->entries - tail; /* > 0 */
 		if (!run)
@@ -166,7 +170,8 @@ VFC_TEMPLATE bool vfc_ring_give_array(void *context, struct vfc_buffer *buffer)
 
 /*
  * vfc_ring_post() - write the next descriptor; the device sees it after vfc_ring_kick().
- * The caller has checked vfc_ring_space(). vfc_ring_post_many() - @count of them, or as many as fit.
+ * The caller has checked vfc_ring_space(). vfc_ring_post_many() - @count of them, or as many as
+ * fit.
  * Return: how many.
  */
 VFC_INLINE void vfc_ring_post(struct vfc_ring *ring, const struct vfc_ring_layout *layout,
@@ -205,7 +210,7 @@ VFC_TEMPLATE bool vfc_ring_give_chunk(void *context, struct vfc_buffer *buffer)
 	return true;
 }
 
-/* As vfc_ring_post_stretch(): here the cookies are copied four at a time, too. */
+/* As vfc_ring_post_stretch(), but the cookies are copied eight at a time. */
 VFC_TEMPLATE void vfc_ring_fill_stretch(const struct vfc_ring *ring,
 					const struct vfc_ring_layout *layout, uint32_t slot,
 					uint32_t count, vfc_ring_filling *filling)
@@ -337,8 +342,8 @@ VFC_TEMPLATE bool vfc_ring_publish_packed(struct vfc_ring *ring, const struct vf
 }
 
 /*
- * vfc_ring_kick() - announce what was posted, and ring the doorbell once, if there is anything and,
- * with virtio, if the device asks for it.
+ * vfc_ring_kick() - announce what was posted, and ring the doorbell once. Nothing was posted:
+ * nothing is done. With virtio the doorbell is rung only if the device asks for it.
  */
 VFC_INLINE void vfc_ring_kick(struct vfc_ring *ring, const struct vfc_ring_layout *layout)
 {

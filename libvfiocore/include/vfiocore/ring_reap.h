@@ -7,12 +7,17 @@
 
 VFC_BEGIN_DECLS
 
-/* NVMe 1.4, section 4.6: an entry has 16 bytes; in its second half lie the command id and the phase. */
+/*
+ * NVMe 1.4, section 4.6: an entry has 16 bytes; in its second half lie the command id and the
+ * phase.
+ */
 #define VFC_RING_ENTRY 16
 #define VFC_RING_ENTRY_ID 32
 #define VFC_RING_ENTRY_PHASE 48
 
-/* Posted, announced, and not known to be done: what the device may complete. */
+/*
+ * How many were posted and announced and are not known to be done: the device may complete these.
+ */
 VFC_TEMPLATE uint32_t vfc_ring_announced(const struct vfc_ring *ring)
 {
 	/* A device that guesses an id can finish what it was not told of. */
@@ -70,7 +75,10 @@ VFC_TEMPLATE void vfc_ring_look_reports(struct vfc_ring *ring, const struct vfc_
 	ring->report_count = left;
 }
 
-/* Whether an announced descriptor is done is not told by itself. */
+/*
+ * Whether a descriptor does not tell by itself that it is done: another one, or an index, covers
+ * it.
+ */
 VFC_TEMPLATE bool vfc_ring_covered(const struct vfc_ring_layout *layout)
 {
 	return layout->style == VFC_RING_HEAD || (layout->style == VFC_RING_DONE && layout->report);
@@ -177,7 +185,7 @@ VFC_TEMPLATE uint32_t vfc_ring_reap_in_order(struct vfc_ring *ring,
 	return count;
 }
 
-/* The id is free again. False: the device was never given it, or has finished it already. */
+/* Free an id. False: the device was never given it, or has finished it already. */
 VFC_TEMPLATE bool vfc_ring_release_id(struct vfc_ring *ring, uint32_t id, uint32_t *cookie)
 {
 	if (id >= ring->entries || ring->cookies[id] == VFC_RING_NONE) {
@@ -268,7 +276,10 @@ VFC_TEMPLATE uint32_t vfc_ring_reap_out_of_order(struct vfc_ring *ring,
 		most = vfc_ring_used_entries(ring);
 		vfc_from_device(); /* the index was read before the entries that it covers */
 	}
-	/* As many looks as there can be completions: a device that writes rubbish keeps nobody here. */
+	/*
+	 * There are no more looks than there can be completions, so a device that writes rubbish
+	 * ends it.
+	 */
 	for (; most && n < count && vfc_ring_take_next(ring, layout, &done, &id); most--) {
 		if (!vfc_ring_release_id(ring, id, &done.cookie))
 			continue;
@@ -288,11 +299,11 @@ VFC_TEMPLATE uint32_t vfc_ring_reap_out_of_order(struct vfc_ring *ring,
 }
 
 /*
- * vfc_ring_reap_some() - hand up to @count completions to functions, in order; fewer than there are
- * perhaps, but 0 only when there are none.
- * Only what was announced by a kick is looked at: a descriptor that we are still writing is not
- * done, whatever its old status says. The functions must not read the buffer: the status is ordered
- * before that only when this returns. Return: how many.
+ * vfc_ring_reap_some() - hand up to @count completions to functions, in order. It may hand over
+ * fewer than there are, but none only if there are none.
+ * It looks only at what a kick announced: a descriptor that is still being written is not done,
+ * whatever its old status says. The functions must not read the buffer, since the status is ordered
+ * before the buffer only when this returns. Return: how many.
  */
 VFC_TEMPLATE uint32_t vfc_ring_reap_some(struct vfc_ring *ring, const struct vfc_ring_layout *layout,
 					 uint32_t count, const vfc_ring_sieve *sieve, void *context)
@@ -349,9 +360,9 @@ VFC_TEMPLATE void vfc_ring_take_cookie(void *context, const struct vfc_completio
 }
 
 /*
- * Without memcpy(): a C library's takes the widest vectors, after which QEMU's emulated devices copy each
- * descriptor some 28 ns slower (docs/design.md). The empty instruction keeps compilers from making that
- * call out of the loop.
+ * This does not call memcpy(). A C library's memcpy() takes the widest vectors, and QEMU's emulated
+ * devices then copy each descriptor some 28 ns slower (docs/design.md). The empty instruction keeps
+ * compilers from turning the loop into that call.
  */
 VFC_TEMPLATE void vfc_ring_copy_cookies(uint32_t *to, const uint32_t *from, uint32_t count)
 {
@@ -407,10 +418,11 @@ VFC_INLINE int vfc_ring_ready(struct vfc_ring *ring, const struct vfc_ring_layou
 }
 
 /*
- * vfc_ring_arm() - have the next completion raise an interrupt. Virtio says that in memory, and this
- * writes it. Of any other device the driver unmasks the interrupt in a register first, and reads a
- * register back so that the write has arrived.
- * Return: vfc_ring_ready(). If it is 1, do not sleep: no interrupt may come for what is there already.
+ * vfc_ring_arm() - have the next completion raise an interrupt. Virtio says that in memory, and
+ * this writes it. Of any other device the driver unmasks the interrupt in a register first, and
+ * reads a register back so that the write has arrived.
+ * Return: vfc_ring_ready(). If it is 1, do not sleep: no interrupt may come for what is there
+ * already.
  * vfc_ring_disarm() - completions need not raise one.
  */
 VFC_INLINE int vfc_ring_arm(struct vfc_ring *ring, const struct vfc_ring_layout *layout)

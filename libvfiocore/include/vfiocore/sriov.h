@@ -19,11 +19,11 @@ VFC_BEGIN_DECLS
 
 /*
  * vfc_sriov_enable() - make virtual functions of a physical one, and bind them.
- * @name: the PF's BDF. It may be bound to vfio-pci, where the module's parameter enable_sriov is on,
- * or to a host driver that can do it; and may be open.
+ * @name: the PF's BDF. It may be bound to vfio-pci, where the module's parameter enable_sriov is
+ * on, or to a host driver that can do it; and may be open.
  * @count: at least 1, at most vfc_pci_info.sriov_total. It has as many already: they are bound.
- * @opts: how each is bound, as for vfc_pci_bind(), whatever driver took it first; NULL: to vfio-pci.
- * On failure those that were made are gone again.
+ * @opts: how each is bound, as for vfc_pci_bind(), whatever driver took it first; NULL: to
+ * vfio-pci. On failure those that were made are gone again.
  * Errors: -EOPNOTSUPP (no SR-IOV, or the driver does not do it), -ERANGE (@count), -ENODEV (no such
  * device, or bound to no driver), -EBUSY (it has another number of them), -EACCES, -ENOMEM (no bus
  * numbers or address space left), those of vfc_pci_bind(). Needs root. Not safe against other
@@ -33,8 +33,8 @@ VFC_BEGIN_DECLS
 VFC_API int vfc_sriov_enable(const char *name, uint32_t count, const struct vfc_pci_bind_opts *opts);
 
 /*
- * vfc_sriov_disable() - remove all virtual functions of a physical one. There are none: fine.
- * The kernel would wait without end for those that are open, so this is refused before.
+ * vfc_sriov_disable() - remove all virtual functions of a physical one. If there are none, nothing
+ * is done. The kernel would wait without end for a function that is open, so that is refused first.
  * Errors: -EBUSY (some are open: the hint names them), -EOPNOTSUPP, -ENODEV, -EACCES. Needs root.
  */
 VFC_API int vfc_sriov_disable(const char *name);
@@ -49,8 +49,9 @@ VFC_API int vfc_sriov_functions(const char *name, char (*names)[VFC_PCI_NAME], s
 
 /*
  * vfc_sriov_set_token() - set the token that guards the virtual functions of an open physical one.
- * It may be set again at any time; it stays until the PF leaves vfio-pci. Before the first time it is
- * one that nobody knows. While VFs are open, the PF is opened with the token, too.
+ * It may be set again at any time, and stays until the PF leaves vfio-pci. Until it is set the
+ * first time, the kernel has a random one that nobody knows. While VFs are open, opening the PF
+ * takes the token, too.
  * Errors: -EOPNOTSUPP (it is no PF), -ENODEV (released). Thread-safe.
  * Source: VFIO_DEVICE_FEATURE_PCI_VF_TOKEN, Linux 5.7.
  */
