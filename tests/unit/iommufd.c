@@ -40,9 +40,9 @@ static int try_all(int fd, int rc)
 	n += vfc_iommufd_ioas_alloc(fd, &id) == rc;
 	n += vfc_iommufd_ioas_ranges(fd, 1, NULL, 0, &value) == rc;
 	n += vfc_iommufd_ioas_allow(fd, 1, NULL, 0) == rc;
-	n += vfc_iommufd_ioas_map(fd, 1, page, PAGE, &value, 0) == rc;
-	n += vfc_iommufd_ioas_map_file(fd, 1, fd, 0, PAGE, &value, VFC_MAP_READ) == rc;
-	n += vfc_iommufd_ioas_copy(fd, 1, 2, 0, PAGE, &value, VFC_MAP_FIXED) == rc;
+	n += vfc_iommufd_ioas_map(fd, 1, page, PAGE, 0, &value) == rc;
+	n += vfc_iommufd_ioas_map_file(fd, 1, fd, 0, PAGE, VFC_MAP_READ, &value) == rc;
+	n += vfc_iommufd_ioas_copy(fd, 1, 2, 0, PAGE, VFC_MAP_FIXED, &value) == rc;
 	n += vfc_iommufd_ioas_unmap(fd, 1, 0, PAGE) == rc;
 	n += vfc_iommufd_ioas_physical(fd, 1, 0, &length, &value) == rc;
 	n += vfc_iommufd_change_process(fd) == rc;
@@ -107,10 +107,10 @@ static void bad_arguments(void)
 	REFUSED(vfc_iommufd_ioas_ranges(-1, 1, NULL, 1, NULL));
 	REFUSED(vfc_iommufd_ioas_allow(-1, 1, NULL, 1));
 	REFUSED(vfc_iommufd_ioas_allow(-1, 1, &range, UINT64_C(1) << 32));
-	REFUSED(vfc_iommufd_ioas_map(-1, 1, page, PAGE, NULL, 0));
-	REFUSED(vfc_iommufd_ioas_map(-1, 1, page, PAGE, &value, 8));
-	REFUSED(vfc_iommufd_ioas_map_file(-1, 1, 0, 0, PAGE, NULL, 0));
-	REFUSED(vfc_iommufd_ioas_copy(-1, 1, 2, 0, PAGE, &value, 1u << 31));
+	REFUSED(vfc_iommufd_ioas_map(-1, 1, page, PAGE, 0, NULL));
+	REFUSED(vfc_iommufd_ioas_map(-1, 1, page, PAGE, 8, &value));
+	REFUSED(vfc_iommufd_ioas_map_file(-1, 1, 0, 0, PAGE, 0, NULL));
+	REFUSED(vfc_iommufd_ioas_copy(-1, 1, 2, 0, PAGE, 1u << 31, &value));
 	REFUSED(vfc_iommufd_ioas_physical(-1, 1, 0, NULL, &value));
 	REFUSED(vfc_iommufd_ioas_physical(-1, 1, 0, &value, NULL));
 	REFUSED(vfc_iommufd_fault_queue_alloc(-1, &id, NULL));
@@ -297,8 +297,8 @@ static void map_and_unmap(int iommufd, uint32_t ioas, uint32_t other, int *rc)
 	note(rc, vfc_iommufd_compat_get(iommufd, &compat));
 	note(rc, vfc_iommufd_ioas_ranges(iommufd, ioas, &range, 1, NULL));
 	note(rc, vfc_iommufd_ioas_allow(iommufd, ioas, &range, 1));
-	if (note(rc, vfc_iommufd_ioas_map(iommufd, ioas, page, PAGE, &iova, 0)) == 0) {
-		note(rc, vfc_iommufd_ioas_copy(iommufd, other, ioas, iova, PAGE, &second, 0));
+	if (note(rc, vfc_iommufd_ioas_map(iommufd, ioas, page, PAGE, 0, &iova)) == 0) {
+		note(rc, vfc_iommufd_ioas_copy(iommufd, other, ioas, iova, PAGE, 0, &second));
 		if (note(rc, (int)vfc_iommufd_ioas_unmap(iommufd, ioas, iova, PAGE)) < 0)
 			CHECK_EQ(vfc_iommufd_ioas_unmap(iommufd, ioas, iova, PAGE), PAGE);
 	}

@@ -114,7 +114,7 @@ static void settings(void)
 
 static int map_at(uint64_t iova, uint64_t length)
 {
-	return vfc_iommufd_ioas_map(iommufd, ioas, memory, length, &iova, VFC_MAP_FIXED);
+	return vfc_iommufd_ioas_map(iommufd, ioas, memory, length, VFC_MAP_FIXED, &iova);
 }
 
 static void mapping(void)
@@ -141,7 +141,7 @@ static void mapping(void)
 	mock.log[0] = '\0';
 
 	/* Without a fixed place the kernel's; with one, that. */
-	CHECK_EQ(vfc_iommufd_ioas_map(iommufd, ioas, memory, PAGE, &iova, VFC_MAP_READ), 0);
+	CHECK_EQ(vfc_iommufd_ioas_map(iommufd, ioas, memory, PAGE, VFC_MAP_READ, &iova), 0);
 	CHECK_EQ(iova, PAGE);
 	CHECK_EQ(map_at(0x20000, 2 * PAGE), 0);
 	MOCK_EXPECT("map 1 1000+1000;map 1 20000+2000;");
@@ -152,7 +152,7 @@ static void mapping(void)
 	REFUSED(map_at(0x30010, PAGE), EINVAL, VFC_REASON_ALIGNMENT, "multiples of 4096 bytes");
 	REFUSED(map_at(0x30000, PAGE + 1), EINVAL, VFC_REASON_ALIGNMENT, "multiples of 4096 bytes");
 	iova = 0x30000;
-	REFUSED(vfc_iommufd_ioas_map(iommufd, ioas, memory + 1, PAGE, &iova, VFC_MAP_FIXED), EINVAL,
+	REFUSED(vfc_iommufd_ioas_map(iommufd, ioas, memory + 1, PAGE, VFC_MAP_FIXED, &iova), EINVAL,
 		VFC_REASON_BAD_MEMORY, "its address must be a multiple of 4096");
 	mock_fail(MOCK_IOMMUFD, IOMMU_IOAS_IOVA_RANGES, EMSGSIZE); /* more than are looked at */
 	REFUSED(map_at(0x10000, PAGE), EINVAL, VFC_REASON_BAD_MEMORY, "does not take this memory");
@@ -163,16 +163,16 @@ static void mapping(void)
 
 	CHECK_EQ(vfc_iommufd_ioas_alloc(iommufd, &other), 0);
 	iova = 0;
-	CHECK_EQ(vfc_iommufd_ioas_copy(iommufd, other, ioas, 0x20000, PAGE, &iova, 0), 0);
+	CHECK_EQ(vfc_iommufd_ioas_copy(iommufd, other, ioas, 0x20000, PAGE, 0, &iova), 0);
 	CHECK_EQ(iova, PAGE);
 	iova = 0x40000;
-	CHECK_EQ(vfc_iommufd_ioas_copy(iommufd, other, ioas, 0x21000, PAGE, &iova, VFC_MAP_FIXED), 0);
-	REFUSED(vfc_iommufd_ioas_copy(iommufd, other, ioas, 0x50000, PAGE, &iova, 0), ENOENT,
+	CHECK_EQ(vfc_iommufd_ioas_copy(iommufd, other, ioas, 0x21000, PAGE, VFC_MAP_FIXED, &iova), 0);
+	REFUSED(vfc_iommufd_ioas_copy(iommufd, other, ioas, 0x50000, PAGE, 0, &iova), ENOENT,
 		VFC_REASON_IOVA, "not all of the source is mapped");
-	REFUSED(vfc_iommufd_ioas_copy(iommufd, other, ioas, 0x20000, PAGE, &iova, VFC_MAP_FIXED), EEXIST,
+	REFUSED(vfc_iommufd_ioas_copy(iommufd, other, ioas, 0x20000, PAGE, VFC_MAP_FIXED, &iova), EEXIST,
 		VFC_REASON_IOVA, "already");
 	mock.memlock = mock.pinned;
-	REFUSED(vfc_iommufd_ioas_copy(iommufd, other, ioas, 0x20000, PAGE, &iova, 0), ENOMEM, VFC_REASON_NONE,
+	REFUSED(vfc_iommufd_ioas_copy(iommufd, other, ioas, 0x20000, PAGE, 0, &iova), ENOMEM, VFC_REASON_NONE,
 		"out of memory");
 	mock.memlock = UINT64_MAX;
 	CHECK_EQ(vfc_iommufd_ioas_unmap(iommufd, other, 0x40000, PAGE), PAGE);
@@ -236,13 +236,13 @@ static void files(void)
 	uint64_t iova = 0;
 
 	start();
-	CHECK_EQ(vfc_iommufd_ioas_map_file(iommufd, ioas, 3, 0, PAGE, &iova, 0), 0);
+	CHECK_EQ(vfc_iommufd_ioas_map_file(iommufd, ioas, 3, 0, PAGE, 0, &iova), 0);
 	CHECK_EQ(iova, PAGE);
-	FAILS(IOMMU_IOAS_MAP_FILE, EINVAL, vfc_iommufd_ioas_map_file(iommufd, ioas, 3, 0, PAGE, &iova, 0),
+	FAILS(IOMMU_IOAS_MAP_FILE, EINVAL, vfc_iommufd_ioas_map_file(iommufd, ioas, 3, 0, PAGE, 0, &iova),
 	      VFC_REASON_BAD_MEMORY, "a file a memfd or a VFIO device's dma-buf");
-	FAILS(IOMMU_IOAS_MAP_FILE, EBADF, vfc_iommufd_ioas_map_file(iommufd, ioas, 99, 0, PAGE, &iova, 0),
+	FAILS(IOMMU_IOAS_MAP_FILE, EBADF, vfc_iommufd_ioas_map_file(iommufd, ioas, 99, 0, PAGE, 0, &iova),
 	      VFC_REASON_ARGUMENT, "or 99 is closed");
-	FAILS(IOMMU_IOAS_MAP_FILE, ENOTTY, vfc_iommufd_ioas_map_file(iommufd, ioas, 3, 0, PAGE, &iova, 0),
+	FAILS(IOMMU_IOAS_MAP_FILE, ENOTTY, vfc_iommufd_ioas_map_file(iommufd, ioas, 3, 0, PAGE, 0, &iova),
 	      VFC_REASON_UNSUPPORTED, "came with Linux 6.13");
 	stop();
 }

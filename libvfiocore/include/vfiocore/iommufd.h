@@ -212,7 +212,7 @@ VFC_API int vfc_iommufd_ioas_allow(int iommufd, uint32_t ioas, const struct vfc_
  * process, or device memory), -EOVERFLOW, -ENOSPC (no IOVA left), -ENOMEM (locked-memory limit).
  */
 VFC_API int vfc_iommufd_ioas_map(int iommufd, uint32_t ioas, const void *va, uint64_t length,
-				 uint64_t *iova, uint32_t flags);
+				 uint32_t flags, uint64_t *iova);
 
 /*
  * vfc_iommufd_ioas_map_file() - map a memfd, or a dma-buf of a VFIO device's BAR. Linux 6.13; the
@@ -221,7 +221,7 @@ VFC_API int vfc_iommufd_ioas_map(int iommufd, uint32_t ioas, const void *va, uin
  * file).
  */
 VFC_API int vfc_iommufd_ioas_map_file(int iommufd, uint32_t ioas, int file, uint64_t start,
-				      uint64_t length, uint64_t *iova, uint32_t flags);
+				      uint64_t length, uint32_t flags, uint64_t *iova);
 
 /*
  * vfc_iommufd_ioas_copy() - map in @to what is mapped in @from at @source. Linux 6.2.
@@ -230,7 +230,7 @@ VFC_API int vfc_iommufd_ioas_map_file(int iommufd, uint32_t ioas, int file, uint
  * (write access to what was mapped for reading).
  */
 VFC_API int vfc_iommufd_ioas_copy(int iommufd, uint32_t to, uint32_t from, uint64_t source,
-				  uint64_t length, uint64_t *iova, uint32_t flags);
+				  uint64_t length, uint32_t flags, uint64_t *iova);
 
 /*
  * vfc_iommufd_ioas_unmap() - unmap all mappings that lie in a range; 0 and UINT64_MAX: all there

@@ -172,7 +172,7 @@ static COLD int map_failed(int rc, int iommufd, uint32_t ioas, struct request re
 }
 
 int vfc_iommufd_ioas_map(int iommufd, uint32_t ioas, const void *va, uint64_t length,
-			 uint64_t *iova, uint32_t flags)
+			 uint32_t flags, uint64_t *iova)
 {
 	struct iommu_ioas_map map = {
 		.size = sizeof(map),
@@ -201,7 +201,7 @@ int iommufd_map_failed(int rc, int iommufd, const struct iommu_ioas_map *map)
 }
 
 int vfc_iommufd_ioas_map_file(int iommufd, uint32_t ioas, int file, uint64_t start,
-			      uint64_t length, uint64_t *iova, uint32_t flags)
+			      uint64_t length, uint32_t flags, uint64_t *iova)
 {
 	struct iommu_ioas_map_file map = {
 		.size = sizeof(map),
@@ -235,7 +235,7 @@ int vfc_iommufd_ioas_map_file(int iommufd, uint32_t ioas, int file, uint64_t sta
 }
 
 int vfc_iommufd_ioas_copy(int iommufd, uint32_t to, uint32_t from, uint64_t source, uint64_t length,
-			  uint64_t *iova, uint32_t flags)
+			  uint32_t flags, uint64_t *iova)
 {
 	struct iommu_ioas_copy copy = {
 		.size = sizeof(copy),

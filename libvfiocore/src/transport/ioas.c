@@ -203,8 +203,8 @@ int ioas_info(struct transport_space *base, struct transport_space_info *out)
 int ioas_map_file(int iommufd, uint32_t ioas, const struct transport_memory *memory, uint64_t iova,
 		  uint64_t length, uint32_t flags)
 {
-	int rc = vfc_iommufd_ioas_map_file(iommufd, ioas, memory->fd, memory->offset, length, &iova,
-					   flags | VFC_MAP_FIXED);
+	int rc = vfc_iommufd_ioas_map_file(iommufd, ioas, memory->fd, memory->offset, length, flags | VFC_MAP_FIXED,
+					   &iova);
 
 	if (rc == -ENOTTY)
 		return vfc_fail(EOPNOTSUPP, VFC_REASON_UNSUPPORTED, WHERE("IOMMU_IOAS_MAP_FILE"),
@@ -283,7 +283,7 @@ int ioas_copy(struct transport_space *to, struct transport_space *from, uint64_t
 	      uint64_t length, uint32_t flags)
 {
 	return vfc_iommufd_ioas_copy(of(to)->iommufd->fd, of(to)->ioas, of(from)->ioas, at, length,
-				     &iova, flags | VFC_MAP_FIXED);
+				     flags | VFC_MAP_FIXED, &iova);
 }
 
 int ioas_iommufd(struct transport_space *space, uint32_t *id)

@@ -87,7 +87,7 @@ class Ioas(IommuFdObject):
         where = c_uint64(unsigned(iova or 0, 64, "IOVA"))
         if iova is not None:
             flags |= MapFlag.FIXED
-        check(function(self._native(), self.id, *memory, byref(where), flags))
+        check(function(self._native(), self.id, *memory, flags, byref(where)))
         return where.value
 
     def map(
