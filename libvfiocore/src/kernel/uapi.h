@@ -198,7 +198,7 @@ struct vfio_device_ioeventfd {
 
 #define VFIO_DEVICE_FEATURE _IO(VFIO_TYPE, VFIO_BASE + 17)
 
-#define VFIO_DEVICE_FEATURE_MASK 0xffff /* the number */
+#define VFIO_DEVICE_FEATURE_MASK (0xffff) /* the number */
 #define VFIO_DEVICE_FEATURE_GET (1 << 16)
 #define VFIO_DEVICE_FEATURE_SET (1 << 17)
 #define VFIO_DEVICE_FEATURE_PROBE (1 << 18)
