@@ -69,6 +69,7 @@ RING = "tests/cross/ring.c"
 E1000E = "libvfiocore/src/nic/intel/e1000e.c"
 IGB = "libvfiocore/src/nic/intel/igb.c"
 ACCESS = "libvfiocore/src/device/access.c"
+MMIO = "libvfiocore/src/device/mmio.c"
 VIRTIO = "libvfiocore/src/nic/virtio/virtio.c"
 
 RULES = (
@@ -100,10 +101,11 @@ RULES = (
     Rule(RING, "reap_split", LOAD16, LOAD32, "from_device"),
     Rule(RING, "reap_split", LOAD32, RETURN, "from_device"),
     Rule(RING, "reap_packed", LOAD, RETURN, "from_device"),
-    # A register that was read comes before the look at memory that follows; a checked write is a doorbell.
+    # A register that was read comes before the look at memory that follows. A checked write may be
+    # a doorbell.
     Rule(E1000E, "e1000e_rx_arm", REGISTER_LOAD, RETURN, "from_register"),
     Rule(IGB, "igb_rx_arm", REGISTER_LOAD, RETURN, "from_register"),
-    Rule("libvfiocore/src/device/mmio.c", "vfc_mmio_wait32", "wait_for", RETURN, "from_register"),
+    Rule(MMIO, "vfc_mmio_wait32", "wait_for", RETURN, "from_register"),
     Rule(ACCESS, "region_read", "read_region", RETURN, "from_register"),
     Rule(ACCESS, "region_write", ENTRY, "write_region", "to_device"),
     Rule("examples/edu.c", "finish", REGISTER_LOAD, RETURN, "from_register"),
@@ -111,8 +113,16 @@ RULES = (
 )
 
 # Functions stay what they are in the source, except those that it calls inline.
-AS_WRITTEN = """-fno-inline-functions -fno-inline-small-functions -fno-inline-functions-called-once
--fno-optimize-sibling-calls -fno-ipa-icf -fno-ipa-sra -fno-ipa-cp -fno-partial-inlining""".split()
+AS_WRITTEN = [
+    "-fno-inline-functions",
+    "-fno-inline-small-functions",
+    "-fno-inline-functions-called-once",
+    "-fno-optimize-sibling-calls",
+    "-fno-ipa-icf",
+    "-fno-ipa-sra",
+    "-fno-ipa-cp",
+    "-fno-partial-inlining",
+]
 
 FUNCTION = re.compile(r"^[0-9a-f]+ <(?!\.L)([\w.]+)>:$")
 INSTRUCTION = re.compile(r"^\s*([0-9a-f]+):\t(\S+)\s*(.*?)\s*$")
@@ -120,7 +130,8 @@ RELOCATION = re.compile(r"^\s*[0-9a-f]+: R_\S+\s+([\w.]+)")
 TARGET = re.compile(r"\b([0-9a-f]+) <")
 CALLED = re.compile(r"<(\w+)>$")
 
-# What ends a function (on POWER also under a condition), goes elsewhere always, or may. Calls come back.
+# What ends a function (on POWER also under a condition), goes elsewhere always, or may. Calls come
+# back.
 CALLS = ("bl", "jal", "jalr")
 RETURNS = {
     "arm64": re.compile(r"ret$"),
@@ -128,7 +139,9 @@ RETURNS = {
     "ppc64le": re.compile(r"b\w*lr[+-]?$"),
 }
 JUMPS = re.compile(r"(?:b|j|jr|br|bctr)$")
-BRANCHES = re.compile(r"(?:b\.\w+|cbn?z|tbn?z|b(?:eq|ne|lt|ge|le|gt|ltu|geu|leu|gtu|dnz|dz|so|ns|un|nu)z?)[+-]?$")
+BRANCHES = re.compile(
+    r"(?:b\.\w+|cbn?z|tbn?z|b(?:eq|ne|lt|ge|le|gt|ltu|geu|leu|gtu|dnz|dz|so|ns|un|nu)z?)[+-]?$"
+)
 
 
 @dataclass
@@ -200,7 +213,7 @@ def disassemble(prefix: str, arch: str, source: str, without: str) -> dict[str, 
     with tempfile.NamedTemporaryFile(suffix=".o") as out:
         command = [f"{prefix}gcc", "-std=gnu11", "-O2", *AS_WRITTEN, *extra]
         command += ["-D_GNU_SOURCE", "-Ilibvfiocore/include", "-Ilibvfiocore/src"]
-        command += ["-include", "tests/cross/marks.h", *([f"-DWITHOUT_vfc_{without}"] if without else [])]
+        command += ["-include", "tests/cross/marks.h", f"-DWITHOUT_vfc_{without or 'none'}"]
         subprocess.run([*command, "-c", source, "-o", out.name], check=True, cwd=ROOT)
         dump = [f"{prefix}objdump", "-dr", "--no-show-raw-insn", out.name]
         text = subprocess.run(dump, check=True, capture_output=True, text=True).stdout

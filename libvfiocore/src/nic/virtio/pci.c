@@ -10,7 +10,6 @@
 #include "kernel/sys.h"
 #include "nic/virtio/virtio.h"
 
-#define CAPS_MAX 128 /* more than fit into config space */
 
 static int bad_cap(const struct vfc_nic *nic, const struct vfc_pci_cap *cap, const char *why)
 {
@@ -95,12 +94,13 @@ static int take_capability(struct vfc_nic *nic, const struct vfc_pci_cap *at)
 int virtio_map(struct vfc_nic *nic)
 {
 	struct virtio *virtio = virtio_of(nic);
-	struct vfc_pci_cap caps[CAPS_MAX];
-	int n = vfc_pci_caps(nic->device, caps, CAPS_MAX), rc = n < 0 ? n : 0;
+	struct vfc_pci_cap cap = {0};
+	int rc = 0, found = 1;
 
-	for (int i = 0; rc == 0 && i < n && i < CAPS_MAX; i++)
-		if (caps[i].id == VIRTIO_CAP_ID && !caps[i].extended)
-			rc = take_capability(nic, &caps[i]);
+	while (rc == 0 && found > 0) {
+		found = vfc_pci_find_cap(nic->device, VIRTIO_CAP_ID, false, cap.offset, &cap);
+		rc = found > 0 ? take_capability(nic, &cap) : found;
+	}
 	if (rc < 0)
 		return rc;
 	if (virtio->common.base && virtio->notify.base && virtio->config.base)
