@@ -7,8 +7,9 @@
  *	VFIOCORE_FDS=iommu=3,0000:01:00.0=4,0000:02:00.0=5
  * numbered from 3 in the order of the command line. vfc_iommu_open() and vfc_device_open() take a
  * duplicate of them in place of the nodes, when the caller names no transport; setuid programs do
- * not. They stay open, so a device can be opened again, but are close-on-exec from then on: programs
- * that this process runs do not inherit the device. One process at a time: to share, send it.
+ * not. They stay open, so a device can be opened again, but are close-on-exec from then on:
+ * programs that this process runs do not inherit the device. One process at a time: to share, send
+ * it.
  *
  * By a Unix socket, also to use the device together: vfc_device_send(), vfc_device_receive(). Of a
  * shared device
@@ -41,8 +42,8 @@ VFC_API int vfc_device_send(struct vfc_device *device, int socket);
  * else it is the device's own, and closed with it. NULL: that.
  * @timeout: ns; 0: look once; negative: no end.
  * The sender is not trusted: what is no device with its space is refused, and its descriptors are
- * closed. It cannot choose a transport without an IOMMU. The socket may pass credentials, pidfds and
- * security labels.
+ * closed. It cannot choose a transport without an IOMMU. The socket may pass credentials, pidfds
+ * and security labels.
  * Thread-safe. When several threads wait on one socket, each message wakes one of them.
  * Errors: -ETIMEDOUT, -EINTR, -EBADMSG (another message, or descriptors are missing or too many),
  * -ECONNRESET (the other side closed the socket), those of vfc_iommu_adopt() and
