@@ -51,7 +51,7 @@ def step(name: str) -> Iterator[Callable[[str], None]]:
     try:
         yield found.append
     except Exception as error:
-        print(f"\ndemo: FAILED in step \"{name}\": {error}", file=sys.stderr, flush=True)
+        print(f'\ndemo: FAILED in step "{name}": {error}', file=sys.stderr, flush=True)
         raise SystemExit(1) from error
     results.append((name, f"{'; '.join(found)} [{time.monotonic() - start:.1f} s]"))
 
@@ -88,8 +88,7 @@ def show_device() -> None:
         vfio("doctor", OURS)
         info = pci.info(OURS)
         report(
-            f"{OURS} [{info.vendor:04x}:{info.device:04x}] group {info.iommu_group}, "
-            "doctor green"
+            f"{OURS} [{info.vendor:04x}:{info.device:04x}] group {info.iommu_group}, doctor green"
         )
 
 
@@ -128,8 +127,10 @@ def both_ways(wire: str, interface: str) -> None:
             check(one["sent"] == one["received"] == FRAMES, f"{way}: {one}")
             check(not one["lost"] + one["reordered"] + one["damaged"], f"{way}: {one}")
             report(f"{way} {one['received'] / one['seconds']:,.0f} frames/s")
-        check(figures["kernel"] == {"rx_packets": FRAMES, "tx_packets": FRAMES},
-              f"the kernel counted {figures['kernel']}")
+        check(
+            figures["kernel"] == {"rx_packets": FRAMES, "tx_packets": FRAMES},
+            f"the kernel counted {figures['kernel']}",
+        )
         report("0 lost, reordered or damaged; the kernel's counts are equal")
 
 

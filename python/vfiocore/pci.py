@@ -254,9 +254,9 @@ def wait_for(device: str, timeout: float | None = None) -> PciInfo:
 def in_use(name: str, sysfs: str | None = None, proc: str | None = None) -> str | None:
     """Why the host would miss the device if it were taken away from its driver, or None.
 
-    A route goes through one of its network interfaces; one of its disks is mounted, swap, or claimed
-    by a file system or a program; or something is stacked on one of them, such as a bond, a bridge or
-    a volume of device mapper. What is stacked is looked at as well.
+    A route goes through one of its network interfaces; one of its disks is mounted, swap, or
+    claimed by a file system or a program; or something is stacked on one of them, such as a bond, a
+    bridge or a volume of device mapper. What is stacked is looked at as well.
 
     Args:
         name: the name of a device.

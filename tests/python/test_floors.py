@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The house of the C library: a folder includes and calls only those below it, and no file is in a circle."""
+"""The house of the C library: a folder knows only those below it, and no file is in a circle."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "libvfiocore/src"
 PUBLIC = ROOT / "libvfiocore/include/vfiocore"
-# Built with fault injection, for the unit tests: the objects of the library, whatever kind of it is built.
+# The library as the unit tests have it, which is built whatever kind of library is.
 ARCHIVE = ROOT / "build/tests/unit/libvfiocore-faults.a"
 
 # From the ground up. A folder knows itself and those before it.
@@ -41,13 +41,15 @@ PUBLIC_FLOORS = {
 
 Edges = dict[str, set[str]]
 
+SYMBOL = re.compile(r".*libvfiocore_src_(\w+\.c)\.o:(?:[0-9a-f]+)?\s+(\w) (\w+)$")
+
 
 def floor(path: str) -> int:
-    return FLOORS.index(path.split("/")[0])
+    return FLOORS.index(path.split("/", maxsplit=1)[0])
 
 
 def sources() -> list[str]:
-    """All files but exports.c, which stands on all floors: it emits what the headers have inline."""
+    """All files but exports.c, which emits what the headers have inline and stands on all."""
     files = (str(path.relative_to(SOURCE)) for path in SOURCE.rglob("*.[ch]"))
     return sorted(file for file in files if file != "exports.c")
 
@@ -70,7 +72,7 @@ def calls(symbols: str) -> Edges:
     defined: dict[str, str] = {}
     used: Edges = defaultdict(set)
     for line in symbols.splitlines():
-        if not (match := re.match(r".*libvfiocore_src_(\w+\.c)\.o:(?:[0-9a-f]+)?\s+(\w) (\w+)$", line)):
+        if not (match := SYMBOL.match(line)):
             continue
         file, kind, symbol = flat.get(match[1]), match[2], match[3]
         if file and kind in "TDBRVWC":
@@ -84,7 +86,7 @@ def calls(symbols: str) -> Edges:
 
 
 def circle(edges: Edges) -> list[str]:
-    """One circle among the files, or nothing: what is left when the ends of all chains are taken away."""
+    """One circle among the files, or nothing: what is left without the ends of all chains."""
     left = {file: set(to) for file, to in edges.items() if to}
     while ends := {to for targets in left.values() for to in targets} - left.keys():
         for targets in left.values():
@@ -139,7 +141,8 @@ def test_an_upward_include_is_found() -> None:
     assert wrong_includes("pci/caps.c", '#include "device/object.h"\n')
     assert wrong_includes("pci/caps.c", "#include <vfiocore/region.h>\n")
     assert wrong_includes("irq/set.c", "#include <vfiocore.h>\n")
-    assert not wrong_includes("irq/set.c", '#include "device/object.h"\n#include <vfiocore/irq.h>\n')
+    down = '#include "device/object.h"\n#include <vfiocore/irq.h>\n'
+    assert not wrong_includes("irq/set.c", down)
 
 
 def test_an_upward_call_and_a_circle_are_found() -> None:
@@ -153,7 +156,8 @@ def test_an_upward_call_and_a_circle_are_found() -> None:
         line(there, "0000000000000000", "T", "watch_take"),
         line(here, "                ", "U", "watch_take"),
     ]
-    assert not upward(calls("\n".join(down))) and not circle(calls("\n".join(down)))
+    assert not upward(calls("\n".join(down)))
+    assert not circle(calls("\n".join(down)))
     assert upward(calls("\n".join(down + up))) == ["device/access.c calls event/watch.c"]
     assert set(circle(calls("\n".join(down + up)))) == {"device/access.c", "event/watch.c"}
 

@@ -82,11 +82,11 @@ VFC_BEGIN_DECLS
  * Of a virtual function whose physical function is bound to vfio-pci, @opts->vf_token is the token
  * that was set on the physical function. Of a physical function it sets the token; while virtual
  * functions are open it must be the one that is set already.
- * The kernel resets the device, here and in vfc_device_close(), which takes a tenth of a second and
- * more. Other threads can open, close and map in the same address space meanwhile. Thread-safe.
+ * The kernel resets the device, here and in vfc_device_close(), which takes a tenth of a second or
+ * more. Other threads can open, close and map in the same address space meanwhile.
  * Errors: -ENODEV (no such device, or bound to no VFIO driver), -ENOENT (module missing), -EACCES
  * (also: no token, or another), -EBUSY (open already, here or elsewhere), -EPERM (group not
- * viable), -EINVAL (also: a token for a device that has none).
+ * viable), -EINVAL (also: a token for a device that has none). Thread-safe.
  */
 VFC_API int vfc_device_open(const char *name, const struct vfc_device_opts *opts,
 			    struct vfc_device **device);
@@ -118,17 +118,17 @@ VFC_API int vfc_device_close(struct vfc_device *device);
 
 /*
  * vfc_device_release() - give the device back to the host, now, while the object stays.
- * This answers the host's request (VFC_EVENT_REQUEST), since the host waits without end until it has
- * the device. In this order:
+ * This answers the host's request (VFC_EVENT_REQUEST), since the host waits without end until it
+ * has the device. In this order:
  *  - DMA is turned off and interrupts are disarmed;
  *  - everything in the device's address space is unmapped, if no other device is attached there;
- *  - mapped regions become memory of this process that reads as all ones (beyond the first 16 MiB of a
- *    region: as zero), and other devices no longer reach its BARs (vfc_iommu_map_region());
+ *  - mapped regions become memory of this process that reads as all ones (beyond the first 16 MiB
+ *    of a region: as zero), and other devices no longer reach its BARs (vfc_iommu_map_region());
  *  - the descriptor is closed, of a group with its last device.
- * From then on, every call on the device or on an object of it fails with -ENODEV or finds all ones,
- * and threads that wait for an interrupt are woken. The objects are still to be closed. Other threads
- * may use the device meanwhile. A second call does nothing. Until the kernel has
- * closed the device, nobody else can map in its address space.
+ * From then on, every call on the device or on an object of it fails with -ENODEV or finds all
+ * ones, and threads that wait for an interrupt are woken. The objects are still to be closed. Other
+ * threads may use the device meanwhile, but until the kernel has closed it, nobody else can map in
+ * its address space. A second call does nothing.
  * Of an adopted device the library closes its duplicate, and the device leaves the address spaces
  * that it was attached to, for all processes that share it. The host has the device when they have
  * closed their descriptors. A group that another process attached stays in its container until that

@@ -41,9 +41,10 @@ VFC_API int vfc_device_send(struct vfc_device *device, int socket);
  * @opts: iommu: the space of a device that came from the same space before, see vfc_device_iommu();
  * else it is the device's own, and closed with it. NULL: that.
  * @timeout: ns; 0: look once; negative: no end.
- * The sender is not trusted: what is no device with its space is refused, and its descriptors
- * closed. The sender cannot choose a transport without an IOMMU. The socket may pass credentials,
- * pidfds and security labels. Thread-safe: of several threads on one socket, each message wakes one.
+ * The sender is not trusted: what is no device with its space is refused, and its descriptors are
+ * closed. It cannot choose a transport without an IOMMU. The socket may pass credentials, pidfds
+ * and security labels.
+ * Thread-safe. When several threads wait on one socket, each message wakes one of them.
  * Errors: -ETIMEDOUT, -EINTR, -EBADMSG (another message, or descriptors are missing or too many),
  * -ECONNRESET (the other side closed the socket), those of vfc_iommu_adopt() and
  * vfc_device_adopt().
