@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Many buffers at once. Neighbours become one mapping; which, follows from the vector alone, so
- * that taking it back needs no books of its own.
+ * Many buffers are mapped at once. Neighbours become one mapping. The vector alone says which
+ * buffers that are, so unmapping them needs no further books.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -12,8 +12,8 @@
 #include "iommu/space.h"
 
 /*
- * How many buffers from @first on make one mapping, and how long it is. What follows in memory follows
- * in physical memory by chance only.
+ * How many buffers from @first on make one mapping, and how long it is. Neighbours in virtual
+ * memory are neighbours in physical memory only by chance.
  */
 static size_t run_of(const struct vfc_iommu *iommu, const struct vfc_mapping *vector, size_t first,
 		     size_t count, uint64_t *length)
@@ -42,7 +42,7 @@ static int check_buffers(const struct vfc_iommu *iommu, const struct vfc_mapping
 	return 0;
 }
 
-/* Is the run what was mapped? */
+/* Check that the run is what was mapped. */
 static int find_run(struct vfc_iommu *iommu, const struct vfc_mapping *vector, size_t buffers,
 		    uint64_t length, struct vfc_mapping *mapping)
 {
@@ -77,7 +77,10 @@ static int refuse_twice(const uint64_t *iovas, size_t count)
 	return 0;
 }
 
-/* No mapping is in it twice: unless they go up, which what was mapped in one go mostly does. */
+/*
+ * Check that no mapping is in the vector twice. IOVAs that ascend, as they mostly do, need no such
+ * check.
+ */
 static int check_order(const struct vfc_iommu *iommu, const struct vfc_mapping *vector, size_t count)
 {
 	uint64_t *iovas = sys_alloc(count * sizeof(*iovas)), length;

@@ -6,10 +6,13 @@
 #include "iommu/space.h"
 #include "transport/candidate.h"
 
-/* The kernel lists a handful. */
+/* The kernel lists only a few. */
 #define RESERVED_MAX 32
 
-/* Windows may widen with each that leaves. Without an answer they stay as they are, which is safe. */
+/*
+ * Windows may widen when a device leaves. If they cannot be read they stay as they are, which is
+ * safe.
+ */
 static void leave(struct vfc_iommu *iommu, uint32_t count)
 {
 	iommu->devices -= count;
@@ -19,7 +22,7 @@ static void leave(struct vfc_iommu *iommu, uint32_t count)
 	error_quiet_end();
 }
 
-/* A further device does not fit: is it for a mapping that lies where the device cannot have one? */
+/* A further device does not fit. Say so if a mapping lies where that device cannot have one. */
 static int explain(struct vfc_iommu *iommu, const char *name, int rc)
 {
 	struct transport_reserved ranges[RESERVED_MAX];
@@ -27,7 +30,7 @@ static int explain(struct vfc_iommu *iommu, const char *name, int rc)
 	uint64_t iova, length;
 	int count = 0;
 
-	/* As type1 says it, and as iommufd does. */
+	/* EINVAL is type1's answer, EADDRINUSE is iommufd's. */
 	error_quiet_begin();
 	if ((rc == -EINVAL || rc == -EADDRINUSE) && iommu->map.count && iommu->ops->reserved)
 		count = iommu->ops->reserved(iommu->space, name, ranges, RESERVED_MAX);
@@ -83,7 +86,10 @@ void iommu_close_device(struct vfc_iommu *iommu, struct transport_device *device
 	lock_give(&iommu->lock);
 }
 
-/* Of a container that loses its last group the kernel forgets the mappings: so do we, and before. */
+/*
+ * When a container loses its last group, the kernel drops the mappings. So they are unmapped
+ * before.
+ */
 int iommu_give_back(struct vfc_iommu *iommu, struct transport_device *device,
 			 uint32_t attached)
 {
@@ -99,8 +105,8 @@ int iommu_give_back(struct vfc_iommu *iommu, struct transport_device *device,
 }
 
 /*
- * The spaces that a move concerns; NULL: none, and one may be there twice. They are locked in the order
- * of their addresses, so that two moves cannot block each other.
+ * The spaces that take part in a move. Some may be NULL, and one may be there twice. They are
+ * locked in the order of their addresses, so that two moves cannot deadlock.
  */
 struct concerned {
 	struct vfc_iommu *spaces[3];
@@ -142,7 +148,7 @@ static int transport_attach(struct vfc_iommu *iommu, struct transport_device *de
 	return space ? iommu->ops->attach(device, space) : iommu->ops->detach(device);
 }
 
-/* The way back is to where it came from, which took it before. */
+/* On failure the device goes back to where it came from, which has accepted it before. */
 static int attach_locked(struct vfc_iommu *iommu, struct vfc_iommu *from,
 			 struct transport_device *device, uint32_t pasid)
 {

@@ -21,7 +21,7 @@ static int track(struct vfc_iommu *iommu, bool on)
 	if (rc < 0)
 		return rc;
 	lock_take(&iommu->lock);
-	/* What a space without a device still tracks ends, too. */
+	/* Tracking can also be stopped when the space has no device any more. */
 	rc = iommu->devices || !on ? iommu->ops->dirty_track(iommu->space, on)
 			    : vfc_fail(ENODEV, VFC_REASON_NO_DEVICE, NOWHERE,
 				       "no device is attached to this space: open one first");
@@ -47,7 +47,7 @@ static int read_locked(struct vfc_iommu *iommu, uint64_t iova, uint64_t length, 
 
 	if (rc < 0)
 		return rc;
-	/* type1 knows no other (vfio_iommu_type1_dirty_pages()). */
+	/* type1 accepts no other size (vfio_iommu_type1_dirty_pages()). */
 	if (page != space_page(iommu))
 		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE,
 				"a bit stands for the IOMMU's smallest page, %" PRIu64

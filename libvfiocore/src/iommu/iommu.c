@@ -36,7 +36,7 @@ static int check_opts(const struct vfc_iommu_opts *opts)
 	return opts->beside ? space_check_process(opts->beside) : 0;
 }
 
-/* A space beside another is of the other's transport, whatever the environment says. */
+/* A space beside another has the transport of that one, whatever the environment says. */
 static int find_transport(const struct vfc_iommu_opts *opts, const struct transport **ops)
 {
 	const struct transport *other = opts->beside ? opts->beside->ops : NULL;
@@ -64,7 +64,7 @@ static int join(const struct transport *ops, const struct vfc_iommu_opts *opts, 
 			"cdev, without flags", opts->ioas);
 }
 
-/* @fd: its descriptor that is open already, or -1. */
+/* @fd: an open descriptor for it, or -1. */
 static int new_space(const struct transport *ops, const struct vfc_iommu_opts *opts, int fd,
 		     struct vfc_iommu **out)
 {
@@ -161,7 +161,7 @@ int vfc_iommu_adopt(int fd, const struct vfc_iommu_opts *opts, struct vfc_iommu 
 	return vfc_done(rc);
 }
 
-/* Where others have the descriptor, too, closing ours drops nothing. */
+/* If other processes have the descriptor as well, closing ours drops no mapping. */
 static void drop_mappings(struct vfc_iommu *iommu)
 {
 	struct vfc_mapping mapping;
@@ -174,7 +174,7 @@ static void drop_mappings(struct vfc_iommu *iommu)
 	error_quiet_end();
 }
 
-/* Whoever keeps the object finds nothing in it from here on. */
+/* Those who still have a reference find nothing in the object from here on. */
 static void empty(struct vfc_iommu *iommu)
 {
 	lock_take(&iommu->lock);
@@ -209,7 +209,7 @@ int vfc_iommu_close(struct vfc_iommu *iommu)
 					 "detached devices, and mappings and devices in the making: close them first",
 					 state.devices, PLURAL(state.devices), state.holders));
 	empty(iommu);
-	/* Closing the space drops its mappings, whatever became of them before. */
+	/* Closing the space drops all its mappings, including any that could not be unmapped. */
 	iommu->ops->space_close(iommu->space);
 	iommu_unref(iommu);
 	return 0;

@@ -34,7 +34,7 @@ static unsigned log2_floor(uint64_t value)
 	return 63 - (unsigned)__builtin_clzll(value);
 }
 
-/* Round up; false when that leaves 64 bits. */
+/* Round up. False if the result does not fit in 64 bits. */
 static bool align_up(uint64_t *value, uint64_t align)
 {
 	uint64_t up = (*value + (align - 1)) & ~(align - 1);
@@ -55,8 +55,8 @@ static bool fits(uint64_t first, uint64_t last, uint64_t length, uint64_t align,
 }
 
 /*
- * Where something that keeps @guard bytes free may be, between two mappings; NULL: the end of the
- * space is there. False: nowhere.
+ * Where a mapping with a guard of @guard bytes may be between two others. NULL stands for the end
+ * of the space. False: there is no such place.
  */
 static bool between(const struct tree_range *before, const struct tree_range *after, uint64_t guard,
 		    uint64_t *first, uint64_t *last)
@@ -79,7 +79,10 @@ static bool between(const struct tree_range *before, const struct tree_range *af
 	return *first <= *last;
 }
 
-/* Of the gap between the two. One of them there is, so it is less than 2^64 bytes. */
+/*
+ * The order of the gap between the two. At least one of them exists, so the gap is less than 2^64
+ * bytes.
+ */
 static uint64_t order_between(const struct tree_range *before, const struct tree_range *after)
 {
 	uint64_t first, last, place;
@@ -140,13 +143,16 @@ static void insert_by_iova(struct tree *tree, const struct vfc_mapping *mapping,
 	range.weight = order_between(&range, n.after);
 	tree_insert(tree, !n.before, &range);
 	if (n.before) {
-		/* After the new one, which mostly has the gap's old order: the parents keep it. */
+		/*
+		 * This comes after the new mapping, which mostly has the gap's old order, so that
+		 * the parents stay as they are.
+		 */
 		tree_floor(tree, n.before->key, UINT64_MAX);
 		tree_set_weight(tree, order_between(n.before, &range));
 	}
 }
 
-/* Those of the run: nothing lies between them. */
+/* The mappings of the run, between which nothing lies. */
 static void insert_run(struct tree *tree, const struct vfc_mapping *made, unsigned count)
 {
 	struct tree_range range = range_of(&made[0], 0), next;
@@ -165,7 +171,7 @@ static void insert_run(struct tree *tree, const struct vfc_mapping *made, unsign
 	}
 }
 
-/* All mappings into the tree, for what looks at gaps or neighbours. */
+/* Move all mappings into the tree, for a function that looks at gaps or neighbours. */
 static void settle(struct iova_map *map)
 {
 	run_compact(&map->run);
@@ -329,7 +335,7 @@ bool iova_search(struct iova_map *map, uint64_t length, uint64_t align, uint64_t
 		request.order = 1 + log2_floor(least);
 		found = search_windows(map, 1, highest, &request, iova);
 	}
-	/* A request that could not use the place does not move it. */
+	/* A request that could not use the place leaves the search where it is. */
 	if (!found || highest < run->next)
 		return found;
 	run->next = *iova + length;
@@ -352,7 +358,7 @@ void iova_insert_apart(struct iova_map *map, const struct vfc_mapping *mapping, 
 {
 	settle(map);
 	map->run.taken = 0;
-	/* The run may not go on where this is, or its guard. */
+	/* The run must not extend into this mapping or its guard. */
 	if (guard || mapping->iova + (mapping->length - 1) >= map->run.next)
 		map->run.room = 0;
 	insert_by_iova(&map->by_iova, mapping, guard);
@@ -382,7 +388,7 @@ void iova_remove_settled(struct iova_map *map, uint64_t iova)
 	tree_floor(tree, iova, UINT64_MAX);
 	range = tree_get(tree);
 	is_after = tree_peek(tree, &after);
-	/* Before the removal, for the same reason. */
+	/* This comes before the removal, for the same reason. */
 	if (tree_prev(tree)) {
 		before = tree_get(tree);
 		tree_set_weight(tree, order_between(&before, is_after ? &after : NULL));
@@ -444,7 +450,7 @@ static int index_va(struct iova_map *map)
 	settle(map);
 	if (more)
 		tree_first(&map->by_iova);
-	/* Room for one more is left over: of a caller who reserved it before. */
+	/* Room for one more stays reserved, for a caller that reserved it before. */
 	while ((rc = tree_reserve(&map->by_va, 1)) == 0 && more) {
 		struct tree_range range = tree_get(&map->by_iova);
 		struct vfc_mapping mapping = mapping_of(&range);
@@ -466,7 +472,10 @@ int iova_find_va(struct iova_map *map, const void *va, struct vfc_mapping *mappi
 
 	if (rc < 0 || !map->by_va.levels)
 		return rc;
-	/* The first that ends at or above it holds it, or begins above it and so do all after. */
+	/*
+	 * The first mapping that ends at or above the address holds it, or begins above it, and
+	 * then so do all later ones.
+	 */
 	tree_first(&map->by_va);
 	if (!tree_heavy(&map->by_va, (uintptr_t)va))
 		return 0;

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Which IOVAs are in use, and by what: the live mappings of a space, found by IOVA and by address,
- * and the gaps between them, found by size. Each is O(log n).
+ * Which IOVAs are in use, and by what. The live mappings of a space are found by IOVA and by
+ * address, and the gaps between them by size. Each takes O(log n).
  *
- * Windows are the usable ranges: an IOVA outside of them is never given out or accepted. They only
- * bound a search, so they may change at any time; a mapping that they leave outside stays until it
- * is removed.
+ * Windows are the usable ranges. An IOVA outside of them is never given out or accepted. They only
+ * bound a search, so they may change at any time. A mapping that is outside then stays until it is
+ * removed.
  *
  * A guard is a number of bytes on either side of a mapping in which no other mapping may be. Guards
  * may overlap each other, and the border of a window. Two mappings are thus as far apart as the
- * larger of their guards, and no guard reaches beyond the next mapping: to place one it takes a look
- * at its two neighbours only.
+ * larger of their guards, and no guard reaches beyond the next mapping. So placing a mapping takes
+ * a look at its two neighbours only.
  */
 #ifndef VFC_IOMMU_IOVA_H
 #define VFC_IOMMU_IOVA_H
@@ -29,7 +29,7 @@
 
 struct iova_map {
 	struct tree by_iova, by_va;
-	bool va_known; /* by_va has all mappings; before, none */
+	bool va_known; /* by_va has all mappings; until then it has none */
 	size_t count;
 	uint64_t bytes;
 	struct vfio_iova_range *windows; /* ascending, disjoint; owned */
@@ -38,9 +38,9 @@ struct iova_map {
 };
 
 void iova_destroy(struct iova_map *map);
-/* Takes @windows over. */
+/* Takes ownership of @windows. */
 void iova_set_windows(struct iova_map *map, struct vfio_iova_range *windows, size_t count);
-/* The mapping that reaches highest of those that lie in [@first, @last], if in part; false: none. */
+/* Find the highest mapping that lies in [@first, @last], at least in part. False: there is none. */
 bool iova_last_in(struct iova_map *map, uint64_t first, uint64_t last, uint64_t *iova,
 		  uint64_t *length);
 /* Room for one more mapping, so that iova_insert() cannot fail. */
@@ -78,7 +78,7 @@ bool iova_in_window(const struct iova_map *map, uint64_t iova, uint64_t length);
  */
 bool iova_conflicts(struct iova_map *map, uint64_t iova, uint64_t length, uint64_t guard,
 		    struct vfc_mapping *with);
-/* There must be no conflict. Without a va (NULL) it is not found by address. */
+/* There must be no conflict. A mapping whose va is NULL is not found by address. */
 void iova_insert_apart(struct iova_map *map, const struct vfc_mapping *mapping, uint64_t guard);
 static inline void iova_insert(struct iova_map *map, const struct vfc_mapping *mapping,
 			       uint64_t guard)
@@ -90,7 +90,7 @@ static inline void iova_insert(struct iova_map *map, const struct vfc_mapping *m
 		map->bytes += mapping->length;
 		return;
 	}
-	copy = *mapping; /* so that the caller's need not be in memory */
+	copy = *mapping; /* a copy, so that the caller's structure need not be in memory */
 	iova_insert_apart(map, &copy, guard);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The newest mappings, which were placed one behind another and are not in the tree yet: what is
- * made and soon taken back never is. Nothing else lies between the first of them and @next.
+ * The newest mappings, which were placed one behind another and are not in the tree yet. A mapping
+ * that is soon unmapped never gets there. Nothing else lies between the first of them and @next.
  */
 #ifndef VFC_IOMMU_IOVA_RUN_H
 #define VFC_IOMMU_IOVA_RUN_H
@@ -14,9 +14,9 @@
 
 struct iova_run {
 	uint64_t next;	/* where the search for a gap starts */
-	uint64_t room;	/* bytes from there on that are free, in a window and in no guard; 0: unknown */
+	uint64_t room;	/* free bytes from there on, in a window and in no guard; 0: unknown */
 	uint64_t taken; /* the IOVA that was given out last, if its mapping may be added; 0: it may not */
-	unsigned count; /* with those that were taken back; the last was not */
+	unsigned count; /* includes those that were unmapped, but not at the end */
 	struct vfc_mapping made[RUN_LENGTH]; /* ascending; length 0: taken back */
 };
 
@@ -34,7 +34,7 @@ static inline bool run_take(struct iova_run *run, uint64_t length, uint64_t alig
 	return true;
 }
 
-/* False: it is not the one that was taken last, or there is no room for it. */
+/* False: it is not the place that was given out last, or the array is full. */
 static inline bool run_add(struct iova_run *run, const struct vfc_mapping *mapping)
 {
 	if (mapping->iova != run->taken || !run->taken || run->count == RUN_LENGTH)
@@ -44,7 +44,7 @@ static inline bool run_add(struct iova_run *run, const struct vfc_mapping *mappi
 	return true;
 }
 
-/* Of those that may have been taken back: the last that begins at or below @iova, or the first. */
+/* The last mapping that begins at or below @iova, or the first. It may have been unmapped. */
 static inline struct vfc_mapping *run_floor(struct iova_run *run, uint64_t iova)
 {
 	struct vfc_mapping *low = run->made;
@@ -74,7 +74,7 @@ static inline void run_remove(struct iova_run *run, struct vfc_mapping *mapping)
 		run->count--;
 }
 
-/* Only those that live. */
+/* Only live mappings are visited. */
 static inline void run_compact(struct iova_run *run)
 {
 	unsigned live = 0;

@@ -28,9 +28,9 @@ struct rest {
 };
 
 /*
- * What searches read is apart: the keys, and the weights. In an inner node key and tie are exactly
- * those of the child's first range, and the weight is the greatest below it. Keys that are not in
- * use are UINT64_MAX, which no range has for its key, so that a search need not stop at the count.
+ * The keys and the weights are apart, because searches read only those. In an inner node key and
+ * tie are exactly those of the child's first range, and the weight is the greatest below it. Unused
+ * keys are UINT64_MAX, which no range has for its key, so that a search need not stop at the count.
  */
 struct tree_node {
 	uint64_t key[TREE_WIDTH];
@@ -80,7 +80,7 @@ int tree_reserve(struct tree *tree, unsigned inserts)
 	return 0;
 }
 
-/* Always at the first leaf; a node goes when its last child is gone. */
+/* This is always at the first leaf. A node goes when its last child is gone. */
 void tree_destroy(struct tree *tree)
 {
 	while (tree->levels) {
@@ -93,8 +93,9 @@ void tree_destroy(struct tree *tree)
 }
 
 /*
- * How many of the node's are at or below (key, tie). First whole groups of four, then in the group:
- * the number of steps is fixed and no branch depends on a key, so that none is mispredicted.
+ * How many ranges of the node are at or below (key, tie). Whole groups of four are counted first,
+ * then the rest. The number of steps is fixed and no branch depends on a key, so none is
+ * mispredicted.
  */
 static unsigned rank(const struct tree_node *node, uint64_t key, uint64_t tie)
 {
@@ -112,7 +113,10 @@ static unsigned rank(const struct tree_node *node, uint64_t key, uint64_t tie)
 	return n;
 }
 
-/* The cursor's range is the one: the next is above, in this leaf or, by the bound, in another. */
+/*
+ * The cursor's range is the one, because the next is above, in this leaf or, by the bound, in
+ * another.
+ */
 static bool is_there(const struct tree *tree, uint64_t key, uint64_t tie)
 {
 	const struct tree_node *leaf = tree->node[0];
@@ -129,7 +133,10 @@ bool tree_floor(struct tree *tree, uint64_t key, uint64_t tie)
 
 	if (tree->near && key < tree->bound && is_there(tree, key, tie))
 		return true;
-	/* Equal keys may be in the leaf before this one too: only a key above its first is here. */
+	/*
+	 * Equal keys may be in the leaf before this one as well. Only a key above this leaf's first
+	 * is surely here.
+	 */
 	if (tree->near && tree->node[0]->key[0] < key && key < tree->bound) {
 		tree->slot[0] = rank(tree->node[0], key, tie) - 1;
 		return true;
@@ -149,7 +156,7 @@ bool tree_floor(struct tree *tree, uint64_t key, uint64_t tie)
 	return n > 0;
 }
 
-/* From @level down: the first range below what the cursor has there. */
+/* Go down from @level to the first range below the cursor's entry there. */
 static void descend(struct tree *tree, unsigned level)
 {
 	while (level-- > 0) {
@@ -284,7 +291,7 @@ static void drop(struct tree_node *node, unsigned i)
 	node->key[node->count] = UINT64_MAX;
 }
 
-/* What the parent says of @node. */
+/* Write the parent's entry for @node. */
 static struct entry summary(struct tree_node *node)
 {
 	struct entry entry = {.key = node->key[0], .rest = {.tie = node->rest[0].tie, .at.child = node}};
@@ -342,7 +349,7 @@ static void update_leaf(struct tree *tree, uint64_t old, uint64_t now)
 	if (tree->levels < 2)
 		return;
 	parent = tree->node[1];
-	/* Most often the greatest weight is another's. */
+	/* Mostly the greatest weight is that of another entry. */
 	if (parent->weight[tree->slot[1]] < now)
 		raise_weight(tree, now);
 	else if (parent->weight[tree->slot[1]] == old && old != now)
@@ -366,8 +373,8 @@ static bool rightmost(const struct tree *tree, unsigned level)
 }
 
 /*
- * A tree that grows at its end leaves full nodes behind; not quite, so that the next removal there
- * does not undo the split.
+ * A tree that grows at its end leaves nodes behind that are nearly full. A few entries are left out
+ * so that the next removal does not undo the split.
  */
 static struct tree_node *split(struct tree *tree, unsigned level, unsigned i,
 			       const struct entry *entry)
@@ -430,11 +437,14 @@ void tree_insert(struct tree *tree, bool first, const struct tree_range *range)
 		update(tree, level);
 	} else {
 		update_leaf(tree, 0, entry.weight);
-		tree->slot[0] = i; /* most often the next one is to be behind it */
+		tree->slot[0] = i; /* mostly the next range is inserted behind it */
 	}
 }
 
-/* Join the cursor's node at @level with a neighbour; true: the cursor's entry above is to go. */
+/*
+ * Join the cursor's node at @level with a neighbour. True: the cursor's entry above must be
+ * removed.
+ */
 static bool merge(struct tree *tree, unsigned level)
 {
 	struct tree_node *parent = tree->node[level + 1], *left, *right;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A B+ tree of ranges in order of (key, tie) that also answers "the first range from here on whose
- * weight is at least w": each inner node knows the greatest weight below each of its children. What
- * a weight is, is the caller's business; see iova.c for the two that there are.
+ * weight is at least w": each inner node knows the greatest weight below each of its children. The
+ * caller decides what a weight is; iova.c has two kinds.
  *
  * Why a B+ tree: a random range among 100,000 is not in the cache, so time goes by cache misses.
  * With nodes of 32 the levels above the leaves, 4 % of the memory, stay in the cache and a search
@@ -51,7 +51,7 @@ void tree_destroy(struct tree *tree);
  */
 static inline bool tree_holds(const struct tree *tree, unsigned inserts)
 {
-	/* A split at each level, and a new root. */
+	/* The most that an insertion takes: a split at each level, and a new root. */
 	return tree->spares > tree->levels + inserts / 16;
 }
 
@@ -66,12 +66,15 @@ int tree_reserve(struct tree *tree, unsigned inserts);
  */
 bool tree_floor(struct tree *tree, uint64_t key, uint64_t tie);
 void tree_first(struct tree *tree);
-/* To the first range of at least @weight from here on; false: none, and the cursor is nowhere. */
+/*
+ * Move to the first range of at least @weight from here on. False: there is none, and the cursor is
+ * nowhere.
+ */
 bool tree_heavy(struct tree *tree, uint64_t weight);
-/* To the next range, or the one before; false: there is none, and the cursor stays. */
+/* Move to the next range, or the one before. False: there is none, and the cursor stays. */
 bool tree_next(struct tree *tree);
 bool tree_prev(struct tree *tree);
-/* What tree_next() would go to. */
+/* The range that tree_next() would move to. */
 bool tree_peek(const struct tree *tree, struct tree_range *range);
 struct tree_range tree_get(const struct tree *tree);
 void tree_set_weight(struct tree *tree, uint64_t weight);

@@ -7,7 +7,10 @@
 
 #include "iommu/space.h"
 
-/* Some ten milliseconds of pinning, and few enough entries: 1 TiB has 16,384 of type1's 65,535. */
+/*
+ * Pinning a piece takes some ten milliseconds, and the entries are few enough: 1 TiB takes 16,384
+ * of the 65,535 that type1 has.
+ */
 #define PIECE (UINT64_C(64) << 20)
 
 #define FLAGS (VFC_MAP_READ | VFC_MAP_WRITE | VFC_MAP_FIXED | VFC_MAP_IDENTITY)
@@ -37,7 +40,7 @@ uint32_t map_kernel_flags(uint32_t access)
 	       (access & VFC_MAP_WRITE ? VFIO_DMA_MAP_FLAG_WRITE : 0);
 }
 
-/* The place of a mapping that may have none yet. */
+/* Where a mapping is. It may have no place yet. */
 static struct error_where where_at(uint64_t iova, uint64_t length)
 {
 	return iova == NO_IOVA ? WHERE(.length = length) : WHERE(AT_IOVA(iova, length));
@@ -51,7 +54,7 @@ static COLD int refuse(const struct vfc_iommu *iommu, uint64_t position, uint64_
 
 	if (space_check_process(iommu) < 0)
 		return -ECHILD;
-	/* What was known of the page table went with the last device. */
+	/* The page table went with the last device, and what was known of it. */
 	if (!iommu->devices)
 		return vfc_fail(ENODEV, VFC_REASON_NO_DEVICE, where,
 				"no device is attached to this space, so the kernel has no page "
@@ -79,7 +82,7 @@ int map_check_va(const struct vfc_iommu *iommu, const void *va, uint64_t length,
 {
 	int rc = map_check(iommu, (uintptr_t)va, length, iova);
 
-	/* To a transport NULL is a file's memory. */
+	/* A transport takes NULL for memory of a file. */
 	if (rc == 0 && !va)
 		return vfc_fail(EFAULT, VFC_REASON_BAD_MEMORY, where_at(iova, length),
 				"the memory's address is NULL, where nothing is mapped");
@@ -87,7 +90,8 @@ int map_check_va(const struct vfc_iommu *iommu, const void *va, uint64_t length,
 }
 
 /*
- * Most requests are for any place. What is not decided here, and each refusal, is map_place()'s.
+ * Most requests are for any place, which is decided here. map_place() handles all others, and every
+ * refusal.
  */
 static inline int place(struct vfc_iommu *iommu, const void *va, uint64_t length,
 			const struct vfc_map_opts *opts, uint64_t *iova)
@@ -111,7 +115,7 @@ void map_record(struct vfc_iommu *iommu, void *va, uint64_t iova, uint64_t lengt
 		    opts->guard ? map_guard(iommu, opts) : 0);
 }
 
-/* Tell, and let others work meanwhile. */
+/* Report progress, with the lock given up meanwhile. */
 static int tell(struct vfc_iommu *iommu, const struct vfc_map_opts *opts, uint64_t iova,
 		uint64_t done, uint64_t length)
 {
@@ -148,7 +152,10 @@ static int map_pieces(struct vfc_iommu *iommu, const struct transport_memory *me
 	return rc;
 }
 
-/* What the kernel keeps of it, we do, as long as it is; without memory for that, all of it. */
+/*
+ * The kernel has kept the first part, so the books get an entry of that length. Without memory for
+ * it the longer entry stays.
+ */
 static void shorten(struct vfc_iommu *iommu, void *va, uint64_t iova, uint64_t length,
 		    const struct vfc_map_opts *opts)
 {
@@ -160,7 +167,10 @@ static void shorten(struct vfc_iommu *iommu, void *va, uint64_t iova, uint64_t l
 	error_quiet_end();
 }
 
-/* In the books from the start, so that nobody else gets the place while the lock is released. */
+/*
+ * The mapping is in the books from the start, so that nobody else gets its place while the lock is
+ * released.
+ */
 static COLD int map_slowly(struct vfc_iommu *iommu, const struct transport_memory *memory,
 		      uint64_t length, uint64_t iova, const struct vfc_map_opts *opts)
 {
@@ -183,7 +193,7 @@ static COLD int map_slowly(struct vfc_iommu *iommu, const struct transport_memor
 	return rc;
 }
 
-/* One try, at a place of its choice. @at: in and out, the place. */
+/* Try once to map, at a place that is chosen here. @at: the place, in and out. */
 static int map_once(struct vfc_iommu *iommu, const struct transport_memory *memory, uint64_t length,
 		    uint64_t *at, const struct vfc_map_opts *opts)
 {
@@ -249,7 +259,7 @@ HOT int vfc_iommu_map(struct vfc_iommu *iommu, void *va, uint64_t length,
 {
 	struct vfc_map_opts own;
 
-	/* Apart, so that the compiler knows what the defaults are. */
+	/* This call is separate so that the compiler knows the defaults. */
 	if (!opts)
 		return vfc_done(map_va(iommu, va, length, iova, &map_defaults));
 	return vfc_done(map_va(iommu, va, length, iova, MAP_OPTIONS(opts, &own)));
@@ -326,7 +336,7 @@ int iommu_unmap_buffer(struct vfc_iommu *iommu, const void *va, uint64_t iova)
 	int rc = 0;
 
 	lock_take(&iommu->lock);
-	/* By its address, too: another mapping may have the place meanwhile. */
+	/* The address is compared as well, because another mapping may have the place meanwhile. */
 	if (iova_find(&iommu->map, iova, &mapping) && mapping.iova == iova && mapping.va == va) {
 		rc = map_check_settled(iommu, iova);
 		if (rc == 0)

@@ -13,12 +13,12 @@
 #include "iommu/iommu.h"
 #include "iommu/mapcache_entries.h"
 
-#define SLOTS 8192 /* 64 KiB: what is hot of it stays in a level 2 cache */
+#define SLOTS 8192 /* 64 KiB, of which the hot part stays in a level 2 cache */
 #define GRANULE_MIN 4096
 #define TABLE (SLOTS * sizeof(struct vfc_mapcache_entry *) + sizeof(uint64_t))
 #define MAGIC UINT64_C(0x6d61706361636865)
 #define DEFAULT_LIMIT (UINT64_C(1) << 30)
-#define DEFAULT_ENTRIES 32768 /* half of what type1 takes in all */
+#define DEFAULT_ENTRIES 32768 /* half of the mappings that type1 allows */
 
 static struct mapcache *inner(struct vfc_mapcache *cache)
 {
@@ -39,8 +39,8 @@ void vfc_mapcache_idle(struct vfc_mapcache *public, struct vfc_mapcache_entry *h
 }
 
 /*
- * How much is mapped for a request, the most first: when the memory of the greater span is not
- * there, the smaller is tried.
+ * How much is mapped for a request. The greatest span is tried first, and a smaller one if its
+ * memory is not all there.
  */
 enum width {
 	WIDE,   /* the granule */
@@ -70,7 +70,7 @@ static struct span span_of(struct mapcache *cache, struct span request, enum wid
 	return width == EXACT ? request : united(cache, request);
 }
 
-/* Unmap what is idle of @span and touches it, and widen it by that. False: there was nothing. */
+/* Unmap the idle mappings that touch @span, and widen it by them. False: there was none. */
 static bool merge(struct mapcache *cache, struct span *span)
 {
 	uint64_t before = cache->entries, most = cache->opts.limit, va;
@@ -99,7 +99,7 @@ static bool make_room(struct mapcache *cache, uint64_t length)
 	return freed > 0;
 }
 
-/* The kernel (or the IOVA space) is full: whether it is worth trying again. */
+/* The kernel or the IOVA space is full. Return whether it is worth trying again. */
 static bool relieve(struct mapcache *cache, struct span *span, enum width width)
 {
 	if (vfc_error_last()->reason == VFC_REASON_ENTRY_LIMIT)
@@ -144,7 +144,10 @@ static int map_new(struct mapcache *cache, struct span request, struct entry **o
 	return 0;
 }
 
-/* What pages are: the processor's, which are pinned, or the IOMMU's, whichever are larger. */
+/*
+ * The page size is the processor's, since such pages are pinned, or the IOMMU's, whichever is
+ * larger.
+ */
 static uint64_t page_of(struct mapcache *cache)
 {
 	struct vfc_iommu_info info = {.size = sizeof(info)};
@@ -173,7 +176,7 @@ static int to_pages(struct mapcache *cache, const void *va, uint64_t length, str
 	return 0;
 }
 
-/* By the thread that empties the address space, before it does: from now on each get misses. */
+/* Called by the thread that is about to empty the address space. From now on each get misses. */
 static void leaving(struct iommu_watcher *watcher)
 {
 	struct mapcache *cache = (struct mapcache *)(void *)((char *)watcher -
@@ -283,7 +286,7 @@ static int forget(struct mapcache *cache, struct span span)
 				PLURAL(entry->hot.refs));
 	while (rc == 0 && (entry = entries_overlapping(cache, span)))
 		rc = entries_drop(cache, entry);
-	/* What is there failed to unmap before: all of it is due. */
+	/* Whatever is there could not be unmapped before, and is to be unmapped now. */
 	return rc < 0 ? rc : entries_drop_idle(cache, &cache->stale);
 }
 
@@ -312,7 +315,7 @@ static void count(const struct link *list, struct vfc_mapcache_stats *stats, uin
 	}
 }
 
-/* Fill in what is mapped. Return: how many references there are. */
+/* Fill in the figures of what is mapped. Return: how many references there are. */
 static uint64_t survey(const struct mapcache *cache, struct vfc_mapcache_stats *stats)
 {
 	uint64_t refs = 0;
@@ -357,7 +360,7 @@ static int check_opts(const struct vfc_mapcache_opts *opts)
 	return 0;
 }
 
-/* A child of fork() finds the table empty, so that its look-ups miss, and no MAGIC. */
+/* In a child of fork() the table is empty, so its look-ups miss, and MAGIC is gone. */
 static int get_table(struct mapcache *cache)
 {
 	void *table;

@@ -64,7 +64,7 @@ struct entry *entries_overlapping(struct mapcache *cache, struct span span)
 	return entry_overlaps(entry, span) ? entry : NULL;
 }
 
-/* Whoever empties the address space clears slots, too. */
+/* A thread that empties the address space clears slots as well. */
 static void clear_slot(struct vfc_mapcache_entry **slot, const struct vfc_mapcache_entry *hot)
 {
 	if (__atomic_load_n(slot, __ATOMIC_RELAXED) == hot)
@@ -90,7 +90,7 @@ static void hide(struct mapcache *cache, const struct entry *entry)
 		clear_slot(&slots[i], hot);
 }
 
-/* Others may have taken it, and another mapping may have the place meanwhile. */
+/* The mapping may have been unmapped by others, and its place may belong to another mapping now. */
 static bool is_mapped(struct mapcache *cache, const struct vfc_mapcache_entry *hot)
 {
 	struct vfc_mapping there;
@@ -164,14 +164,14 @@ void entries_trim(struct mapcache *cache)
 			return;
 }
 
-/* It goes now, or with its last put. */
+/* The entry goes now, or with its last put. */
 static void retire(struct mapcache *cache, struct entry *entry)
 {
 	if (!entry->hot.refs && entries_try_drop(cache, entry))
 		return;
 	hide(cache, entry);
 	entry->stale = true;
-	entry->hot.queued = 0; /* its last put shall say so */
+	entry->hot.queued = 0; /* makes the last put take the slow path */
 	move(&cache->stale, entry);
 }
 

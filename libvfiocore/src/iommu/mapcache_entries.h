@@ -37,12 +37,15 @@ struct mapcache {
 	struct vfc_mapcache hot;
 	struct vfc_iommu *iommu;
 	struct iommu_watcher watcher;
-	unsigned left; /* atomic: how often others took mappings of the space away, */
-	unsigned seen; /* as far as the entries were looked at since */
-	/* Beside the table, in memory that fork() wipes: only the process that opened it finds it. */
+	unsigned left; /* atomic: how often others have unmapped mappings of the space */
+	unsigned seen; /* the value of left up to which the entries were checked */
+	/*
+	 * Stands beside the table, in memory that fork() wipes, so only the process that opened the
+	 * cache finds it.
+	 */
 	uint64_t *magic;
 	struct vfc_mapcache_opts opts; /* defaults filled in */
-	uint64_t page;                 /* what is mapped at least; 0: not known yet */
+	uint64_t page;                 /* the least that is mapped at once; 0: not known yet */
 	struct tree index;             /* key: address, tie: struct entry */
 	struct link queue, busy, stale;
 	uint64_t entries, bytes;
@@ -56,27 +59,30 @@ bool entry_overlaps(const struct entry *entry, struct span span);
 struct entry *entries_at(struct mapcache *cache, uint64_t va);
 struct entry *entries_overlapping(struct mapcache *cache, struct span span);
 
-/* Put a new one, whose IOVA is known, in place of those that it overlaps. tree_reserve() first. */
+/*
+ * Insert a new entry, whose IOVA is known, in place of those that it overlaps. tree_reserve() comes
+ * first.
+ */
 void entries_insert(struct mapcache *cache, struct entry *entry, struct span span);
 
-/* Its last put: see the top. */
+/* The last put of an entry, see the top. */
 void entries_idle(struct mapcache *cache, struct entry *entry);
 
 /* Unmap an idle mapping. If that fails all stays as it was. */
 int entries_drop(struct mapcache *cache, struct entry *entry);
-/* The same where nobody needs to know of a failure: it will be tried again. */
+/* The same, but a failure is not reported, because it will be tried again. */
 bool entries_try_drop(struct mapcache *cache, struct entry *entry);
 int entries_drop_idle(struct mapcache *cache, struct link *list);
 
 /* Unmap the oldest idle mapping. Return: its bytes; 0: there is none, or the kernel did not. */
 uint64_t entries_evict(struct mapcache *cache);
-/* Keep to the limits, as far as what is idle allows. */
+/* Keep to the limits, as far as that is possible by unmapping idle mappings. */
 void entries_trim(struct mapcache *cache);
 
-/* Part with those that others unmapped: what is referenced goes with its last put. */
+/* Drop the entries that others have unmapped. A referenced entry goes with its last put. */
 void entries_review(struct mapcache *cache);
 
-/* Forget all of them, mapped as they are. */
+/* Forget all entries and leave them mapped. */
 void entries_free(struct mapcache *cache);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Memory that is not the process's own: files, and what another space has. */
+/* Memory that is not the process's own: files, and mappings of another space. */
 #include <errno.h>
 #include <inttypes.h>
 #include <vfiocore/iommu.h>
@@ -41,7 +41,7 @@ int vfc_iommu_map_file(struct vfc_iommu *iommu, int fd, uint64_t offset, uint64_
 	return vfc_done(map_file(iommu, fd, offset, length, iova, MAP_OPTIONS(opts, &own)));
 }
 
-/* What @from has there; all of the range, in one mapping. */
+/* Find the mapping of @from that holds all of the range. */
 static int find_source(struct vfc_iommu *from, uint64_t at, uint64_t length,
 		       struct vfc_mapping *mapping)
 {
@@ -60,7 +60,7 @@ static int find_source(struct vfc_iommu *from, uint64_t at, uint64_t length,
 	return 0;
 }
 
-/* The two spaces of one iommufd: the kernel looks up the source in its own books. */
+/* Both spaces are of one iommufd, so the kernel looks the source up in its own books. */
 static int copy_locked(struct vfc_iommu *to, struct vfc_iommu *from, uint64_t at, uint64_t length,
 		       uint64_t *iova, const struct vfc_map_opts *opts)
 {

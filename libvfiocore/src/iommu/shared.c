@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* A page table in which another process maps, too: who was first has a place, and the kernel knows. */
+/*
+ * Page tables in which another process maps as well. A place belongs to the first who maps there,
+ * and only the kernel knows who that was.
+ */
 #include <errno.h>
 #include <vfiocore/iommu.h>
 
 #include "iommu/space.h"
 
-/* Steps double, so that as many cross the largest window twice, whatever is mapped there. */
+/* The steps double, so this many cross the largest window twice, whatever is mapped there. */
 #define TRIES 128
 
 void iommu_share(struct vfc_iommu *iommu)
@@ -62,7 +65,10 @@ bool search_on(struct vfc_iommu *iommu, struct search *search, int *rc, uint64_t
 			       "free: choose a place (VFC_MAP_FIXED), or a higher opts->highest");
 		return false;
 	}
-	/* Below the last one: it is the second time round, when smaller gaps are looked at again. */
+	/*
+	 * A place below the last one means that the search has started again from the bottom, so
+	 * the steps start small again.
+	 */
 	search->step = search->step && at > search->at ? 2 * search->step : length;
 	search->at = at;
 	iova_search_from(&iommu->map, at + search->step > at ? at + search->step : 0);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Many mappings taken back at once: those of a range, or all. */
+/* Many mappings are unmapped at once: those of a range, or all. */
 #include <errno.h>
 #include <inttypes.h>
 #include <vfiocore/iommu.h>
@@ -42,7 +42,10 @@ static int check_settled(const struct vfc_iommu *iommu, struct range range)
 	return 0;
 }
 
-/* The next mapping in @range with those that follow it without a gap: a call of the kernel's. */
+/*
+ * The next mapping in @range, with those that follow it without a gap. One call of the kernel
+ * unmaps such a run.
+ */
 static bool next_run(struct vfc_iommu *iommu, struct range range, struct range *run)
 {
 	struct vfc_mapping mapping;
@@ -51,7 +54,7 @@ static bool next_run(struct vfc_iommu *iommu, struct range range, struct range *
 		return false;
 	run->first = mapping.iova;
 	run->last = last_of(&mapping);
-	/* What follows at a physical address is another mapping by chance, and another call. */
+	/* Mappings are neighbours at physical addresses only by chance, and take a call each. */
 	while (!iommu->physical && run->last < range.last &&
 	       iova_find(&iommu->map, run->last + 1, &mapping))
 		run->last = last_of(&mapping);
@@ -67,8 +70,8 @@ static void forget_run(struct vfc_iommu *iommu, struct range run)
 }
 
 /*
- * A kernel that failed may have taken some and does not say which (iopt_unmap_iova_range() in Linux 7.3,
- * drivers/iommu/iommufd/io_pagetable.c), so each is asked for.
+ * A kernel that fails may have unmapped some, and does not say which (iopt_unmap_iova_range() in
+ * Linux 7.3, drivers/iommu/iommufd/io_pagetable.c). So each mapping is unmapped by itself.
  */
 static int unmap_singly(struct vfc_iommu *iommu, struct range run)
 {
@@ -129,7 +132,7 @@ static int unmap_reaching(struct vfc_iommu *iommu, const struct vfc_mapping *map
 	return rc < 0 ? rc : map_remove(iommu, mapping);
 }
 
-/* A look at each mapping, which needs no index by address, and so no memory. */
+/* Every mapping is looked at. That needs no index by address, and so no memory. */
 int iommu_unmap_memory(struct vfc_iommu *iommu, const void *va, uint64_t length)
 {
 	struct vfc_mapping mapping;

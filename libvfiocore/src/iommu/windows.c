@@ -7,8 +7,8 @@
 #include "iommu/space.h"
 
 /*
- * No window ends where 64 bits do. A mapping of several pages that ends there gets through iommufd
- * other memory than was asked for: "last + 1" is 0 in batch_to_domain() (Linux 7.3,
+ * No window includes the last page of 2^64. In a mapping of several pages that ends there, iommufd
+ * maps other memory than was asked for: "last + 1" is 0 in batch_to_domain() (Linux 7.3,
  * drivers/iommu/iommufd/pages.c), so the first run of pages is stretched over all the rest.
  */
 static void leave_the_last_page(struct transport_space_info *info, uint64_t page)
@@ -18,7 +18,7 @@ static void leave_the_last_page(struct transport_space_info *info, uint64_t page
 			info->ranges[i].end -= page;
 }
 
-/* Windows may shrink with each device. Caller holds the lock. */
+/* The windows may be narrower with each further device. The caller holds the lock. */
 int space_read_windows(struct vfc_iommu *iommu)
 {
 	struct transport_space_info info;
@@ -54,7 +54,7 @@ static void take_back(struct space_owner *owner)
 	lock_take(&of(owner)->lock);
 }
 
-/* Before the first device is open nothing is mapped anyway. */
+/* Before the first device is open nothing can be mapped, so nobody needs the windows. */
 static int changed(struct space_owner *owner)
 {
 	struct vfc_iommu *iommu = of(owner);

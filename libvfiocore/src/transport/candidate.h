@@ -7,8 +7,8 @@
 #include <vfiocore/bus.h>
 
 /*
- * Which transport serves the device, whether it can be opened and which node it has are all answered by
- * the same facts. So sysfs is asked once, by the first who needs them.
+ * The same facts say which transport serves the device, whether it can be opened and which node it
+ * has. So sysfs is asked once, by the first function that needs them.
  */
 struct candidate {
 	const char *name; /* as the application spelt it */
@@ -16,7 +16,9 @@ struct candidate {
 	struct vfc_bus_info info;
 };
 
-/* Fill in info, unless it is. A failure is not kept, so that each who asks has a record of it. */
+/*
+ * Fill in info, unless that was done. A failure is not kept, so every caller gets a record of it.
+ */
 int candidate_look(struct candidate *candidate);
 
 #endif

@@ -31,7 +31,7 @@ struct cdev_pasid {
 
 struct cdev_device {
 	struct fd_device device;
-	struct ioas *space; /* that it is or was attached to */
+	struct ioas *space; /* the space that it is or was attached to */
 	struct hwpt *hwpt;  /* NULL: attached to the IOAS, or to nothing */
 	struct cdev_pasid *pasids;
 	uint32_t id; /* in the iommufd */
@@ -133,7 +133,7 @@ static int bind_failed(int rc, const struct vfc_bus_info *info, const uint8_t *t
 		return vfc_fail(EPERM, VFC_REASON_NOT_VIABLE, where,
 				"group %d is not viable: %s; bind or unbind every device of the group",
 				info->iommu_group, holders);
-	/* EINVAL is what a device says that is bound through another descriptor (vfio_main.c). */
+	/* A device that is bound through another descriptor answers EINVAL (vfio_main.c). */
 	if (rc == -EBUSY || rc == -EINVAL)
 		return vfc_fail(EBUSY, VFC_REASON_BUSY, where,
 				"the device is open already, here or elsewhere: `fuser -v " CDEV_NODES
@@ -145,14 +145,17 @@ static int bind_failed(int rc, const struct vfc_bus_info *info, const uint8_t *t
 	return vfc_failed_on(info->name, rc);
 }
 
-/* @pasid 0: what the device does without one. */
+/* @pasid 0 stands for the requests that the device makes without a PASID. */
 static int detach(struct cdev_device *device, uint32_t pasid)
 {
 	return vfc_failed_on(device->device.name,
 			     vfc_iommufd_detach(device->device.fd, pasid ? (int32_t)pasid : -1));
 }
 
-/* While others have it open, closing it does not. Nothing is recorded. */
+/*
+ * Closing the descriptor detaches nothing while another process has the device open. No failure is
+ * recorded.
+ */
 static void detach_all(struct cdev_device *device)
 {
 	struct vfc_error before = *vfc_error_last();
@@ -245,7 +248,10 @@ static int not_ours(const char *name)
 			"that one, or have the device passed before it is bound");
 }
 
-/* Does attaching it to a new IOAS of ours make that busy? */
+/*
+ * Attach the device to a new IOAS of ours. If the device is bound to our iommufd, that IOAS is busy
+ * then.
+ */
 static int attach_by_probe(struct cdev_device *device)
 {
 	uint32_t probe, table;
@@ -265,10 +271,11 @@ static int attach_by_probe(struct cdev_device *device)
 }
 
 /*
- * The kernel does not tell to which iommufd a device is bound, and ids mean something in each. So
- * first: is there a device in ours that we did not bind? In an IOAS that is shared that must do: to
- * attach it where it is changes nothing (iommufd_device_do_replace() in
- * drivers/iommu/iommufd/device.c), while a probe would cut off whoever shares it.
+ * The kernel does not tell which iommufd a device is bound to, and an id can mean something in
+ * every iommufd. So the first question is whether our iommufd has a device that we did not bind.
+ * For an IOAS that is shared this has to be enough: attaching the device where it is already
+ * changes nothing (iommufd_device_do_replace() in drivers/iommu/iommufd/device.c), while a probe
+ * would cut off whoever shares it.
  */
 static int adopt_bound(struct cdev_device *device)
 {
@@ -283,7 +290,7 @@ static int adopt_bound(struct cdev_device *device)
 	return rc;
 }
 
-/* Bound already, or not yet: only a bound one answers. */
+/* The device may be bound already. Only a bound device answers. */
 static int adopt_join(struct cdev_device *device, const struct vfc_bus_info *info,
 		      const uint8_t *token)
 {
@@ -371,7 +378,9 @@ int cdev_release(struct transport_device *base)
 	return 0;
 }
 
-/* To attach again is to replace: the device sees the one page table or the other. */
+/*
+ * Attaching again replaces the page table. At any time the device sees the old one or the new one.
+ */
 static int move(struct cdev_device *device, struct ioas *to, bool pasids)
 {
 	struct hwpt *hwpt;
@@ -428,7 +437,10 @@ static int detach_pasid(struct cdev_device *device, uint32_t number)
 	return 0;
 }
 
-/* The first PASID takes the device itself to a page table of that kind; when it fails, back again. */
+/*
+ * With the first PASID the device itself moves to a page table of that kind. If the PASID cannot be
+ * attached, the device moves back.
+ */
 static int attach_first(struct cdev_device *device, uint32_t number, struct ioas *to,
 			struct hwpt **hwpt)
 {

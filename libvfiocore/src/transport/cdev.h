@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: MIT */
-/* Devices by their own character device, for the transports whose address space is an IOAS. */
+/*
+ * Devices that are opened by their own character device, for transports whose address space is an
+ * IOAS.
+ */
 #ifndef VFC_TRANSPORT_CDEV_H
 #define VFC_TRANSPORT_CDEV_H
 
 #include "transport/transport.h"
 
 #define CDEV_NODES "/dev/vfio/devices"
-#define CDEV_NOIOMMU "noiommu-" /* how the names begin where no IOMMU translates (vfio_main.c) */
+#define CDEV_NOIOMMU "noiommu-" /* prefix of names without an IOMMU (vfio_main.c) */
 
-/* Has the device a node of its own? @physical: one for devices that no IOMMU translates for. */
+/* Does the device have a node of its own? @physical asks for the kind without an IOMMU. */
 bool cdev_offered(struct candidate *device, bool physical);
-/* Likewise, and if it has none a record says why. */
+/* Likewise, with a record that says why if it has none. */
 int cdev_check(struct candidate *device, bool physical);
 int cdev_open(struct candidate *wanted, const uint8_t *token, struct transport_space *space,
 	      struct transport_device **device);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Containers: /dev/vfio/vfio, and /dev/iommu where it plays one.
- * Source: Documentation/driver-api/vfio.rst, drivers/vfio/{container,group}.c.
+ * Containers: /dev/vfio/vfio, and /dev/iommu in that role. Source:
+ * Documentation/driver-api/vfio.rst, drivers/vfio/{container,group}.c.
  */
 #include "transport/container.h"
 
@@ -53,14 +53,17 @@ static int choose_type(struct container *container, uint32_t type, uint32_t othe
 			"the kernel offers no type1 IOMMU here: modprobe vfio_iommu_type1");
 }
 
-/* Whoever opened it may have set its type. */
+/* The process that opened the container may have set its type. */
 static int read_state(struct container *container)
 {
 	int rc = ask_info(container);
 
-	/* In that of no IOMMU there is nothing to ask. */
+	/* A container without an IOMMU does not know this request. */
 	container->set = rc == (container->type == VFIO_NOIOMMU_IOMMU ? -ENOTTY : 0);
-	/* No type yet: EINVAL. No address space yet, in an iommufd: ENODEV. */
+	/*
+	 * EINVAL means that no type is set yet; ENODEV means that the iommufd has no address space
+	 * yet.
+	 */
 	if (container->set || rc == -EINVAL || rc == -ENODEV)
 		return 0;
 	if (rc == 0 || rc == -ENOTTY)
@@ -117,7 +120,7 @@ static void leave(struct container *container, struct group *group)
 static void group_close(struct container *container, struct group *group)
 {
 	leave(container, group);
-	sys_close(group->fd); /* leaves the container, too */
+	sys_close(group->fd); /* this also takes the group out of the container */
 	free(group);
 }
 
@@ -153,7 +156,7 @@ static int check_group(struct group *group)
 			group->name, holders[0] ? holders : "a member has a host driver");
 }
 
-/* The type is set once, when the first group has come. */
+/* The type is set once, after the first group was attached. */
 static int attach(struct container *container, struct group *group)
 {
 	int rc = sys_ioctl(group->fd, VFIO_GROUP_SET_CONTAINER, &container->fd);
@@ -253,9 +256,9 @@ int container_add_group(struct container *container, int number, struct group **
 }
 
 /*
- * A container that loses its last group loses its mappings, too (container.c), and ours would be
- * wrong: so the last group stays while there are any. Where another process has its descriptor,
- * the device's holds it.
+ * A container that loses its last group also loses its mappings (container.c in the kernel), and
+ * our books would be wrong. So the last group stays for as long as there are mappings. If another
+ * process has the group's descriptor, the device's descriptor keeps the group instead.
  */
 void container_put_group(struct container *container, struct group *group, int fd, bool released)
 {
@@ -279,7 +282,9 @@ void container_put_group(struct container *container, struct group *group, int f
 	}
 }
 
-/* The kernel's driver may wait for the group, too: it goes with its last device. */
+/*
+ * The kernel's driver may be waiting for the group as well, so the group goes with its last device.
+ */
 int container_release_group(struct container *container, struct group *group,
 			    struct transport_device *device)
 {

@@ -48,7 +48,7 @@ int environment_find_device(const char *name, char *canonical, int *fd)
 
 	if (!secure_getenv(VARIABLE))
 		return 0;
-	/* A name that is none fails later, where the caller opens it. */
+	/* An invalid name fails later, when the caller opens it. */
 	error_quiet_begin();
 	is_pci = pci_canonical(name, canonical) == 0;
 	error_quiet_end();

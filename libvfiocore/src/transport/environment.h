@@ -6,14 +6,17 @@
 #define ENVIRONMENT_IOMMU "iommu"
 
 /*
- * The descriptor called @name, a device's canonical name or ENVIRONMENT_IOMMU. Nobody looked
- * whether it is open. 1: there is one; 0: there is none; negative: the list is malformed, with a
- * record.
+ * Find the descriptor called @name, which is a device's canonical name or ENVIRONMENT_IOMMU. It is
+ * not checked that it is open. 1: found; 0: not in the list; negative: the list is malformed, with
+ * a record.
  */
 int environment_find(const char *name, int *fd);
-/* Likewise of a device, by any spelling of its name; @canonical is set when there is one. */
+/* Likewise for a device, by any spelling of its name. @canonical is set if it is found. */
 int environment_find_device(const char *name, char *canonical, int *fd);
-/* As environment_find(ENVIRONMENT_IOMMU), but none is a failure: a device without it is no use. */
+/*
+ * As environment_find(ENVIRONMENT_IOMMU), but it is an error if there is none: a device is of no
+ * use without it.
+ */
 int environment_find_iommu(int *fd);
 /*
  * It was one of VFIO's, and the library has a duplicate. It stays open, to be taken again, but a

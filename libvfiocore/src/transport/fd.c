@@ -11,7 +11,7 @@
 #include "base/error.h"
 #include "kernel/sys.h"
 
-/* A kernel that answers with a larger size than this for one structure is not believed. */
+/* If the kernel asks for more than this for one structure, it is not believed. */
 #define INFO_MAX (64 * 1024)
 
 static struct fd_device *of(struct transport_device *device)
@@ -19,7 +19,7 @@ static struct fd_device *of(struct transport_device *device)
 	return (struct fd_device *)device;
 }
 
-/* What stands in for a descriptor that was let go of can do nothing: EBADF (open(2), O_PATH). */
+/* The O_PATH descriptor that stands in for a released one answers EBADF to everything (open(2)). */
 static int released(struct transport_device *device, const char *call)
 {
 	return vfc_fail(ENODEV, VFC_REASON_GONE, WHERE(call, of(device)->name),
@@ -85,7 +85,7 @@ int fd_region_info(struct transport_device *device, uint32_t index, struct vfio_
 				"the kernel wants %u bytes for region %u", size, index);
 	rc = get_region_info(device, index, size, info);
 	if (rc == 0)
-		(*info)->argsz = size; /* what we allocated, whatever it grew to meanwhile */
+		(*info)->argsz = size; /* what we allocated; the structure may have grown meanwhile */
 	return rc;
 }
 
@@ -102,13 +102,16 @@ int fd_set_irqs(struct transport_device *device, const struct vfio_irq_set *set)
 {
 	int rc = sys_ioctl(of(device)->fd, VFIO_DEVICE_SET_IRQS, (void *)set);
 
-	/* vfio_msi_enable() gives nothing, and tells how many it could have given. */
+	/* vfio_msi_enable() enables no vector then, and returns how many it could have enabled. */
 	if (rc > 0)
 		return vfc_fail(ENOSPC, VFC_REASON_NONE,
 				WHERE("VFIO_DEVICE_SET_IRQS", of(device)->name),
 				"the kernel has %d vectors for the device, and not %u: several MSI need "
 				"interrupt remapping", rc, set->start + set->count);
-	/* All processors' (arch/x86/kernel/apic/vector.c): of some 200 each the kernel has its own, too. */
+	/*
+	 * Each CPU has some 200 vectors, and the kernel uses some of them itself
+	 * (arch/x86/kernel/apic/vector.c).
+	 */
 	if (rc == -ENOSPC)
 		return vfc_fail(rc, VFC_REASON_NONE, WHERE("VFIO_DEVICE_SET_IRQS", of(device)->name),
 				"the kernel has not enough interrupt vectors left for %u of them: x86 has "
@@ -150,7 +153,7 @@ static int get_hot_reset_info(struct transport_device *device, uint32_t room,
 	rc = sys_ioctl(of(device)->fd, VFIO_DEVICE_GET_PCI_HOT_RESET_INFO, *info);
 	if (rc == 0 && (*info)->count <= room)
 		return 0;
-	/* ENOSPC says how much room it takes. */
+	/* With ENOSPC the kernel says how much room is needed. */
 	if ((rc == -ENOSPC || rc == 0) && (*info)->count > room && (*info)->count <= DEPENDENTS_MAX)
 		rc = (int)(*info)->count;
 	else if (rc == 0 || rc == -ENOSPC)
@@ -168,7 +171,7 @@ int fd_hot_reset_info(struct transport_device *device, struct vfio_pci_hot_reset
 {
 	int rc = get_hot_reset_info(device, 0, info);
 
-	/* Devices may come in between. */
+	/* Devices may be added between two calls. */
 	for (int tries = 0; rc > 0 && tries < 8; tries++)
 		rc = get_hot_reset_info(device, (uint32_t)rc, info);
 	return rc > 0 ? vfc_fail(EAGAIN, VFC_REASON_NONE, WHERE(.object = of(device)->name),
@@ -214,19 +217,22 @@ int fd_release(struct transport_device *device, int other)
 		return vfc_fail(husk, VFC_REASON_NONE, WHERE("open", of(device)->name),
 				"a descriptor that stands in for the device's cannot be had");
 	rc = sys_replace(of(device)->fd, husk);
-	/* EBUSY is a race with open() that dup(2) tells of; all else has not failed just now. */
+	/*
+	 * EBUSY is a race with open(), see dup(2). No other error is possible, since the first
+	 * replacement worked.
+	 */
 	for (int again = rc < 0 || other < 0 ? 0 : -EBUSY; again == -EBUSY;)
 		again = sys_replace(other, husk);
 	sys_close(husk);
 	return rc < 0 ? vfc_fail(rc, VFC_REASON_NONE, WHERE("dup3", of(device)->name), "%s", "") : 0;
 }
 
-/* What the kernel's refusal to read or write a region comes from, where that is known. */
+/* Why the kernel refuses to read or write a region, where that is known. */
 static const char *transfer_hint(ssize_t rc)
 {
 	if (rc == -EIO)
 		return "is memory or I/O decoding off in the Command register, or the device in D3?";
-	/* vfio_pci_bar_rw() cannot map a ROM then (vfio_pci_rdwr.c, 6.1). */
+	/* vfio_pci_bar_rw() cannot map the ROM in that case (vfio_pci_rdwr.c, 6.1). */
 	if (rc == -ENOMEM)
 		return "for a ROM the kernel says so where memory decoding is off in the Command "
 		       "register";

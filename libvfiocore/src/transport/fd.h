@@ -21,14 +21,14 @@ int fd_irq_info(struct transport_device *device, uint32_t index, struct vfio_irq
 int fd_set_irqs(struct transport_device *device, const struct vfio_irq_set *set);
 int fd_reset(struct transport_device *device);
 int fd_hot_reset_info(struct transport_device *device, struct vfio_pci_hot_reset_info **info);
-/* @groups: descriptors of all groups that are ours; none for a device that has its own node. */
+/* @groups: the descriptors of all our groups, or none for a device that has its own node. */
 int fd_hot_reset(struct transport_device *device, const int32_t *groups, uint32_t count);
-/* Likewise, of a device that is bound to an iommufd, which is the proof. */
+/* Likewise, for a device that is bound to an iommufd. The binding is the proof of ownership. */
 bool fd_bound_owns(struct transport_device *device, const struct vfio_pci_hot_reset_info *info,
 		   uint32_t element);
 int fd_bound_hot_reset(struct transport_device *device);
 int fd_feature(struct transport_device *device, uint32_t flags, void *data, size_t length);
-/* Both descriptors (-1: none) are closed for good, and their numbers stay taken. */
+/* Close both descriptors (-1: none) for good. Their numbers stay in use. */
 int fd_release(struct transport_device *device, int other);
 int fd_ioeventfd(struct transport_device *device, uint64_t position, uint32_t width, uint64_t value,
 		 int eventfd);
@@ -37,7 +37,7 @@ int fd_read(struct transport_device *device, uint64_t position, void *data, size
 int fd_write(struct transport_device *device, uint64_t position, const void *data, size_t length);
 int fd_mmap(struct transport_device *device, uint64_t position, size_t length, int protection,
 	    void **address);
-/* What of a transport's table is the same for all whose device is a descriptor. */
+/* The part of a transport's table that is the same for all whose device is a descriptor. */
 #define FD_DEVICE                             \
 	.device_fd = fd_descriptor,           \
 	.device_info = fd_device_info,        \
@@ -52,13 +52,13 @@ int fd_mmap(struct transport_device *device, uint64_t position, size_t length, i
 	.write = fd_write,                    \
 	.mmap = fd_mmap
 
-/* A dma-buf of a part of a region; the descriptor. */
+/* Return the descriptor of a dma-buf of a part of a region. */
 int fd_share_region(struct transport_device *device, uint32_t index, uint64_t offset,
 		    uint64_t length);
 
-/* A file's memory in this process: what type1 takes in place of the file. */
+/* Map a file's memory in this process, because type1 takes an address and no file. */
 int fd_map_file(const struct transport_memory *memory, uint64_t length, uint32_t flags, void **va);
-/* It was mapped, and yet not all of it is there. */
+/* Record that the file could be mapped, but does not have all of the memory. */
 int fd_file_fault(const struct transport_memory *memory, uint64_t iova, uint64_t length);
 
 #endif

@@ -9,8 +9,8 @@
 #include "transport/transport.h"
 
 /*
- * Best first. What nobody can use here is not taken by itself; when nothing can be used it is the
- * group path, whose errors say what is missing.
+ * Best first. A transport that cannot be used here is not taken unless it is named. If none can be
+ * used, the group path is taken, because its errors say what is missing.
  */
 static const struct transport *const transports[] = {
 	&transport_cdev,     &transport_group,	 &transport_compat,	   &transport_fake,

@@ -29,7 +29,7 @@ struct group_device {
 	bool released;
 };
 
-/* A container has one address space, so @beside is of no use to it. */
+/* A container has only one address space, so it cannot share one with @beside. */
 static int space_open(struct transport_space *beside, bool dirty, int fd,
 		      struct transport_space **out)
 {
@@ -40,8 +40,8 @@ static int space_open(struct transport_space *beside, bool dirty, int fd,
 }
 
 /*
- * Version 1 may unmap more than it was asked to, up to the ends of the mappings concerned; whole
- * mappings, which is what we unmap, it treats as version 2 does.
+ * Version 1 may unmap more than it was asked to, up to the ends of the mappings concerned. The
+ * library only unmaps whole mappings, for which both versions do the same.
  */
 static int v1_open(struct transport_space *beside, bool dirty, int fd,
 		   struct transport_space **out)
@@ -63,7 +63,7 @@ static int compat_open(struct transport_space *beside, bool dirty, int fd,
 	return container_open(COMPAT, &transport_compat, VFIO_TYPE1v2_IOMMU, 0, fd, out);
 }
 
-/* The number of the group of a device that this kind of group is for. */
+/* Return the number of the device's group, if the group is of this kind. */
 static int find_group(struct candidate *device, bool physical)
 {
 	const struct vfc_bus_info *info = &device->info;
@@ -78,7 +78,7 @@ static int find_group(struct candidate *device, bool physical)
 
 static bool usable(struct candidate *device)
 {
-	(void)device; /* whether its group can be opened is told when that is tried */
+	(void)device; /* if its group cannot be opened, the attempt to open it says why */
 	return sys_accessible(CONTAINER);
 }
 
@@ -203,7 +203,10 @@ int group_device_open(struct candidate *wanted, const uint8_t *token, struct tra
 	device = new_device(container, wanted->info.name);
 	if (!device)
 		return -ENOMEM;
-	/* First of all: while the kernel opens it, another thread may ask for the same. */
+	/*
+	 * The device is listed before the kernel opens it, because another thread may ask for it
+	 * meanwhile.
+	 */
 	join(device);
 	rc = get_device(device, number, token);
 	if (rc < 0) {
@@ -228,14 +231,17 @@ static int take_over(struct group_device *device, int fd, int number)
 	return hint_node(rc, device->device.name);
 }
 
-/* Its group is attached by another process, and to this container: on its word, nobody tells. */
+/*
+ * Another process has attached the device's group, to this container as it says. The kernel does
+ * not tell.
+ */
 int group_device_adopt(int fd, struct candidate *wanted, const uint8_t *token,
 		       struct transport_space *base, struct transport_device **out)
 {
 	struct group_device *device;
 	int rc = candidate_look(wanted);
 
-	(void)token; /* whoever opened it gave it */
+	(void)token; /* the token was given by the process that opened the device */
 	if (rc < 0)
 		return rc;
 	device = new_device((struct container *)base, wanted->info.name);
@@ -257,7 +263,10 @@ void group_device_close(struct transport_device *base)
 	struct space_owner *owner = device->container->base.owner;
 	int fd = device->device.fd;
 
-	/* That of a group that another process has may have to stay open in its place. */
+	/*
+	 * If another process has the group, the device's descriptor may have to stay open in place
+	 * of the group's.
+	 */
 	if (device->group->fd >= 0) {
 		owner->pause(owner);
 		sys_close(fd);
@@ -278,7 +287,7 @@ int group_device_release(struct transport_device *base)
 	return rc;
 }
 
-/* Of a group that another process has there is nothing to show. */
+/* If another process has the group, we have no descriptor of it to show. */
 bool group_device_owns(struct transport_device *base, const struct vfio_pci_hot_reset_info *info,
 		       uint32_t element)
 {
@@ -289,7 +298,10 @@ bool group_device_owns(struct transport_device *base, const struct vfio_pci_hot_
 	return group && !(info->flags & VFIO_PCI_HOT_RESET_FLAG_DEV_ID);
 }
 
-/* Descriptors of groups are the proof: of all that the space has, which is more than enough. */
+/*
+ * The descriptors of groups prove ownership. All groups of the space are passed, which is more than
+ * enough.
+ */
 int group_device_hot_reset(struct transport_device *base)
 {
 	struct container *container = ((struct group_device *)base)->container;
@@ -330,7 +342,7 @@ static int dirty_track(struct transport_space *base, bool on)
 {
 	struct container *container = (struct container *)base;
 
-	/* With its last group the kernel's tracking went. */
+	/* Tracking ended in the kernel when the last group left. */
 	return container->set || on ? type1_dirty_track(container->fd, on) : 0;
 }
 
@@ -341,8 +353,8 @@ static int dirty_read(struct transport_space *base, uint64_t iova, uint64_t leng
 }
 
 /*
- * iommufd keeps the address of what it maps, for a domain that comes later. A file's memory has
- * none that lasts, so it is mapped by iommufd's own request. The container's IOAS is made by the
+ * iommufd keeps the address of what it maps, in case a domain is added later. A file's memory has
+ * no lasting address, so it is mapped by iommufd's own request. The container's IOAS is made by the
  * first request that needs it.
  */
 static int compat_ioas(struct transport_space *base, uint32_t *ioas)
@@ -412,7 +424,7 @@ const struct transport transport_group_v1 = {
 const struct transport transport_compat = {
 	.name = "compat",
 	.space_handle = HANDLE_IOMMUFD,
-	.by_name = true, /* where it works the character device does, too */
+	.by_name = true, /* where this works the character device works as well */
 	.space_open = compat_open,
 	.space_close = container_close,
 	.map = compat_map,

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Devices by their group, for the transports whose address space is a container. */
+/* Devices that are opened by their group, for transports whose address space is a container. */
 #ifndef VFC_TRANSPORT_GROUP_H
 #define VFC_TRANSPORT_GROUP_H
 
 #include "transport/transport.h"
 
-/* @physical: it is to be one that no IOMMU translates for. */
+/* @physical: the device must be one that no IOMMU translates for. */
 int group_check(struct candidate *device, bool physical);
 int group_device_open(struct candidate *wanted, const uint8_t *token, struct transport_space *space,
 		      struct transport_device **device);

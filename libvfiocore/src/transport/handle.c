@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The kind of a descriptor. A request that one kind understands is another one to the next (112 is
- * a container's and a device's), so none is tried: sysfs knows character devices by their number,
- * and /proc what has no node.
+ * Find out what kind a descriptor is. No request is tried on it, because the same number means one
+ * thing to a container and another to a device (112 is an example). sysfs knows character devices
+ * by their number, and /proc knows what has no node.
  */
 #include "transport/handle.h"
 
@@ -32,7 +32,7 @@ static bool ends(const char *text, const char *end)
 	return length >= tail && !strcmp(text + length - tail, end);
 }
 
-/* The last component of @path's first @length bytes. */
+/* Copy the last component of the first @length bytes of @path. */
 static void copy_component(const char *path, size_t length, char *name, size_t size)
 {
 	size_t start = length;

@@ -43,7 +43,9 @@ int hint_node(int rc, const char *node)
 	}
 }
 
-/* The kernel command line, with a blank on both sides so that whole words can be looked for. */
+/*
+ * Read the kernel command line, with a blank on both sides so that whole words can be searched for.
+ */
 static void command_line(char *text, size_t size)
 {
 	text[0] = ' ';
@@ -125,7 +127,7 @@ int hint_translation(const struct vfc_bus_info *info, bool physical)
 							      : hint_noiommu_off(info->name);
 }
 
-/* Its bus's VFIO driver is vfio-platform, vfio-amba, vfio_ccw, vfio-fsl-mc or vfio-cdx. */
+/* The VFIO driver of such a bus is vfio-platform, vfio-amba, vfio_ccw, vfio-fsl-mc or vfio-cdx. */
 static int no_bus_driver(const struct vfc_bus_info *info)
 {
 	return vfc_fail(ENODEV, VFC_REASON_NO_DRIVER, WHERE(.object = info->name),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * An IOAS: what is mapped there, every device attached to it reaches.
- * Source: Documentation/userspace-api/iommufd.rst, drivers/iommu/iommufd/{ioas,hw_pagetable}.c.
+ * An IOAS, which is an address space that all devices attached to it share. Source:
+ * Documentation/userspace-api/iommufd.rst, drivers/iommu/iommufd/{ioas,hw_pagetable}.c.
  */
 #include "transport/ioas.h"
 
@@ -18,13 +18,16 @@
 #include "transport/fd.h"
 #include "transport/hints.h"
 
-/* Far above what reserved ranges make of an address space; a count beyond is not believed. */
+/*
+ * Far above the number of ranges that reserved ones cut an address space into. A larger count is
+ * not believed.
+ */
 #define RANGES_MAX 65536
 
-/* Far above what a process has of devices, spaces and page tables in an iommufd. */
+/* Far above the number of devices, spaces and page tables that a process has in an iommufd. */
 #define IDS_MAX 4096
 
-/* What is handed to the floor below as it is. */
+/* These values and structures are passed to the floor below unchanged. */
 _Static_assert(VFIO_DMA_MAP_FLAG_READ == VFC_MAP_READ && VFIO_DMA_MAP_FLAG_WRITE == VFC_MAP_WRITE,
 	       "map()'s flags are iommufd's");
 _Static_assert(sizeof(struct vfio_iova_range) == sizeof(struct vfc_iova_range) &&
@@ -52,7 +55,7 @@ static int iommufd_open(int fd, struct iommufd **out)
 	return 0;
 }
 
-/* The descriptor takes all objects and mappings with it. */
+/* Closing the descriptor also destroys all objects and mappings. */
 static void iommufd_put(struct iommufd *iommufd)
 {
 	if (__atomic_sub_fetch(&iommufd->spaces, 1, __ATOMIC_ACQ_REL))
@@ -145,7 +148,10 @@ void ioas_count_device(struct ioas *space, int change)
 	__atomic_add_fetch(&space->iommufd->devices, (unsigned)change, __ATOMIC_RELAXED);
 }
 
-/* Ids are given out lowest first; objects of other kinds answer ENOENT (iommufd_get_object()). */
+/*
+ * The kernel gives out the lowest free id. Objects of other kinds answer ENOENT
+ * (iommufd_get_object()).
+ */
 int ioas_strangers(struct ioas *space)
 {
 	unsigned ours = __atomic_load_n(&space->iommufd->devices, __ATOMIC_RELAXED), devices = 0;
@@ -331,12 +337,15 @@ void ioas_put(struct ioas *space, struct hwpt *hwpt)
 	free(hwpt);
 }
 
-/* @pasid 0: what the device does without one. */
+/* @pasid 0 stands for the requests that the device makes without a PASID. */
 static int attach_to(const struct ioas_client *client, uint32_t pasid, uint32_t table)
 {
 	int rc = vfc_iommufd_attach(client->fd, &table, pasid ? (int32_t)pasid : -1);
 
-	/* Before 6.15 flags are invalid; the others are how drivers say that they have no PASIDs. */
+	/*
+	 * Before 6.15 the flag is invalid. The other errors are how drivers say that they have no
+	 * PASIDs.
+	 */
 	if (pasid && (rc == -ENOTTY || rc == -EINVAL || rc == -ENODEV || rc == -EOPNOTSUPP))
 		return vfc_fail(EOPNOTSUPP, VFC_REASON_UNSUPPORTED,
 				WHERE("VFIO_DEVICE_ATTACH_IOMMUFD_PT", client->name),
@@ -345,7 +354,10 @@ static int attach_to(const struct ioas_client *client, uint32_t pasid, uint32_t 
 	return vfc_failed_on(client->name, rc);
 }
 
-/* A page table of the kind that another device has may do; that the kernel knows. */
+/*
+ * A page table that another device has may do, if it is of the right kind. Only the kernel knows,
+ * so it is tried.
+ */
 static int attach_hwpt(struct ioas *space, const struct ioas_client *client, uint32_t pasid,
 		       uint32_t flags, struct hwpt **out)
 {

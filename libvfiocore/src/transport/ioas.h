@@ -7,32 +7,34 @@
 
 #define IOMMUFD "/dev/iommu"
 
-/* The descriptor, for all spaces that were opened beside one another. */
+/* The descriptor, which all spaces share that were opened beside one another. */
 struct iommufd {
 	unsigned spaces;  /* atomic */
-	unsigned devices; /* atomic: that were bound here and are open */
+	unsigned devices; /* atomic: devices that were bound here and are open */
 	int fd;
 };
 
-/* A page table of a kind that has to be asked for, made for the first device that needed it. */
+/*
+ * A page table of a kind that has to be requested. It is made for the first device that needs it.
+ */
 struct hwpt {
 	struct hwpt *next;
 	uint32_t id;
 	uint32_t flags; /* enum vfc_iommufd_hwpt_flags */
-	unsigned devices; /* and PASIDs of devices */
+	unsigned devices; /* including PASIDs of devices */
 };
 
 struct ioas {
 	struct transport_space base;
 	struct iommufd *iommufd;
 	struct physical *physical; /* mappings where nothing translates, see noiommu.c */
-	uint64_t next;             /* the IOVA of the next of those */
+	uint64_t next;             /* the IOVA of the next such mapping */
 	struct hwpt *hwpts; /* only where dirty pages are tracked, or for PASIDs */
 	uint32_t ioas;
-	bool joined;   /* somebody else made it, and uses it */
+	bool joined;   /* another process made it, and uses it */
 	bool dirty;    /* opened to track dirty pages */
-	bool tracking; /* doing so now, */
-	bool lost;     /* and what a page table had noted went with it */
+	bool tracking; /* tracking is on */
+	bool lost;     /* tracking is on, but a page table was destroyed with what it had noted */
 };
 
 /* As space_open() and space_join(), for the transport @ops. */
@@ -43,7 +45,7 @@ void ioas_close(struct transport_space *space);
 int ioas_info(struct transport_space *space, struct transport_space_info *info);
 int ioas_map(struct transport_space *space, const struct transport_memory *memory, uint64_t *iova,
 	     uint64_t length, uint32_t flags);
-/* A file's memory, in any IOAS. */
+/* Map a file's memory in any IOAS. */
 int ioas_map_file(int iommufd, uint32_t ioas, const struct transport_memory *memory, uint64_t iova,
 		  uint64_t length, uint32_t flags);
 int ioas_unmap(struct transport_space *space, uint64_t iova, uint64_t length);
@@ -69,13 +71,16 @@ struct ioas_client {
  */
 int ioas_attach(struct ioas *space, const struct ioas_client *client, uint32_t pasid, bool pasids,
 		struct hwpt **hwpt);
-/* A device left the page table. */
+/* A device has left the page table. */
 void ioas_put(struct ioas *space, struct hwpt *hwpt);
 
-/* Devices of the iommufd: one more or less of ours; are there others? */
+/*
+ * Count one device more or less as ours in the iommufd; and ask whether it has devices that are not
+ * ours.
+ */
 void ioas_count_device(struct ioas *space, int change);
 int ioas_strangers(struct ioas *space);
-/* Of an object of the iommufd; nothing is recorded. */
+/* Destroy an object of the iommufd. No failure is recorded. */
 int ioas_destroy(struct ioas *space, uint32_t id);
 
 #endif

@@ -25,7 +25,7 @@ int lent_reserve(struct lent_list *list)
 	return 0;
 }
 
-/* Where the first one is that begins at @iova or above. */
+/* The index of the first one that begins at @iova or above. */
 static size_t position(const struct lent_list *list, uint64_t iova)
 {
 	size_t low = 0, high = list->count;

@@ -26,7 +26,7 @@ struct lent_list {
 /* Make room for one more, so that lent_add() cannot fail. */
 int lent_reserve(struct lent_list *list);
 void lent_add(struct lent_list *list, const struct lent *lent);
-/* The kernel has unmapped the range, which holds whole mappings: their memory goes, too. */
+/* The kernel has unmapped the range, which holds whole mappings. Unmap their memory here. */
 void lent_return(struct lent_list *list, uint64_t iova, uint64_t length);
 
 #endif

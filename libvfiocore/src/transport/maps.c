@@ -24,7 +24,7 @@ struct area {
 	char path[128]; /* as much of it as a hint has room for */
 };
 
-/* The line stays until the next is asked for; NULL: there is no more. */
+/* The line is valid until the next call. NULL: there are no more lines. */
 static char *next_line(struct reader *reader, size_t *length)
 {
 	char *end = memchr(reader->text, '\n', reader->used);

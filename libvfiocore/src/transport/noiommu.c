@@ -50,7 +50,7 @@ static int add(struct physical **list, const struct physical *mapping)
 	return 0;
 }
 
-/* The latest, should there be two at one address: the space lets no second one live. */
+/* If there are two at one address this finds the newer one, which the space does not let live. */
 static struct physical **find(struct physical **list, uint64_t address, uint64_t length)
 {
 	while (*list && ((*list)->address != address || (*list)->length != length))
@@ -88,7 +88,7 @@ static int check_dirty(bool dirty)
 		       : 0;
 }
 
-/* Any address may turn up, and nobody chooses. */
+/* A mapping can be at any address, and nobody can choose it. */
 static int space_info(struct transport_space *base, struct transport_space_info *info)
 {
 	*info = (struct transport_space_info){.entries_left = UINT64_MAX,
@@ -103,7 +103,7 @@ static int space_info(struct transport_space *base, struct transport_space_info 
 	return 0;
 }
 
-/* iommufd's form. */
+/* The transport noiommu. */
 
 static bool any_node(void)
 {
@@ -155,7 +155,7 @@ static int get_address(struct ioas *space, struct physical *mapping)
 		       : rc;
 }
 
-/* IOVAs are names in the kernel's books only, so none is ever used again. */
+/* The IOVAs are only names in the kernel's books, so none is ever reused. */
 static int physical_ioas_map(struct transport_space *base, const struct transport_memory *memory,
 			     uint64_t *iova, uint64_t length, uint32_t flags)
 {
@@ -191,7 +191,7 @@ static int physical_ioas_unmap(struct transport_space *base, uint64_t address, u
 	return rc;
 }
 
-/* The group's form. */
+/* The transport noiommu-group. */
 
 static bool group_usable(struct candidate *device)
 {
@@ -246,7 +246,9 @@ static int read_frames(int fd, const char *va, uint64_t *frames, size_t count, u
 			return vfc_fail(EFAULT, VFC_REASON_BAD_MEMORY, WHERE("pread", PAGEMAP),
 					"the memory at %p is a device's, or is not there",
 					(const void *)(va + i * page));
-		/* The kernel shows zeros to those who may not know (pagemap_read()). */
+		/*
+		 * The kernel shows zeros to a process that is not allowed to know (pagemap_read()).
+		 */
 		if (!(frames[i] & FRAME))
 			return vfc_fail(EPERM, VFC_REASON_PERMISSION, WHERE("pread", PAGEMAP),
 					"physical addresses are for CAP_SYS_ADMIN only: run it as root");
@@ -298,7 +300,10 @@ static int lock(struct physical *mapping, uint32_t flags)
 	return rc;
 }
 
-/* Locks do not add up: the second unmap would take the first one's away. */
+/*
+ * mlock() does not count. Unmapping one of two mappings of the same memory would unlock it for
+ * both.
+ */
 static int check_new(const struct physical *list, const struct physical *mapping)
 {
 	uintptr_t start = (uintptr_t)mapping->va;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Whether memory is there and may be accessed, for what does not ask the kernel to pin it. */
+/* Check that memory is mapped and accessible, for transports that do not have the kernel pin it. */
 #include "transport/touch.h"
 
 #include <errno.h>
@@ -15,8 +15,8 @@
 #endif
 
 /*
- * Whether pinning would succeed: populating asks the kernel the same question. Kernels before
- * 5.14 do not know it (EINVAL); there any advice tells at least whether all of it is mapped.
+ * Pinning would succeed if populating does. Kernels before 5.14 do not know that advice (EINVAL).
+ * There any other advice tells at least whether all of the memory is mapped.
  */
 int touch(void *va, uint64_t length, uint32_t flags)
 {
@@ -26,7 +26,7 @@ int touch(void *va, uint64_t length, uint32_t flags)
 
 	if (rc != -EINVAL)
 		return rc;
-	/* EINVAL is also the answer to memory that may not be accessed so. */
+	/* EINVAL is also the answer for memory that does not allow this access. */
 	if (sys_madvise((void *)((uintptr_t)probe & ~(uintptr_t)(sys_page_size() - 1)), 1,
 			MADV_POPULATE_READ) == 0)
 		return -EFAULT;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The seam: everything above speaks to a device and its address space through this table, whatever
- * way the kernel (or the model of it) is reached. One file a transport.
+ * The seam. Everything above it reaches a device and its address space through this table,
+ * whichever way the kernel or the model of it is reached. Each transport is one file.
  *
- * All functions return 0 or a non-negative value, or -errno with the error record filled in.
- * They are called with the noun's lock held where the noun says so; they keep no lock themselves.
- * What a platform needs before a mapping (POWER registers memory first) stays inside of map().
+ * All functions return 0 or a non-negative value, or -errno with the error record filled in. Those
+ * of a space are called with its lock held; a transport has no lock of its own. What a platform
+ * needs before a mapping (POWER registers memory first) belongs inside map().
  */
 #ifndef VFC_TRANSPORT_H
 #define VFC_TRANSPORT_H
@@ -21,21 +21,24 @@ struct candidate;
 struct transport;
 
 /*
- * The caller, who holds the lock of a space. The kernel resets a function when it is opened and when it is
- * closed, which takes a tenth of a second and more. A transport lets others use the space meanwhile, at a
- * point where all that it keeps of the space is in order.
+ * The caller, which holds the lock of a space. The kernel resets a function when it is opened and
+ * when it is closed, which takes a tenth of a second or more. A transport gives the lock up
+ * meanwhile, at a point where all that it knows of the space is consistent.
  */
 struct space_owner {
 	void (*pause)(struct space_owner *owner); /* give the lock up */
 	void (*resume)(struct space_owner *owner);
-	/* The space may have other windows than before. They are to be known before the lock is given up. */
+	/*
+	 * The windows of the space may have changed, and must be read again before the lock is
+	 * given up.
+	 */
 	int (*changed)(struct space_owner *owner);
 };
 
 /* A transport embeds these at the start of its own objects. */
 struct transport_space {
 	const struct transport *ops;
-	struct space_owner *owner; /* who sets it after space_open() */
+	struct space_owner *owner; /* set by the owner after space_open() */
 };
 
 struct transport_device {
@@ -47,13 +50,13 @@ struct transport_space_info {
 	uint64_t entries_left; /* UINT64_MAX: the kernel does not say */
 	struct vfio_iova_range *ranges; /* ascending; free() it */
 	size_t range_count;
-	bool physical; /* nothing translates: map() tells the address, and takes none */
-	bool unpinned; /* pages are locked only, and may be moved */
+	bool physical; /* nothing translates: map() returns the address instead of taking it */
+	bool unpinned; /* pages are only locked, and may be moved */
 };
 
 /* What is mapped: memory of this process, or of a file. */
 struct transport_memory {
-	void *va; /* NULL: it is the file's */
+	void *va; /* NULL: memory of the file */
 	int fd;
 	uint64_t offset;
 };
@@ -64,7 +67,7 @@ struct transport_reserved {
 	char type[24];
 };
 
-/* What can be left out is NULL, and the caller says that the transport cannot do it. */
+/* Optional functions may be NULL. The caller then reports that the transport cannot do it. */
 
 /* What a descriptor is: handle.c. */
 enum handle_kind {
@@ -79,21 +82,31 @@ enum handle_kind {
 struct transport {
 	const char *name;
 	enum handle_kind space_handle, device_handle; /* HANDLE_NONE: there are no descriptors */
-	bool by_name; /* never taken unless it is named */
-	/* Taken in its place, when that was named and is not usable(); NULL: it fails and says why. */
+	bool by_name; /* taken only if it is named */
+	/*
+	 * The transport to take if this one is named but not usable(). NULL: opening fails and says
+	 * why.
+	 */
 	const struct transport *otherwise;
 
 	/* Would opening @device (NULL: some device) work for this caller, as far as can be seen? */
 	bool (*usable)(struct candidate *device);
 	/*
-	 * @beside: a space of this transport to share an iommufd with, or NULL. @dirty: it shall tell what is written to (VFC_IOMMU_DIRTY).
-	 * @fd: its descriptor that is open already, of which the space gets a duplicate; -1: none.
+	 * @beside: a space of this transport to share an iommufd with, or NULL. @dirty: the space
+	 * must be able to track dirty pages (VFC_IOMMU_DIRTY). @fd: an open descriptor, of which
+	 * the space gets a duplicate, or -1.
 	 */
 	int (*space_open)(struct transport_space *beside, bool dirty, int fd,
 			  struct transport_space **space);
-	/* The IOAS @ioas of the iommufd @fd, of which the space gets a duplicate; others have it, too. */
+	/*
+	 * Open the IOAS @ioas of the iommufd @fd, of which the space gets a duplicate. Others use
+	 * that IOAS as well.
+	 */
 	int (*space_join)(int fd, uint32_t ioas, struct transport_space **space);
-	/* The descriptor, which stays the space's. NULL: it may not be passed on. @ioas: 0: it has none. */
+	/*
+	 * Return the descriptor, which remains the space's. NULL: it must not be passed on. @ioas:
+	 * 0 if it has none.
+	 */
 	int (*space_fd)(struct transport_space *space, uint32_t *ioas);
 	void (*space_close)(struct transport_space *space);
 	/* Only while a device is attached. Read again after each attach. */
@@ -101,74 +114,88 @@ struct transport {
 	/* @flags: VFIO_DMA_MAP_FLAG_*. @iova: in; out where the space is physical. */
 	int (*map)(struct transport_space *space, const struct transport_memory *memory,
 		   uint64_t *iova, uint64_t length, uint32_t flags);
-	/* The range is one that was mapped, or several that lie one after another. */
+	/* The range is one mapping, or several without a gap between them. */
 	int (*unmap)(struct transport_space *space, uint64_t iova, uint64_t length);
-	/* Whether copy() and attach() work between the two. */
+	/* Do copy() and attach() work between the two spaces? */
 	bool (*related)(struct transport_space *space, struct transport_space *other);
 	int (*copy)(struct transport_space *to, struct transport_space *from, uint64_t at,
 		    uint64_t iova, uint64_t length, uint32_t flags);
 	int (*dirty_track)(struct transport_space *space, bool on);
-	/* One mapping. Bits are added to those set in @bitmap. */
+	/* The range is one mapping. Bits are added to those that are set in @bitmap. */
 	int (*dirty_read)(struct transport_space *space, uint64_t iova, uint64_t length,
 			  uint64_t page, uint64_t *bitmap);
 	/* The descriptor. */
 	int (*iommufd)(struct transport_space *space, uint32_t *ioas);
 
-	/* Is there such a device, and with a driver for this transport? Before anything is opened. */
+	/*
+	 * Check, before anything is opened, that there is such a device with a driver for this
+	 * transport.
+	 */
 	int (*check)(struct candidate *device);
 	/*
-	 * Open and attach in one: the group path cannot do the one without the other. @token: of a
-	 * virtual function, or NULL.
+	 * Open a device and attach it. On the group path one is not possible without the other.
+	 * @token: of a virtual function, or NULL.
 	 */
 	int (*open)(struct candidate *wanted, const uint8_t *token, struct transport_space *space,
 		    struct transport_device **device);
-	/* As open(), of a descriptor of that kind, of which the device gets a duplicate. */
+	/*
+	 * As open(), for a descriptor of the kind device_handle. The device gets a duplicate of it.
+	 */
 	int (*adopt)(int fd, struct candidate *wanted, const uint8_t *token,
 		     struct transport_space *space, struct transport_device **device);
 	void (*close)(struct transport_device *device);
-	/* Where the device @name can have no mapping, at most @room of it. Return: how many. */
+	/*
+	 * The ranges in which the device @name can have no mapping, at most @room of them. Return:
+	 * how many.
+	 */
 	int (*reserved)(struct transport_space *space, const char *name,
 			struct transport_reserved *ranges, int room);
 	/*
-	 * Give the device back to the kernel while the object stays: what is called from then on,
-	 * or in another thread meanwhile, fails. All or nothing.
+	 * Give the device back to the kernel while the object stays. Calls on it fail from then on,
+	 * also those of other threads. All or nothing.
 	 */
 	int (*release)(struct transport_device *device);
-	/* To a space that is related to its own. */
+	/* Attach the device to a space that is related to its own. */
 	int (*attach)(struct transport_device *device, struct transport_space *space);
 	int (*detach)(struct transport_device *device);
 	/* @space: NULL detaches. */
 	int (*attach_pasid)(struct transport_device *device, uint32_t pasid,
 			    struct transport_space *space);
 	int (*iommufd_id)(struct transport_device *device, uint32_t *id);
-	int (*device_fd)(struct transport_device *device); /* which stays the device's */
-	/* A dma-buf of a part of a region; the descriptor. */
+	int (*device_fd)(struct transport_device *device); /* the descriptor remains the device's */
+	/* Return the descriptor of a dma-buf of a part of a region. */
 	int (*share_region)(struct transport_device *device, uint32_t index, uint64_t offset,
 			    uint64_t length);
 	int (*group)(struct transport_device *device); /* number; -1: none */
-	/* The descriptor that KVM is told of; -1: another process has it. */
+	/* Return the descriptor that KVM is told about, or -1 if another process has it. */
 	int (*kvm_file)(struct transport_device *device);
-	/* VFIO_DEVICE_IOEVENTFD: the bare -errno, and no record. @fd: -1 ends it. */
+	/* VFIO_DEVICE_IOEVENTFD. Return -errno without a record. @fd: -1 ends it. */
 	int (*ioeventfd)(struct transport_device *device, uint64_t position, uint32_t width,
 			 uint64_t value, int fd);
 	int (*device_info)(struct transport_device *device, struct vfio_device_info *info);
-	/* With its chain of capabilities; free() it. */
+	/* The information has its chain of capabilities. The caller calls free(). */
 	int (*region_info)(struct transport_device *device, uint32_t index,
 			   struct vfio_region_info **info);
 	int (*irq_info)(struct transport_device *device, uint32_t index,
 			struct vfio_irq_info *info);
 	int (*set_irqs)(struct transport_device *device, const struct vfio_irq_set *set);
 	int (*reset)(struct transport_device *device);
-	/* What a hot reset hits; @count elements were checked to be there; free() it. */
+	/*
+	 * The devices that a hot reset affects. All @count elements are there. The caller calls
+	 * free().
+	 */
 	int (*hot_reset_info)(struct transport_device *device,
 			      struct vfio_pci_hot_reset_info **info);
 	/* Is that element ours to reset? */
 	bool (*owns)(struct transport_device *device, const struct vfio_pci_hot_reset_info *info,
 		     uint32_t element);
 	int (*hot_reset)(struct transport_device *device);
-	/* VFIO_DEVICE_FEATURE: the bare -errno, and no record. */
+	/* VFIO_DEVICE_FEATURE. Return -errno without a record. */
 	int (*feature)(struct transport_device *device, uint32_t flags, void *data, size_t length);
-	/* @position: the region's opaque offset plus the offset in it. All of @length, or an error. */
+	/*
+	 * @position: the region's opaque offset plus the offset in it. All of @length is
+	 * transferred, or it is an error.
+	 */
 	int (*read)(struct transport_device *device, uint64_t position, void *data, size_t length);
 	int (*write)(struct transport_device *device, uint64_t position, const void *data,
 		     size_t length);
@@ -185,8 +212,8 @@ extern const struct transport transport_noiommu_group;
 extern const struct transport transport_fake;
 
 /*
- * The transport called @name; NULL: the one that VFIOCORE_TRANSPORT names, else the best that can be
- * used for @device (NULL: for some device).
+ * Find the transport called @name. If that is NULL, it is the one that VFIOCORE_TRANSPORT names, or
+ * else the best that can be used for @device (NULL: for some device).
  */
 int transport_find(const char *name, struct candidate *device, const struct transport **transport);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What is asked of a container: type1's requests, which iommufd answers, too.
- * Source: drivers/vfio/vfio_iommu_type1.c, drivers/iommu/iommufd/vfio_compat.c.
+ * The requests of type1 to a container, which iommufd answers as well. Source:
+ * drivers/vfio/vfio_iommu_type1.c, drivers/iommu/iommufd/vfio_compat.c.
  */
 #include "transport/type1.h"
 
@@ -36,8 +36,8 @@ static int get_info(int fd, uint32_t size, struct vfio_iommu_type1_info **info)
 }
 
 /*
- * Take @length bytes out of an info structure of @size bytes; false when they are not all inside.
- * Copied, because kernels before 6.6 do not align a capability to the 64-bit numbers in it
+ * Copy @length bytes out of an info structure of @size bytes. False if they are not all inside.
+ * They are copied because kernels before 6.6 do not align a capability to the 64-bit numbers in it
  * (vfio_info_cap_add() in drivers/vfio/vfio_main.c).
  */
 static bool take(void *to, const void *info, uint32_t size, uint32_t offset, size_t length)
@@ -90,7 +90,10 @@ static int parse_caps(const struct vfio_iommu_type1_info *info, uint32_t size,
 	return rc;
 }
 
-/* Kernels before 5.4 do not tell: then all of it, and a map outside fails in the kernel. */
+/*
+ * Kernels before 5.4 do not tell the windows. Everything is one window then, and the kernel refuses
+ * what is outside.
+ */
 static int whole_range(struct transport_space_info *out)
 {
 	out->ranges = sys_alloc(sizeof(*out->ranges));
@@ -191,7 +194,10 @@ HOT int type1_unmap(struct transport_space *base, uint64_t iova, uint64_t length
 	};
 	int rc = sys_ioctl_inline(container->fd, VFIO_IOMMU_UNMAP_DMA, &request);
 
-	/* Success with another size means that our books and the kernel's differ: never ignore it. */
+	/*
+	 * Success with another size means that our books differ from the kernel's, which must not
+	 * be ignored.
+	 */
 	if (rc < 0 || request.size != length)
 		return unmap_failed(rc, iova, length, request.size);
 	container->mapped -= length;
@@ -200,7 +206,10 @@ HOT int type1_unmap(struct transport_space *base, uint64_t iova, uint64_t length
 	return 0;
 }
 
-/* What the kernel does not unmap stays mapped here, for the kernel may still look the address up. */
+/*
+ * Memory that the kernel does not unmap stays mapped here, because the kernel may still look its
+ * address up.
+ */
 void type1_close(struct transport_space *base)
 {
 	struct container *container = (struct container *)base;

@@ -10,7 +10,7 @@ int type1_info(int fd, struct transport_space_info *info);
 int type1_map(struct transport_space *space, const struct transport_memory *memory, uint64_t *iova,
 	      uint64_t length, uint32_t flags);
 int type1_unmap(struct transport_space *space, uint64_t iova, uint64_t length);
-/* Unmap what is left of files, and close the container. */
+/* Unmap the files that are still mapped, and close the container. */
 void type1_close(struct transport_space *space);
 int type1_dirty_track(int fd, bool on);
 int type1_dirty_read(int fd, uint64_t iova, uint64_t length, uint64_t page, uint64_t *bitmap);
