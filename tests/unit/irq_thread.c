@@ -203,14 +203,14 @@ static void thread_is_limited(void)
 	up(VFC_IRQ_MSIX, 2);
 	start = sys_now();
 	CHECK_EQ(vfc_irq_thread_start(irq, add_up, counts, &opts, &thread), 0);
-	while (sys_now() - start < 100 * MS) {
+	/* On a busy machine the thread may not run often enough to be held back within that time. */
+	while (sys_now() - start < 100 * MS || !served(thread).throttled) {
 		fire(1);
 		fired++;
 	}
 	CHECK_SOON(sum(counts, 1) == fired);
 	took = sys_now() - start;
 	CHECK(served(thread).calls <= (uint64_t)(took / (10 * MS)) + 1);
-	CHECK(served(thread).throttled >= 1);
 	fire(0); /* each vector has its own turn */
 	CHECK_SOON(sum(counts, 0) == 1);
 	CHECK_EQ(vfc_irq_thread_stop(thread), 0);
