@@ -4,6 +4,7 @@
 #include <vfiocore/region.h>
 
 #include "device/access.h"
+#include "device/feature.h"
 #include "base/error.h"
 
 /* PMCSR, section 3.2.4. */
@@ -72,23 +73,14 @@ int vfc_power_set(struct vfc_device *device, uint32_t state)
 static int feature(struct vfc_device *device, uint32_t number, void *data, size_t length,
 		   const char *call)
 {
-	uint32_t flags = VFIO_DEVICE_FEATURE_SET | number;
-	int rc = device->ops->feature ? device->ops->feature(device->transport, flags, data, length)
-				      : -ENOTTY;
-
-	if (rc == -ENOTTY || rc == -EOPNOTSUPP)
-		return vfc_fail(EOPNOTSUPP, VFC_REASON_UNSUPPORTED, WHERE(call, device->name),
+	int rc = device_feature(device, VFIO_DEVICE_FEATURE_SET | number, data, length, call,
 				"low power takes Linux 6.1 and vfio-pci, and runtime power management "
 				"in the kernel (CONFIG_PM)");
-	if (rc == -EBADF)
-		return vfc_fail(ENODEV, VFC_REASON_GONE, WHERE(call, device->name),
-				"the device was given back to the host (vfc_device_release): close it");
-	if (rc < 0)
-		return vfc_fail(rc, VFC_REASON_NONE, WHERE(call, device->name), "%s",
-				rc == -EINVAL ? "is the device in low power already, or the descriptor "
-						"no eventfd?"
-					      : "");
-	return 0;
+
+	if (rc == -EINVAL)
+		return vfc_fail(EINVAL, VFC_REASON_NONE, WHERE(call, device->name),
+				"is the device in low power already, or the descriptor no eventfd?");
+	return rc;
 }
 
 static int low_enter(struct vfc_device *device, int wakeup)

@@ -99,7 +99,7 @@ int iommu_give_back(struct vfc_iommu *iommu, struct transport_device *device,
 	if (attached && iommu->devices == attached)
 		rc = unmap_all(iommu);
 	if (rc == 0)
-		rc = iommu->ops->release(device);
+		rc = iommu->ops->give_back(device);
 	lock_give(&iommu->lock);
 	return rc;
 }

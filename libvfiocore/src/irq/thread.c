@@ -140,7 +140,7 @@ static int check_arguments(const struct vfc_irq *irq, bool call,
 	return 0;
 }
 
-static void release(struct vfc_irq_thread *thread)
+static void discard(struct vfc_irq_thread *thread)
 {
 	sys_close(thread->stop);
 	sys_close(thread->epoll);
@@ -214,7 +214,7 @@ static int thread_start(struct vfc_irq *irq, void (*call)(void *, uint32_t, uint
 	rc = start(thread, opts);
 	pthread_mutex_unlock(&irq->lock);
 	if (rc < 0) {
-		release(thread);
+		discard(thread);
 		return rc;
 	}
 	*out = thread;
@@ -248,7 +248,7 @@ int vfc_irq_thread_stop(struct vfc_irq_thread *thread)
 		irq->thread_fd = -1;
 		pthread_mutex_unlock(&irq->lock);
 	}
-	release(thread);
+	discard(thread);
 	return 0;
 }
 

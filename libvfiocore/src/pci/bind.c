@@ -97,7 +97,7 @@ void pci_bind_forget(const char *name)
 	sys_unlink(path);
 }
 
-static int release(const char *name)
+static int take_from_driver(const char *name)
 {
 	char driver[DRIVER_NAME];
 
@@ -128,7 +128,7 @@ static void put_back(const char *name, const char *override, const char *driver)
 	write_attribute(name, "driver_override", override[0] ? override : "\n");
 	current_driver(name, now);
 	if (strcmp(now, driver) && pci_check_closed(name) == 0) {
-		release(name);
+		take_from_driver(name);
 		if (driver[0])
 			probe(name);
 	}
@@ -305,7 +305,7 @@ static int offer(const char *name, const char *driver)
 	int rc = 0;
 
 	for (int64_t pause = LOOK_NS; !has_driver(name, driver) && pause < WAIT_NS; pause *= 2) {
-		rc = release(name);
+		rc = take_from_driver(name);
 		if (rc == 0)
 			rc = probe(name);
 		if (rc < 0)
@@ -455,7 +455,7 @@ static int unbind(const char *name, uint32_t flags)
 		return rc;
 	rc = write_attribute(name, "driver_override", "\n");
 	if (rc == 0)
-		rc = release(name);
+		rc = take_from_driver(name);
 	/* A device that had no driver before gets none now. */
 	if (rc == 0 && (former[0] || !bound_by_us))
 		rc = probe(name);

@@ -158,12 +158,11 @@ static int detach(struct cdev_device *device, uint32_t pasid)
  */
 static void detach_all(struct cdev_device *device)
 {
-	struct vfc_error before = *vfc_error_last();
-
+	error_quiet_begin();
 	detach(device, 0);
 	for (struct cdev_pasid *pasid = device->pasids; pasid; pasid = pasid->next)
 		detach(device, pasid->number);
-	vfc_error_restore(&before);
+	error_quiet_end();
 }
 
 static int refuse_nameless(struct cdev_device *device)
@@ -294,16 +293,13 @@ static int adopt_bound(struct cdev_device *device)
 static int adopt_join(struct cdev_device *device, const struct vfc_bus_info *info,
 		      const uint8_t *token)
 {
-	struct vfc_error before = *vfc_error_last();
 	struct vfio_device_info ignored;
-	bool bound = fd_device_info(&device->device.base, &ignored) == 0;
-	int rc = 0;
+	bool bound;
 
-	if (bound)
-		rc = adopt_bound(device);
-	if (rc == 0)
-		vfc_error_restore(&before);
-	return bound ? rc : join(device, info, token);
+	error_quiet_begin();
+	bound = fd_device_info(&device->device.base, &ignored) == 0;
+	error_quiet_end();
+	return bound ? adopt_bound(device) : join(device, info, token);
 }
 
 int cdev_adopt(int fd, struct candidate *wanted, const uint8_t *token, struct transport_space *base,
@@ -360,14 +356,14 @@ void cdev_close(struct transport_device *base)
 	free(device);
 }
 
-int cdev_release(struct transport_device *base)
+int cdev_give_back(struct transport_device *base)
 {
 	struct cdev_device *device = (struct cdev_device *)base, again = *device;
 	int rc = again.device.fd = device->adopted ? sys_dup(device->device.fd) : -1;
 
 	if (device->adopted && rc < 0)
 		return hint_node(rc, device->device.name);
-	rc = fd_release(base, -1);
+	rc = fd_give_back(base, -1);
 	if (rc == 0 && device->adopted)
 		detach_all(&again);
 	sys_close(again.device.fd);
@@ -445,15 +441,14 @@ static int attach_first(struct cdev_device *device, uint32_t number, struct ioas
 			struct hwpt **hwpt)
 {
 	bool moves = device->attached && !device->pasids;
-	struct vfc_error error;
 	int rc = moves ? move(device, device->space, true) : 0;
 
 	if (rc == 0)
 		rc = attach(device, to, number, true, hwpt);
 	if (rc < 0 && moves) {
-		error = *vfc_error_last();
+		error_quiet_begin();
 		move(device, device->space, false);
-		vfc_error_restore(&error);
+		error_quiet_end();
 	}
 	return rc;
 }
@@ -528,7 +523,7 @@ const struct transport transport_cdev = {
 	.open = cdev_open,
 	.adopt = cdev_adopt,
 	.close = cdev_close,
-	.release = cdev_release,
+	.give_back = cdev_give_back,
 	.reserved = hint_reserved,
 	.attach = device_attach,
 	.detach = device_detach,

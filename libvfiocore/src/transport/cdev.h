@@ -20,7 +20,7 @@ int cdev_open(struct candidate *wanted, const uint8_t *token, struct transport_s
 int cdev_adopt(int fd, struct candidate *wanted, const uint8_t *token, struct transport_space *space,
 	       struct transport_device **device);
 void cdev_close(struct transport_device *device);
-int cdev_release(struct transport_device *device);
+int cdev_give_back(struct transport_device *device);
 int cdev_id(struct transport_device *device, uint32_t *id);
 int cdev_group(struct transport_device *device);
 

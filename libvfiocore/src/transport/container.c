@@ -289,7 +289,7 @@ int container_release_group(struct container *container, struct group *group,
 			    struct transport_device *device)
 {
 	bool last = group->live == 1;
-	int rc = fd_release(device, last ? group->fd : -1);
+	int rc = fd_give_back(device, last ? group->fd : -1);
 
 	if (rc < 0)
 		return rc;

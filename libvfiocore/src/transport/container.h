@@ -55,7 +55,7 @@ int container_add_group(struct container *container, int number, struct group **
  */
 void container_put_group(struct container *container, struct group *group, int fd, bool released);
 /*
- * Call fd_release() for a device, and for its group as well if no other device of it is live. All
+ * Call fd_give_back() for a device, and for its group as well if no other device of it is live. All
  * or nothing.
  */
 int container_release_group(struct container *container, struct group *group,

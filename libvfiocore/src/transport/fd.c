@@ -209,7 +209,7 @@ int fd_bound_hot_reset(struct transport_device *device)
 	return fd_hot_reset(device, NULL, 0);
 }
 
-int fd_release(struct transport_device *device, int other)
+int fd_give_back(struct transport_device *device, int other)
 {
 	int rc, husk = sys_open("/", O_PATH);
 

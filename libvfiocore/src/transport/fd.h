@@ -29,7 +29,7 @@ bool fd_bound_owns(struct transport_device *device, const struct vfio_pci_hot_re
 int fd_bound_hot_reset(struct transport_device *device);
 int fd_feature(struct transport_device *device, uint32_t flags, void *data, size_t length);
 /* Close both descriptors (-1: none) for good. Their numbers stay in use. */
-int fd_release(struct transport_device *device, int other);
+int fd_give_back(struct transport_device *device, int other);
 int fd_ioeventfd(struct transport_device *device, uint64_t position, uint32_t width, uint64_t value,
 		 int eventfd);
 int fd_itself(struct transport_device *device); /* the descriptor */

@@ -278,7 +278,7 @@ void group_device_close(struct transport_device *base)
 	free(device);
 }
 
-int group_device_release(struct transport_device *base)
+int group_device_give_back(struct transport_device *base)
 {
 	struct group_device *device = (struct group_device *)base;
 	int rc = container_release_group(device->container, device->group, base);
@@ -391,7 +391,7 @@ static int compat_map(struct transport_space *base, const struct transport_memor
 	.unmap = type1_unmap,             \
 	.open = group_device_open,        \
 	.close = group_device_close,      \
-	.release = group_device_release,  \
+	.give_back = group_device_give_back,  \
 	.reserved = hint_reserved,        \
 	.group = group_device_group,      \
 	.kvm_file = group_device_file,    \

@@ -185,16 +185,17 @@ static int token_wanted(int rc, struct error_where where, const struct vfc_pci_i
 int hint_token(int rc, const char *call, const char *name, const uint8_t *token)
 {
 	struct vfc_pci_info info = {.size = sizeof(info)};
-	struct vfc_error before = *vfc_error_last();
 	char path[SYSFS_PATH], driver[32] = "";
 	struct error_where where = WHERE(call, name);
+	int found;
 
 	if (rc != -EACCES && !(rc == -EINVAL && token))
 		return 0;
-	if (vfc_pci_info(name, &info) < 0) {
-		vfc_error_restore(&before);
+	error_quiet_begin();
+	found = vfc_pci_info(name, &info);
+	error_quiet_end();
+	if (found < 0)
 		return 0;
-	}
 	sysfs_path(path, "bus/pci/devices/%s/physfn/driver", name);
 	sysfs_link(path, driver, sizeof(driver));
 	if (rc == -EACCES && (info.physfn[0] || info.sriov_total))
@@ -251,15 +252,15 @@ int hint_map(int rc, struct error_where where, const void *va, uint32_t flags)
 int hint_reserved(struct transport_space *space, const char *device,
 		  struct transport_reserved *ranges, int room)
 {
-	struct vfc_error before = *vfc_error_last();
 	struct vfc_bus_info info = {.size = sizeof(info)};
 	char path[SYSFS_PATH], text[4096]; /* sysfs tells no more */
 	const char *line = text;
 	int count = 0, used, saved = errno;
 
 	(void)space;
-	if (vfc_bus_info(device, &info) < 0)
-		vfc_error_restore(&before);
+	error_quiet_begin();
+	vfc_bus_info(device, &info);
+	error_quiet_end();
 	sysfs_path(path, "bus/%s/devices/%s/iommu_group/reserved_regions", info.bus, info.name);
 	sysfs_text(path, text, sizeof(text));
 	for (; count < room && sscanf(line, "%" SCNx64 " %" SCNx64 " %23s%n", &ranges[count].start,

@@ -136,10 +136,11 @@ int ioas_join(const struct transport *ops, int fd, uint32_t ioas, struct transpo
 
 int ioas_destroy(struct ioas *space, uint32_t id)
 {
-	struct vfc_error before = *vfc_error_last();
-	int rc = vfc_iommufd_destroy(space->iommufd->fd, id);
+	int rc;
 
-	vfc_error_restore(&before);
+	error_quiet_begin();
+	rc = vfc_iommufd_destroy(space->iommufd->fd, id);
+	error_quiet_end();
 	return rc;
 }
 
@@ -155,14 +156,13 @@ void ioas_count_device(struct ioas *space, int change)
 int ioas_strangers(struct ioas *space)
 {
 	unsigned ours = __atomic_load_n(&space->iommufd->devices, __ATOMIC_RELAXED), devices = 0;
-	struct vfc_error before = *vfc_error_last();
-
+	error_quiet_begin();
 	for (uint32_t id = 1; id < IDS_MAX && devices <= ours; id++) {
 		struct vfc_iommufd_hw_info info = {.size = sizeof(info)};
 
 		devices += vfc_iommufd_hw_info(space->iommufd->fd, id, &info, NULL, 0) != -ENOENT;
 	}
-	vfc_error_restore(&before);
+	error_quiet_end();
 	return devices > ours;
 }
 
@@ -361,12 +361,13 @@ static int attach_to(const struct ioas_client *client, uint32_t pasid, uint32_t 
 static int attach_hwpt(struct ioas *space, const struct ioas_client *client, uint32_t pasid,
 		       uint32_t flags, struct hwpt **out)
 {
-	struct vfc_error before = *vfc_error_last();
 	struct hwpt *hwpt = space->hwpts;
 	int rc = 0;
 
+	error_quiet_begin();
 	while (hwpt && (hwpt->flags != flags || attach_to(client, pasid, hwpt->id) < 0))
 		hwpt = hwpt->next;
+	error_quiet_end();
 	if (hwpt) {
 		hwpt->devices++;
 	} else {
@@ -383,7 +384,6 @@ static int attach_hwpt(struct ioas *space, const struct ioas_client *client, uin
 		ioas_put(space, hwpt);
 		return rc;
 	}
-	vfc_error_restore(&before);
 	*out = hwpt;
 	return 0;
 }
@@ -402,7 +402,6 @@ int ioas_attach(struct ioas *space, const struct ioas_client *client, uint32_t p
 int ioas_dirty_track(struct transport_space *base, bool on)
 {
 	struct ioas *space = of(base);
-	struct vfc_error error;
 	struct hwpt *hwpt;
 	int rc = 0;
 
@@ -417,10 +416,10 @@ int ioas_dirty_track(struct transport_space *base, bool on)
 		space->lost = false;
 		return 0;
 	}
-	error = *vfc_error_last();
+	error_quiet_begin();
 	for (struct hwpt *done = space->hwpts; done != hwpt; done = done->next)
 		vfc_iommufd_hwpt_dirty(space->iommufd->fd, done->id, space->tracking);
-	vfc_error_restore(&error);
+	error_quiet_end();
 	return rc;
 }
 

@@ -161,7 +161,6 @@ static int physical_ioas_map(struct transport_space *base, const struct transpor
 {
 	struct ioas *space = (struct ioas *)base;
 	struct physical mapping = {.length = length, .iova = space->next};
-	struct vfc_error error;
 	int rc = ioas_map(base, memory, &mapping.iova, length, flags);
 
 	if (rc < 0)
@@ -170,9 +169,9 @@ static int physical_ioas_map(struct transport_space *base, const struct transpor
 	if (rc == 0)
 		rc = add(&space->physical, &mapping);
 	if (rc < 0) {
-		error = *vfc_error_last();
+		error_quiet_begin();
 		ioas_unmap(base, mapping.iova, length);
-		vfc_error_restore(&error);
+		error_quiet_end();
 		return rc;
 	}
 	space->next += length;
@@ -375,7 +374,7 @@ const struct transport transport_noiommu = {
 	.open = cdev_open,
 	.adopt = cdev_adopt,
 	.close = cdev_close,
-	.release = cdev_release,
+	.give_back = cdev_give_back,
 	.owns = fd_bound_owns,
 	.hot_reset = fd_bound_hot_reset,
 	.iommufd_id = cdev_id,
@@ -398,7 +397,7 @@ const struct transport transport_noiommu_group = {
 	.open = group_device_open,
 	.adopt = group_device_adopt,
 	.close = group_device_close,
-	.release = group_device_release,
+	.give_back = group_device_give_back,
 	.owns = group_device_owns,
 	.hot_reset = group_device_hot_reset,
 	.group = group_device_group,

@@ -154,7 +154,7 @@ struct transport {
 	 * Give the device back to the kernel while the object stays. Calls on it fail from then on,
 	 * also those of other threads. All or nothing.
 	 */
-	int (*release)(struct transport_device *device);
+	int (*give_back)(struct transport_device *device);
 	/* Attach the device to a space that is related to its own. */
 	int (*attach)(struct transport_device *device, struct transport_space *space);
 	int (*detach)(struct transport_device *device);

@@ -213,14 +213,13 @@ HOT int type1_unmap(struct transport_space *base, uint64_t iova, uint64_t length
 void type1_close(struct transport_space *base)
 {
 	struct container *container = (struct container *)base;
-	struct vfc_error before = *vfc_error_last();
-
+	error_quiet_begin();
 	for (size_t left = container->lent.count; left--;) {
 		struct lent last = container->lent.all[left];
 
 		type1_unmap(base, last.iova, last.length);
 	}
-	vfc_error_restore(&before);
+	error_quiet_end();
 	free(container->lent.all);
 	container_close(base);
 }

@@ -192,7 +192,7 @@ static int fake_open(struct candidate *wanted, const uint8_t *token, struct tran
 	return 0;
 }
 
-static int device_release(struct transport_device *base)
+static int device_give_back(struct transport_device *base)
 {
 	struct fake_device *device = (struct fake_device *)base;
 
@@ -454,7 +454,7 @@ const struct transport transport_fake = {
 	.open = fake_open,
 	.close = device_close,
 	.reserved = fake_reserved,
-	.release = device_release,
+	.give_back = device_give_back,
 	.attach = fake_attach,
 	.detach = fake_detach,
 	.group = device_group,
