@@ -527,6 +527,31 @@ static void shared_region(void)
 	mock_end();
 }
 
+/* A page table that no device was attached to has noted nothing, so nothing is lost with it. */
+static void tracked_while_another_fails(void)
+{
+	struct vfc_device_opts in = {.size = sizeof(in)};
+	struct vfc_device *device, *none;
+	struct vfc_iommu *space;
+	uint64_t iova = 0, bitmap = 0;
+
+	machine();
+	CHECK_EQ(open_beside(NULL, VFC_IOMMU_DIRTY, &space), 0);
+	device = open_in(space, FIRST);
+	CHECK_EQ(vfc_iommu_map(space, memory, 4 * PAGE, NULL, &iova), 0);
+	CHECK_EQ(vfc_iommu_dirty_start(space), 0);
+	mock_fail(MOCK_CDEV, VFIO_DEVICE_ATTACH_IOMMUFD_PT, EINVAL);
+	mock_fail(MOCK_IOMMUFD, IOMMU_HWPT_SET_DIRTY_TRACKING, EOPNOTSUPP);
+	in.iommu = space;
+	CHECK(vfc_device_open(SECOND, &in, &none) < 0);
+	CHECK(vfc_iommu_dirty_read(space, iova, 4 * PAGE, PAGE, &bitmap) >= 0);
+	CHECK_EQ(bitmap, 1);
+	CHECK_EQ(vfc_iommu_dirty_stop(space), 0);
+	CHECK_EQ(vfc_device_close(device), 0);
+	CHECK_EQ(vfc_iommu_close(space), 0);
+	mock_end();
+}
+
 int main(void)
 {
 	lifetimes();
@@ -540,5 +565,6 @@ int main(void)
 	adoption_fails();
 	hot_reset();
 	shared_region();
+	tracked_while_another_fails();
 	return 0;
 }

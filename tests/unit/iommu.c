@@ -351,6 +351,7 @@ static void buffers(void)
 
 	CHECK_EQ(vfc_pool_init(&pool, iommu, 100, 4), -EINVAL);
 	CHECK_EQ(vfc_pool_init(&pool, iommu, 64, UINT32_C(1) << 31), -EINVAL);
+	CHECK_EQ(vfc_pool_init(&pool, iommu, 0xffffffc0, UINT32_MAX), -EINVAL); /* 2^64 bytes and more */
 	CHECK_EQ(vfc_pool_init(&pool, iommu, 2048, 4), 0);
 	for (int i = 0; i < 4; i++)
 		CHECK_EQ(vfc_pool_get(&pool), i * 2048 / VFC_POOL_UNIT);

@@ -280,12 +280,12 @@ static int pool_place(struct vfc_pool *pool, struct vfc_iommu *iommu)
 static int pool_init(struct vfc_pool *pool, struct vfc_iommu *iommu, uint32_t chunk,
 		     uint32_t chunks)
 {
+	/* vfc_pool_get() is signed; each chunk may take a page. */
+	uint64_t most = (uint64_t)INT32_MAX * VFC_POOL_UNIT / (chunk + (uint64_t)sys_page_size());
 	int rc;
 
 	*pool = (struct vfc_pool){.chunk = chunk, .chunks = chunks, .free = chunks};
-	/* vfc_pool_get() is signed; each chunk may take a page. */
-	if (!chunk || !chunks || chunk % VFC_POOL_UNIT ||
-	    (chunk + sys_page_size()) * chunks > (uint64_t)INT32_MAX * VFC_POOL_UNIT)
+	if (!chunk || !chunks || chunk % VFC_POOL_UNIT || chunks > most)
 		rc = vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE,
 			      "%u chunks of %u bytes: there is one at least, of a multiple of 64 bytes, "
 			      "and less than 128 GiB in all", chunks, chunk);

@@ -323,18 +323,23 @@ static int new_hwpt(struct ioas *space, uint32_t flags, const struct ioas_client
 	return 0;
 }
 
-void ioas_put(struct ioas *space, struct hwpt *hwpt)
+static void destroy_hwpt(struct ioas *space, struct hwpt *hwpt)
 {
 	struct hwpt **link = &space->hwpts;
 
-	if (!hwpt || --hwpt->devices)
-		return;
 	while (*link != hwpt)
 		link = &(*link)->next;
 	*link = hwpt->next;
-	space->lost |= space->tracking;
 	ioas_destroy(space, hwpt->id);
 	free(hwpt);
+}
+
+void ioas_put(struct ioas *space, struct hwpt *hwpt)
+{
+	if (!hwpt || --hwpt->devices)
+		return;
+	space->lost |= space->tracking;
+	destroy_hwpt(space, hwpt);
 }
 
 /* @pasid 0 stands for the requests that the device makes without a PASID. */
@@ -381,7 +386,7 @@ static int attach_hwpt(struct ioas *space, const struct ioas_client *client, uin
 			rc = attach_to(client, pasid, hwpt->id);
 	}
 	if (rc < 0) {
-		ioas_put(space, hwpt);
+		destroy_hwpt(space, hwpt); /* no device had it, so it has noted nothing */
 		return rc;
 	}
 	*out = hwpt;
