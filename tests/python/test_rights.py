@@ -199,6 +199,37 @@ def test_the_terminal_cannot_be_typed_into() -> None:
     assert in_child(run, pty.fork) == [[[-1, errno.EPERM]] * 3, True]
 
 
+def test_a_terminal_without_seccomp_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or an architecture whose numbers are not known; unless the kernel lets nobody type."""
+    needs_root()
+    monkeypatch.setattr(rights, "_MACHINES", {})
+    sysctl = "/proc/sys/dev/tty/legacy_tiocsti"
+    if os.path.exists(sysctl):
+        with open(sysctl, encoding="utf-8") as file:
+            safe = file.read().strip() == "0"
+    else:
+        safe = False
+
+    def run() -> str:
+        try:
+            rights.drop(NOBODY)
+        except CliError as error:
+            return f"{error}; {error.hint}"
+        return "dropped"
+
+    def without_a_terminal() -> str:
+        os.setsid()
+        return run()
+
+    assert in_child(without_a_terminal) == "dropped"
+    said = in_child(run, pty.fork)
+    if safe:
+        assert said == "dropped"
+    else:
+        assert "could type into this terminal" in said
+        assert "setsid --wait" in said
+
+
 def judge(program: bytes, arch: int, number: int, request: int) -> int:
     """What seccomp's program returns, by the rules of linux/filter.h."""
     steps = list(struct.iter_unpack("HBBI", program))

@@ -10,7 +10,7 @@ import ctypes
 import os
 import struct
 import sys
-from errno import EINVAL, EPERM
+from errno import EINVAL, ENOSYS, EPERM
 
 from .output import CliError
 
@@ -58,7 +58,8 @@ def drop(user: struct_passwd) -> None:
     that no change of ids takes away: ambient and inheritable ones.
 
     Raises:
-        CliError: the ids or groups are not the user's, and may not be set.
+        CliError: the ids or groups are not the user's, and may not be set; or the command could type
+            into the terminal.
     """
     _set_groups(user)
     if user.pw_uid != 0:
@@ -150,14 +151,41 @@ def _refuse_to_type() -> None:
     shell would execute with the caller's rights.
 
     A session of its own would keep it from that, but keep Ctrl-C from it as well: it takes this
-    process's place, so nobody is left to pass a signal on. Without SPEC_ALLOW, kernels before
-    Linux 5.16 would slow the command down.
+    process's place, so nobody is left to pass a signal on.
+
+    Raises:
+        CliError: it could type, and the kernel has no seccomp.
     """
+    if not _install_filter() and _can_type():
+        raise CliError(
+            "the command could type into this terminal: the kernel has no seccomp to forbid it",
+            hint="setsid --wait vfio run ..., or, since Linux 6.2, sysctl dev.tty.legacy_tiocsti=0",
+        )
+
+
+def _install_filter() -> bool:
+    """Without SPEC_ALLOW, kernels before Linux 5.16 would slow the command down."""
     machine = os.uname().machine
     if machine not in _MACHINES:
-        return
+        return False
     steps = ctypes.create_string_buffer(_filter(machine))
     program = struct.pack("HP", len(steps) // 8, ctypes.addressof(steps))
     arguments = (_MACHINES[machine][0], _SECCOMP_SET_MODE_FILTER, _SECCOMP_SPEC_ALLOW)
-    if _libc().syscall(*map(ctypes.c_long, arguments), ctypes.c_char_p(program)) < 0:
-        raise _failed("seccomp")
+    if _libc().syscall(*map(ctypes.c_long, arguments), ctypes.c_char_p(program)) == 0:
+        return True
+    if ctypes.get_errno() in (ENOSYS, EINVAL):  # CONFIG_SECCOMP, CONFIG_SECCOMP_FILTER
+        return False
+    raise _failed("seccomp")
+
+
+def _can_type() -> bool:
+    """Whether there is a terminal that the kernel lets ordinary processes type into."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        return False
+    try:
+        with open("/proc/sys/dev/tty/legacy_tiocsti", encoding="utf-8") as file:
+            return file.read().strip() != "0"
+    except OSError:  # before Linux 6.2
+        return True
