@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "device/object.h"
+#include "iommu/space.h"
 #include "kernel/sys.h"
 #include "test.h"
 
@@ -185,11 +186,40 @@ static void refused(void)
 	CHECK_EQ(vfc_device_close(device), 0);
 }
 
+static int seen_by_the_host(struct transport_device *of)
+{
+	CHECK(of == device->transport);
+	CHECK(device_is_released(device));
+	return vfc_fail(EMFILE, VFC_REASON_NONE, NOWHERE, "not now");
+}
+
+/* The host can have the device before the call returns. A failure leaves it here. */
+static void released_before_the_host_has_it(void)
+{
+	struct vfc_iommu *iommu;
+	const struct transport *real;
+	struct transport fails;
+
+	CHECK_EQ(vfc_device_open("fake:e1000e", NULL, &device), 0);
+	iommu = vfc_device_iommu(device);
+	real = iommu->ops;
+	fails = *real;
+	fails.give_back = seen_by_the_host;
+	iommu->ops = &fails;
+	CHECK_EQ(vfc_device_release(device), -EMFILE);
+	CHECK(!device_is_released(device));
+	iommu->ops = real;
+	CHECK_EQ(vfc_device_release(device), 0);
+	CHECK(device_is_released(device));
+	CHECK_EQ(vfc_device_close(device), 0);
+}
+
 int main(void)
 {
 	given_back_by_two();
 	stream_closed_during_a_reset();
 	closed_at_the_same_time();
 	refused();
+	released_before_the_host_has_it();
 	return 0;
 }

@@ -492,6 +492,11 @@ static void silence(struct vfc_device *device)
 	error_quiet_end();
 }
 
+static void set_released(struct vfc_device *device, bool released)
+{
+	__atomic_store_n(&device->released, released, __ATOMIC_RELEASE);
+}
+
 static int give_back(struct vfc_device *device)
 {
 	int rc = device_leaving(device);
@@ -505,11 +510,14 @@ static int give_back(struct vfc_device *device)
 	if (rc < 0)
 		return rc;
 	attach_leave(device);
+	/* The host has the device before the call returns, and its user may ask about it at once. */
+	set_released(device, true);
 	rc = iommu_give_back(device->iommu, device->transport, attach_count(device, device->iommu));
-	if (rc < 0)
+	if (rc < 0) {
+		set_released(device, false);
 		return rc;
+	}
 	attach_give_back(device);
-	__atomic_store_n(&device->released, true, __ATOMIC_RELEASE);
 	return 0;
 }
 
