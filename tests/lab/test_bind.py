@@ -113,7 +113,7 @@ def test_a_claimed_disk_is_in_use(lab_machine: Machine) -> None:
     finally:
         os.close(claim)
     assert pci.in_use(ours) is None
-    subprocess.run(["modprobe", "-r", "nvme"], check=True)
+    subprocess.run(["rmmod", "nvme"], check=True)
 
 
 def test_a_bridge_keeps_its_driver(lab_machine: Machine) -> None:

@@ -257,8 +257,8 @@ def test_what_the_command_left_running_is_waited_for(unbound: str) -> None:
 def test_a_signal_ends_that_wait(unbound: str) -> None:
     script = "sleep 60 >/dev/null 2>&1 & echo $!; exit 3"
     words = [sys.executable, "-m", "vfiocore.cli", "run", unbound, "--bind", "--"]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen([*words, "sh", "-c", script], text=True, **pipes) as run:
+    words += ["sh", "-c", script]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
         assert run.stdout
         assert run.stderr
         sleeper = int(run.stdout.readline())

@@ -178,7 +178,7 @@ def test_root_stays_root() -> None:
     def run() -> bool:
         before = status()
         rights.drop(pwd.getpwuid(0))
-        return status()["CapEff"] == before["CapEff"] != 0
+        return bool(status()["CapEff"] == before["CapEff"] != 0)
 
     assert in_child(run) is True
 

@@ -58,8 +58,8 @@ def drop(user: struct_passwd) -> None:
     that no change of ids takes away: ambient and inheritable ones.
 
     Raises:
-        CliError: the ids or groups are not the user's, and may not be set; or the command could type
-            into the terminal.
+        CliError: the ids or groups are not the user's, and may not be set; or the command could
+            type into the terminal.
     """
     _set_groups(user)
     if user.pw_uid != 0:
