@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Features of the kernel's driver that the library does not follow; see device.h. */
+/* Features of the kernel's driver that the library does not keep track of; see device.h. */
 #include <errno.h>
 #include <vfiocore/device.h>
 
