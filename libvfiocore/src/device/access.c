@@ -18,14 +18,14 @@
 /* PCI Local Bus 3.0, section 6.2.2. */
 #define COMMAND 0x04
 #define COMMAND_MEMORY 0x0002
-#define CLASS 0x08 /* and revision */
+#define CLASS 0x08 /* class code and revision */
 /* PCI Bus Power Management Interface 1.2, sections 3.2 and 3.2.4. */
 #define CAP_POWER 0x01
 #define PMCSR 4
 #define PMCSR_STATE 3
 #define PMCSR_D3HOT 3
 
-#define TRIES 4 /* of an access while decoding goes on and off */
+#define TRIES 4 /* attempts at one access while decoding keeps switching */
 
 static int check_width(struct vfc_device *device, uint64_t offset, uint32_t width)
 {
@@ -40,9 +40,10 @@ static int check_width(struct vfc_device *device, uint64_t offset, uint32_t widt
 }
 
 /*
- * The mapped address of a register, or NULL when it has to go through the kernel. Of a PCI device
- * only BARs: config space and ROM are emulated even where a platform would map them. And only of a device that
- * decodes: a load from the mapping of one that does not is a SIGBUS, read() says EIO.
+ * Find the mapped address of a register. NULL means that the access goes through the kernel.
+ * On a PCI device only BARs are accessed by their mappings. Config space and ROM are emulated, even
+ * where a platform would map them. A device that does not decode is not accessed by its mappings
+ * either: a load from them would raise SIGBUS, while read() returns EIO.
  */
 static int mapped(struct vfc_device *device, struct region *region, uint32_t index, uint64_t offset,
 		  uint32_t width, volatile void **address)
@@ -84,7 +85,9 @@ static void store(volatile void *address, uint32_t width, uint64_t value)
 	}
 }
 
-/* read() and write() on a region carry the device's little-endian bytes, whatever the host is. */
+/*
+ * read() and write() on a region carry the device's little-endian bytes, whatever the host's order.
+ */
 static int kernel_read(struct vfc_device *device, const struct region *region, uint64_t offset,
 		       uint32_t width, uint64_t *value)
 {
@@ -107,7 +110,10 @@ static int kernel_write(struct vfc_device *device, const struct region *region, 
 	return device->ops->write(device->transport, region->position + offset, bytes, width);
 }
 
-/* Of a virtual function vfio makes the ids up (vfio_config_init()), but not the class. */
+/*
+ * All ones in the vendor ID or the class code mean that nobody answers. The class is read as well
+ * because vfio makes up the IDs of a virtual function (vfio_config_init()), but not its class.
+ */
 bool access_gone(struct vfc_device *device)
 {
 	const struct region *config = region_config(device);
@@ -130,7 +136,7 @@ static int tell_gone(struct vfc_device *device)
 			"in reset");
 }
 
-/* All ones may be a register's value; with all ones in config space, too, nobody answers. */
+/* A register may hold all ones. If config space reads as all ones too, nobody answers. */
 static int check_gone(struct vfc_device *device, uint32_t width, uint64_t value)
 {
 	if (width < 4 || value != UINT64_MAX >> (64 - 8 * width) || !access_gone(device))
@@ -138,7 +144,10 @@ static int check_gone(struct vfc_device *device, uint32_t width, uint64_t value)
 	return tell_gone(device);
 }
 
-/* Does the device answer to its BARs? The rule of __vfio_pci_memory_enabled() (vfio_pci_config.c). */
+/*
+ * Does the device answer at its BARs? This is the rule of __vfio_pci_memory_enabled()
+ * (vfio_pci_config.c).
+ */
 static bool look_at_decoding(struct vfc_device *device, const struct region *config)
 {
 	uint64_t command, power;
@@ -148,7 +157,11 @@ static bool look_at_decoding(struct vfc_device *device, const struct region *con
 		return false;
 	if (kernel_read(device, config, COMMAND, 2, &command) < 0 || !(command & COMMAND_MEMORY))
 		return false;
-	/* Gone: its mappings read as all ones, which is recognized; those of a virtual one are SIGBUS. */
+	/*
+	 * The mappings of a device that is gone read as all ones, which check_gone() recognizes, so
+	 * they stay in use. Those of a virtual function raise SIGBUS, so they do not. Only a
+	 * virtual function still has a vendor ID then.
+	 */
 	if (access_gone(device))
 		return kernel_read(device, config, 0, 2, &power) == 0 && power == 0xffff;
 	return !device->power || (kernel_read(device, config, device->power, 1, &power) == 0 &&
@@ -166,8 +179,9 @@ void access_follow(struct vfc_device *device)
 }
 
 /*
- * The access was a SIGBUS, and did not take place. Had the device stopped to decode behind our back,
- * the kernel's way, which comes next, tells why; if it decodes again, it is tried again.
+ * The access raised SIGBUS and did not take place. If the device stopped decoding behind our back,
+ * the next attempt goes through the kernel, which tells why. If it decodes again, the mapping is
+ * tried again.
  */
 static int faulted(struct vfc_device *device, int tries)
 {
@@ -211,7 +225,10 @@ static bool touches(uint64_t offset, uint64_t length, uint32_t at)
 	return at >= offset && at - offset < length;
 }
 
-/* A write to config space that may end decoding: other threads leave the mappings first. */
+/*
+ * A write to Command or PMCSR may end decoding. Clear @decodes before the write, so that other
+ * threads leave the mappings first. True if access_follow() must be called after the write.
+ */
 static bool follows(struct vfc_device *device, uint32_t index, uint64_t offset, uint64_t length)
 {
 	if (index != VFC_REGION_CONFIG || !region_config(device) || (!touches(offset, length, COMMAND) &&
@@ -357,7 +374,10 @@ static int walk_caps(struct vfc_device *device, struct vfc_pci_cap *caps, size_t
 	if (rc == 0)
 		rc = region_check(device, VFC_REGION_CONFIG, 0, 64, VFIO_REGION_INFO_FLAG_READ,
 				  &config);
-	/* Of all ones a list that loops could be read, which would not tell the cause. */
+	/*
+	 * Config space of all ones can look like a list that loops, and that error would hide the
+	 * cause.
+	 */
 	if (rc == 0 && access_gone(device))
 		rc = tell_gone(device);
 	if (rc < 0)
@@ -371,7 +391,10 @@ int vfc_pci_caps(struct vfc_device *device, struct vfc_pci_cap *caps, size_t cou
 	return vfc_done(walk_caps(device, caps, count));
 }
 
-/* A capability takes four bytes at least: from 0x40 to 0xff, and from 0x100 to 0xfff. */
+/*
+ * A capability takes at least four bytes. Capabilities lie from 0x40 to 0xff and from 0x100 to
+ * 0xfff.
+ */
 #define CAPS_MOST ((0x100 - 0x40) / 4 + (0x1000 - 0x100) / 4)
 
 int vfc_pci_find_cap(struct vfc_device *device, uint32_t id, bool extended, uint32_t after,
@@ -389,7 +412,7 @@ int vfc_pci_find_cap(struct vfc_device *device, uint32_t id, bool extended, uint
 	return found != NULL;
 }
 
-/* A device whose capabilities cannot be read is one whose power state is not followed. */
+/* If the capabilities cannot be read, the device's power state is not followed. */
 void access_open(struct vfc_device *device)
 {
 	struct vfc_pci_cap power;

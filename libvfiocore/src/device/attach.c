@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* An open device that goes from one address space to another. */
+/* Moving an open device from one address space to another. */
 #include <errno.h>
 #include <stdlib.h>
 #include <vfiocore/device.h>
@@ -9,7 +9,9 @@
 #include "iommu/iommu.h"
 #include "kernel/sys.h"
 
-/* PCI Express 4.0, section 6.20: PASIDs have 20 bits; the kernel keeps 0 for requests without. */
+/*
+ * PASIDs have 20 bits (PCI Express 4.0, section 6.20). The kernel keeps 0 for requests without one.
+ */
 #define PASID_LAST 0xfffff
 
 struct pasid {
@@ -18,7 +20,7 @@ struct pasid {
 	uint32_t number;
 };
 
-/* Rings are told IOVAs of the space that the NIC was opened in. */
+/* A NIC's rings hold IOVAs of the space that the NIC was opened in, so its device cannot move. */
 static int check_moves(struct vfc_device *device, struct vfc_iommu *to)
 {
 	if (device_has_nic(device))
@@ -160,7 +162,10 @@ uint32_t attach_count(const struct vfc_device *device, const struct vfc_iommu *i
 	return count;
 }
 
-/* A device that is gone may refuse; then it is closed with them. */
+/*
+ * The kernel may refuse to detach a PASID of a device that is gone. Such a PASID stays on the list
+ * and ends when the device is closed.
+ */
 void attach_leave(struct vfc_device *device)
 {
 	struct pasid **link = &device->pasids, *pasid;

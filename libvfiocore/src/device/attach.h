@@ -5,13 +5,15 @@
 
 #include "device/object.h"
 
-/* How often the device is attached there, itself and by its PASIDs. */
+/* How many times the device is attached to @iommu: by itself and by its PASIDs. */
 uint32_t attach_count(const struct vfc_device *device, const struct vfc_iommu *iommu);
-/* Detach the PASIDs, each with its space locked. Closing the descriptor would not lock. */
+/*
+ * Detach each PASID under the lock of its space. Closing the descriptor would not take that lock.
+ */
 void attach_leave(struct vfc_device *device);
-/* The descriptor was closed: the device leaves all its spaces. */
+/* The descriptor was closed, so the device leaves all its spaces. */
 void attach_close(struct vfc_device *device);
-/* Likewise, but the device holds the space that it was in for as long as it is open. */
+/* As attach_close(), but the device holds the space that it was in for as long as it is open. */
 void attach_give_back(struct vfc_device *device);
 
 #endif

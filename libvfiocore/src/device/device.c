@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A device is opened or adopted, closed, and given back to the host. */
+/* Opening, adopting and closing a device, and giving it back to the host. */
 #include "device/device.h"
 
 #include <errno.h>
@@ -29,16 +29,16 @@
 #define COMMAND 0x04
 #define COMMAND_MASTER 0x0004
 
-/* PCI allows as many (PCI Local Bus 3.0, 6.8.2.3). */
+/* The most vectors that PCI allows (PCI Local Bus 3.0, 6.8.2.3). */
 #define VECTORS_MAX 2048
 
-/* Far above what a platform device has. */
+/* Far more than any platform device has. */
 #define IRQS_MAX 4096
 
-/* Far above what any bus driver offers; a count beyond is not believed. */
+/* Far more than any bus driver offers. A larger count is not believed. */
 #define REGIONS_MAX 4096
 
-/* By bit of the kernel's flags. */
+/* Translate the bit in the kernel's flags that names the bus. */
 static uint32_t kind_of(uint32_t flags)
 {
 	static const struct {
@@ -97,7 +97,7 @@ static int own_iommu(struct vfc_device *device, struct candidate *wanted, const 
 	const struct transport *ops;
 	int rc;
 
-	/* First of all: of a device that is not there nothing else is worth saying. */
+	/* Check this first. If the device does not exist, no other error is worth reporting. */
 	rc = transport_find(opts.transport, wanted, &ops);
 	if (rc == 0)
 		rc = ops->check(wanted);
@@ -125,7 +125,7 @@ static int open_in(struct vfc_device *device, struct candidate *wanted, int fd, 
 	return rc;
 }
 
-/* @transport: if there is no opts->iommu. @fd: its open descriptor, or -1. */
+/* @transport is used if opts->iommu is NULL. @fd is the device's open descriptor, or -1. */
 static int new_device(struct candidate *wanted, const struct vfc_device_opts *opts,
 		      const char *transport, int fd, struct vfc_device **out)
 {
@@ -214,7 +214,10 @@ int device_take(int fd, const char *given, const struct vfc_device_opts *opts,
 		rc = check_handle(fd, &handle, opts->iommu);
 	if (rc == 0)
 		rc = check_name(given, &handle, &found);
-	/* The device has a duplicate, so a failure leaves the caller's as it was. */
+	/*
+	 * The new device has a duplicate of @fd, so a failure leaves the caller's descriptor as it
+	 * was.
+	 */
 	if (rc == 0)
 		rc = new_device(&found, opts, "cdev", fd, out);
 	if (rc == 0)
@@ -248,7 +251,10 @@ int device_take_both(int space, int fd, const char *name, const struct vfc_iommu
 	return rc;
 }
 
-/* A device whose descriptor `vfio run` passed to this process. 0, or 1: it passed none. */
+/*
+ * Open a device whose descriptor `vfio run` passed to this process. Return: 0; 1: it passed none;
+ * -errno with a record.
+ */
 static int open_passed(const char *name, const struct vfc_device_opts *opts,
 		       struct vfc_device **device)
 {
@@ -299,7 +305,7 @@ static int device_open(const char *name, const struct vfc_device_opts *opts,
 	rc = open_passed(name, opts, out);
 	if (rc <= 0)
 		return rc;
-	/* A model is named with its transport, whatever the environment says. */
+	/* The name of a model implies its transport, whatever the environment says. */
 	return new_device(&wanted, opts, strncmp(name, "fake:", 5) ? NULL : "fake", -1, out);
 }
 
@@ -334,7 +340,7 @@ int vfc_device_bus_master(struct vfc_device *device, bool on)
 	int rc = command(device, COMMAND_MASTER, on ? COMMAND_MASTER : 0);
 
 	if (rc == 0)
-		access_follow(device); /* as after each write to Command */
+		access_follow(device); /* as after every write to Command */
 	return vfc_done(rc);
 }
 
@@ -346,7 +352,7 @@ static int check_idle(struct vfc_device *device)
 		return vfc_fail(EBUSY, VFC_REASON_BUSY, WHERE(.object = device->name),
 				"interrupt sets or NICs of the device are open (%u): close them first",
 				children);
-	/* It may be the device itself that holds it, detached. */
+	/* A detached device is itself a holder of its own space. */
 	if (device->own &&
 	    iommu_look(device->own).holders > (!device->attached && device->iommu == device->own))
 		return vfc_fail(EBUSY, VFC_REASON_BUSY, WHERE(.object = device->name),
@@ -377,7 +383,7 @@ int vfc_device_close(struct vfc_device *device)
 	if (rc < 0)
 		return vfc_done(rc);
 	device_closing(device);
-	/* The device may be gone already, so whether this works does not matter. */
+	/* The device may be gone already. Then this fails, which does not matter. */
 	error_quiet_begin();
 	if (device->flags & VFC_DEVICE_PCI && !is_shared(device))
 		command(device, COMMAND_MASTER, 0);
@@ -461,9 +467,9 @@ static bool is_open(struct vfc_device *device, uint32_t index)
 }
 
 /*
- * Turn every type off. Whoever waits for a vector is woken first, since no interrupt would come any
- * more; whoever listens for errors and for the host's request is not. A device that is gone may
- * refuse, which does not matter.
+ * Turn every interrupt type off. Threads that wait for a vector are woken first, since no interrupt
+ * would come any more. Those that listen for errors and for the host's request are not woken. A
+ * device that is gone may refuse, which does not matter.
  */
 static void disarm_all(struct vfc_device *device)
 {
@@ -481,7 +487,7 @@ static void disarm_all(struct vfc_device *device)
 	}
 }
 
-/* No DMA, no interrupt, and no access that goes past the library. */
+/* Stop the device's DMA and its interrupts, and keep the library off its mappings. */
 static void silence(struct vfc_device *device)
 {
 	error_quiet_begin();
@@ -497,6 +503,10 @@ static void set_released(struct vfc_device *device, bool released)
 	__atomic_store_n(&device->released, released, __ATOMIC_RELEASE);
 }
 
+/*
+ * Ask the watchers first, because they may refuse. The device is silenced before its mappings and
+ * address spaces are taken away from it.
+ */
 static int give_back(struct vfc_device *device)
 {
 	int rc = device_leaving(device);
@@ -521,7 +531,9 @@ static int give_back(struct vfc_device *device)
 	return 0;
 }
 
-/* Of several threads one does it, and the others wait until it is done. */
+/*
+ * If several threads give the device back, one does the work and the others wait until it is done.
+ */
 static int give_back_once(struct vfc_device *device)
 {
 	int rc = fork_check(device->pid, device->name);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a test turns and reads on a fake device, vfiocore/fake.h. */
+/* The knobs that a test turns and reads on a fake device; see vfiocore/fake.h. */
 #include <errno.h>
 #include <string.h>
 
@@ -20,7 +20,7 @@ static int find(struct vfc_device *device, struct fake_device **fake)
 	return 0;
 }
 
-/* A device that comes back after it was pulled is a new one. */
+/* A device that comes back after it was pulled is a new one, so it starts from reset. */
 static void set_gone(struct fake_device *fake, bool gone)
 {
 	if (fake->gone && !gone)

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Accesses that a signal handler can make come back: struct fixup fixup_load4(address), and so on.
+ * Accesses that a signal handler can make return: struct fixup vfc_fixup_load4(address), and so on.
  *
- * On x86-64, arm64 and ppc64le they are a few instructions between two labels, which keep nothing on
- * the stack, so a handler that finds the program counter between the labels moves it to a third,
- * which returns to the caller with "failed". That costs the access a call and nothing else, changes
- * no signal mask, and returns through the handlers of others as any signal does. Elsewhere it is
- * sigsetjmp(), which saves the mask for the same reason, at the price of a system call.
+ * On x86-64, arm64 and ppc64le an access is a few instructions between two labels, which keep
+ * nothing on the stack. A handler that finds the program counter between the labels moves it to a
+ * third label, whose code returns "failed" to the caller. This costs the access a call and nothing
+ * else. It changes no signal mask, and it returns through other handlers as any signal does.
+ *
+ * Other architectures use sigsetjmp(). It has to save the signal mask so that the mask does not
+ * change either, and that costs a system call.
  */
 #ifndef VFC_FIXUP_H
 #define VFC_FIXUP_H
@@ -18,7 +20,7 @@
 #include <stdint.h>
 #include <vfiocore/mmio.h>
 
-/* Returned in two registers. */
+/* This is returned in two registers. */
 struct fixup {
 	uint64_t value;
 	uint64_t failed;
@@ -76,7 +78,7 @@ struct fixup {
 	"vfc_fixup_" name ":\n.cfi_startproc\n" insn "\n" rest "\n.cfi_endproc\n" \
 	".size vfc_fixup_" name ", . - vfc_fixup_" name "\n"
 
-/* "failed" is the last, and the end of those that may fault. */
+/* "failed" comes last. Its address is the end of the instructions that may fault. */
 __asm__(".pushsection .text\n.balign 16\n" FIXUP_ACCESSES ".popsection\n");
 
 #define FIXUP_DECLARE(width)                                              \
@@ -88,7 +90,10 @@ FIXUP_DECLARE(4)
 FIXUP_DECLARE(8)
 void vfc_fixup_failed(void);
 
-/* In a handler: was it one of ours? Then it will have failed. */
+/*
+ * Called by a signal handler. If the fault was in one of these accesses, the access will have
+ * failed.
+ */
 static inline bool fixup(siginfo_t *info, void *context)
 {
 	uintptr_t pc = (uintptr_t)FIXUP_PC((ucontext_t *)context);
@@ -107,7 +112,7 @@ struct fixup_point {
 	uintptr_t address;
 };
 
-/* initial-exec: a handler must not be the one that allocates it. */
+/* initial-exec keeps a signal handler from being the first to use the variable and allocate it. */
 static _Thread_local struct fixup_point *volatile fixup_point
 	__attribute__((tls_model("initial-exec")));
 

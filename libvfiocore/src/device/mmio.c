@@ -28,8 +28,8 @@ static int late(uint32_t mask, uint32_t value, uint32_t now, int64_t timeout)
 }
 
 /*
- * The clock is read before the register: a thread that slept past the deadline looks once more at what
- * the device did meanwhile.
+ * Read the clock before the register. A thread that slept past the deadline then looks once more at
+ * what the device did meanwhile.
  */
 static int wait_for(const volatile void *address, uint32_t mask, uint32_t value, int64_t timeout)
 {

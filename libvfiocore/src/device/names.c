@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * VFIO numbers regions and interrupts. What the numbers mean is fixed for PCI, channel I/O and the
- * crypto adapters of s390x (include/uapi/linux/vfio.h); a region's type may say more; a platform
- * device has names in the device tree (Documentation/devicetree/bindings, reg-names and
- * interrupt-names), which come in the same order as VFIO's numbers (vfio_platform.c).
+ * VFIO numbers regions and interrupt types. The meaning of the numbers is fixed for PCI, channel
+ * I/O and the crypto adapters of s390x (include/uapi/linux/vfio.h). A region may also have a type,
+ * which says more. A platform device has names in the device tree (reg-names and interrupt-names in
+ * Documentation/devicetree/bindings). They come in the same order as VFIO's numbers
+ * (vfio_platform.c).
  */
 #include "device/names.h"
 
@@ -53,7 +54,7 @@ static bool has_device_tree(const struct vfc_device *device)
 	return device->kind == VFC_DEVICE_KIND_PLATFORM || device->kind == VFC_DEVICE_KIND_AMBA;
 }
 
-/* "" where there is no such name. */
+/* @name becomes "" if the device tree has no such name. */
 static void device_tree_name(const struct vfc_device *device, const char *property, uint32_t index,
 			     char *name, size_t size)
 {
@@ -128,7 +129,7 @@ int irq_request_index(const struct vfc_device *device)
 	return irq_called(device, "req");
 }
 
-/* Letters in either case. */
+/* The comparison ignores case. */
 int names_find(const struct vfc_device *device, const char *wanted, uint32_t count, name_of *call,
 	       const char *what)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What regions and interrupt types are called, where anybody gives them a name. */
+/* The names of regions and interrupt types, wherever they come from. */
 #ifndef VFC_NAMES_H
 #define VFC_NAMES_H
 
@@ -7,17 +7,20 @@
 
 #include "device/object.h"
 
-/* "BAR0", "config", "edid", what the device tree says; else "region 9". */
+/* "BAR0", "config", "edid", or the name in the device tree. Without one it is "region 9". */
 void region_name(const struct vfc_device *device, uint32_t index, char *name, size_t size);
-/* "msix", "io", what the device tree says; else "irq 9". */
+/* "msix", "io", or the name in the device tree. Without one it is "irq 9". */
 void irq_name(const struct vfc_device *device, uint32_t index, char *name, size_t size);
 
-/* The index that is called @wanted; -ENOENT with a record that lists the names. @what: "region" ... */
+/*
+ * Return the index of the one called @wanted, or -ENOENT with a record that lists the names. @what
+ * is what the record calls them: "region" or "interrupt type".
+ */
 typedef void name_of(const struct vfc_device *device, uint32_t index, char *name, size_t size);
 int names_find(const struct vfc_device *device, const char *wanted, uint32_t count, name_of *call,
 	       const char *what);
 
-/* The interrupt types by which a device tells of errors, and the host of its wish; -1: none. */
+/* The interrupt types that report errors of the device and the host's request for it; -1: none. */
 int irq_error_index(const struct vfc_device *device);
 int irq_request_index(const struct vfc_device *device);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The library's only state that belongs to the process, because a signal's handler does: who opted
- * in, and what handler was there before.
+ * A signal handler belongs to the whole process, and so does the state in this file: who opted in,
+ * and which handler was there before. The library has no other state of the process.
  */
 #include "device/nofault.h"
 
@@ -16,9 +16,10 @@
 #include "device/fixup.h"
 #include "kernel/sys.h"
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* what follows; the handler only reads */
+/* guards what follows; the handler takes no lock */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static unsigned users;
-static bool installed; /* by us at some time, and not put back */
+static bool installed; /* we installed the handler and have not put the former one back */
 static struct sigaction before;
 
 static _Thread_local unsigned depth;
@@ -30,8 +31,9 @@ static bool calls(const struct sigaction *action)
 }
 
 /*
- * A fault comes again as soon as we return, and then the default action is what happens to it, with
- * the registers of the faulting code in the core dump. A signal that was sent does not come again.
+ * A fault recurs as soon as the handler returns. The default action then takes place, with the
+ * registers of the faulting code in the core dump. A signal that was sent does not recur, so it is
+ * raised again.
  */
 static void by_default(int number, bool sent)
 {
@@ -39,12 +41,12 @@ static void by_default(int number, bool sent)
 		return;
 	sys_signal_default(number);
 	if (sent)
-		sys_signal_raise(number); /* blocked until we return */
+		sys_signal_raise(number); /* blocked until the handler returns */
 }
 
 static void on_sigbus(int number, siginfo_t *info, void *context)
 {
-	bool sent = info->si_code <= 0; /* by kill() or raise(), sigaction(2) */
+	bool sent = info->si_code <= 0; /* by kill() or raise(), see sigaction(2) */
 	struct sigaction next = before;
 
 	if (!sent && fixup(info, context))
@@ -64,7 +66,9 @@ static bool is_ours(const struct sigaction *action)
 	return action->sa_flags & SA_SIGINFO && action->sa_sigaction == on_sigbus;
 }
 
-/* The one that was there before finds the stack, the mask and the restarts that it asked for. */
+/*
+ * The former handler may run inside ours, so keep the stack, mask and restarts that it asked for.
+ */
 static int install(const struct sigaction *now)
 {
 	struct sigaction action = {.sa_mask = now->sa_mask};
@@ -78,8 +82,9 @@ static int install(const struct sigaction *now)
 }
 
 /*
- * Where ours was put back by nobody and another is on top, that one was installed later: it calls ours
- * if it hands on, and to be above it as well would be a circle.
+ * If our handler was never removed and another one is on top now, that one was installed later. It
+ * calls ours if it passes signals on. Installing ours on top of it again would let the two call
+ * each other in a circle.
  */
 static int add_user(void)
 {

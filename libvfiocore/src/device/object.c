@@ -124,7 +124,7 @@ const void *device_watched_by(struct vfc_device *device, const struct device_wat
 	return owner;
 }
 
-/* The first watcher that has a function for @closing, or else for leaving; its owner is held. */
+/* Find the first watcher that has a closing() or, without @closing, a leaving(). Hold its owner. */
 static const struct device_watcher_ops *take(struct vfc_device *device, bool closing, void **owner)
 {
 	const struct device_watcher_ops *ops = NULL;
@@ -142,7 +142,7 @@ static const struct device_watcher_ops *take(struct vfc_device *device, bool clo
 	return ops;
 }
 
-/* Each function takes its watcher off the list, or refuses. */
+/* Each leaving() takes its watcher off the list or refuses, so the loop ends. */
 int device_leaving(struct vfc_device *device)
 {
 	const struct device_watcher_ops *ops;

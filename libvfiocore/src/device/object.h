@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The open device as an object: its fields, its references, and those who watch it. It knows nothing
- * of what stands on it. Interrupt sets, streams of events and virtual machines know the device; when
+ * The open device as an object: its fields, its references and its watchers. It knows nothing of
+ * the layers above it. Interrupt sets, event streams and virtual machines know the device. When
  * something happens to it, the device calls them through the list of watchers.
  */
 #ifndef VFC_DEVICE_OBJECT_H
@@ -33,10 +33,10 @@ struct device_watcher;
 struct vfc_device {
 	const struct transport *ops;
 	struct transport_device *transport;
-	struct vfc_iommu *iommu; /* its space; a detached device holds the space that it was in */
+	struct vfc_iommu *iommu; /* its space; a detached device holds the one it was in */
 	struct vfc_iommu *own;   /* opened for this device and closed with it, or NULL */
-	struct pasid *pasids;    /* PASIDs that are attached to spaces of their own, device/attach.c */
-	struct peer *peers;      /* spaces in which its BARs were mapped, device/peer.c */
+	struct pasid *pasids;    /* PASIDs attached to spaces of their own, see device/attach.c */
+	struct peer *peers;      /* spaces in which its BARs are mapped, see device/peer.c */
 	struct region *regions;
 	uint32_t region_count;
 	uint32_t irq_count;
@@ -45,18 +45,18 @@ struct vfc_device {
 	uint32_t power; /* offset of PMCSR in config space; 0: none */
 	bool decodes;   /* atomic: mapped BARs answer */
 	bool attached;
-	int pid;        /* of the process that opened it */
-	bool released;  /* atomic: the host has it back, see vfc_device_release() */
-	bool shared;    /* atomic: with another process, see VFC_DEVICE_SHARED */
+	int pid;        /* the process that opened it */
+	bool released;  /* atomic: given back to the host, see vfc_device_release() */
+	bool shared;    /* atomic: shared with another process, see VFC_DEVICE_SHARED */
 	bool low_power; /* atomic: mapped BARs do not answer, whatever the registers say */
-	bool nofault;   /* atomic: its checked accesses do not end in SIGBUS, device/nofault.c */
+	bool nofault;   /* atomic: checked accesses do not end in SIGBUS, see device/nofault.c */
 	char name[VFC_BUS_NAME];
 
-	pthread_mutex_t release_lock; /* only one thread gives the device back; the first to be taken */
+	pthread_mutex_t release_lock; /* held while the device is given back; taken first */
 	pthread_mutex_t watch_lock;   /* guards @watchers */
 	struct device_watcher *watchers;
 
-	pthread_mutex_t lock; /* guards the mappings of regions and what follows; the last to be taken */
+	pthread_mutex_t lock; /* guards region mappings and what follows; taken last */
 	uint32_t children;    /* open interrupt sets and NICs */
 	bool *irqs_open;      /* by index: a set of this type is open */
 	bool nic;             /* a NIC is open, or is being opened */
@@ -66,13 +66,17 @@ struct vfc_device {
 void device_init(struct vfc_device *device);
 void device_destroy(struct vfc_device *device);
 
-/* Did the host get it back? */
+/* True once the device was given back to the host. */
 bool device_is_released(const struct vfc_device *device);
-/* 0, or -ENODEV with a record if the host has it back: nothing that is waited for will come. */
+/*
+ * Return: 0; -ENODEV with a record if the host has the device back. Nothing will come from it then.
+ */
 int device_present(struct vfc_device *device);
-/* For drivers, whose registers and rings live in the device: is a NIC open on it? */
+/* Is a NIC open on the device? The registers and rings of its driver live in the device. */
 bool device_has_nic(struct vfc_device *device);
-/* 0, or -EOPNOTSUPP with a record if it is no PCI device. @what only PCI devices have. */
+/*
+ * Return: 0; -EOPNOTSUPP with a record if this is not a PCI device. @what is what only those have.
+ */
 int device_check_pci(const struct vfc_device *device, const char *what);
 
 /* INTx, MSI and MSI-X of a PCI device exclude one another. Is this type one of the three? */
@@ -80,28 +84,29 @@ bool device_irq_excludes(const struct vfc_device *device, uint32_t index);
 /* Is a set of one of the three open? The caller holds the lock. */
 bool device_irqs_busy(const struct vfc_device *device);
 
-/* References: an interrupt set and a NIC keep their device open. */
+/* References: every open interrupt set and NIC keeps its device open. */
 void device_hold(struct vfc_device *device);
 void device_put(struct vfc_device *device);
 
 /*
- * What those who watch a device are told. A function that is NULL is not called.
+ * What a device tells its watchers. A function that is NULL is not called.
  *
- * leaving() and closing() run without a lock of the device, so they may take the owner's. The
- * device holds the owner meanwhile, so it may be closed by another thread at the same time.
- * was_reset() and suspect() run under the watch_lock, which keeps the watcher where it is: they must
- * not take the owner's lock, under which others call device_watch() and device_unwatch().
+ * leaving() and closing() run without any lock of the device, so they may take the owner's lock.
+ * The device holds the owner during the call, so another thread may close the owner meanwhile.
+ *
+ * was_reset() and suspect() run under watch_lock, which keeps the watcher on the list. They must
+ * not take the owner's lock, because device_watch() and device_unwatch() are called under it.
  */
 struct device_watcher_ops {
 	void (*hold)(void *owner);
 	void (*put)(void *owner);
-	/* The device is about to be closed or given back. An error, with a record, refuses that. */
+	/* The device is about to be closed or given back. An error with a record refuses this. */
 	int (*leaving)(void *owner, struct vfc_device *device);
-	/* The device is being closed. The owner unwatches it. */
+	/* The device is being closed. The owner must unwatch it. */
 	void (*closing)(void *owner, struct vfc_device *device);
 	/* The device was reset, and the kernel may have forgotten what was armed. */
 	void (*was_reset)(struct device_watcher *watcher);
-	/* The device answered with all ones, or told of an error: is it still there? */
+	/* The device answered with all ones or reported an error. It may be gone. */
 	void (*suspect)(struct device_watcher *watcher);
 };
 
@@ -109,21 +114,27 @@ struct device_watcher {
 	struct device_watcher *next;
 	const struct device_watcher_ops *ops;
 	void *owner;
-	uint32_t children; /* interrupt sets among the device's children that end with the watcher */
+	uint32_t children; /* the device's interrupt sets that end with this watcher */
 };
 
-/* One watcher of each kind of @ops. 0, or -EBUSY without a record: there is one already. */
+/*
+ * Add a watcher. A device has at most one with the same @ops. Return: 0; -EBUSY without a record if
+ * there is one already.
+ */
 int device_watch(struct vfc_device *device, struct device_watcher *watcher);
 void device_unwatch(struct vfc_device *device, struct device_watcher *watcher);
-/* The owner of the watcher of this kind, or NULL. It may be gone by the time that it is looked at. */
+/*
+ * The owner of the watcher with these @ops, or NULL. Compare it and do not use it: the owner may be
+ * gone by then.
+ */
 const void *device_watched_by(struct vfc_device *device, const struct device_watcher_ops *ops);
 
-/* Tell the watchers. device_leaving() stops at the first that refuses. */
+/* Tell the watchers. device_leaving() stops at the first one that refuses. */
 int device_leaving(struct vfc_device *device);
 void device_closing(struct vfc_device *device);
 void device_was_reset(struct vfc_device *device);
 void device_suspect(struct vfc_device *device);
-/* Open interrupt sets and NICs that are not a watcher's. */
+/* The number of open interrupt sets and NICs that do not belong to a watcher. */
 uint32_t device_children(struct vfc_device *device);
 
 #endif

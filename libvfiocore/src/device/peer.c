@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Peer to peer: a part of one device's BAR as memory that other devices reach. */
+/* Peer-to-peer DMA: other devices reach a part of a device's BAR as they reach memory. */
 #include <errno.h>
 #include <stdlib.h>
 #include <vfiocore/iommu.h>
@@ -10,12 +10,13 @@
 #include "kernel/sys.h"
 
 /*
- * A space in which the device's BARs were mapped by their addresses. The device outlives neither the
- * address nor its claim to the BAR, so the mappings go when it does.
+ * An address space in which the device's BARs are mapped by their virtual addresses. Those
+ * addresses and the claim to the BARs end with the device, so the mappings must end with it as
+ * well.
  */
 struct peer {
 	struct peer *next;
-	struct vfc_iommu *iommu; /* the object is kept, the space may be closed */
+	struct vfc_iommu *iommu; /* a reference to the object; the space itself may be closed */
 };
 
 static void forget(struct peer **link)
@@ -27,7 +28,7 @@ static void forget(struct peer **link)
 	free(peer);
 }
 
-/* Caller holds the device's lock. */
+/* The caller holds the device's lock. */
 static int add_peer(struct vfc_device *device, struct vfc_iommu *iommu)
 {
 	struct peer **link = &device->peers, *peer;
@@ -70,7 +71,7 @@ static struct peer *take_peers(struct vfc_device *device)
 	return peers;
 }
 
-/* Behind those that came meanwhile. */
+/* Put @peers back, behind those that were added meanwhile. */
 static void give_peers(struct vfc_device *device, struct peer *peers)
 {
 	struct peer **link = &device->peers;
@@ -98,7 +99,7 @@ static int unmap_bars(const struct vfc_device *device, struct vfc_iommu *iommu)
 	return rc;
 }
 
-/* The device's own space is looked at in any case: the application may have mapped a BAR by hand. */
+/* Always look in the device's own space too: the application may have mapped a BAR there itself. */
 int peers_leave(struct vfc_device *device)
 {
 	struct peer *peers = take_peers(device);
@@ -120,7 +121,7 @@ void peers_close(struct vfc_device *device)
 	error_quiet_end();
 }
 
-/* The same questions for every way to map it, so that the answers are the same. */
+/* Every way to map a BAR makes the same checks, so that the errors are the same. */
 static int find_bar(struct vfc_iommu *iommu, struct vfc_device *device, uint32_t index,
 		    uint64_t offset, uint64_t length, volatile void **address)
 {
@@ -142,7 +143,7 @@ static int find_bar(struct vfc_iommu *iommu, struct vfc_device *device, uint32_t
 	return rc;
 }
 
-/* type1 takes a BAR like memory, by the address at which it is mapped (vaddr_get_pfns()). */
+/* type1 maps a BAR like memory, by the address at which the CPU sees it (vaddr_get_pfns()). */
 static int map_bar(struct vfc_iommu *iommu, struct vfc_device *device, volatile void *address,
 		   uint64_t length, uint64_t *iova, const struct vfc_map_opts *opts)
 {

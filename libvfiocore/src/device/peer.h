@@ -6,11 +6,11 @@
 #include "device/object.h"
 
 /*
- * No device reaches the BARs any more, in whatever space they are mapped. An error leaves some of them
- * mapped, and the call can be made again.
+ * Unmap the BARs from every space in which they are mapped, so that no device reaches them. An
+ * error leaves some of them mapped, and the call can be repeated.
  */
 int peers_leave(struct vfc_device *device);
-/* The device is being closed: the same, and the spaces are forgotten. */
+/* The same for a device that is being closed. The list of spaces is dropped as well. */
 void peers_close(struct vfc_device *device);
 
 #endif

@@ -7,11 +7,11 @@
 #include "device/feature.h"
 #include "base/error.h"
 
-/* PMCSR, section 3.2.4. */
+/* PMCSR: PCI Bus Power Management Interface 1.2, section 3.2.4. */
 #define STATE 0x0003
 #define PME_STATUS 0x8000 /* cleared by writing 1 */
 
-/* A driver's accesses are bare: asleep, each is a SIGBUS. */
+/* A NIC driver's accesses are not checked. While the device sleeps, each one is a SIGBUS. */
 static int check_quiet(struct vfc_device *device)
 {
 	if (device_has_nic(device))
@@ -42,7 +42,7 @@ int vfc_power_get(struct vfc_device *device)
 	return vfc_done(rc < 0 ? rc : (int)(pmcsr & STATE));
 }
 
-/* The kernel waits for as long as the transition takes (drivers/pci/pci.c). */
+/* The kernel's write to PMCSR takes as long as the transition does (drivers/pci/pci.c). */
 static int power_set(struct vfc_device *device, uint32_t state)
 {
 	uint64_t pmcsr = 0;
@@ -91,7 +91,7 @@ static int low_enter(struct vfc_device *device, int wakeup)
 
 	if (rc < 0)
 		return rc;
-	/* Before: other threads leave the mappings first. */
+	/* Set these before the request, so that other threads leave the mappings first. */
 	__atomic_store_n(&device->low_power, true, __ATOMIC_RELAXED);
 	__atomic_store_n(&device->decodes, false, __ATOMIC_RELAXED);
 	if (wakeup < 0)

@@ -14,14 +14,18 @@
 #include "device/names.h"
 #include "base/sized.h"
 
-/* Of a mapping that was released so much reads as all ones; the rest of a huge one as zero. */
-#define HUGE (UINT64_C(2) << 20)     /* huge pages of the CPU: most architectures have these two */
+/* Huge pages of the CPU. Most architectures have these two sizes. */
+#define HUGE (UINT64_C(2) << 20)     /* bytes */
 #define GIGANTIC (UINT64_C(1) << 30)
+/* When a mapping is given back, this many bytes of it read as all ones. The rest reads as zero. */
 #define ONES_MAX (16 * 1024 * 1024)
 
 #define PCI_HEADER 64 /* bytes; PCI Local Bus 3.0, 6.1 */
 
-/* Copies, because kernels before 6.6 do not align a capability to the 64-bit numbers in it. */
+/*
+ * Copy a part of the answer. It cannot be used in place, because kernels before 6.6 do not align a
+ * capability to the 64-bit numbers in it. False if the part does not lie in the answer.
+ */
 static bool take(void *to, const struct vfio_region_info *info, uint32_t offset, size_t length)
 {
 	if (offset > info->argsz || length > info->argsz - offset)
@@ -30,14 +34,17 @@ static bool take(void *to, const struct vfio_region_info *info, uint32_t offset,
 	return true;
 }
 
-/* Pages that the area has as a whole: no others can be mapped. */
+/*
+ * Add the whole pages of the area, since no others can be mapped. The last page of the region may
+ * be a partial one.
+ */
 static void add_pages(struct region *region, uint64_t start, uint64_t end)
 {
 	uint64_t page = sys_page_size(), skip = (page - start % page) % page;
 
 	if (end != region->length)
 		end -= end % page;
-	if (start >= end || skip >= end - start) /* that start + skip overflows, too */
+	if (start >= end || skip >= end - start) /* also true if start + skip overflows */
 		return;
 	start += skip;
 	region->areas[region->area_count++] =
@@ -121,7 +128,8 @@ static int parse_region(struct region *region, const struct vfio_region_info *in
 	region->flags = info->flags;
 	while (rc == 0 && offset >= sizeof(*info) && take(&header, info, offset, sizeof(header))) {
 		rc = take_cap(region, info, offset, header.id);
-		if (header.next <= offset) /* offsets must grow, so that a chain that loops ends */
+		/* require growing offsets, so that a chain that loops ends */
+		if (header.next <= offset)
 			break;
 		offset = header.next;
 	}
@@ -141,7 +149,8 @@ int regions_open(struct vfc_device *device)
 		return vfc_no_memory();
 	for (uint32_t i = 0; rc == 0 && i < device->region_count; i++) {
 		rc = device->ops->region_info(device->transport, i, &info);
-		if (rc == -EINVAL) { /* below num_regions, yet not there: VGA on most devices */
+		/* below num_regions but not there, such as VGA on most devices */
+		if (rc == -EINVAL) {
 			vfc_error_restore(&before);
 			rc = 0;
 			continue;
@@ -171,8 +180,9 @@ void regions_close(struct vfc_device *device)
 }
 
 /*
- * Memory that reads as all ones. It is a file of no name, whose pages are charged when they are
- * written: a private mapping would be charged as a whole, and a BAR may be larger than RAM and swap.
+ * Map memory that reads as all ones. It is an unnamed file, whose pages are charged when they are
+ * written. A private mapping would be charged as a whole, and a BAR may be larger than RAM and
+ * swap.
  */
 static int map_ones(size_t length, void **ones)
 {
@@ -187,7 +197,10 @@ static int map_ones(size_t length, void **ones)
 	return 0;
 }
 
-/* The place is never empty, not even for a moment: other threads may be reading there. */
+/*
+ * Replace the mapping in one step. Other threads may be reading there, so nothing may be unmapped
+ * even for a moment.
+ */
 static int give_back_area(const struct region_area *area)
 {
 	void *ones;
@@ -267,7 +280,7 @@ const struct region *region_config(struct vfc_device *device)
 	if (!(device->flags & VFC_DEVICE_PCI) || device->region_count <= VFC_REGION_CONFIG)
 		return NULL;
 	config = &device->regions[VFC_REGION_CONFIG];
-	/* Of a region that is not there the position says nothing: it could be BAR 0's. */
+	/* The position of a region that does not exist means nothing. It could be that of BAR 0. */
 	return config->length >= PCI_HEADER ? config : NULL;
 }
 
@@ -308,9 +321,10 @@ static struct region_area *find_area(struct region *region, uint64_t offset, uin
 }
 
 /*
- * What is mapped at *@address moves to where its offset in the BAR and its address agree in all bits
- * below a huge page: only there can the kernel map a BAR by huge pages (vfio_pci_mmap_huge_fault(), Linux
- * 6.12), and mmap() does not care. If there is no room it stays where it is, which only costs faults.
+ * Move the mapping at *@address to where its address and its offset in the BAR agree in all bits
+ * below a huge page. Only there can the kernel map a BAR by huge pages (vfio_pci_mmap_huge_fault(),
+ * Linux 6.12), and mmap() does not choose such an address. If there is no room, the mapping stays
+ * where it is, which only costs faults.
  */
 static void align_mapping(const struct region_area *area, void **address)
 {
@@ -329,7 +343,8 @@ static void align_mapping(const struct region_area *area, void **address)
 	*address = (uint8_t *)room + before;
 	if (before)
 		sys_munmap(room, before);
-	sys_munmap((uint8_t *)*address + area->length, align - before); /* never 0: before is less */
+	/* never 0, since before < align */
+	sys_munmap((uint8_t *)*address + area->length, align - before);
 }
 
 static int map_area(struct vfc_device *device, struct region *region, struct region_area *area)

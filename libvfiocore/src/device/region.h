@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The regions of a device, and where they are mapped. */
+/* The regions of a device and their mappings. */
 #ifndef VFC_DEVICE_REGION_H
 #define VFC_DEVICE_REGION_H
 
@@ -7,23 +7,25 @@
 
 #include "device/object.h"
 
-/* Read which regions there are. */
+/* Read the list of regions from the kernel. */
 int regions_open(struct vfc_device *device);
 void regions_close(struct vfc_device *device);
 /*
- * Replace what is mapped by memory of this process that reads as all ones. A failure leaves a part
- * replaced; the next call does the rest.
+ * Replace all mappings by memory of this process that reads as all ones. After a failure only some
+ * are replaced, and the next call does the rest.
  */
 int regions_give_back(struct vfc_device *device);
 
-/* PCI config space, or NULL: the device has none. */
+/* PCI config space, or NULL if the device has none. */
 const struct region *region_config(struct vfc_device *device);
 
-/* The region, if [@offset, @offset + @length) lies in it and it allows @access. */
+/* Find the region. It must contain [@offset, @offset + @length) and allow @access. */
 int region_check(struct vfc_device *device, uint32_t index, uint64_t offset, uint64_t length,
 		 uint32_t access, struct region **region);
 
-/* Where that part of the region is mapped. It is mapped if need be. NULL: it cannot be mapped. */
+/*
+ * The address of that part of the region, which is mapped if necessary. NULL: it cannot be mapped.
+ */
 int region_address(struct vfc_device *device, struct region *region, uint64_t offset,
 		   uint64_t length, volatile void **address);
 

@@ -9,7 +9,7 @@
 #include "device/access.h"
 #include "base/error.h"
 
-/* What a device does while it is reset is its last act: it must not be a write to memory. */
+/* A reset cuts off what the device is doing. That must not be a write to memory. */
 static int stop_dma(struct vfc_device *device)
 {
 	return device->flags & VFC_DEVICE_PCI ? vfc_device_bus_master(device, false) : 0;
@@ -19,7 +19,7 @@ static int device_reset(struct vfc_device *device)
 {
 	int rc;
 
-	/* The kernel answers EINVAL, which would not tell the cause. */
+	/* The kernel would answer EINVAL, which does not tell the cause. */
 	if (!(device->flags & VFC_DEVICE_RESET))
 		return vfc_fail(EOPNOTSUPP, VFC_REASON_UNSUPPORTED,
 				WHERE("VFIO_DEVICE_RESET", device->name),
@@ -29,7 +29,7 @@ static int device_reset(struct vfc_device *device)
 	if (rc < 0)
 		return rc;
 	rc = device->ops->reset(device->transport);
-	access_follow(device); /* it may have slept before, or be gone */
+	access_follow(device); /* it may have slept before, or be gone now */
 	device_was_reset(device);
 	return rc;
 }
@@ -89,7 +89,7 @@ int vfc_device_hot_reset_info(struct vfc_device *device, struct vfc_reset_device
 	return rc;
 }
 
-/* The kernel says EINVAL, which would not tell whom it is about. */
+/* The kernel would answer EINVAL, which does not tell which devices are in the way. */
 static int check_owned(struct vfc_device *device, const struct vfio_pci_hot_reset_info *info)
 {
 	struct vfc_reset_device other;

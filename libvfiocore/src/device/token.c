@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The token of a physical function's virtual ones: what takes the open device. */
+/*
+ * The token that guards the virtual functions of a physical function. Setting it needs the open
+ * device.
+ */
 #include <errno.h>
 #include <stdbool.h>
 #include <string.h>
@@ -34,7 +37,10 @@ static int hex_digit(char c)
 	return at ? (int)(at - digits) : -1;
 }
 
-/* Groups of 4, 2, 2, 2 and 6 bytes, with dashes between them. Digits are looked at before what follows. */
+/*
+ * Groups of 4, 2, 2, 2 and 6 bytes with dashes between them. Each digit is checked before the next
+ * one is read, so the end of the text is never passed.
+ */
 static bool parse(const char *text, uint8_t token[VFC_VF_TOKEN])
 {
 	for (int i = 0; i < VFC_VF_TOKEN; i++, text += 2) {
