@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The inside of a stream of events: stream.c has its sources, watch.c its devices. */
+/* The inside of an event stream: stream.c has its sources, watch.c its devices. */
 #ifndef VFC_EVENT_H
 #define VFC_EVENT_H
 
@@ -14,36 +14,38 @@
 enum event_source { EVENT_UEVENTS, EVENT_CLOCK, EVENT_KICK, EVENT_TIMER, EVENT_SOURCES };
 
 struct watch {
-	struct device_watcher watcher; /* first: it is what the device calls with; its owner is the stream */
+	/* first, so that it converts to the watch; its owner is the stream */
+	struct device_watcher watcher;
 	struct watch *next;
 	struct vfc_device *device;
-	struct vfc_irq *err, *req; /* NULL: the device has none */
-	uint64_t tag;              /* of err; that of req is one more */
+	struct vfc_irq *err, *req; /* NULL: the device has no such interrupt */
+	uint64_t tag;              /* the tag of err; that of req is one more */
 	uint32_t flags;
-	bool suspect; /* atomic: ask whether the device is gone */
-	bool gone;    /* it is, and an event said so */
+	bool suspect; /* atomic: the device may be gone and must be asked */
+	bool gone;    /* it is gone, and an event said so */
 	struct aer aer;
 };
 
 struct vfc_events {
-	uint32_t holders; /* atomic: the caller, and devices that are telling the stream of something */
-	pthread_mutex_t lock; /* what follows, but not the descriptors; taken before a device's locks */
+	uint32_t holders; /* atomic: the caller, and devices that are calling the stream */
+	/* guards what follows except descriptors; taken before device locks */
+	pthread_mutex_t lock;
 	struct watch *watches;
-	uint64_t tags;     /* given so far */
-	uint64_t sequence; /* likewise */
+	uint64_t tags;     /* tags given so far */
+	uint64_t sequence; /* events given so far */
 	int64_t asleep;    /* ns that the system has slept since it was started */
-	int fds[EVENT_SOURCES];  /* -1: not there */
+	int fds[EVENT_SOURCES];  /* -1: there is no such source */
 	int epoll;
 };
 
-/* Begin an event. Return: 1. */
+/* Fill in what every event has. Return: 1. */
 int event_new(struct vfc_events *events, struct vfc_event *event, uint32_t kind);
 
-/* The last to let go frees it. */
+/* The last one to let go frees the stream. */
 void events_hold(struct vfc_events *events);
 void events_put(struct vfc_events *events);
 
-/* With the stream's lock held. 1: there is an event; 0: it was none. */
+/* The caller holds the stream's lock. Return: 1: there is an event; 0: there is none. */
 int watch_take(struct vfc_events *events, uint64_t tag, struct vfc_event *event);
 int watch_next_gone(struct vfc_events *events, struct vfc_event *event);
 void watch_suspect_all(struct vfc_events *events);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One epoll descriptor over all sources: the kernel's uevents, a timer that is cancelled when the
- * clock jumps, ERR and REQ of each watched device, and two that say "ask whether it is gone": an
- * eventfd that accesses raise, and a timer.
+ * One epoll descriptor covers all sources. These are the kernel's uevents, a timer that is
+ * cancelled when the clock jumps, and ERR and REQ of each watched device. Two more say "ask whether
+ * a device is gone": an eventfd that accesses raise, and a timer.
  *
- * Each is taken out when it is ready and put back, behind the others, when it was read: so what
- * became ready first comes first, which level-triggered epoll alone would not do.
+ * A source that is ready is taken out of the epoll set and put back behind the others once it was
+ * read. So what became ready first comes first, which level-triggered epoll alone does not do.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -20,11 +20,13 @@
 #include "pci/uevent.h"
 #include "base/sized.h"
 
-/* A sleep is longer, and our measure of it more exact. */
+/* A real sleep is longer than this, and our measurement is more exact than this. */
 #define SLEEP_MIN_NS 10000000
 #define SAMPLES 5
 
-/* Messages about other things than PCI that are passed over before the deadline is looked at. */
+/*
+ * How many messages about things other than PCI are skipped before the deadline is checked again.
+ */
 #define PASSES 64
 
 static int take_uevent(struct vfc_events *events, struct vfc_event *event)
@@ -58,7 +60,10 @@ static int take_uevent(struct vfc_events *events, struct vfc_event *event)
 	return 1;
 }
 
-/* One clock counts sleep and the other does not. Of several looks that with the least between. */
+/*
+ * One clock counts sleep and the other does not, so their difference is the time asleep. Of several
+ * samples take the one with the least time between its two readings of the clock.
+ */
 static int64_t time_asleep(void)
 {
 	int64_t best = INT64_MAX, asleep = 0;
@@ -74,7 +79,7 @@ static int64_t time_asleep(void)
 	return asleep;
 }
 
-/* The clock jumped: by a sleep, or somebody set it. */
+/* The clock jumped. Either the system slept, or somebody set the clock. */
 static int take_clock(struct vfc_events *events, struct vfc_event *event)
 {
 	int64_t asleep = time_asleep(), slept = asleep - events->asleep;
@@ -103,7 +108,7 @@ static int take_own(struct vfc_events *events, uint64_t tag, struct vfc_event *e
 	case EVENT_TIMER:
 		watch_suspect_all(events);
 		/* fallthrough */
-	default: /* EVENT_KICK: whom to ask says the devices' flag */
+	default: /* EVENT_KICK: the flag of each device says whether to ask it */
 		sys_read(events->fds[tag], &count, sizeof(count));
 		return 0;
 	}
@@ -120,7 +125,7 @@ static int take(struct vfc_events *events, uint64_t tag, struct vfc_event *event
 	return rc;
 }
 
-/* 1: an event; 0: nothing waits, or too much that is no event. */
+/* Return: 1: an event; 0: nothing waits, or too many messages that are not events. */
 static int look(struct vfc_events *events, struct vfc_event *event)
 {
 	uint64_t tag = 0;

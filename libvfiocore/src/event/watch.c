@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Devices that a stream of events watches: ERR, REQ, and whether they are gone. */
+/* The devices that an event stream watches: ERR, REQ, and whether they are gone. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,11 +27,11 @@
 #define AER_CORRECTABLE 0x10
 
 /*
- * A failure on the way to an event is said in the event. The thread's record is that of the caller's
- * own calls, so whatever is tried here is tried in a quiet section.
+ * A failure while an event is put together is told in the event. The thread's error record belongs
+ * to the caller's own calls, so everything that is tried here is tried in a quiet section.
  */
 
-/* The event's device by its name in sysfs, which is how uevents name it, too. */
+/* Begin an event about a device. It has the device's name in sysfs, which uevents use too. */
 static int event_of(struct vfc_events *events, struct vfc_event *event, uint32_t kind,
 		    const struct watch *watch)
 {
@@ -47,7 +47,7 @@ static int event_of(struct vfc_events *events, struct vfc_event *event, uint32_t
 	return 1;
 }
 
-/* A device in low power is not asked: that would wake it. */
+/* A device in low power is not asked, because the access would wake it. */
 static bool is_gone(struct vfc_device *device)
 {
 	bool gone;
@@ -72,7 +72,10 @@ int watch_next_gone(struct vfc_events *events, struct vfc_event *event)
 		watch->gone = is_gone(device);
 		if (!watch->gone || was)
 			continue;
-		/* Another may be under suspicion, and the descriptor has to say so. */
+		/*
+		 * Another device may be suspect too. Keep the descriptor readable, so that it is
+		 * looked at.
+		 */
 		sys_eventfd_raise(events->fds[EVENT_KICK]);
 		event_of(events, event, VFC_EVENT_GONE, watch);
 		snprintf(event->detail, sizeof(event->detail),
@@ -97,7 +100,7 @@ void watch_suspect_all(struct vfc_events *events)
 		__atomic_store_n(&watch->suspect, true, __ATOMIC_RELAXED);
 }
 
-/* All ones are no status: the device does not answer. */
+/* Read a status register. All ones are not a status: the device does not answer. It is 0 then. */
 static uint32_t status_register(struct vfc_device *device, uint32_t offset, uint32_t width)
 {
 	uint64_t value = 0;
@@ -174,10 +177,10 @@ int watch_take(struct vfc_events *events, uint64_t tag, struct vfc_event *event)
 		return irq == watch->err ? take_error(events, watch, event)
 					 : take_request(events, watch, event);
 	}
-	return 0; /* it was unwatched meanwhile */
+	return 0; /* the device was unwatched meanwhile */
 }
 
-/* The set and its place in the epoll set, or neither. */
+/* Open the interrupt set and add it to the epoll set, or do neither. */
 static int arm(struct vfc_events *events, struct vfc_device *device, int type, uint64_t tag,
 	       struct vfc_irq **irq)
 {
@@ -206,7 +209,7 @@ static void disarm(struct vfc_events *events, struct vfc_irq *irq)
 	vfc_irq_close(irq);
 }
 
-/* Find the registers that tell of errors. One that cannot be found is not read. */
+/* Find the registers that report errors. One that cannot be found is not read. */
 static void find_status(struct watch *watch)
 {
 	struct aer_status ignored = {0};
@@ -224,7 +227,7 @@ static void find_status(struct watch *watch)
 	error_quiet_end();
 }
 
-/* The kernel's side may have forgotten what was armed. Linux does not, but it does not promise it. */
+/* The kernel may have forgotten what was armed. Linux does not, but it does not promise this. */
 static void was_reset(struct device_watcher *watcher)
 {
 	struct watch *watch = (struct watch *)watcher;
@@ -304,7 +307,9 @@ static int arm_both(struct vfc_events *events, struct watch *watch)
 	return rc;
 }
 
-/* From device_watch() on other threads may call the watcher, so it is complete by then. */
+/*
+ * Other threads may call the watcher once device_watch() has run, so it must be complete by then.
+ */
 static int start(struct vfc_events *events, struct watch *watch)
 {
 	int rc = arm_both(events, watch);
@@ -354,7 +359,10 @@ int vfc_events_watch(struct vfc_events *events, struct vfc_device *device, uint3
 	return vfc_done(rc);
 }
 
-/* Once the device has forgotten the watcher, no thread is in one of its functions. */
+/*
+ * Once the device has forgotten the watcher, no thread is in one of its functions and it can be
+ * freed.
+ */
 void watch_forget(struct vfc_events *events, struct watch **link)
 {
 	struct watch *watch = *link;

@@ -28,7 +28,7 @@ static int set_irqs(struct vfc_irq *irq, uint32_t flags, uint32_t start, uint32_
 	return irq->device->ops->set_irqs(irq->device->transport, &set);
 }
 
-/* Hand the kernel the eventfds of these vectors; -1 for those that are not to be armed. */
+/* Give the kernel the eventfds of these vectors. A descriptor of -1 disarms the vector. */
 static int set_fds(struct vfc_irq *irq, uint32_t action, uint32_t start, const int32_t *fds,
 		   uint32_t count)
 {
@@ -73,7 +73,7 @@ int irq_disarm_range(struct vfc_irq *irq, uint32_t start, uint32_t end)
 	return send_range(irq, start, end, false);
 }
 
-/* Count 0 is what turns MSI and MSI-X off; descriptors of -1 would leave them on. */
+/* A count of 0 turns MSI and MSI-X off. Descriptors of -1 would leave them on. */
 int irq_turn_off(struct vfc_irq *irq)
 {
 	return set_irqs(irq, VFIO_IRQ_SET_DATA_NONE | VFIO_IRQ_SET_ACTION_TRIGGER, 0, 0);
@@ -118,7 +118,7 @@ int vfc_irq_disarm(struct vfc_irq *irq, uint32_t vector)
 	return vfc_done(change(irq, vector, false));
 }
 
-/* One that is there already would be EBUSY (vfio_virqfd_enable()). */
+/* Remove the eventfd first: the kernel answers EBUSY to a second one (vfio_virqfd_enable()). */
 static int rearm_unmask_fd(struct vfc_irq *irq)
 {
 	int32_t none = -1;

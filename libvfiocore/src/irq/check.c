@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* May this process use the set, and is the vector one that fires here? */
+/*
+ * The checks that every file of the folder makes first: may this process use the set, and does the
+ * vector fire here?
+ */
 #include <errno.h>
 
 #include "base/error.h"

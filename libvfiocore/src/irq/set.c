@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * An interrupt set: opened, resized, closed.
+ * Opening, resizing and closing an interrupt set.
  * Source: drivers/vfio/pci/vfio_pci_intrs.c.
  */
 #include "irq/irq.h"
@@ -30,7 +30,10 @@ static int irq_info(struct vfc_device *device, uint32_t index, struct vfio_irq_i
 	rc = device->ops->irq_info(device->transport, index, info);
 	if (rc != -EINVAL)
 		return rc;
-	/* Below num_irqs and yet unknown: ERR on conventional PCI (vfio_pci_core.c). */
+	/*
+	 * Some types below num_irqs do not exist, such as ERR on conventional PCI
+	 * (vfio_pci_core.c).
+	 */
 	vfc_error_restore(&before);
 	*info = (struct vfio_irq_info){.index = index};
 	return 0;
@@ -104,7 +107,10 @@ static void watch(struct vfc_irq *irq, int *rc, int epoll, uint32_t vector)
 		*rc = sys_epoll_add(epoll, irq->vectors[vector].fd, vector);
 }
 
-/* By hand: where a child of fork() has the eventfd open, too, closing ours removes nothing. */
+/*
+ * Remove the vectors from the epoll instances explicitly. Closing our eventfd would not remove it
+ * if a child of fork() has it open too.
+ */
 static void unwatch(struct vfc_irq *irq, uint32_t start, uint32_t end)
 {
 	for (uint32_t i = start; i < end; i++) {
@@ -115,7 +121,7 @@ static void unwatch(struct vfc_irq *irq, uint32_t start, uint32_t end)
 	}
 }
 
-/* What a vector counted when it was in the set before is not news. */
+/* Forget what the vector counted when it was in the set before. */
 static int join(struct vfc_irq *irq, uint32_t index)
 {
 	struct vector *vector = &irq->vectors[index];
@@ -134,7 +140,10 @@ static int join(struct vfc_irq *irq, uint32_t index)
 		      : 0;
 }
 
-/* Eventfds for vectors @start to @end-1; what there was, of a set that was larger once, serves. */
+/*
+ * Make eventfds for vectors @start to @end-1. Those left from a time when the set was larger are
+ * used again.
+ */
 static int open_fds(struct vfc_irq *irq, uint32_t start, uint32_t end)
 {
 	int rc = 0;
@@ -242,7 +251,7 @@ int vfc_irq_close(struct vfc_irq *irq)
 	error_quiet_begin();
 	if (ours && irq->unbind_all)
 		irq->unbind_all(irq);
-	/* A device that is gone cannot be disarmed, and raises nothing any more. */
+	/* A device that is gone cannot be disarmed, but it raises nothing any more either. */
 	if (ours)
 		irq_turn_off(irq);
 	error_quiet_end();
@@ -256,7 +265,7 @@ int vfc_irq_close(struct vfc_irq *irq)
 	return 0;
 }
 
-/* An interrupt may have come while all were off: whoever waits shall look. */
+/* An interrupt may have been lost while all vectors were off, so wake every waiter to look. */
 static void raise_all(struct vfc_irq *irq, uint32_t count)
 {
 	for (uint32_t i = 0; i < count; i++)
@@ -264,7 +273,7 @@ static void raise_all(struct vfc_irq *irq, uint32_t count)
 			sys_eventfd_raise(irq->vectors[i].fd);
 }
 
-/* Neither the new size nor the former could be had. */
+/* Neither the new size nor the former one could be set. */
 static int lost(struct vfc_irq *irq, int rc)
 {
 	return vfc_fail(rc, VFC_REASON_NONE, WHERE("VFIO_DEVICE_SET_IRQS", irq->device->name),
@@ -272,7 +281,9 @@ static int lost(struct vfc_irq *irq, int rc)
 			"vfc_irq_rearm() tries again");
 }
 
-/* The kernel keeps as many vectors as it was first given: off, and on with more. */
+/*
+ * The kernel keeps as many vectors as it was first given. To get more, turn all of them off and on.
+ */
 static int restart(struct vfc_irq *irq, uint32_t before, uint32_t count)
 {
 	int rc = irq_turn_off(irq);
@@ -301,7 +312,10 @@ static int grow(struct vfc_irq *irq, uint32_t count)
 	if (rc == 0)
 		rc = irq->flags & VFC_IRQ_NORESIZE ? restart(irq, before, count)
 						   : irq_arm_range(irq, before, count);
-	/* Who waits for any may have been told of a new one just now, so their eventfds stay. */
+	/*
+	 * A thread that waits for any vector may have just been told of a new one, so the eventfds
+	 * stay.
+	 */
 	if (rc < 0)
 		leave(irq, before, irq->opened < count ? irq->opened : count);
 	else
@@ -322,7 +336,7 @@ static int shrink(struct vfc_irq *irq, uint32_t count)
 		return rc;
 	__atomic_store_n(&irq->count, count, __ATOMIC_RELEASE);
 	leave(irq, count, before);
-	for (uint32_t i = count; i < before; i++) /* whoever waits for it shall look */
+	for (uint32_t i = count; i < before; i++) /* wake its waiters to look */
 		sys_eventfd_raise(irq->vectors[i].fd);
 	return 0;
 }

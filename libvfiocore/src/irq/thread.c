@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A thread that waits for a set and calls a function. It has an epoll instance of its own, which the
- * set keeps as it keeps the one of vfc_irq_poll_fd(): there it looks away from a vector whose turn
- * has not come yet, and others who wait for the set do not notice.
+ * A thread that waits for a set and calls a function. It has an epoll instance of its own, which
+ * the set updates like that of vfc_irq_poll_fd(). The thread stops watching a vector there until
+ * the vector's turn comes. Others who wait for the set do not notice.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -16,11 +16,11 @@
 
 #define SECOND INT64_C(1000000000)
 #define FLAGS (VFC_IRQ_THREAD_PIN | VFC_IRQ_THREAD_UNMASK)
-#define STOP UINT32_MAX /* no vector's number */
+#define STOP UINT32_MAX /* not the number of any vector */
 
 struct turn {
-	int64_t due; /* before that it is not called again */
-	bool held;   /* it has fired, and the thread looks away until then */
+	int64_t due; /* the vector is not called again before this time */
+	bool held;   /* it has fired, and is not watched until @due */
 };
 
 struct vfc_irq_thread {
@@ -31,8 +31,8 @@ struct vfc_irq_thread {
 	int epoll, stop;
 	int64_t period; /* ns between two calls for one vector; 0: no limit */
 	bool unmask;
-	uint32_t held; /* turns that are */
-	int32_t error; /* this and the counters are atomic */
+	uint32_t held; /* number of turns that are held */
+	int32_t error; /* atomic, and so are the counters */
 	uint64_t calls, throttled;
 	struct turn turns[];
 };
@@ -45,7 +45,7 @@ static void note(struct vfc_irq_thread *thread, int rc)
 
 static void hold(struct vfc_irq_thread *thread, uint32_t vector)
 {
-	/* One that left the set and came back is watched again. */
+	/* A vector that left the set and came back is watched again, so it may be held already. */
 	thread->held += !thread->turns[vector].held;
 	thread->turns[vector].held = true;
 	__atomic_add_fetch(&thread->throttled, 1, __ATOMIC_RELAXED);
@@ -58,13 +58,16 @@ static void deliver(struct vfc_irq_thread *thread, uint32_t vector)
 	int rc = irq_consume(thread->irq, vector, &count, false);
 
 	note(thread, rc);
-	if (rc < 0) /* it stays readable, and would be all that this thread ever looks at */
+	if (rc < 0) /* it stays readable, and would keep this thread busy */
 		sys_epoll_remove(thread->epoll, thread->irq->vectors[vector].fd);
 	if (rc <= 0)
 		return;
 	__atomic_add_fetch(&thread->calls, 1, __ATOMIC_RELAXED);
 	thread->call(thread->argument, vector, count);
-	/* Then it may fire at once. Where its turn has not come, it does so once, and is masked again. */
+	/*
+	 * After this it may fire at once. If its turn has not come yet, it fires once and is masked
+	 * again.
+	 */
 	if (thread->unmask)
 		note(thread, irq_unmask(thread->irq));
 }
@@ -85,7 +88,7 @@ static void serve(struct vfc_irq_thread *thread, uint32_t vector)
 	deliver(thread, vector);
 }
 
-/* Look again at those whose turn has come. Return: ns until the next one's; -1: none is held. */
+/* Watch the vectors again whose turn has come. Return: ns until the next turn; -1: none is held. */
 static int64_t let_go(struct vfc_irq_thread *thread)
 {
 	int64_t now, next = INT64_MAX;
@@ -147,7 +150,7 @@ static void discard(struct vfc_irq_thread *thread)
 	free(thread);
 }
 
-/* Its two descriptors; called with the lock held. */
+/* Make the thread's two descriptors. The caller holds the lock. */
 static int watch(struct vfc_irq_thread *thread)
 {
 	int rc = thread->epoll = irq_watch_all(thread->irq);
@@ -236,7 +239,8 @@ int vfc_irq_thread_stop(struct vfc_irq_thread *thread)
 	if (!thread)
 		return 0;
 	irq = thread->irq;
-	if (irq->pid == sys_pid()) { /* a child of fork() has no such thread, but its descriptors */
+	/* a child of fork() has no such thread, only its descriptors */
+	if (irq->pid == sys_pid()) {
 		if (pthread_equal(pthread_self(), thread->thread))
 			return vfc_done(vfc_fail(EDEADLK, VFC_REASON_BUSY,
 						 WHERE(.object = irq->device->name),

@@ -31,7 +31,10 @@ int irq_consume(struct vfc_irq *irq, uint32_t index, uint64_t *count, bool block
 {
 	struct vector *vector = &irq->vectors[index];
 	uint64_t fired;
-	/* Where it does not block anyway, the plain call is quicker. */
+	/*
+	 * A plain read() is quicker. It will do if it may block, or if the eventfd does not block
+	 * anyway.
+	 */
 	bool plain = block || __atomic_load_n(&vector->shared, __ATOMIC_ACQUIRE);
 	ssize_t n = plain ? sys_read(vector->fd, &fired, sizeof(fired))
 			  : sys_read_now(vector->fd, &fired, sizeof(fired));
@@ -45,7 +48,10 @@ int irq_consume(struct vfc_irq *irq, uint32_t index, uint64_t *count, bool block
 				WHERE("read", irq->device->name),
 				"vector %u: its eventfd belongs to the set, was it closed elsewhere?",
 				index);
-	/* Not an interrupt: a resize, or a bind, wakes those who wait, one by one. */
+	/*
+	 * This was not an interrupt: a resize or a bind wakes the waiters. Put the count back, so
+	 * that it wakes them one after another.
+	 */
 	if (!is_member(vector) || is_binding(vector)) {
 		sys_eventfd_return(vector->fd, fired);
 		return 0;
@@ -56,14 +62,16 @@ int irq_consume(struct vfc_irq *irq, uint32_t index, uint64_t *count, bool block
 	return 1;
 }
 
-/* 1: it fired; 0: it is being bound to a virtual machine. */
+/* Return: 1: it fired; 0: it is being bound to a virtual machine. */
 static int sleep_one(struct vfc_irq *irq, uint32_t index, int64_t deadline, uint64_t *count)
 {
 	struct vector *vector = &irq->vectors[index];
 	bool woken = false;
 
-	/* Another thread may take what woke us: then wait again for the rest of the time. The read blocks
-	 * for as long as it takes where it can: where not, and with a deadline, ppoll() does. */
+	/*
+	 * Another thread may take what woke us. Wait again then, for the rest of the time. Without
+	 * a deadline the read itself blocks if it can. Otherwise ppoll() does.
+	 */
 	while (!is_binding(vector)) {
 		struct pollfd poll = {.fd = vector->fd, .events = POLLIN};
 		int64_t left;
@@ -73,7 +81,7 @@ static int sleep_one(struct vfc_irq *irq, uint32_t index, int64_t deadline, uint
 			return rc;
 		if (is_binding(vector))
 			break;
-		if (!is_member(vector)) { /* a resize may have taken it back in meanwhile */
+		if (!is_member(vector)) { /* a resize may have taken it back meanwhile */
 			rc = irq_check(irq, index);
 			if (rc < 0)
 				return rc;
@@ -90,7 +98,7 @@ static int sleep_one(struct vfc_irq *irq, uint32_t index, int64_t deadline, uint
 	return 0;
 }
 
-/* 1: it fired; 0: look whether it still fires here. */
+/* Return: 1: it fired; 0: check again whether it still fires here. */
 static int wait_one(struct vfc_irq *irq, uint32_t index, int64_t deadline, uint64_t *count)
 {
 	struct vector *vector = &irq->vectors[index];
@@ -99,7 +107,7 @@ static int wait_one(struct vfc_irq *irq, uint32_t index, int64_t deadline, uint6
 	__atomic_add_fetch(&vector->sleepers, 1, __ATOMIC_SEQ_CST);
 	rc = sleep_one(irq, index, deadline, count);
 	__atomic_sub_fetch(&vector->sleepers, 1, __ATOMIC_SEQ_CST);
-	if (rc == 0) { /* until it is bound, or that has failed */
+	if (rc == 0) { /* wait until it is bound, or binding has failed */
 		pthread_mutex_lock(&irq->lock);
 		pthread_mutex_unlock(&irq->lock);
 	}
@@ -180,7 +188,7 @@ static int wait_any(struct vfc_irq *irq, int64_t deadline, uint32_t *vector, uin
 
 	if (fd < 0)
 		return fd;
-	/* epoll hands out those that are ready in turn. */
+	/* epoll returns the ready vectors in turn, so that none starves. */
 	for (;;) {
 		int64_t left = deadline_left(deadline);
 
@@ -214,7 +222,7 @@ static int wait_all(struct vfc_irq *irq, int64_t deadline, uint64_t *counts, uin
 {
 	int rc = irq_check_process(irq);
 
-	/* One after the other takes as long as all at once. */
+	/* Waiting for one vector after the other takes as long as waiting for all at once. */
 	for (uint32_t i = 0; rc == 0 && i < count; i++) {
 		rc = irq_check(irq, i);
 		while (rc == 0 && !counts[i] && fires_here(&irq->vectors[i]))
@@ -229,7 +237,9 @@ int vfc_irq_wait_all(struct vfc_irq *irq, int64_t timeout, uint64_t *counts, uin
 	return vfc_done(wait_all(irq, deadline_in(timeout), counts, count));
 }
 
-/* Nobody wants an event loop to block. */
+/*
+ * The descriptor is for event loops, which must not block. It stops blocking when it is handed out.
+ */
 static int share_fd(struct vfc_irq *irq, uint32_t index)
 {
 	struct vector *vector = &irq->vectors[index];

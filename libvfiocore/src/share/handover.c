@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Devices that go from one process to another in a message. */
+/* Handing a device from one process to another in a message. */
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -18,7 +18,10 @@
 #include "kernel/sys.h"
 #include "transport/transport.h"
 
-/* What is said with the two descriptors, first the space's. Both sides are one machine's. */
+/*
+ * What goes with the two descriptors, of which the space's is the first. Sender and receiver run on
+ * the same machine, so they agree on the layout.
+ */
 struct message {
 	char magic[12];
 	uint32_t ioas;
@@ -42,8 +45,8 @@ static int device_send(struct vfc_device *device, int socket)
 	snprintf(message.transport, sizeof(message.transport), "%s", device->ops->name);
 	memcpy(message.name, device->name, sizeof(message.name));
 	/*
-	 * This comes before the other side can map anything there. It stays so when sending fails,
-	 * since another thread may have sent the device.
+	 * Do this before the other side can map anything there. The space stays shared if sending
+	 * fails, since another thread may have sent the device.
 	 */
 	iommu_share(device->iommu);
 	rc = sys_send_fds(socket, &message, sizeof(message), fds);
@@ -70,7 +73,10 @@ static int wait_for(int socket, int64_t timeout)
 	return rc < 0 ? vfc_fail(rc, VFC_REASON_NONE, WHERE("poll"), "%s", "") : 0;
 }
 
-/* Both descriptors are there when it succeeds, and none when it fails. 1: another thread got it. */
+/*
+ * Receive a message. Both descriptors are open after a success, and none after a failure. Return 1
+ * if another thread got the message.
+ */
 static int get(int socket, struct message *message, int fds[2])
 {
 	unsigned count;
@@ -98,7 +104,7 @@ static int get(int socket, struct message *message, int fds[2])
 			"descriptors: they were closed");
 }
 
-/* A message that another thread on the socket was faster to get is none: the wait goes on. */
+/* If another thread was faster to get the message, the wait goes on. */
 static int wait_and_get(int socket, int64_t timeout, struct message *message, int fds[2])
 {
 	int64_t deadline = deadline_in(timeout);
@@ -113,8 +119,8 @@ static int wait_and_get(int socket, int64_t timeout, struct message *message, in
 }
 
 /*
- * The sender must not choose that the receiver works without an IOMMU, nor in a model: it says one
- * of the transports that hand devices over.
+ * The sender must not be able to make the receiver work without an IOMMU or with a model. So it may
+ * name only a transport that hands devices over.
  */
 static int check_transport(const char *name)
 {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * An eventfd in the place of a write: KVM raises it when the guest writes, VFIO writes when it is raised.
+ * An eventfd that takes the place of a write. KVM raises it when the guest writes, and VFIO does
+ * the write when it is raised.
  * Source: virt/kvm/eventfd.c, vfio_pci_ioeventfd() in drivers/vfio/pci/vfio_pci_rdwr.c.
  */
 #include <errno.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A virtual machine, and the devices that it was told of.
+ * A virtual machine and the devices that are added to it.
  * Source: Documentation/virt/kvm/devices/vfio.rst, virt/kvm/vfio.c.
  */
 #include "vmm/kvm.h"
@@ -79,7 +79,7 @@ static void kvm_put(void *owner)
 
 	if (__atomic_sub_fetch(&kvm->holders, 1, __ATOMIC_ACQ_REL))
 		return;
-	free_members(kvm); /* none but a child's copies */
+	free_members(kvm); /* only a child of fork() has any: copies of its parent's */
 	sys_close(kvm->vfio);
 	sys_close(kvm->vm);
 	pthread_mutex_destroy(&kvm->lock);
@@ -99,7 +99,10 @@ int vfc_kvm_close(struct vfc_kvm *kvm)
 	return 0;
 }
 
-/* Made when it is first needed: whoever has one of his own can bind vectors. */
+/*
+ * KVM's VFIO device is made when it is first needed, because a machine can have only one. A caller
+ * that has made it already can still bind vectors.
+ */
 static int make_vfio(struct vfc_kvm *kvm)
 {
 	struct kvm_create_device request = {.type = KVM_DEV_TYPE_VFIO};
@@ -148,7 +151,7 @@ static struct member **find(struct vfc_kvm *kvm, const struct vfc_device *device
 	return link;
 }
 
-/* Devices of one group have one file, which the kernel takes once. */
+/* All devices of a group have the same file, and KVM takes a file once. */
 static bool has_file(const struct vfc_kvm *kvm, int file, const struct member *but)
 {
 	const struct member *member = kvm->members;
@@ -211,7 +214,7 @@ static void kvm_hold(void *owner)
 	__atomic_add_fetch(&kvm->holders, 1, __ATOMIC_RELAXED);
 }
 
-/* KVM holds the file: a device that is closed would stay open with it. */
+/* KVM keeps the device's file open, so it must let go before the device is closed. */
 static int leaving(void *owner, struct vfc_device *device)
 {
 	struct vfc_kvm *kvm = owner;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Interrupts of our devices that a virtual machine gets. An irqfd takes what an eventfd counts before
- * anybody who waits for it is woken (irqfd_wakeup() in virt/kvm/eventfd.c), so VFIO goes on raising
- * the eventfd of the set, and no interrupt is missed on the way there or back.
+ * Interrupts of our devices that go to a virtual machine. An irqfd takes the count of an eventfd
+ * before any thread that waits for it is woken (irqfd_wakeup() in virt/kvm/eventfd.c). VFIO can
+ * therefore go on raising the eventfd of the set, and no interrupt is missed when a vector is bound
+ * or unbound.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -87,7 +88,7 @@ static int irqfd(const struct vfc_kvm *kvm, const struct vfc_irq *irq, uint32_t 
 	return sys_ioctl(kvm->vm, KVM_IRQFD, &request);
 }
 
-/* kvm_irqfd_assign(), kvm_arch_irqfd_allowed() */
+/* The errors come from kvm_irqfd_assign() and kvm_arch_irqfd_allowed(). */
 static int bind_failed(int rc, const struct vfc_irq *irq)
 {
 	struct error_where where = WHERE("KVM_IRQFD", irq->device->name);
@@ -120,10 +121,12 @@ static int check_bound(const struct vfc_irq *irq, uint32_t index, const struct v
 }
 
 #define WAKE_PAUSE 20000 /* ns */
-#define WAKE_PAUSES 50000 /* then a thread was cancelled while it slept */
+#define WAKE_PAUSES 50000 /* after these, a thread was cancelled while it slept */
 
-/* The irqfd would take the eventfd's count before anybody who sleeps for it, now and ever after. So
- * those are woken before, and leave what they took. */
+/*
+ * Once the vector is bound, the irqfd takes every count before a thread that sleeps for it. Such a
+ * thread would sleep forever, so wake it first. It puts back what it took.
+ */
 static void wake_sleepers(struct vector *vector)
 {
 	uint64_t count;
@@ -144,7 +147,10 @@ static void forget(struct vfc_irq *irq, uint32_t index)
 	__atomic_store_n(&irq->vectors[index].kvm, NULL, __ATOMIC_RELEASE);
 }
 
-/* Where the kernel does not take it back, the end of the eventfd does (irqfd_wakeup(), EPOLLHUP). */
+/*
+ * If the kernel does not take the irqfd back, the end of the eventfd does (irqfd_wakeup(),
+ * EPOLLHUP).
+ */
 static void unbind_all(struct vfc_irq *irq)
 {
 	for (uint32_t i = 0; i < irq->opened; i++) {
@@ -189,7 +195,10 @@ static int bind_locked(struct vfc_kvm *kvm, struct vfc_irq *irq, uint32_t index,
 	if (rc < 0)
 		return bind_failed(rc, irq);
 	irq->unbind_all = unbind_all;
-	/* KVM has looked, and injected what it found; it left the count for whoever waits. */
+	/*
+	 * KVM has looked at the eventfd and injected what it found, but left the count. Take it
+	 * now.
+	 */
 	sys_eventfd_take(vector->fd);
 	if (is_level(irq))
 		sys_eventfd_raise(irq->unmask_fd);
@@ -220,7 +229,7 @@ static int unbind_locked(struct vfc_kvm *kvm, struct vfc_irq *irq, uint32_t inde
 	if (rc < 0)
 		return vfc_fail(rc, VFC_REASON_NONE, WHERE("KVM_IRQFD", irq->device->name), "%s", "");
 	forget(irq, index);
-	if (is_level(irq)) /* the guest has not told its end, perhaps */
+	if (is_level(irq)) /* perhaps the guest has not acknowledged the last one */
 		sys_eventfd_raise(irq->unmask_fd);
 	return 0;
 }
