@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Timeouts of callers are nanoseconds, and negative ones have no end. A wait that may begin again turns
- * its timeout into a deadline first: a moment of sys_now(), or DEADLINE_NEVER.
+ * Callers give timeouts in nanoseconds, and a negative timeout has no end. A wait that may begin
+ * again first turns its timeout into a deadline, which is a value of sys_now() or DEADLINE_NEVER.
  */
 #ifndef VFC_BASE_DEADLINE_H
 #define VFC_BASE_DEADLINE_H
@@ -17,11 +17,11 @@ static inline int64_t deadline_in(int64_t timeout)
 {
 	int64_t now = timeout < 0 ? 0 : sys_now();
 
-	/* Centuries are never: the sum must not overflow. */
+	/* A deadline in some centuries is treated as never, so that the sum does not overflow. */
 	return timeout < 0 || timeout > INT64_MAX - now ? DEADLINE_NEVER : now + timeout;
 }
 
-/* Nanoseconds, as a timeout: 0 when it has passed, -1 when it never comes. */
+/* The nanoseconds left, as a timeout: 0 once the deadline has passed, -1 if it never comes. */
 static inline int64_t deadline_left(int64_t deadline)
 {
 	int64_t left = deadline == DEADLINE_NEVER ? -1 : deadline - sys_now();

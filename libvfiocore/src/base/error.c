@@ -10,9 +10,9 @@
 
 #include <vfiocore/abi.h>
 
-/* Per thread, so nothing is shared and nothing needs a constructor. */
+/* The record is per thread, so nothing is shared and nothing needs a constructor. */
 static _Thread_local struct vfc_error record;
-static _Thread_local unsigned quiet; /* sections that the thread is in */
+static _Thread_local unsigned quiet; /* quiet sections that the thread is in */
 
 static void copy(char *to, size_t size, const char *from)
 {
@@ -51,7 +51,10 @@ void error_quiet_end(void)
 
 void vfc_error_operation(const char *operation)
 {
-	/* A public function may call another: the outermost is what the user called. */
+	/*
+	 * A public function may call another one. The outermost one is what the user called. It
+	 * comes last.
+	 */
 	if (!quiet)
 		copy(record.operation, sizeof(record.operation), operation);
 }
@@ -78,7 +81,7 @@ const struct vfc_error *vfc_error_last(void)
 	return &record;
 }
 
-/* Of a mapping; of memory, or of an access, which have no IOVA. */
+/* Describe the range of a mapping, or the length of memory or of an access, which have no IOVA. */
 static void range_text(char *text, size_t size)
 {
 	if (record.flags & VFC_ERROR_IOVA && record.length)

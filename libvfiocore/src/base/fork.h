@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Objects belong to the process that made them. A child of fork() has copies of their memory and
- * shares their descriptors: what it undid, destructors at its exit among them, it would undo for
- * its parent.
+ * shares their descriptors. Whatever the child undoes, even in destructors at its exit, it would
+ * undo for its parent.
  */
 #ifndef VFC_FORK_H
 #define VFC_FORK_H
@@ -20,14 +20,15 @@ static inline int fork_failed(const char *name)
 }
 
 /*
- * Whole pages of zeros that a child of fork() finds zeroed again: a field that is never 0 in the
- * process that made them tells the two apart without a system call, and what is tested anyway (a
- * count, a root) needs no further test. A lock in it is open in the child, whoever had it.
+ * Allocate whole pages of zeros, which a child of fork() finds zeroed again. A field that is never
+ * 0 in the process that made them tells the two processes apart without a system call. If the field
+ * is tested anyway, as a count or a root is, it needs no further test. A lock in this memory is
+ * free in the child, whoever held it.
  */
 int fork_alloc(size_t length, void **memory);
 void fork_free(void *memory, size_t length);
 
-/* @pid: of the process that made the object called @name. */
+/* Check that this is process @pid, which made the object called @name. */
 static inline int fork_check(int pid, const char *name)
 {
 	return pid == sys_pid() ? 0 : fork_failed(name);

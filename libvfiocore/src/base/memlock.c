@@ -8,7 +8,7 @@
 
 #include "kernel/sys.h"
 
-/* A line "NAME: n kB" of /proc/self/status in bytes; 0 when there is none. */
+/* A line "NAME: n kB" of /proc/self/status in bytes; 0 if there is none. */
 static uint64_t status_line(const char *text, const char *name)
 {
 	const char *line = strstr(text, name);
@@ -16,7 +16,10 @@ static uint64_t status_line(const char *text, const char *name)
 	return line ? strtoull(line + strlen(name), NULL, 10) * 1024 : 0;
 }
 
-/* Memory of this process that counts against the limit: type1 calls it locked, iommufd pinned. */
+/*
+ * Memory of this process that counts against the limit. type1 counts it as locked, iommufd as
+ * pinned.
+ */
 static uint64_t locked_now(void)
 {
 	char text[4096];

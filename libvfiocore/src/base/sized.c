@@ -5,7 +5,7 @@
 #include <string.h>
 #include <vfiocore/error.h>
 
-/* No structure comes near it; one whose size was never set may. */
+/* No structure is nearly as large, but a size that was never set may be larger. */
 #define MOST 4096
 
 static int check(uint32_t size, uint32_t least, const char *name)
@@ -16,7 +16,7 @@ static int check(uint32_t size, uint32_t least, const char *name)
 			"its size is %u, set it to sizeof(struct %s)", size, name);
 }
 
-/* Bytes beyond @size that are not 0. */
+/* Find a byte from @size on and before @end that is not 0. */
 static const uint8_t *find_tail(const uint8_t *from, uint32_t size, uint32_t end)
 {
 	for (uint32_t i = size; i < end; i++)

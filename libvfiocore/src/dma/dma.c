@@ -13,9 +13,9 @@
 #include "kernel/sys.h"
 #include "base/sized.h"
 
-#define LARGE (UINT64_C(2) << 20) /* what the kernel makes transparent huge pages of */
+#define LARGE (UINT64_C(2) << 20) /* the size of the kernel's transparent huge pages */
 
-/* What the C library's headers may be too old for. */
+/* The C library's headers may be too old to have these. */
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
 #endif
@@ -23,7 +23,10 @@
 #define MADV_COLLAPSE 25 /* Linux 6.1 */
 #endif
 
-/* Of which pages: those asked for, where there are any; reserved ones or none; transparent ones or none. */
+/*
+ * Which pages to use. PREFERRED: those asked for, if there are any. RESERVED: reserved huge pages
+ * or none. TRANSPARENT: transparent huge pages or none.
+ */
 enum pages_wanted { PAGES_PREFERRED, PAGES_RESERVED, PAGES_TRANSPARENT };
 
 static int map_private(uint64_t length, int flags, void **va)
@@ -33,8 +36,9 @@ static int map_private(uint64_t length, int flags, void **va)
 }
 
 /*
- * Where it can have transparent huge pages: the IOMMU's are as large then, and it need not look for
- * one for each frame. Before Linux 6.7 mmap() does not align. Without such pages all is as before.
+ * Map memory where it can have transparent huge pages. The IOMMU's pages are as large then, and it
+ * need not look one up for each frame. Before Linux 6.7 mmap() does not align by itself. Without
+ * such pages the memory is as good as any other.
  */
 static int map_aligned(uint64_t length, void **va)
 {
@@ -50,7 +54,7 @@ static int map_aligned(uint64_t length, void **va)
 	if (before)
 		sys_munmap(*va, before);
 	*va = (uint8_t *)*va + before;
-	sys_munmap((uint8_t *)*va + length, LARGE - before); /* never 0: before is less */
+	sys_munmap((uint8_t *)*va + length, LARGE - before); /* never 0, since before < LARGE */
 	sys_madvise(*va, length, MADV_HUGEPAGE);
 	return 0;
 }
@@ -68,7 +72,10 @@ static int map_anonymous(uint64_t length, int flags, void **va)
 	return rc;
 }
 
-/* Known to be of huge pages: MADV_COLLAPSE makes them, or says that there are some that are not. */
+/*
+ * Map memory that is known to be in huge pages. MADV_COLLAPSE makes them, or fails if some pages
+ * are not.
+ */
 static int map_transparent(struct vfc_dma *dma)
 {
 	int rc = dma->length > UINT64_MAX - LARGE ? -ENOMEM : 0;
@@ -87,7 +94,7 @@ static int map_transparent(struct vfc_dma *dma)
 	return rc;
 }
 
-/* The sizes of pages, largest first. Before Linux 3.8 the flags mean the default size, 2 MiB. */
+/* The page sizes, largest first. Before Linux 3.8 the flags mean the default size, 2 MiB. */
 static const struct {
 	uint64_t size;
 	int flags;
@@ -102,7 +109,10 @@ static uint64_t round_up(uint64_t length, uint64_t page)
 	return (length + page - 1) & ~(page - 1);
 }
 
-/* Too few huge pages, or none of this size: said, and no failure where others will do. */
+/*
+ * There are too few huge pages, or none of this size. This is recorded, but it is no failure if
+ * others will do.
+ */
 static int too_few(int rc, uint64_t length, uint64_t page)
 {
 	return vfc_fail(rc == -EINVAL ? ENOMEM : rc, VFC_REASON_NONE, WHERE("mmap", .length = length),
@@ -111,7 +121,10 @@ static int too_few(int rc, uint64_t length, uint64_t page)
 			page / 1024, page / 1024);
 }
 
-/* @dma: length and page come rounded and chosen. @page: 0 or the size wanted. */
+/*
+ * On success @dma has its length rounded up and its page size chosen. @page is 0 or the size
+ * wanted.
+ */
 static int get_memory(struct vfc_dma *dma, uint64_t page, bool must)
 {
 	uint64_t length = dma->length;
@@ -131,7 +144,7 @@ static int get_memory(struct vfc_dma *dma, uint64_t page, bool must)
 		if (pages[i].size)
 			rc = too_few(rc, length, size);
 	}
-	if (must && page > sys_page_size()) /* and that is what it says */
+	if (must && page > sys_page_size()) /* too_few() has recorded it */
 		return rc;
 	return vfc_fail(rc, VFC_REASON_NONE, WHERE("mmap", .length = length),
 			"no room for %" PRIu64 " bytes in this process", length);
@@ -152,7 +165,7 @@ static int check_alloc(uint64_t length, const struct vfc_map_opts *opts)
 	return 0;
 }
 
-/* Without an IOMMU only a page is contiguous for sure. */
+/* Without an IOMMU only a single page is certain to be contiguous. */
 static int get_memory_for(struct vfc_iommu *iommu, struct vfc_dma *dma, uint64_t page,
 			  enum pages_wanted wanted)
 {
@@ -176,7 +189,7 @@ static int dma_alloc(struct vfc_iommu *iommu, uint64_t length, const struct vfc_
 		return rc;
 	aligned = *opts;
 	rc = get_memory_for(iommu, dma, opts->page, wanted);
-	/* Of the IOMMU's large pages use is made only where IOVA and memory are aligned alike. */
+	/* The IOMMU uses large pages only if IOVA and memory are aligned alike. */
 	if (!aligned.align && dma->page > sys_page_size())
 		aligned.align = dma->page;
 	if (rc == 0) {
@@ -221,9 +234,10 @@ int vfc_dma_free(struct vfc_dma *dma)
 }
 
 /*
- * Bytes from the start of the memory to chunk @i. One that fits into a page lies in one: pages need
- * not be neighbours behind the IOMMU, and QEMU's NICs drop a frame that is in two such. What is left
- * of the page shifts the chunks, so that their beginnings are not all of one set of the cache.
+ * Return the offset of chunk @i in the memory. A chunk that fits into a page lies in one page. Two
+ * pages need not be neighbours behind the IOMMU, and QEMU's NICs drop a frame that spans two such
+ * pages. What is left of a page shifts its chunks, so that they do not all begin in the same set of
+ * the cache.
  */
 static uint64_t place(uint64_t page, uint32_t chunk, uint32_t i)
 {
@@ -235,7 +249,9 @@ static uint64_t place(uint64_t page, uint32_t chunk, uint32_t i)
 	return i / each * page + i % each * chunk + i / each % shifts * VFC_POOL_UNIT;
 }
 
-/* Where @pool's chunks lie, when its memory comes in pieces of @piece bytes. */
+/*
+ * Allocate memory that comes in pieces of @piece bytes, and compute where @pool's chunks lie in it.
+ */
 static int pool_alloc(struct vfc_pool *pool, struct vfc_iommu *iommu, uint64_t piece,
 		      enum pages_wanted wanted)
 {
@@ -247,7 +263,7 @@ static int pool_alloc(struct vfc_pool *pool, struct vfc_iommu *iommu, uint64_t p
 	if (rc < 0)
 		return rc;
 	pool->limit = (uint32_t)(last / VFC_POOL_UNIT) + 1;
-	/* Low chunks are on top of the stack, so that a small load stays in few pages. */
+	/* Put low chunks on top of the stack, so that a small load stays in few pages. */
 	for (uint32_t i = 0; i < pool->chunks; i++)
 		pool->stack[i] = (uint32_t)(place(piece, pool->chunk, pool->chunks - 1 - i) /
 					    VFC_POOL_UNIT);
@@ -255,16 +271,17 @@ static int pool_alloc(struct vfc_pool *pool, struct vfc_iommu *iommu, uint64_t p
 }
 
 /*
- * Of huge pages, when it fills half of one, or its chunks are longer than a small one, and there are
- * such: chunks lie closely there, and what a ring has in use is half as many small pages, for which the
- * CPU, the IOMMU or an emulator has a small cache.
+ * Use huge pages if the pool fills half of one or its chunks are longer than a small page, and if
+ * there are any. Chunks lie close together there. In small pages the chunks that a ring has in use
+ * would take half as many pages as chunks, and the CPU, the IOMMU or an emulator has only a small
+ * cache for those.
  */
 static int pool_place(struct vfc_pool *pool, struct vfc_iommu *iommu)
 {
 	struct vfc_error before = *vfc_error_last();
 	uint64_t small = sys_page_size(), huge = pages[1].size;
 
-	if (iommu_look(iommu).physical) /* all is one piece of memory */
+	if (iommu_look(iommu).physical) /* all of the memory is one piece */
 		return pool_alloc(pool, iommu, UINT64_C(1) << 40, PAGES_PREFERRED);
 	if (pool->chunk > small || (uint64_t)pool->chunk * pool->chunks >= huge / 2) {
 		if (pool_alloc(pool, iommu, huge, PAGES_RESERVED) == 0 ||
@@ -280,7 +297,7 @@ static int pool_place(struct vfc_pool *pool, struct vfc_iommu *iommu)
 static int pool_init(struct vfc_pool *pool, struct vfc_iommu *iommu, uint32_t chunk,
 		     uint32_t chunks)
 {
-	/* vfc_pool_get() is signed; each chunk may take a page. */
+	/* vfc_pool_get() returns a signed number, and each chunk may take a page of its own. */
 	uint64_t most = (uint64_t)INT32_MAX * VFC_POOL_UNIT / (chunk + (uint64_t)sys_page_size());
 	int rc;
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A ring's memory and life: its hot path is inline in vfiocore/ring.h. */
+/* A ring's memory and lifetime. Its hot path is inline in vfiocore/ring.h. */
 #include <vfiocore/ring.h>
 
 #include <errno.h>
@@ -11,7 +11,7 @@
 
 #define ENTRIES_MIN 2
 #define ENTRIES_MAX 32768
-#define LINE 64 /* parts that different sides write lie on lines of their own */
+#define LINE 64 /* parts that different sides write lie on cache lines of their own */
 #define PAGE 4096 /* NVMe 1.4, section 5.4: a queue begins on a page */
 
 static int bad_layout(const char *why)
@@ -67,7 +67,7 @@ static int check(const struct vfc_ring_layout *layout, uint32_t entries)
 	if (entries < ENTRIES_MIN || entries > ENTRIES_MAX)
 		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE,
 				"%u entries: a ring has %d to %d", entries, ENTRIES_MIN, ENTRIES_MAX);
-	/* Section 2.7: indices run to 65,536 and are taken modulo the size. */
+	/* Indices run to 65,536 and are taken modulo the size (section 2.7). */
 	if (layout->style == VFC_RING_SPLIT && entries & (entries - 1))
 		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE,
 				"%u entries: a split ring has a power of two", entries);
@@ -79,7 +79,7 @@ static uint64_t after(uint64_t length, uint64_t align)
 	return (length + align - 1) & -align;
 }
 
-/* Offsets of the parts in the ring's memory; the length of all. */
+/* Compute the offsets of the parts in the ring's memory. Return the length of all of them. */
 static uint64_t arrange(const struct vfc_ring_layout *layout, uint64_t entries, uint64_t *available,
 			uint64_t *completions)
 {
@@ -103,7 +103,7 @@ static uint64_t arrange(const struct vfc_ring_layout *layout, uint64_t entries, 
 	}
 }
 
-/* Indices alone: what is in memory, and the counters, are as they are. */
+/* Reset the indices only. The memory and the counters stay as they are. */
 static void start(struct vfc_ring *ring, const struct vfc_ring_layout *layout)
 {
 	bool ids = !vfc_ring_in_order(layout);
@@ -118,7 +118,7 @@ static void start(struct vfc_ring *ring, const struct vfc_ring_layout *layout)
 		ring->ids[i] = (uint16_t)(ring->room - 1 - i); /* low ids are taken first */
 }
 
-/* One allocation for the three, of which two are not of every style. */
+/* Allocate all three arrays at once. Two of them are not used by every style. */
 static int alloc_books(struct vfc_ring *ring, const struct vfc_ring_layout *layout)
 {
 	bool shorts = layout->report || !vfc_ring_in_order(layout);
@@ -194,7 +194,7 @@ static int ring_resize(struct vfc_ring *ring, const struct vfc_ring_layout *layo
 		return rc;
 	rc = vfc_dma_free(&ring->memory);
 	if (rc < 0) {
-		vfc_dma_free(&new.memory); /* what the kernel keeps mapped stays allocated, too */
+		vfc_dma_free(&new.memory); /* if the kernel keeps it mapped, it stays allocated */
 		free(new.cookies);
 		return rc;
 	}

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* How every system call is made: errno is left alone, and tests can make it fail. */
+/* How every system call is made: errno is left alone, and tests can make the call fail. */
 #ifndef VFC_KERNEL_CALL_H
 #define VFC_KERNEL_CALL_H
 
@@ -19,7 +19,7 @@ bool sys_fault(void); /* is it this call's turn to fail? */
 	} while (0)
 #endif
 
-/* errno belongs to our caller: whatever a system call does to it is undone. */
+/* errno belongs to our caller, so whatever a system call does to it is undone. */
 #define CALL(expression)                        \
 	__extension__({                         \
 		int saved_ = errno;             \

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* sys_ioctl() inside its caller, for those whose time is measured: of a map, calls are a good part. */
+/*
+ * sys_ioctl() as an inline function, for callers whose time is measured. Function calls are a good
+ * part of the time of a map.
+ */
 #ifndef VFC_KERNEL_IOCTL_H
 #define VFC_KERNEL_IOCTL_H
 

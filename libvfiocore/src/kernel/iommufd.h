@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The kernel's iommufd interface and the part of VFIO that goes with it, from their documented ABI
- * (Documentation/userspace-api/iommufd.rst, include/uapi/linux/iommufd.h, linux/vfio.h).
+ * The kernel's iommufd interface and the part of VFIO that goes with it. They are written from the
+ * documented ABI (Documentation/userspace-api/iommufd.rst, include/uapi/linux/iommufd.h,
+ * linux/vfio.h).
  *
- * Structures are as large as the newest kernel knows them. An older kernel takes the longer one as
- * long as what it does not know is zero, and answers E2BIG when it is not (drivers/iommu/iommufd/
- * main.c); so do BIND, ATTACH and DETACH, which look at what their flags speak of
- * (drivers/vfio/device_cdev.c). What grew says so: its last part stays zero until it is asked for.
+ * Structures are as large as in the newest kernel. An older kernel accepts a longer structure as
+ * long as what it does not know is zero, and answers E2BIG otherwise
+ * (drivers/iommu/iommufd/main.c). BIND, ATTACH and DETACH accept it as well, because they look only
+ * at what their flags speak of (drivers/vfio/device_cdev.c). Fields that were added later say since
+ * when. They stay zero until they are asked for.
  */
 #ifndef VFC_KERNEL_IOMMUFD_H
 #define VFC_KERNEL_IOMMUFD_H
@@ -59,7 +61,7 @@ struct iommu_iova_range {
 struct iommu_ioas_iova_ranges {
 	uint32_t size;
 	uint32_t ioas_id;
-	uint32_t num_iovas; /* in: room; out: how many there are. EMSGSIZE: more than there was room */
+	uint32_t num_iovas; /* in: room; out: how many there are; EMSGSIZE: too many for the room */
 	uint32_t reserved;
 	uint64_t allowed_iovas; /* pointer to struct iommu_iova_range */
 	uint64_t out_iova_alignment;
@@ -125,7 +127,7 @@ struct iommu_ioas_noiommu_get_pa {
 	uint32_t ioas_id;
 	uint32_t reserved;
 	uint64_t iova;
-	uint64_t length; /* in: at most; out: contiguous from out_phys on */
+	uint64_t length; /* in: the most to look at; out: bytes contiguous from out_phys on */
 	uint64_t out_phys;
 };
 
@@ -197,9 +199,9 @@ struct iommu_hw_info {
 	uint32_t size;
 	uint32_t flags;
 	uint32_t dev_id;
-	uint32_t data_len; /* in: room; out: what the kernel has */
+	uint32_t data_len; /* in: room; out: bytes that the kernel has */
 	uint64_t data_uptr;
-	uint32_t out_data_type; /* in, with FLAG_INPUT_TYPE: which one is wanted */
+	uint32_t out_data_type; /* in, with FLAG_INPUT_TYPE: the type that is wanted */
 	uint8_t out_max_pasid_log2;
 	uint8_t reserved[3];
 	uint64_t out_capabilities; /* since Linux 6.7 */
@@ -236,11 +238,11 @@ struct iommu_hwpt_invalidate {
 	uint64_t data_uptr;
 	uint32_t data_type;
 	uint32_t entry_len;
-	uint32_t entry_num; /* out, after a failure too: how many were dealt with */
+	uint32_t entry_num; /* out, even after a failure: how many were handled */
 	uint32_t reserved;
 };
 
-/* A queue of page faults, and the records that its descriptor gives and takes. */
+/* A queue of page faults, and the records that are read from and written to its descriptor. */
 struct iommu_fault_alloc {
 	uint32_t size;
 	uint32_t flags;
@@ -276,7 +278,7 @@ struct iommu_hwpt_page_response {
 	uint32_t code;
 };
 
-/* A slice of an IOMMU for one virtual machine, and what hangs on it. */
+/* A slice of an IOMMU for one virtual machine, and the objects that belong to it. */
 #define IOMMU_VIOMMU_TYPE_DEFAULT 0
 #define IOMMU_VIOMMU_TYPE_ARM_SMMUV3 1
 #define IOMMU_VIOMMU_TYPE_TEGRA241_CMDQV 2
@@ -320,7 +322,7 @@ struct iommu_veventq_alloc {
 
 struct iommufd_vevent_header {
 	uint32_t flags;
-	uint32_t sequence; /* 0 to INT32_MAX, then 0 again; a gap: that many were lost */
+	uint32_t sequence; /* 0 to INT32_MAX, then 0 again; a gap is the number of lost events */
 };
 
 #define IOMMU_HW_QUEUE_TYPE_DEFAULT 0

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The part of KVM's interface by which a virtual machine and a VFIO device meet, written from its
+ * The part of KVM's interface that connects a virtual machine and a VFIO device, written from its
  * documented ABI (Documentation/virt/kvm/api.rst, Documentation/virt/kvm/devices/vfio.rst). See
- * uapi.h. All requests but KVM_SET_DEVICE_ATTR are a virtual machine's.
+ * uapi.h for the reason. All requests but KVM_SET_DEVICE_ATTR are made on a virtual machine's
+ * descriptor.
  */
 #ifndef VFC_KERNEL_KVM_H
 #define VFC_KERNEL_KVM_H

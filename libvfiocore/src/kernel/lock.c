@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Source: futex(2). What it answers does not matter: each looks at the state again. */
+/* Source: futex(2). Its result does not matter, because every caller looks at the state again. */
 #include "kernel/lock.h"
 
 #include <linux/futex.h>

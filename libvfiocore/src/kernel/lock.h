@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A mutex that costs two atomic instructions while nobody waits. The C library's costs four calls,
- * which were a fifth of what the library added to a mapping.
+ * A mutex that costs two atomic instructions while nobody waits. The C library's mutex costs four
+ * calls. They were a fifth of the time that the library added to a mapping.
  */
 #ifndef VFC_KERNEL_LOCK_H
 #define VFC_KERNEL_LOCK_H
@@ -17,8 +17,8 @@ void lock_wait(struct lock *lock);
 void lock_wake(struct lock *lock);
 
 /*
- * A thread takes several locks in the order of their addresses, so that no two threads wait for each
- * other. The tests' build checks that, and ends the process where it is not so.
+ * A thread takes several locks in the order of their addresses, so that no two threads wait for
+ * each other. The tests' build checks this and aborts if the order is wrong.
  */
 #ifdef VFC_FAULT_INJECTION
 void lock_check_take(const struct lock *lock);

@@ -153,7 +153,7 @@ ssize_t sys_read(int fd, void *data, size_t length)
 	return CALL(read(fd, data, length));
 }
 
-/* eventfds take RWF_NOWAIT since Linux 5.8; before that they are non-blocking themselves. */
+/* eventfds accept RWF_NOWAIT since Linux 5.8. Before that ours do not block, so read() will do. */
 static ssize_t read_now(int fd, void *data, size_t length)
 {
 	struct iovec iov = {data, length};
@@ -232,6 +232,9 @@ int sys_nonblock(int fd)
 	return CALL(fcntl(fd, F_SETFL, O_RDWR | O_NONBLOCK));
 }
 
+/*
+ * Try RWF_NOWAIT first. If eventfds do not accept it, sys_read_now() needs one that does not block.
+ */
 int sys_eventfd_blocking(void)
 {
 	uint64_t count;
@@ -268,7 +271,7 @@ uint64_t sys_eventfd_take(int fd)
 	return read_now(fd, &count, sizeof(count)) == sizeof(count) ? count : 0;
 }
 
-/* These functions return the error, and leave errno alone. */
+/* These functions return the error and leave errno alone, so they need no CALL(). */
 static int create_thread(pthread_t *thread, void *(*run)(void *), void *argument, int cpu)
 {
 	pthread_attr_t attributes;
@@ -290,8 +293,9 @@ static int create_thread(pthread_t *thread, void *(*run)(void *), void *argument
 }
 
 /*
- * A signal that the thread itself causes is not blocked: the kernel kills the process when one comes
- * that is (force_sig_info_to_task()), without running anybody's handler.
+ * Fill @set with every signal but those that a thread causes itself. If such a signal is blocked
+ * when it comes, the kernel kills the process without running any handler
+ * (force_sig_info_to_task()).
  */
 static void fill_but_synchronous(sigset_t *set)
 {

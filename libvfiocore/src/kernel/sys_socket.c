@@ -12,7 +12,7 @@
 #define SCM_PIDFD_ 0x04 /* linux/socket.h since Linux 6.5: SCM_PIDFD */
 #define LABEL_MAX  4096 /* a security label is at most a page */
 
-/* The kernel sends to group 1, udev to another one. */
+/* The kernel sends to group 1. udev sends to another one. */
 int sys_uevents(size_t buffer)
 {
 	struct sockaddr_nl address = {.nl_family = AF_NETLINK, .nl_groups = 1};
@@ -23,7 +23,9 @@ int sys_uevents(size_t buffer)
 			 NETLINK_KOBJECT_UEVENT));
 	if (fd < 0)
 		return fd;
-	/* Only the privileged may go beyond the system's limit; others get as much as it allows. */
+	/*
+	 * Only a privileged process may exceed the system's limit. Others get as much as it allows.
+	 */
 	if (CALL(setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size))) < 0)
 		CALL(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size)));
 	rc = CALL(bind(fd, (struct sockaddr *)&address, sizeof(address)));
@@ -51,16 +53,16 @@ ssize_t sys_receive(int fd, void *data, size_t size, bool *kernel)
 	return n;
 }
 
-/* What sys_send_fds() sends. */
+/* The control data that sys_send_fds() sends. */
 union sent {
 	struct cmsghdr header;
 	char room[CMSG_SPACE(2 * sizeof(int))];
 };
 
 /*
- * What may come. The owner of the socket decides what the kernel adds to each message: who sent it
- * (SO_PASSCRED, SO_PASSPIDFD), and under which security label (SO_PASSSEC). What does not fit, the
- * kernel cuts off and closes.
+ * The control data that may come. The owner of the socket decides what the kernel adds to each
+ * message: who sent it (SO_PASSCRED, SO_PASSPIDFD), and under which security label (SO_PASSSEC).
+ * The kernel cuts off and closes what does not fit.
  */
 union received {
 	struct cmsghdr header;
@@ -86,7 +88,10 @@ int sys_send_fds(int socket, const void *data, size_t length, const int fds[2])
 	return n < 0 ? (int)n : (size_t)n == length ? 0 : -EMSGSIZE;
 }
 
-/* Of the descriptors in @header the first ones go to @fds, as long as there are less than two. */
+/*
+ * Take the descriptors in @header. The first two that were sent go to @fds, and all others are
+ * closed. Return how many were sent so far.
+ */
 static unsigned take(const struct cmsghdr *header, int fds[2], unsigned count)
 {
 	size_t n = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);

@@ -48,7 +48,9 @@ void sys_epoll_remove(int epoll, int fd)
 	epoll_control(epoll, EPOLL_CTL_DEL, fd, 0, 0);
 }
 
-/* epoll_wait() has milliseconds, and epoll_pwait2() came with Linux 5.11: ppoll() has the time. */
+/*
+ * epoll_wait() counts in milliseconds, and epoll_pwait2() came with Linux 5.11. So ppoll() waits.
+ */
 int sys_epoll_wait(int epoll, uint64_t *data, int64_t timeout)
 {
 	struct pollfd poll = {.fd = epoll, .events = POLLIN};
@@ -96,7 +98,7 @@ int sys_timer(int64_t period)
 
 int sys_timer_clock_set(void)
 {
-	/* In the year 2242: it never runs out. */
+	/* This is in the year 2242, so the timer never expires. */
 	struct itimerspec times = {.it_value = {.tv_sec = INT64_C(1) << 33}};
 	int fd, rc;
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The kernel's VFIO interface, written from its documented ABI (Documentation/driver-api/vfio.rst,
- * include/uapi/linux/vfio.h), because the headers that distributions install are often older than
- * the kernel that runs. tests/unit/uapi.c compares all of it with the installed headers.
+ * include/uapi/linux/vfio.h). The headers that distributions install are often older than the
+ * kernel that runs. tests/unit/uapi.c compares all of this with the installed headers.
  *
- * Request numbers are computed by _IO(), whose encoding differs by architecture, and they collide
- * between kinds of descriptor (112 is one thing on a container and another on a device).
+ * Request numbers are computed by _IO(), whose encoding differs by architecture. They collide
+ * between kinds of descriptor: 112 is one thing on a container and another on a device.
  */
 #ifndef VFC_KERNEL_UAPI_H
 #define VFC_KERNEL_UAPI_H
@@ -59,7 +59,7 @@ struct vfio_info_cap_header {
 #define VFIO_DEVICE_FLAGS_AP (1 << 5)
 #define VFIO_DEVICE_FLAGS_FSL_MC (1 << 6)
 
-/* What the numbers of regions and interrupt types mean, of a PCI device. */
+/* What the numbers of regions and interrupt types mean for a PCI device. */
 #define VFIO_PCI_BAR0_REGION_INDEX 0
 #define VFIO_PCI_CONFIG_REGION_INDEX 7
 #define VFIO_PCI_VGA_REGION_INDEX 8
@@ -109,7 +109,7 @@ struct vfio_region_info_cap_sparse_mmap {
 	struct vfio_region_sparse_mmap_area areas[];
 };
 
-#define VFIO_REGION_TYPE_PCI_VENDOR_TYPE (1U << 31) /* and the vendor's id */
+#define VFIO_REGION_TYPE_PCI_VENDOR_TYPE (1U << 31) /* plus the vendor's id */
 #define VFIO_REGION_TYPE_GFX 1
 #define VFIO_REGION_TYPE_CCW 2
 
@@ -150,10 +150,10 @@ struct vfio_irq_set {
 #define VFIO_DEVICE_GET_PCI_HOT_RESET_INFO _IO(VFIO_TYPE, VFIO_BASE + 12)
 #define VFIO_DEVICE_PCI_HOT_RESET _IO(VFIO_TYPE, VFIO_BASE + 13)
 
-#define VFIO_PCI_HOT_RESET_FLAG_DEV_ID (1 << 0)       /* since Linux 6.6: ids, no groups, */
-#define VFIO_PCI_HOT_RESET_FLAG_DEV_ID_OWNED (1 << 1) /* and all of them are the caller's */
+#define VFIO_PCI_HOT_RESET_FLAG_DEV_ID (1 << 0)       /* since Linux 6.6: ids instead of groups */
+#define VFIO_PCI_HOT_RESET_FLAG_DEV_ID_OWNED (1 << 1) /* since Linux 6.6: all are the caller's */
 
-#define VFIO_PCI_DEVID_OWNED 0 /* the caller's, though not open */
+#define VFIO_PCI_DEVID_OWNED 0 /* owned by the caller, though not open */
 #define VFIO_PCI_DEVID_NOT_OWNED -1
 
 struct vfio_pci_dependent_device {
@@ -190,22 +190,22 @@ struct vfio_pci_hot_reset {
 struct vfio_device_ioeventfd {
 	uint32_t argsz;
 	uint32_t flags;
-	uint64_t offset; /* the region's opaque one plus that in it */
+	uint64_t offset; /* the region's opaque offset plus the offset in it */
 	uint64_t data;
-	int32_t fd; /* -1: no more */
+	int32_t fd; /* -1: remove it */
 	uint32_t reserved;
 };
 
 #define VFIO_DEVICE_FEATURE _IO(VFIO_TYPE, VFIO_BASE + 17)
 
-#define VFIO_DEVICE_FEATURE_MASK (0xffff) /* the number */
+#define VFIO_DEVICE_FEATURE_MASK (0xffff) /* the feature's number */
 #define VFIO_DEVICE_FEATURE_GET (1 << 16)
 #define VFIO_DEVICE_FEATURE_SET (1 << 17)
 #define VFIO_DEVICE_FEATURE_PROBE (1 << 18)
 
 struct vfio_device_feature {
 	uint32_t argsz;
-	uint32_t flags; /* the feature's number, and what to do */
+	uint32_t flags; /* the feature's number and the operation */
 	uint8_t data[];
 };
 
