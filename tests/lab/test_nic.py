@@ -54,7 +54,9 @@ def test_numbered_frames_each_way(row: Row, bdf: str, kernel_nic: str) -> None:
         assert figures[way]["received"] == row.frames
         assert figures[way]["lost"] == figures[way]["damaged"] == figures[way]["reordered"] == 0
     assert figures["errors"] == figures["malformed"] == 0
-    assert figures["kernel"] == {"rx_packets": row.frames, "tx_packets": row.frames}
+    # The kernel may have had a frame of its own to send or to receive, such as for IPv6.
+    assert figures["kernel"].keys() == {"rx_packets", "tx_packets"}
+    assert min(figures["kernel"].values()) >= row.frames
 
 
 def test_statistics(nic: vfiocore.Nic, peer: socket.socket) -> None:
