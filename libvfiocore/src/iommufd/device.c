@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A VFIO device as one of an iommufd's.
+ * A VFIO device as a device of an iommufd.
  * Source: drivers/vfio/device_cdev.c, drivers/iommu/iommufd/device.c.
  */
 #include <vfiocore/iommufd.h>
@@ -8,7 +8,7 @@
 #include "base/memlock.h"
 #include "iommufd/request.h"
 
-/* PCI Express 6.20.2.1: a PASID has at most 20 bits. Some kernels take anything. */
+/* A PASID has at most 20 bits (PCI Express 6.20.2.1). Some kernels accept any number. */
 #define PASIDS (1 << 20)
 
 static int check_pasid(int32_t pasid)

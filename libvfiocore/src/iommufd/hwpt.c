@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Page tables of the hardware, what it can do, and what devices wrote.
+ * Page tables of the hardware, what the hardware can do, and which pages devices wrote.
  * Source: drivers/iommu/iommufd/hw_pagetable.c, device.c, io_pagetable.c.
  */
 #include <vfiocore/iommufd.h>
@@ -51,7 +51,7 @@ int vfc_iommufd_hw_info(int iommufd, uint32_t device, struct vfc_iommufd_hw_info
 	return 0;
 }
 
-/* Which of the things that were asked for does this IOMMU not have? It is asked. */
+/* Find out which of the things that were asked for this IOMMU does not have, by asking it. */
 static const char *missing(int iommufd, uint32_t device, const struct iommu_hwpt_alloc *request)
 {
 	struct iommu_hw_info info = {.dev_id = device};
@@ -143,7 +143,10 @@ int vfc_iommufd_hwpt_dirty(int iommufd, uint32_t hwpt, bool on)
 				     WHERE(.object = OBJECT("hwpt", hwpt)), meanings));
 }
 
-/* The kernel counts pages by shifts, and writes whole words of the bitmap. */
+/*
+ * The kernel counts pages by shifts, so their size must be a power of two. It writes whole words of
+ * the bitmap.
+ */
 static int check_dirty(const struct vfc_iommufd_dirty *range, const uint64_t *bitmap)
 {
 	uint64_t page = range ? range->page_size : 0;
@@ -217,7 +220,9 @@ int vfc_iommufd_invalidate(int iommufd, uint32_t object, uint32_t type, const vo
 		return vfc_done(request_invalid("count is NULL, or there are entries without memory"));
 	request.entry_num = wanted;
 	rc = sys_ioctl(iommufd, IOMMU_HWPT_INVALIDATE, &request);
-	/* A kernel that does not know the request, or did not get to it, leaves our number in place. */
+	/*
+	 * A kernel that does not know the request or does not get to it leaves our number in place.
+	 */
 	*count = rc < 0 && request.entry_num >= wanted ? 0 : request.entry_num;
 	if (*count > wanted) {
 		*count = 0;

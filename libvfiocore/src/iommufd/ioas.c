@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Address spaces.
+ * I/O address spaces.
  * Source: drivers/iommu/iommufd/ioas.c, io_pagetable.c.
  */
 #include <vfiocore/iommufd.h>
@@ -11,7 +11,7 @@
 
 #define SPACE(id, ...) WHERE(.object = OBJECT("ioas", id), __VA_ARGS__)
 
-/* The kernel fills in our ranges. */
+/* The kernel fills in our array of ranges directly. */
 _Static_assert(sizeof(struct vfc_iova_range) == sizeof(struct iommu_iova_range) &&
 		       offsetof(struct vfc_iova_range, last) == offsetof(struct iommu_iova_range, last),
 	       "a range is a first and a last address");
@@ -50,7 +50,7 @@ int vfc_iommufd_ioas_ranges(int iommufd, uint32_t ioas, struct vfc_iova_range *r
 	if (count && !ranges)
 		return vfc_done(request_invalid("ranges is NULL, but count is not 0"));
 	rc = get_ranges(iommufd, ioas, ranges, count, &request);
-	if (rc < 0 && rc != -EMSGSIZE) /* which says that there are more, and fills in what fits */
+	if (rc < 0 && rc != -EMSGSIZE) /* EMSGSIZE: there are more, and what fits is filled in */
 		return vfc_done(request_failed(rc, iommufd, REQUEST(IOMMU_IOAS_IOVA_RANGES, "6.2"),
 					       SPACE(ioas), NULL));
 	if (request.num_iovas > INT32_MAX)
@@ -85,7 +85,7 @@ int vfc_iommufd_ioas_allow(int iommufd, uint32_t ioas, const struct vfc_iova_ran
 				     SPACE(ioas), meanings));
 }
 
-/* The kernel's flags for ours; -1: there is one that is not ours. */
+/* Translate our flags to the kernel's. -1: one of the flags is not ours. */
 static int64_t map_flags(uint32_t flags)
 {
 	uint32_t both = VFC_MAP_READ | VFC_MAP_WRITE;
@@ -117,7 +117,7 @@ static bool in_a_range(const struct vfc_iova_range *ranges, uint32_t count, uint
 
 #define RANGES_LOOKED_AT 64
 
-/* Why the kernel does not take the IOVA or the length: ask what it would take. */
+/* Find out why the kernel refused the IOVA or the length by asking what it would take. */
 static int map_refused(int iommufd, uint32_t ioas, struct error_where where, bool fixed)
 {
 	struct iommu_ioas_iova_ranges answer;
@@ -151,7 +151,7 @@ static const struct meaning map_meanings[] = {
 	{0},
 };
 
-/* The kernel chooses where it is not fixed, and says where only when it succeeds. */
+/* Unless the IOVA is fixed, the kernel chooses it and tells it only on success. */
 static struct error_where where_fixed(uint64_t iova, uint64_t length, bool fixed)
 {
 	return fixed ? WHERE(AT_IOVA(iova, length)) : WHERE(.length = length);
@@ -277,7 +277,7 @@ int iommufd_unmap_failed(int rc, int iommufd, uint32_t ioas, uint64_t iova, uint
 		{0},
 	};
 
-	/* The object's name costs time, so it is made only now. */
+	/* Making the object's name takes time, so it is made only after a failure. */
 	return request_failed(rc, iommufd, REQUEST(IOMMU_IOAS_UNMAP, "6.2"),
 			      SPACE(ioas, .iova = iova, .length = length), meanings);
 }

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* What the kernel's refusal to map or unmap means, for the transport, which makes these requests itself. */
+/*
+ * What the kernel's refusal to map or unmap means. The transport needs it, because it makes these
+ * requests itself.
+ */
 #ifndef VFC_IOMMUFD_IOAS_H
 #define VFC_IOMMUFD_IOAS_H
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The iommufd itself: its descriptor, settings, compatibility address space; and the end of objects.
+ * The iommufd itself: its descriptor, its settings, its compatibility address space, and how
+ * objects are destroyed.
  * Source: drivers/iommu/iommufd/main.c, ioas.c, vfio_compat.c.
  */
 #include <fcntl.h>

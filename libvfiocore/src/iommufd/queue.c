@@ -9,7 +9,7 @@
 
 #include "iommufd/request.h"
 
-/* A fault and a response are read and written as they are. */
+/* Faults and responses are read and written without conversion, so their layouts must agree. */
 #define SAME(ours, our_field, theirs, their_field)                                            \
 	_Static_assert(offsetof(struct ours, our_field) == offsetof(struct theirs, their_field), \
 		       #ours "." #our_field)
@@ -27,10 +27,13 @@ _Static_assert(sizeof(struct vfc_iommufd_fault) == sizeof(struct iommu_hwpt_pgfa
 _Static_assert(sizeof(struct vfc_iommufd_response) == sizeof(struct iommu_hwpt_page_response),
 	       "response");
 
-/* Records asked for in one call; what does not fit into an int's worth of them stays in the queue. */
+/*
+ * The most records asked for in one call, so that their number fits into an int. Further records
+ * stay in the queue.
+ */
 #define BATCH_MAX 65536
 
-/* A queue is its object and a descriptor: both, or none. */
+/* A queue is an object and a descriptor. Return both, or destroy the object. */
 static int new_queue(int iommufd, uint32_t id, uint32_t fd, uint32_t *queue, int *out,
 		     struct error_where where)
 {
@@ -95,7 +98,7 @@ static int malformed(const char *call, ssize_t n)
 			"the size of its records right?");
 }
 
-/* The descriptor of a pipe or of an empty queue: neither has anything to give now. */
+/* Is this the answer of an empty queue or of a pipe? Neither has anything to give now. */
 static bool is_empty(ssize_t n)
 {
 	return n == 0 || n == -EAGAIN;
@@ -147,7 +150,10 @@ int vfc_iommufd_respond(int queue, const struct vfc_iommufd_response *responses,
 
 #define SEQUENCE_MASK INT32_MAX
 
-/* The record of one event, and where its data goes. Returns its bytes; 0: there is no whole one. */
+/*
+ * Parse the record of one event into @event and @data. Return its bytes; 0: there is no whole
+ * record.
+ */
 static size_t parse_event(const uint8_t *bytes, size_t length, uint32_t data_size, uint32_t *next,
 			  struct vfc_iommufd_event *event, uint8_t *data)
 {
@@ -163,7 +169,9 @@ static size_t parse_event(const uint8_t *bytes, size_t length, uint32_t data_siz
 	*event = (struct vfc_iommufd_event){
 		.flags = lost ? VFC_IOMMUFD_EVENT_LOST : 0,
 		.sequence = header.sequence,
-		/* The one that tells of losses has the number of the latest that was lost. */
+		/*
+		 * The record that tells of losses has the number of the latest event that was lost.
+		 */
 		.lost = (header.sequence - *next + lost) & SEQUENCE_MASK,
 		.length = lost ? 0 : data_size,
 	};
@@ -184,8 +192,10 @@ static int parse_events(const uint8_t *bytes, size_t length, uint32_t data_size,
 						      data + (size_t)n * data_size)
 					: parse_event(bytes, length, 0, &ignored, &over, NULL);
 
-		/* Word of a loss is short, so there may be room for one too many: the next event shows
-		 * the gap, too. */
+		/*
+		 * The record of a loss is short, so there may be room for one record too many. It
+		 * can be dropped, because the next event shows the gap as well.
+		 */
 		if (!used || (n == count && !(over.flags & VFC_IOMMUFD_EVENT_LOST)))
 			return malformed("read", (ssize_t)length);
 		bytes += used;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The meaning of errors that all requests share (include/uapi/linux/iommufd.h, "General ioctl
+ * The meaning of the errors that all requests share (include/uapi/linux/iommufd.h, "General ioctl
  * format").
  */
 #include "iommufd/request.h"
@@ -10,7 +10,7 @@ int request_invalid(const char *what)
 	return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE, "%s", what);
 }
 
-/* Every iommufd knows this one, and it changes nothing. */
+/* Every iommufd knows this request, and it changes nothing. */
 static bool is_iommufd(int fd)
 {
 	struct iommu_option option = {

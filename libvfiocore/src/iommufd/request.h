@@ -20,14 +20,14 @@ struct request {
 
 #define REQUEST(ioctl, first) ((struct request){ioctl, #ioctl, first})
 
-/* What an error of one request means; a list of these ends with a zeroed one. */
+/* What an error of one request means. A list of these ends with a zeroed one. */
 struct meaning {
 	int error;
 	enum vfc_reason reason;
 	const char *hint;
 };
 
-/* An object as it stands in the record: "ioas 3". */
+/* An object's name in the record: "ioas 3". */
 struct object {
 	char text[32];
 };
@@ -43,13 +43,13 @@ static inline struct object object_name(const char *kind, uint32_t id)
 }
 
 /*
- * Record what the kernel answered to a request on @fd: by @meanings (NULL: none), or else by what
- * the error means for every request of iommufd.
+ * Record the kernel's answer to a request on @fd. What it means is told by @meanings (NULL: none),
+ * or else by what the error means for every request of iommufd.
  */
 int request_failed(int rc, int fd, struct request request, struct error_where where,
 		   const struct meaning *meanings);
 
-/* Make the request, and when it fails record that. Returns what the kernel returned. */
+/* Make the request, and record a failure. Returns what the kernel returned. */
 int request_make(int fd, struct request request, void *argument, struct error_where where,
 		 const struct meaning *meanings);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a virtual machine gets of an IOMMU.
+ * The parts of an IOMMU that a virtual machine gets.
  * Source: drivers/iommu/iommufd/viommu.c.
  */
 #include <vfiocore/iommufd.h>
