@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The kernel clears a device's status registers when it has recovered from an error
- * (drivers/pci/pcie/err.c), which may be before we look. It keeps counts of them in sysfs
+ * The kernel clears a device's status registers once it has recovered from an error
+ * (drivers/pci/pcie/err.c). This may be before we look. It also counts the errors in sysfs
  * (Documentation/ABI/testing/sysfs-bus-pci-devices-aer_stats), so both are read.
  */
 #include "pci/aer.h"
@@ -15,7 +15,10 @@
 #include "kernel/sys.h"
 #include "pci/sysfs.h"
 
-/* PCI Express Base 5.0, 7.8.4.2: by bit. The second name is the kernel's (drivers/pci/pcie/aer.c). */
+/*
+ * The bits of PCI Express Base 5.0, 7.8.4.2. The second name is the kernel's
+ * (drivers/pci/pcie/aer.c).
+ */
 static const struct {
 	const char *name, *counted;
 } uncorrectable[32] = {
@@ -50,7 +53,7 @@ static const char *const correctable[32] = {
 static const char *const device_status[4] = {"Correctable Error Detected", "Non-Fatal Error Detected",
 					     "Fatal Error Detected", "Unsupported Request Detected"};
 
-/* Lines "NAME COUNT". Names that we do not know, such as that of the total, are passed over. */
+/* Read lines "NAME COUNT". Names that we do not know, such as that of the total, are skipped. */
 static void read_counts(const char *name, const char *file, uint64_t counts[32])
 {
 	char path[SYSFS_PATH], text[4096], *line, *rest = text;

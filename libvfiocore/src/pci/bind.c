@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Binding by driver_override: only this device is touched, unlike new_id, which grabs every device
- * of the same id (Documentation/ABI/testing/sysfs-bus-pci).
+ * Binding uses driver_override, which touches only this device. new_id would grab every device of
+ * the same id (Documentation/ABI/testing/sysfs-bus-pci).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -16,14 +16,17 @@
 
 #define NO_DRIVER "none" /* in the state file: the device had no driver */
 
-/* Room for a driver's name. The kernel sets no limit; a module's name has 56 bytes. */
+/* Room for a driver's name. The kernel sets no limit, but a module's name has 56 bytes. */
 #define DRIVER_NAME 128
 
 /* linux/pci_regs.h: PCI_HEADER_TYPE and its mask. */
 #define HEADER_TYPE 0x0e
 #define HEADER_KIND 0x7f
 
-/* How long the kernel may take to match a device with its driver, and then to make its nodes. */
+/*
+ * How long the kernel may take to match a device with its driver and then to make its nodes, and
+ * how long to pause between two looks.
+ */
 #define WAIT_NS INT64_C(2000000000)
 #define LOOK_NS INT64_C(10000000)
 
@@ -116,9 +119,9 @@ static int probe(const char *name)
 }
 
 /*
- * Give the device back to @driver on the way out of a failure: the first error is the one to
- * report. A device that somebody has opened meanwhile stays, for it could not be released without
- * waiting for them.
+ * Give the device back to @driver after a failure. That failure is the one to report, so nothing is
+ * recorded here. A device that somebody has opened meanwhile stays bound, because releasing it
+ * would wait for them.
  */
 static void put_back(const char *name, const char *override, const char *driver)
 {
@@ -135,7 +138,10 @@ static void put_back(const char *name, const char *override, const char *driver)
 	error_quiet_end();
 }
 
-/* "vfio_pci" is a module, whose driver is called "vfio-pci"; and the other way about. */
+/*
+ * Find a loaded driver that differs only in dashes and underscores. The module "vfio_pci" has the
+ * driver "vfio-pci", and people mix them up.
+ */
 static bool other_spelling(const char *driver, char spelling[DRIVER_NAME])
 {
 	char path[SYSFS_PATH];
@@ -167,7 +173,7 @@ static int require_driver(const char *name, const char *driver)
 			"the driver %s is not loaded: modprobe %s", driver, driver);
 }
 
-/* vfio_pci_probe() refuses every header but that of an ordinary function. */
+/* vfio_pci_probe() refuses every header type but that of an ordinary function. */
 static int refuse_bridge(const char *name, const char *driver)
 {
 	char path[SYSFS_PATH];
@@ -179,7 +185,7 @@ static int refuse_bridge(const char *name, const char *driver)
 	sysfs_path(path, "bus/pci/devices/%s/config", name);
 	fd = sys_open(path, O_RDONLY);
 	if (fd >= 0 && sys_pread(fd, &type, 1, HEADER_TYPE) != 1)
-		type = 0; /* the kernel is going to judge */
+		type = 0; /* the kernel will judge */
 	sys_close(fd);
 	if (!(type & HEADER_KIND))
 		return 0;
@@ -189,7 +195,7 @@ static int refuse_bridge(const char *name, const char *driver)
 			"way that it leads to");
 }
 
-/* What the host uses is taken away from it on request only. */
+/* A device that the host uses is taken away from it only on request. */
 static int refuse_used(const char *name, const char *driver, const char *verb, uint32_t flags)
 {
 	char why[200];
@@ -243,7 +249,10 @@ static int give(const char *node, int uid, int gid)
 	return 0;
 }
 
-/* Both or none: the group's node has its former owner again when the other cannot be given. */
+/*
+ * Hand over both nodes or none. If the second cannot be given, the group's node gets its former
+ * owner back.
+ */
 static int give_both(const char *group, const char *cdev, int uid, int gid)
 {
 	int rc, former_uid, former_gid;
@@ -260,7 +269,7 @@ static int give_both(const char *group, const char *cdev, int uid, int gid)
 	return rc;
 }
 
-/* The group's node, and the device's own where the kernel makes one. */
+/* Hand over the group's node, and the device's own if the kernel makes one. */
 static int give_nodes(const char *name, int uid, int gid)
 {
 	struct vfc_pci_info info = {.size = sizeof(info)};
@@ -296,9 +305,9 @@ static bool has_driver(const char *name, const char *driver)
 }
 
 /*
- * A device that was just plugged in is seen in sysfs before the kernel lets any driver match it,
- * and then its usual driver may be faster than we are (pci_bus_add_device(), drivers/pci/bus.c): so
- * what was not taken is offered again for a while.
+ * A device that was just plugged in appears in sysfs before the kernel lets any driver match it.
+ * Its usual driver may then be faster than we are (pci_bus_add_device(), drivers/pci/bus.c). So
+ * offer the device again for a while if our driver did not get it.
  */
 static int offer(const char *name, const char *driver)
 {
@@ -316,11 +325,11 @@ static int offer(const char *name, const char *driver)
 	return rc < 0 ? rc : verify(name, driver);
 }
 
-/* What a device had before, to be put back when something fails. */
+/* What a device had before, so that it can be put back after a failure. */
 struct before {
 	char driver[DRIVER_NAME];
 	char override[DRIVER_NAME];
-	bool again; /* we bound it to another driver: what it had before is remembered */
+	bool again; /* bound by us to another driver; what it had before is remembered */
 };
 
 static void look_before(const char *name, struct before *before)
@@ -357,7 +366,7 @@ static int bind_to(const char *name, const char *driver, const struct before *be
 	return rc;
 }
 
-/* What can be known before anything is changed. */
+/* Check what can be checked before anything is changed. */
 static int check_bind(const char *name, const char *driver, const struct before *before,
 		      uint32_t flags)
 {
@@ -413,7 +422,10 @@ int vfc_pci_bind(const char *name, const struct vfc_pci_bind_opts *opts)
 	return vfc_done(rc);
 }
 
-/* The driver that vfc_pci_bind() displaced; "" when it displaced none or did not bind at all. */
+/*
+ * Find the driver that vfc_pci_bind() displaced. It is "" if there was none or we did not bind the
+ * device.
+ */
 static void recall(const char *name, char driver[DRIVER_NAME])
 {
 	char path[SYSFS_PATH];
@@ -423,7 +435,7 @@ static void recall(const char *name, char driver[DRIVER_NAME])
 		driver[0] = '\0';
 }
 
-/* A slip in the device's name must not cost the host one of its devices. */
+/* A typo in the device's name must not cost the host one of its devices. */
 static int refuse_hosts(const char *name, const char *driver, bool bound_by_us, uint32_t flags)
 {
 	int rc = refuse_used(name, driver, "unbind", flags);

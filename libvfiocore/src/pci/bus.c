@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Every bus has a folder in sysfs, with a link to each of its devices
- * (Documentation/driver-api/driver-model/bus.rst), so a name is looked for in all of them.
+ * Every bus has a folder in sysfs with a link to each of its devices
+ * (Documentation/driver-api/driver-model/bus.rst). So a name is looked for in all of them.
  */
 #include "pci/bus.h"
 
@@ -67,7 +67,10 @@ static int find_pci(const char *name, struct vfc_bus_info *info)
 	return pci_find(name, info->name);
 }
 
-/* The entries of a folder of sysfs. Older kernels may not have the folder: then there are none. */
+/*
+ * List the entries of a folder in sysfs. An older kernel may not have the folder. It counts as
+ * empty then.
+ */
 static int folder(const char *name, struct dirent ***entries)
 {
 	char path[SYSFS_PATH];
@@ -82,7 +85,7 @@ static int folder(const char *name, struct dirent ***entries)
 	return n == -ENOENT ? 0 : n;
 }
 
-/* How many buses have a device of that name. @info gets the last of them. */
+/* Count the buses that have a device of that name. @info gets the last of them. */
 static int search(const char *name, struct vfc_bus_info *info)
 {
 	struct dirent **entries;
@@ -177,7 +180,7 @@ static int by_name(const void *a, const void *b)
 	return strcmp(a, b);
 }
 
-/* The device of /sys/class/vfio-dev/@entry. */
+/* Find the name of the device behind /sys/class/vfio-dev/@entry. */
 static bool device_of(const char *entry, char name[VFC_BUS_NAME])
 {
 	char path[SYSFS_PATH];
@@ -215,7 +218,7 @@ int vfc_bus_list(char (*names)[VFC_BUS_NAME], size_t count)
 	return vfc_done(list(names, count));
 }
 
-/* A mediated device is always VFIO's, whatever its driver is called. */
+/* A mediated device always belongs to VFIO, whatever its driver is called. */
 bool bus_has_vfio(const struct vfc_bus_info *info)
 {
 	if (strstr(info->driver, "vfio") || !strcmp(info->bus, "mdev"))

@@ -6,11 +6,11 @@
 #include <stdbool.h>
 #include <vfiocore/bus.h>
 
-/* Is the driver it is bound to one of VFIO's, as far as sysfs tells? */
+/* Is the device bound to one of VFIO's drivers, as far as sysfs tells? */
 bool bus_has_vfio(const struct vfc_bus_info *info);
-/* The device's name, of a name or a path. */
+/* Get the device's name from a name or a path. */
 void bus_name(const char *given, char name[VFC_BUS_NAME]);
-/* The @index-th string of @property in the device tree's node of the device; "": none. */
+/* Get string @index of @property from the device's node in the device tree; "": there is none. */
 void bus_of_string(const struct vfc_bus_info *info, const char *property, uint32_t index, char *text,
 		   size_t size);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A device is not trusted: its list may loop, leave the config space or be unaligned, and
+ * A device is not trusted. Its list may loop, leave the config space or be unaligned, and
  * structures may overlap or run past the end. Such a list is refused, and the record tells the
  * offset.
  */
@@ -23,7 +23,7 @@
 #define HEADER_END	    0x40
 #define STD_FIRST	    0x40
 #define STD_END		    0x100
-/* PCI Express Base, 7.6: extended config space begins behind the conventional 256 bytes. */
+/* Extended config space begins after the conventional 256 bytes (PCI Express Base, 7.6). */
 #define EXT_FIRST 0x100
 #define EXT_END	  0x1000
 
@@ -31,11 +31,13 @@ struct walk {
 	const struct caps_source *source;
 	struct vfc_pci_cap *caps;
 	size_t count, found;
-	uint32_t seen[EXT_END / 4 / 32];  /* where a structure starts: one bit a dword */
-	uint32_t taken[EXT_END / 4 / 32]; /* what belongs to one */
+	uint32_t seen[EXT_END / 4 / 32];  /* where structures start: one bit per dword */
+	uint32_t taken[EXT_END / 4 / 32]; /* which dwords belong to a structure */
 };
 
-/* The bytes that a structure has at least, whatever stands in it; 4 where nothing is said. */
+/*
+ * The least number of bytes that each structure has, whatever it contains. Those not listed have 4.
+ */
 static const uint8_t standard_lengths[] = {
 	[0x01] = 8,  [0x02] = 12, [0x03] = 8, [0x05] = 10, [0x07] = 8, [0x0c] = 8,    [0x0d] = 8,
 	[0x0e] = 12, [0x11] = 12, [0x12] = 8, [0x13] = 6,  [0x14] = 4, [0x15] = 0x24,
@@ -53,7 +55,7 @@ static const uint8_t extended_lengths[] = {
 #define ID_MSI	  0x05
 #define MSI_WIDE  0x80
 #define MSI_MASKS 0x100
-/* PCI Express Base, 7.5.3.2: which registers there are depends on version and port type. */
+/* Version and port type decide which registers there are (PCI Express Base, 7.5.3.2). */
 #define ID_EXPRESS	    0x10
 #define EXPRESS_VERSION	    0xf
 #define EXPRESS_TYPE(flags) ((flags) >> 4 & 0xf)
@@ -71,7 +73,7 @@ static int malformed(const struct walk *walk, const char *what, uint32_t from, u
 			"the capability list %s: offset 0x%x points at 0x%x", what, from, to);
 }
 
-/* Is @to a place where a capability can stand that we have not been to? */
+/* Check that a capability can stand at @to and that we have not been there before. */
 static int check(struct walk *walk, uint32_t from, uint32_t to, uint32_t first, uint32_t end)
 {
 	if (to < first || to > end - 4)
@@ -86,7 +88,7 @@ static int check(struct walk *walk, uint32_t from, uint32_t to, uint32_t first, 
 
 static uint32_t msi_length(uint32_t control)
 {
-	/* PCI Local Bus 3.0, 6.8.1: a wide address shifts what follows; masks come in twos. */
+	/* A wide address shifts what follows, and masks come in twos (PCI Local Bus 3.0, 6.8.1). */
 	return (control & MSI_MASKS ? 0x14 : 10) + (control & MSI_WIDE ? 4 : 0);
 }
 
@@ -100,7 +102,7 @@ static uint32_t express_length(uint32_t flags)
 	return linkless ? 0x2c : 0x3c;
 }
 
-/* @header: the structure's first four bytes. */
+/* @header is the structure's first four bytes. */
 static uint32_t length_of(uint32_t header, bool extended)
 {
 	uint32_t id = header & (extended ? 0xffff : 0xff), length = 0;
@@ -116,7 +118,9 @@ static uint32_t length_of(uint32_t header, bool extended)
 	return length ? length : 4;
 }
 
-/* The structure at @to, which @from points at, has @length bytes that are nobody else's. */
+/*
+ * Take @length bytes for the structure at @to, which @from points at. They must belong to no other.
+ */
 static int take(struct walk *walk, uint32_t from, uint32_t to, uint32_t length, uint32_t end)
 {
 	if (length > end - to)
@@ -143,7 +147,7 @@ static void add(struct walk *walk, uint16_t id, uint32_t offset, uint8_t version
 	walk->found++;
 }
 
-/* Where the list's head is: the header's kind decides. */
+/* Find the list's head. The kind of header decides where it is. */
 static int find_head(const struct walk *walk, uint32_t *from)
 {
 	uint32_t status, type;
@@ -193,12 +197,14 @@ static int walk_extended(struct walk *walk)
 			rc = get(walk, to, 4, &header);
 		if (rc < 0)
 			break;
-		/* An empty list is one header of zeros; all ones means that nothing is there. */
+		/* An empty list is one header of zeros. All ones mean that nothing is there. */
 		if (to == EXT_FIRST && (header == 0 || header == UINT32_MAX))
 			return 0;
 		rc = take(walk, from, to, length_of(header, true), EXT_END);
-		/* The kernel hides a capability by an id of 0 and keeps the link
-		 * (vfio_pci_config.c). */
+		/*
+		 * The kernel hides a capability by an id of 0 and keeps the link
+		 * (vfio_pci_config.c).
+		 */
 		if (rc == 0 && header & 0xffff)
 			add(walk, header & 0xffff, to, header >> 16 & 0xf, true);
 	}

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Does the host need a device right now? A device's interfaces and disks are those whose folder in
- * sysfs lies below the device's own, and everything that is stacked on those: bonds, bridges,
- * device mapper, md. Each of them is then looked for in what /proc and sysfs say of routes, mounts
- * and swap.
+ * sysfs lies below the device's own. Everything that is stacked on those belongs to the device as
+ * well: bonds, bridges, device mapper, md. Each of them is then looked for in what /proc and sysfs
+ * say of routes, mounts and swap.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -19,7 +19,9 @@
 #include "kernel/sys.h"
 #include "pci/sysfs.h"
 
-/* The kernel stacks interfaces 8 deep (MAX_NEST_DEV); links that form a loop end here. */
+/*
+ * The kernel stacks interfaces at most 8 deep (MAX_NEST_DEV). Links that form a loop end here too.
+ */
 #define DEEPEST 8
 
 #define ROUTE_UP 1 /* linux/route.h: RTF_UP */
@@ -27,20 +29,22 @@
 struct look {
 	const char *sysfs;
 	const char *proc;
-	char device[PATH_MAX]; /* the device's folder, without links */
+	char device[PATH_MAX]; /* the device's folder, with all links resolved */
 	char *why;
 	size_t size;
 };
 
-/* How sysfs links an interface or a disk to others: by entries of @folder with @prefix. */
+/*
+ * How sysfs links an interface or a disk to others: by entries of @folder that begin with @prefix.
+ */
 struct links {
 	const char *folder;
 	const char *prefix;
 };
 
-/* Devices that can be stacked: links lead to those below and to those above. */
+/* Devices that can be stacked. Links lead to those below and to those above. */
 struct kind {
-	const char *folder; /* in sysfs: all of the kind */
+	const char *folder; /* in sysfs, with all devices of the kind */
 	const char *noun;
 	struct links below;
 	struct links above;
@@ -75,7 +79,7 @@ static int because(const struct look *look, const char *format, ...)
 	return n;
 }
 
-/* What is missing is empty: an older kernel need not have it, and devices come and go. */
+/* A missing file counts as empty. An older kernel need not have it, and devices come and go. */
 static int not_read(int rc, const char *path)
 {
 	if (rc == -ENOENT || rc == -ENODEV || rc == -ENOTDIR)
@@ -108,7 +112,7 @@ static bool is_below(const char *path, const char *folder)
 
 static int stands_on(const struct look *look, const struct kind *kind, const char *path, int depth);
 
-/* Of the links in @folder that begin with @prefix. */
+/* Ask stands_on() about the links in @folder that begin with @prefix. */
 static int any_stands_on(const struct look *look, const struct kind *kind, const char *folder,
 			 const char *prefix, int depth)
 {
@@ -127,7 +131,7 @@ static int any_stands_on(const struct look *look, const struct kind *kind, const
 	return n < 0 ? n : rc;
 }
 
-/* The folder of the subsystem ("nvme-subsys0") that @path lies in; false: none. */
+/* Find the folder of the subsystem ("nvme-subsys0") that @path lies in. False: there is none. */
 static bool find_subsystem(const char *path, char folder[PATH_MAX])
 {
 	static const char part[] = "/nvme-subsys";
@@ -154,7 +158,9 @@ static int subsystem_stands_on(const struct look *look, const char *namespace, i
 		       : 0;
 }
 
-/* 1: the interface or disk of that folder is the device's, or is stacked on one that is. */
+/*
+ * Return 1 if the interface or disk in folder @path is the device's or is stacked on one that is.
+ */
 static int stands_on(const struct look *look, const struct kind *kind, const char *path, int depth)
 {
 	char real[PATH_MAX], folder[PATH_MAX];
@@ -171,7 +177,10 @@ static int stands_on(const struct look *look, const struct kind *kind, const cha
 	return rc || kind != &disks ? rc : subsystem_stands_on(look, real, depth + 1);
 }
 
-/* The device's interfaces or disks, those stacked on it included; sys_folder_free() them. */
+/*
+ * Find the device's interfaces or disks and those stacked on them. Free them with
+ * sys_folder_free().
+ */
 static int find_all(const struct look *look, const struct kind *kind, struct dirent ***entries)
 {
 	char folder[PATH_MAX], path[PATH_MAX];
@@ -207,7 +216,7 @@ static const char *next_line(const char *line)
 	return end ? end + 1 : line + strlen(line);
 }
 
-/* The @n-th of a line's words that blanks or tabs divide; "" beyond the last. */
+/* Get word @n of a line, where blanks or tabs separate words; "" beyond the last. */
 static void word(const char *line, unsigned n, char *text, size_t size)
 {
 	size_t length;
@@ -221,7 +230,7 @@ static void word(const char *line, unsigned n, char *text, size_t size)
 	snprintf(text, size, "%.*s", (int)length, line);
 }
 
-/* mounts and swaps write a space as \040 and so on. */
+/* mounts and swaps write a space as \040, and other characters in the same way. Undo this. */
 static void unescape(char *text)
 {
 	char *to = text;
@@ -242,10 +251,12 @@ static void unescape(char *text)
 struct route {
 	char destination[INET6_ADDRSTRLEN];
 	unsigned prefix;
-	bool is_local; /* each interface that is up has such a route, whether it is used or not */
+	bool is_local; /* every interface that is up has such a route, used or not */
 };
 
-/* "eth0 0001A8C0 00000000 0001 0 0 0 00FFFFFF ...": addresses are numbers of this CPU's order. */
+/*
+ * "eth0 0001A8C0 00000000 0001 0 0 0 00FFFFFF ...". Addresses are numbers in this CPU's byte order.
+ */
 static bool route4(const char *line, const char *name, struct route *route)
 {
 	char interface[32], destination[16], flags[16], mask[16];
@@ -287,7 +298,7 @@ static bool route6(const char *line, const char *name, struct route *route)
 
 typedef bool route_reader(const char *line, const char *name, struct route *route);
 
-/* An interface or a disk, and the file of /proc in which a use of it would show. */
+/* An interface or a disk, and the file of /proc that would show a use of it. */
 struct subject {
 	const struct look *look;
 	const struct kind *kind;
@@ -296,10 +307,10 @@ struct subject {
 	route_reader *route;
 };
 
-/* Its answer is 0 (no), 1 or more (yes, and why is said), or -errno. */
+/* A question about a subject. Its answer is 0 (no), 1 or more (yes, and why is said), or -errno. */
 struct question {
 	int (*ask)(const struct subject *subject);
-	const char *file; /* NULL: sysfs knows */
+	const char *file; /* NULL: the answer is in sysfs */
 	route_reader *route;
 };
 
@@ -326,8 +337,8 @@ static int other_route(const struct subject *subject)
 }
 
 /*
- * "22 1 259:2 / /home rw - ext4 /dev/root rw": the source may have any name, the number is the
- * disk's. btrfs has a number of its own there, see in_btrfs().
+ * "22 1 259:2 / /home rw - ext4 /dev/root rw". The source may have any name, so compare the number,
+ * which is the disk's. btrfs has a number of its own there, see in_btrfs().
  */
 static int mounted(const struct subject *subject)
 {
@@ -371,7 +382,7 @@ static int swapped_to(const struct subject *subject)
 	return 0;
 }
 
-/* A bridge need not have a route, nor a volume be mounted: a virtual machine may have it. */
+/* A bridge without a route or a volume without a mount may be used by a virtual machine. */
 static int stacked(const struct subject *subject)
 {
 	size_t prefix = strlen(subject->kind->above.prefix);
@@ -391,7 +402,7 @@ static int stacked(const struct subject *subject)
 	return n < 0 ? n : rc;
 }
 
-/* A file system of several disks, of which a mount names one. */
+/* A btrfs may lie on several disks, of which a mount names only one. */
 static int in_btrfs(const struct subject *subject)
 {
 	char folder[PATH_MAX], path[PATH_MAX], real[PATH_MAX];
@@ -412,8 +423,8 @@ static int in_btrfs(const struct subject *subject)
 }
 
 /*
- * Whoever claims a disk for itself, as ZFS does with those of a pool, keeps it from being opened
- * with O_EXCL. Nodes are this system's, so another tree of sysfs has none.
+ * A disk that somebody claims, as ZFS does with those of a pool, cannot be opened with O_EXCL.
+ * Device nodes belong to this system, so there are none for another tree of sysfs.
  */
 static int claimed(const struct subject *subject)
 {

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Who has a device open through VFIO? Unbinding waits for whoever has, without end and without a
- * signal's getting through (vfio_unregister_group_dev()), so this is asked before.
+ * Who has a device open through VFIO? Unbinding waits for whoever has it, without a timeout and
+ * without letting a signal through (vfio_unregister_group_dev()). So ask before unbinding.
  *
- * The group's node tells by EBUSY that it is open, or that a device of the group is bound to an
- * iommufd. A device's own node can be opened any number of times, and each open file keeps the
- * device, though it may not be bound to an iommufd yet. Which files are open is in /proc alone: of
- * the processes that this one may look into, all of its PID namespace for root.
+ * Opening the group's node fails with EBUSY if it is open, or if a device of the group is bound to
+ * an iommufd. A device's own node can be opened any number of times. Each open file keeps the
+ * device, even while it is not bound to an iommufd yet. Only /proc tells which files are open. It
+ * tells this for the processes that we may look into; for root these are all in its PID namespace.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -54,7 +54,7 @@ static bool group_is_open(const char *name, char node[PCI_GROUP_NODE])
 	return fd == -EBUSY;
 }
 
-/* "vfio3" and its number; false: the kernel has no such node for the device. */
+/* Find the name ("vfio3") and the number of the device's own node. False: the kernel has none. */
 static bool find_cdev(const char *name, char cdev[32], struct node *node)
 {
 	char path[SYSFS_PATH], number[32];
@@ -91,7 +91,7 @@ static bool process_has(const char *pid, const struct node *node)
 	return found;
 }
 
-/* The number of a process that has it open; 0: none is known. */
+/* Return the number of a process that has the node open; 0: none is known. */
 static int find_process(const struct node *node)
 {
 	struct dirent **entries;

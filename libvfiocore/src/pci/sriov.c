@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Virtual functions by sysfs. Source: Documentation/ABI/testing/sysfs-bus-pci, drivers/pci/iov.c. */
+/*
+ * Virtual functions through sysfs.
+ * Source: Documentation/ABI/testing/sysfs-bus-pci, drivers/pci/iov.c.
+ */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -38,7 +41,10 @@ static int check_count(const struct vfc_pci_info *info, uint32_t count)
 	return 0;
 }
 
-/* vfio_pci.c refuses with ENOENT, as the kernel does for drivers without SR-IOV. */
+/*
+ * vfio_pci.c refuses with ENOENT, as the kernel does for drivers without SR-IOV. Tell the cause
+ * before that happens.
+ */
 static int refuse_driver(const struct vfc_pci_info *info)
 {
 	char path[SYSFS_PATH], allowed[4];
@@ -112,7 +118,9 @@ static int bind_all(const char *name, uint32_t count, const struct vfc_pci_bind_
 	return rc;
 }
 
-/* Former drivers of functions that go away are forgotten: the next ones have the same names. */
+/*
+ * Forget the former drivers of functions that go away, because the next ones have the same names.
+ */
 static int remove_all(const struct vfc_pci_info *info, uint32_t count)
 {
 	char function[VFC_PCI_NAME];

@@ -13,7 +13,7 @@
 #include "kernel/sys.h"
 #include "base/sized.h"
 
-/* linux/ioport.h: what the third column of a device's "resource" file says. */
+/* The third column of a device's "resource" file (linux/ioport.h), and the line of the ROM. */
 #define RESOURCE_IO 0x00000100
 #define RESOURCE_PREFETCH 0x00002000
 #define RESOURCE_MEM_64 0x00100000
@@ -79,7 +79,7 @@ int sysfs_text(const char *path, char *text, size_t size)
 	return 0;
 }
 
-/* Read @fd to its end, behind the @used bytes that are in @text, which is taken over. */
+/* Read @fd to its end, after the @used bytes that are in @text. This takes over @text. */
 static int read_on(int fd, char *text, size_t used, size_t size, char **whole)
 {
 	ssize_t n;
@@ -100,7 +100,7 @@ static int read_on(int fd, char *text, size_t used, size_t size, char **whole)
 		free(text);
 		return (int)n;
 	}
-	*whole = text; /* which sys_alloc() zeroed */
+	*whole = text; /* sys_alloc() zeroed it, so it ends with a NUL */
 	return 0;
 }
 
@@ -175,11 +175,11 @@ int pci_canonical(const char *given, char canonical[VFC_PCI_NAME])
 {
 	unsigned domain = 0, bus, slot, function;
 	const char *name = given;
-	int end = 0, saved = errno; /* sscanf() sets it at the end of the text */
+	int end = 0, saved = errno; /* sscanf() sets errno at the end of the text */
 
 	if (!name)
 		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE, "the device's name is NULL");
-	/* %x alone would also take blanks, signs and 0x, and wrap numbers that are too long. */
+	/* %x alone would also accept blanks, signs and 0x, and wrap numbers that are too long. */
 	if (name[strspn(name, "0123456789abcdefABCDEF:.")])
 		name = "";
 	if (sscanf(name, "%7x:%2x:%2x.%1x%n", &domain, &bus, &slot, &function, &end) != 4 || name[end]) {
@@ -211,7 +211,7 @@ int pci_find(const char *name, char canonical[VFC_PCI_NAME])
 	return 0;
 }
 
-/* Put the first @count PCI names in a directory, which are sorted, into @names. */
+/* Put the first @count PCI names of a directory into @names. The names are sorted. */
 static int list_names(const char *path, char (*names)[VFC_PCI_NAME], size_t count)
 {
 	struct dirent **entries;
@@ -270,7 +270,10 @@ void pci_group_holders(int group, char *text, size_t size)
 	for (int i = 0; i < n && i < 64 && used < size; i++) {
 		sysfs_path(path, "bus/pci/devices/%s/driver", names[i]);
 		sysfs_link(path, driver, sizeof(driver));
-		/* Bridges may keep pcieport; the kernel's own list (vfio_main.c) allows stubs too. */
+		/*
+		 * Bridges may keep pcieport. The kernel's own list (vfio_main.c) allows stubs as
+		 * well.
+		 */
 		if (!driver[0] || strstr(driver, "vfio") || !strcmp(driver, "pci-stub") ||
 		    !strcmp(driver, "pcieport"))
 			continue;
@@ -286,7 +289,7 @@ bool pci_group_unsafe(int group)
 	sysfs_path(path, "kernel/iommu_groups/%d/name", group);
 	if (sysfs_read(path, name, sizeof(name)) < 0 || strcmp(name, "vfio-noiommu"))
 		return false;
-	/* Mediated devices' groups have this name, too, but their nodes are not "noiommu-". */
+	/* Groups of mediated devices have this name too, but their nodes are not "noiommu-". */
 	sysfs_path(path, "class/vfio/%d", group);
 	return !sys_exists(path);
 }
@@ -299,7 +302,7 @@ void pci_group_node(int group, char node[PCI_GROUP_NODE])
 
 static void read_bars(const char *name, struct vfc_pci_info *info)
 {
-	char path[SYSFS_PATH], text[1024]; /* seven lines of 57 bytes; more of a bridge */
+	char path[SYSFS_PATH], text[1024]; /* seven lines of 57 bytes; a bridge has more */
 	uint64_t first, last, flags;
 	const char *line = text;
 	int used;

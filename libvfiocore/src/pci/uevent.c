@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A message is "ACTION@PATH", NUL, and then "KEY=VALUE", NUL for each variable.
+ * A message is "ACTION@PATH" and a NUL, and then "KEY=VALUE" and a NUL for each variable.
  * Source: lib/kobject_uevent.c, drivers/pci/pci-driver.c (pci_uevent()), netlink(7).
  */
 #include "pci/uevent.h"
@@ -20,7 +20,10 @@
 
 #define BUFFER (1024 * 1024)
 
-/* While we wait for a message about a device, we look for it this often: one may be lost. */
+/*
+ * While we wait for a message about a device, look for the device this often, since a message may
+ * be lost.
+ */
 #define LOOK_NS INT64_C(1000000000)
 
 static const char *const actions[] = {
@@ -37,7 +40,7 @@ static int malformed(const char *why)
 	return vfc_fail(EBADMSG, VFC_REASON_MALFORMED, WHERE("recvmsg", "uevent"), "%s", why);
 }
 
-/* Set @value if @line is the variable @key. false: the variable had come before. */
+/* Set @value if @line is the variable @key. False: the variable came before. */
 static bool take(const char *line, const char *key, const char **value)
 {
 	size_t length = strlen(key);
@@ -184,7 +187,8 @@ static int look(const struct wanted *wanted, char name[VFC_PCI_NAME])
 	if (!names)
 		return vfc_no_memory();
 	n = vfc_pci_list(names, (size_t)room);
-	for (int i = 0; i < n && i < room && !found; i++) { /* more may have come meanwhile */
+	/* more devices may have come meanwhile */
+	for (int i = 0; i < n && i < room && !found; i++) {
 		found = matches(wanted, names[i]);
 		if (found)
 			memcpy(name, names[i], VFC_PCI_NAME);
@@ -193,7 +197,7 @@ static int look(const struct wanted *wanted, char name[VFC_PCI_NAME])
 	return n < 0 ? n : found;
 }
 
-/* Messages say when to look. sysfs says what is there. */
+/* Messages tell when to look, and sysfs tells what is there. */
 static int wait_for(const struct wanted *wanted, int fd, int64_t timeout, char name[VFC_PCI_NAME])
 {
 	int64_t deadline = deadline_in(timeout);
@@ -215,7 +219,7 @@ static int wait_for(const struct wanted *wanted, int fd, int64_t timeout, char n
 		rc = sys_poll(&poll, 1, left > 0 && left < LOOK_NS ? left : LOOK_NS);
 		if (rc < 0)
 			return vfc_fail(rc, VFC_REASON_NONE, WHERE("ppoll"), "%s", "");
-		/* What is lost or misread does not matter: we look anyway. */
+		/* A message that is lost or misread does not matter, because we look anyway. */
 		error_quiet_begin();
 		while (rc >= 0 && !(rc == 1 && event.action == UEVENT_ADD))
 			rc = uevent_receive(fd, &event);

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* What the kernel says about PCI devices over netlink, parsed as input that is not trusted. */
+/*
+ * What the kernel says about PCI devices over netlink. It is parsed as input that is not trusted.
+ */
 #ifndef VFC_PCI_UEVENT_H
 #define VFC_PCI_UEVENT_H
 
@@ -8,7 +10,7 @@
 
 #include <vfiocore/pci.h>
 
-/* The kernel sends no longer message (lib/kobject_uevent.c: 2 KiB of variables and a header). */
+/* The kernel sends no longer message: 2 KiB of variables and a header (lib/kobject_uevent.c). */
 #define UEVENT_MAX 8192
 
 enum uevent_action { UEVENT_ADD, UEVENT_REMOVE, UEVENT_BIND, UEVENT_UNBIND, UEVENT_CHANGE };
@@ -22,18 +24,21 @@ struct uevent {
 };
 
 /*
- * Return: 1: @event is filled in; 0: the message is about another subsystem, or an action that we
- * do not know; -EBADMSG with a record: it is not a message.
+ * Parse a message. Return: 1: @event is filled in; 0: the message is about another subsystem or an
+ * action that we do not know; -EBADMSG with a record: it is not a message.
  */
 int uevent_parse(const char *text, size_t length, struct uevent *event);
 
 /*
- * Read one message. Return: as uevent_parse(), and 0 also for one that the kernel did not send;
+ * Read one message. Return: as uevent_parse(), and 0 also if the kernel did not send the message;
  * -EAGAIN: there is no message; -ENOBUFS: some were lost; or another error of recvmsg(2).
  */
 int uevent_receive(int fd, struct uevent *event);
 
-/* A socket for the kernel's messages, or -errno with a record. @buffer: bytes; 0: 1 MiB. */
+/*
+ * Open a socket for the kernel's messages, or return -errno with a record. @buffer: bytes; 0: 1
+ * MiB.
+ */
 int uevent_open(size_t buffer);
 
 #endif
