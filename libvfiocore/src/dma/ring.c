@@ -67,7 +67,7 @@ static int check(const struct vfc_ring_layout *layout, uint32_t entries)
 	if (entries < ENTRIES_MIN || entries > ENTRIES_MAX)
 		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE,
 				"%u entries: a ring has %d to %d", entries, ENTRIES_MIN, ENTRIES_MAX);
-	/* Indices run to 65,536 and are taken modulo the size (section 2.7). */
+	/* Indices run to 65,536 and are taken modulo the size (virtio 1.2, section 2.7). */
 	if (layout->style == VFC_RING_SPLIT && entries & (entries - 1))
 		return vfc_fail(EINVAL, VFC_REASON_ARGUMENT, NOWHERE,
 				"%u entries: a split ring has a power of two", entries);
