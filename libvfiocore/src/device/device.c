@@ -520,7 +520,10 @@ static int give_back(struct vfc_device *device)
 	if (rc < 0)
 		return rc;
 	attach_leave(device);
-	/* The host has the device before the call returns, and its user may ask about it at once. */
+	/*
+	 * Set this first. The host gets the device before the call returns, and its user may ask
+	 * about it at once.
+	 */
 	set_released(device, true);
 	rc = iommu_give_back(device->iommu, device->transport, attach_count(device, device->iommu));
 	if (rc < 0) {

@@ -24,7 +24,9 @@ int device_feature(struct vfc_device *device, uint32_t flags, void *data, size_t
 	return rc < 0 ? vfc_fail(rc, VFC_REASON_NONE, where, "%s", "") : 0;
 }
 
-/* The library follows the low-power state, so it has to know of each change. */
+/*
+ * Low power is refused here, because the library follows that state and must know of each change.
+ */
 static bool of_low_power(uint32_t flags)
 {
 	uint32_t number = flags & VFIO_DEVICE_FEATURE_MASK;
